@@ -1,0 +1,43 @@
+//! Names that callers give and that must mean one thing forever: idempotency keys, references,
+//! provider ids. They are rows like any other, found by a 16-byte hash.
+
+use crate::account::Scope;
+use crate::codes::codes;
+use crate::refund::State;
+use crate::time::Timestamp;
+use ulid::Ulid;
+
+/// The first 16 bytes of the SHA-256 of a namespace and a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyHash(pub [u8; 16]);
+
+codes! {
+    /// What a name leads to.
+    pub enum Target {
+        /// A refund, answered as it was when it was created.
+        Refund = 1 "refund",
+        /// A payment.
+        Payment = 2 "payment",
+        /// A refund that was canceled under this key.
+        Cancel = 3 "cancel",
+    }
+}
+
+/// A name that is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Whose name it is.
+    pub scope: Scope,
+    /// Which name.
+    pub hash: KeyHash,
+    /// Hash of the request that took it; another request under the same name is refused.
+    pub request: [u8; 16],
+    /// What kind of thing it leads to.
+    pub target: Target,
+    /// The ULID of that thing.
+    pub id: Ulid,
+    /// The state to answer with, for refunds.
+    pub state: Option<State>,
+    /// When it may be forgotten; never, for refunds.
+    pub expires_at: Option<Timestamp>,
+}

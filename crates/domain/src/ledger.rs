@@ -1,0 +1,149 @@
+//! Double entry. A posting is one debit and one credit of the same amount, so it cannot be out of
+//! balance; postings are never edited, a late failure is the mirror image of the refund's posting.
+
+use crate::account::Scope;
+use crate::codes::codes;
+use crate::ids::{PaymentId, PostingId};
+use crate::money::Currency;
+use crate::{payment, refund};
+use ulid::Ulid;
+
+codes! {
+    /// A ledger account of one merchant.
+    pub enum Code {
+        /// Money held at the providers.
+        Cash = 1 "cash",
+        /// What was sold.
+        Revenue = 2 "revenue",
+        /// What was given back.
+        RevenueRefund = 3 "revenue_refund",
+    }
+}
+
+codes! {
+    /// Why a posting was made.
+    pub enum Reason {
+        /// A payment was captured: debit cash, credit revenue.
+        Capture = 1 "capture",
+        /// A refund succeeded: debit `revenue_refund`, credit cash.
+        Refund = 2 "refund",
+        /// A refund that had succeeded was taken back: debit cash, credit `revenue_refund`.
+        LateFailure = 3 "late failure",
+    }
+}
+
+impl Reason {
+    /// The debited and the credited account.
+    pub const fn legs(self) -> (Code, Code) {
+        match self {
+            Self::Capture => (Code::Cash, Code::Revenue),
+            Self::Refund => (Code::RevenueRefund, Code::Cash),
+            Self::LateFailure => (Code::Cash, Code::RevenueRefund),
+        }
+    }
+}
+
+codes! {
+    /// What kind of thing a posting is about.
+    pub enum SourceType {
+        /// A payment registered from outside.
+        Payment = 1 "payment",
+        /// A native checkout session.
+        CheckoutSession = 2 "checkout_session",
+        /// An invoice.
+        Invoice = 3 "invoice",
+        /// A payment intent.
+        PaymentIntent = 4 "payment_intent",
+        /// A checkout.
+        Checkout = 5 "checkout",
+        /// A refund.
+        Refund = 6 "refund",
+    }
+}
+
+impl SourceType {
+    /// The prefix of the ids of this kind.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Payment => payment::Kind::Payment.prefix(),
+            Self::CheckoutSession => payment::Kind::CheckoutSession.prefix(),
+            Self::Invoice => payment::Kind::Invoice.prefix(),
+            Self::PaymentIntent => payment::Kind::PaymentIntent.prefix(),
+            Self::Checkout => payment::Kind::Checkout.prefix(),
+            Self::Refund => "rfd_",
+        }
+    }
+}
+
+impl From<payment::Kind> for SourceType {
+    fn from(kind: payment::Kind) -> Self {
+        match kind {
+            payment::Kind::Payment => Self::Payment,
+            payment::Kind::CheckoutSession => Self::CheckoutSession,
+            payment::Kind::Invoice => Self::Invoice,
+            payment::Kind::PaymentIntent => Self::PaymentIntent,
+            payment::Kind::Checkout => Self::Checkout,
+        }
+    }
+}
+
+/// One debit and one credit of the same amount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// Whose books.
+    pub scope: Scope,
+    /// Its id, which is also its time; the ids of its legs follow from it.
+    pub id: PostingId,
+    /// Why it was made; the accounts follow from it.
+    pub reason: Reason,
+    /// What kind of thing it is about.
+    pub source_type: SourceType,
+    /// The ULID of that thing.
+    pub source: Ulid,
+    /// The payment whose money it is.
+    pub payment: PaymentId,
+    /// Minor units, positive.
+    pub amount: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Posting {
+    /// The posting of a captured payment.
+    pub fn capture(id: PostingId, payment: &payment::Payment) -> Self {
+        let facts = &payment.facts;
+        Self {
+            scope: facts.scope,
+            id,
+            reason: Reason::Capture,
+            source_type: facts.kind.into(),
+            source: facts.id.ulid(),
+            payment: facts.id,
+            amount: facts.captured,
+            currency: facts.currency,
+        }
+    }
+
+    /// A posting about a refund.
+    pub fn refund(id: PostingId, reason: Reason, refund: &refund::Refund) -> Self {
+        Self {
+            scope: refund.scope,
+            id,
+            reason,
+            source_type: SourceType::Refund,
+            source: refund.id.ulid(),
+            payment: refund.payment,
+            amount: refund.amount,
+            currency: refund.currency,
+        }
+    }
+}
+
+/// What a batch adds to one account's running totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sum of debits, minor units.
+    pub debits: i64,
+    /// Sum of credits, minor units.
+    pub credits: i64,
+}

@@ -1,0 +1,19 @@
+//! The pure core of Refundry.
+//!
+//! Everything that decides about money lives here and knows neither SQL, HTTP, clocks nor
+//! randomness: the time and the ids come in as parameters. [`decide::decide`] takes the rows that a
+//! command touches, changes them in place and appends events and postings.
+
+pub mod account;
+mod codes;
+pub mod decide;
+pub mod event;
+pub mod evidence;
+pub mod ids;
+pub mod keys;
+pub mod ledger;
+pub mod money;
+pub mod payment;
+pub mod refund;
+pub mod time;
+pub mod view;

@@ -1,0 +1,144 @@
+//! Payments: what was captured, what is promised back, what went back.
+
+use crate::account::Scope;
+use crate::codes::codes;
+use crate::ids::PaymentId;
+use crate::money::Currency;
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+codes! {
+    /// What the payment paid for, and so under which other name it is known.
+    pub enum Kind {
+        /// Registered from outside; its own id is its only name.
+        Payment = 1 "payment",
+        /// A native checkout session, `cs_…`.
+        CheckoutSession = 2 "checkout_session",
+        /// An invoice, `inv_…` or `in_…`.
+        Invoice = 3 "invoice",
+        /// A payment intent, `pi_…`.
+        PaymentIntent = 4 "payment_intent",
+        /// A checkout, `ch_…`.
+        Checkout = 5 "checkout",
+    }
+}
+
+impl Kind {
+    /// The prefix under which this kind of payment is named as a refund's source.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Payment => "pay_",
+            Self::CheckoutSession => "cs_",
+            Self::Invoice => "inv_",
+            Self::PaymentIntent => "pi_",
+            Self::Checkout => "ch_",
+        }
+    }
+}
+
+codes! {
+    /// The payment as its owner sees it. A partial refund leaves it `succeeded`.
+    pub enum Status {
+        /// Captured; perhaps partly refunded.
+        Succeeded = 1 "succeeded",
+        /// Everything captured went back.
+        Refunded = 2 "refunded",
+        /// Everything went back, and that was asked for before the payment settled.
+        Reversed = 3 "reversed",
+    }
+}
+
+/// What never changes about a payment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whose it is.
+    pub scope: Scope,
+    /// Its id; the ULID is shared with the thing it paid for.
+    pub id: PaymentId,
+    /// What it paid for.
+    pub kind: Kind,
+    /// Captured amount in minor units.
+    pub captured: i64,
+    /// Currency of every amount of this payment and its refunds.
+    pub currency: Currency,
+    /// Name of the provider that holds the money.
+    pub provider: Box<str>,
+    /// The provider's own id of the charge.
+    pub provider_payment_id: Box<str>,
+    /// When the money was captured.
+    pub captured_at: Timestamp,
+    /// The caller's own id, not unique.
+    pub reference: Option<Box<str>>,
+    /// The caller's key-value pairs as a JSON object.
+    pub metadata: Option<Box<str>>,
+}
+
+/// A payment and its running balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// What never changes.
+    pub facts: Arc<Facts>,
+    /// When the provider paid the merchant out, if it has.
+    pub settled_at: Option<Timestamp>,
+    /// Sum of the refunds that succeeded, minor units.
+    pub refunded: i64,
+    /// Sum of the refunds that may still succeed, minor units.
+    pub reserved: i64,
+    /// Sum held back by disputes, minor units.
+    pub held: i64,
+    /// By how much the provider gave back more than was captured. The one way past the limit:
+    /// money that moved outside of Refundry is booked, never denied.
+    pub excess: i64,
+    /// The payment went back in full and that was asked for before it settled.
+    pub reversed: bool,
+    /// Sequence number of its last event.
+    pub last_seq: u32,
+    /// When any of this last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Payment {
+    /// A payment of which nothing has gone back yet.
+    pub fn new(facts: Facts, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
+        Self {
+            facts: Arc::new(facts),
+            settled_at,
+            refunded: 0,
+            reserved: 0,
+            held: 0,
+            excess: 0,
+            reversed: false,
+            last_seq: 0,
+            updated_at: now,
+        }
+    }
+
+    /// What a new refund may ask for at most, minor units. Never negative.
+    pub fn refundable(&self) -> i64 {
+        let spent = i128::from(self.refunded) + i128::from(self.reserved) + i128::from(self.held);
+        let left = i128::from(self.facts.captured) - spent;
+        i64::try_from(left.max(0)).unwrap_or(0)
+    }
+
+    /// Promise 1: what went back, may go back or is held never passes what was captured, except by
+    /// what a provider paid out on its own.
+    pub fn within_limit(&self) -> bool {
+        let spent = i128::from(self.refunded) + i128::from(self.reserved) + i128::from(self.held);
+        self.refunded >= 0
+            && self.reserved >= 0
+            && self.held >= 0
+            && self.excess >= 0
+            && spent <= i128::from(self.facts.captured) + i128::from(self.excess)
+    }
+
+    /// The status that follows from the balance.
+    pub fn status(&self) -> Status {
+        if self.refunded < self.facts.captured {
+            Status::Succeeded
+        } else if self.reversed {
+            Status::Reversed
+        } else {
+            Status::Refunded
+        }
+    }
+}

@@ -1,0 +1,556 @@
+//! A refund and its state machine.
+//!
+//! [`next`] is the whole machine: one match over every pair of state and fact, without a wildcard,
+//! so that a new state or fact does not compile until every pair is decided.
+
+use crate::account::Scope;
+use crate::codes::codes;
+use crate::ids::{PaymentId, RefundId};
+use crate::money::{Currency, Money};
+use crate::time::Timestamp;
+use State as S;
+
+codes! {
+    /// Where a refund really is. Printed as `statusDetail`.
+    pub enum State {
+        /// Somebody else must agree first.
+        AwaitingApproval = 1 "awaiting_approval",
+        /// Waits out a grace delay in which it can be withdrawn.
+        Scheduled = 2 "scheduled",
+        /// Next to be sent.
+        Queued = 3 "queued",
+        /// The intent to call the provider is durable; the call may be under way.
+        Sending = 4 "sending",
+        /// The provider has it.
+        Submitted = 5 "submitted",
+        /// It may have been sent; only evidence moves it on.
+        Unknown = 6 "unknown",
+        /// Someone must act at the provider.
+        RequiresAction = 7 "requires_action",
+        /// The merchant's balance at the provider does not cover it yet.
+        WaitingForFunds = 8 "waiting_for_funds",
+        /// What the provider said does not fit; a person must look.
+        NeedsReview = 9 "needs_review",
+        /// The money went back.
+        Succeeded = 10 "succeeded",
+        /// The provider refused it or took it back.
+        Failed = 11 "failed",
+        /// Withdrawn before the money moved.
+        Canceled = 12 "canceled",
+    }
+}
+
+codes! {
+    /// The status that everybody sees.
+    pub enum Status {
+        /// Not decided yet.
+        Pending = 1 "pending",
+        /// The money went back.
+        Succeeded = 2 "succeeded",
+        /// It will not.
+        Failed = 3 "failed",
+        /// Withdrawn.
+        Canceled = 4 "canceled",
+    }
+}
+
+codes! {
+    /// Who made the refund.
+    pub enum Origin {
+        /// A call to one of the doors.
+        Api = 1 "api",
+        /// Made at the provider itself and adopted when first seen.
+        External = 2 "external",
+    }
+}
+
+codes! {
+    /// Something that happened to a refund, as far as the state machine is concerned.
+    pub enum Fact {
+        /// Approved, to be sent at once.
+        Approved = 1 "approved",
+        /// Approved, to be sent after a grace delay.
+        ApprovedWithDelay = 2 "approved_with_delay",
+        /// The grace delay is over.
+        DelayOver = 3 "delay_over",
+        /// A node commits the intent to call the provider.
+        Claimed = 4 "claimed",
+        /// Certain: no byte left.
+        NeverSent = 5 "never_sent",
+        /// May have been sent; no usable answer.
+        Lost = 6 "lost",
+        /// The provider has it.
+        Accepted = 7 "accepted",
+        /// Someone must act at the provider.
+        ActionRequired = 8 "action_required",
+        /// The provider waits for the merchant's money.
+        FundsMissing = 9 "funds_missing",
+        /// The money went back.
+        Completed = 10 "completed",
+        /// The provider refused it or took it back.
+        Failed = 11 "failed",
+        /// The caller withdrew it.
+        Withdrawn = 12 "withdrawn",
+        /// The provider canceled it.
+        CanceledByProvider = 13 "canceled_by_provider",
+        /// The provider speaks of another amount, currency or payment.
+        Contradicted = 14 "contradicted",
+        /// Looking for evidence has gone on for too long.
+        GivenUp = 15 "given_up",
+    }
+}
+
+/// What a fact does to a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It moves the refund on.
+    Move(State),
+    /// It says nothing new: a duplicate, or older than what is known.
+    Stay,
+    /// It cannot happen here: a caller's mistake, or evidence that must not be believed.
+    Refuse,
+}
+
+/// The state machine.
+pub const fn next(state: State, fact: Fact) -> Next {
+    use Next::{Move, Refuse, Stay};
+    match (fact, state) {
+        (Fact::Approved, S::AwaitingApproval) => Move(S::Queued),
+        (Fact::ApprovedWithDelay, S::AwaitingApproval) => Move(S::Scheduled),
+        (
+            Fact::Approved | Fact::ApprovedWithDelay,
+            S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Refuse,
+
+        (Fact::DelayOver, S::Scheduled) => Move(S::Queued),
+        (
+            Fact::DelayOver,
+            S::AwaitingApproval
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Refuse,
+
+        // A provider that waited for funds or for an action is asked again under the same key.
+        (Fact::Claimed, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
+        (
+            Fact::Claimed,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Refuse,
+
+        (Fact::NeverSent, S::Sending) => Move(S::Queued),
+        // From `unknown` an earlier attempt may still have been booked.
+        (
+            Fact::NeverSent,
+            S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Stay,
+
+        (Fact::Lost, S::Sending) => Move(S::Unknown),
+        (
+            Fact::Lost,
+            S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Stay,
+
+        (Fact::Accepted, S::Sending | S::Unknown | S::RequiresAction | S::WaitingForFunds) => {
+            Move(S::Submitted)
+        }
+        (
+            Fact::Accepted,
+            S::Submitted | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled,
+        ) => Stay,
+
+        (Fact::ActionRequired, S::Sending) => Move(S::RequiresAction),
+        // The provider has it, which is all that `unknown` needed to learn.
+        (Fact::ActionRequired, S::Unknown) => Move(S::Submitted),
+        (
+            Fact::ActionRequired,
+            S::Submitted
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Stay,
+
+        (Fact::FundsMissing, S::Sending) => Move(S::WaitingForFunds),
+        // An `unknown` refund is asked for again under its key until an answer settles it.
+        (
+            Fact::FundsMissing,
+            S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Stay,
+
+        // `failed` comes back only on newer evidence; the caller of `next` sees to that.
+        (
+            Fact::Completed,
+            S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Failed,
+        ) => Move(S::Succeeded),
+        (Fact::Completed, S::Succeeded) => Stay,
+        (Fact::Completed, S::Canceled) => Refuse,
+
+        (
+            Fact::Failed,
+            S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded,
+        ) => Move(S::Failed),
+        (Fact::Failed, S::Failed | S::Canceled) => Stay,
+
+        (
+            Fact::CanceledByProvider,
+            S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds,
+        ) => Move(S::Canceled),
+        // From here the money goes back to the merchant as after a failure.
+        (Fact::CanceledByProvider, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
+        (Fact::CanceledByProvider, S::Failed | S::Canceled) => Stay,
+
+        (
+            Fact::Contradicted,
+            S::Sending | S::Submitted | S::Unknown | S::RequiresAction | S::WaitingForFunds,
+        ) => Move(S::NeedsReview),
+        (Fact::Contradicted, S::NeedsReview | S::Succeeded | S::Failed | S::Canceled) => Stay,
+
+        (Fact::GivenUp, S::Unknown) => Move(S::NeedsReview),
+        (
+            Fact::GivenUp,
+            S::Sending
+            | S::Submitted
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
+        ) => Stay,
+
+        // Nobody at a provider can know of a refund that was never sent.
+        (
+            Fact::NeverSent
+            | Fact::Lost
+            | Fact::Accepted
+            | Fact::ActionRequired
+            | Fact::FundsMissing
+            | Fact::Completed
+            | Fact::Failed
+            | Fact::CanceledByProvider
+            | Fact::Contradicted
+            | Fact::GivenUp,
+            S::AwaitingApproval | S::Scheduled | S::Queued,
+        ) => Refuse,
+
+        (Fact::Withdrawn, S::AwaitingApproval | S::Scheduled | S::Queued) => Move(S::Canceled),
+        (Fact::Withdrawn, S::Canceled) => Stay,
+        (
+            Fact::Withdrawn,
+            S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed,
+        ) => Refuse,
+    }
+}
+
+/// Which part of the payment's balance a refund in some state counts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// May still go back.
+    Reserved,
+    /// Went back.
+    Refunded,
+    /// Counts to nothing.
+    Released,
+}
+
+impl State {
+    /// The status that everybody sees.
+    pub const fn status(self) -> Status {
+        match self {
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::NeedsReview => Status::Pending,
+            S::Succeeded => Status::Succeeded,
+            S::Failed => Status::Failed,
+            S::Canceled => Status::Canceled,
+        }
+    }
+
+    /// Where the refund's amount counts.
+    pub const fn bucket(self) -> Bucket {
+        match self.status() {
+            Status::Pending => Bucket::Reserved,
+            Status::Succeeded => Bucket::Refunded,
+            Status::Failed | Status::Canceled => Bucket::Released,
+        }
+    }
+
+    /// True in the states in which Refundry has something to do sooner or later.
+    pub const fn has_work(self) -> bool {
+        match self {
+            S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds => true,
+            S::AwaitingApproval | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled => false,
+        }
+    }
+}
+
+/// Why a refund did not succeed, or what was last wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A stable word.
+    pub code: Box<str>,
+    /// A sentence for people.
+    pub message: Box<str>,
+}
+
+/// Money on its way back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// Whose it is.
+    pub scope: Scope,
+    /// Its id. Printed, it is also the one idempotency key that providers ever see for it.
+    pub id: RefundId,
+    /// What it refunds.
+    pub payment: PaymentId,
+    /// Minor units, always positive.
+    pub amount: i64,
+    /// The payment's currency.
+    pub currency: Currency,
+    /// Where it is.
+    pub state: State,
+    /// Who made it.
+    pub origin: Origin,
+    /// It succeeded once and was taken back.
+    pub late: bool,
+    /// Asked for before the payment settled.
+    pub before_settlement: bool,
+    /// Why the caller wants it.
+    pub reason: Option<Box<str>>,
+    /// The caller's own id, unique per account forever.
+    pub reference: Option<Box<str>>,
+    /// The caller's key-value pairs as a JSON object.
+    pub metadata: Option<Box<str>>,
+    /// The provider's id of it, once known.
+    pub provider_refund_id: Option<Box<str>>,
+    /// What went wrong, if anything did.
+    pub failure: Option<Failure>,
+    /// How often the provider was asked about it since its state last changed.
+    pub checks: u32,
+    /// When a step looks at it next. In the future while a node holds the lease.
+    pub due_at: Option<Timestamp>,
+    /// The newest time a provider gave for its state.
+    pub evidence_at: Option<Timestamp>,
+    /// Sequence number of its last event.
+    pub last_seq: u32,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Refund {
+    /// The amount with its currency.
+    pub const fn money(&self) -> Money {
+        Money::new(self.amount, self.currency)
+    }
+
+    /// The one idempotency key that providers ever see for this refund: 30 characters of
+    /// `[0-9A-Za-z_]`.
+    pub fn provider_key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the design: every state and where it may go.
+    const LEAVES_TO: &[(State, &[State])] = &[
+        (S::AwaitingApproval, &[S::Scheduled, S::Queued, S::Canceled]),
+        (S::Scheduled, &[S::Queued, S::Canceled]),
+        (S::Queued, &[S::Sending, S::Canceled]),
+        (
+            S::Sending,
+            &[
+                S::Queued,
+                S::Submitted,
+                S::Unknown,
+                S::RequiresAction,
+                S::WaitingForFunds,
+                S::NeedsReview,
+                S::Succeeded,
+                S::Failed,
+                S::Canceled,
+            ],
+        ),
+        (S::Submitted, &[S::Succeeded, S::Failed, S::Canceled, S::NeedsReview]),
+        (S::Unknown, &[S::Submitted, S::Succeeded, S::Failed, S::NeedsReview]),
+        (
+            S::RequiresAction,
+            &[S::Sending, S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview],
+        ),
+        (
+            S::WaitingForFunds,
+            &[S::Sending, S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview],
+        ),
+        (S::NeedsReview, &[S::Succeeded, S::Failed]),
+        (S::Succeeded, &[S::Failed]),
+        (S::Failed, &[S::Succeeded]),
+        (S::Canceled, &[]),
+    ];
+
+    #[test]
+    fn every_state_leaves_to_exactly_the_states_of_the_design() {
+        assert_eq!(LEAVES_TO.len(), State::ALL.len());
+        for &(state, expected) in LEAVES_TO {
+            let mut reached: Vec<State> = Fact::ALL
+                .iter()
+                .filter_map(|&fact| match next(state, fact) {
+                    Next::Move(to) => Some(to),
+                    Next::Stay | Next::Refuse => None,
+                })
+                .collect();
+            reached.sort();
+            reached.dedup();
+            let mut expected = expected.to_vec();
+            expected.sort();
+            assert_eq!(reached, expected, "from {state}");
+        }
+    }
+
+    #[test]
+    fn a_fact_repeated_after_it_moved_a_refund_never_moves_it_again() {
+        // Exceptions are facts about acts, not about outcomes: repeating them is a mistake.
+        for &state in State::ALL {
+            for &fact in Fact::ALL {
+                if let Next::Move(to) = next(state, fact) {
+                    assert!(
+                        !matches!(next(to, fact), Next::Move(_)),
+                        "{state} {fact} {to} moves twice"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_sending_can_go_back_to_the_queue_and_only_when_nothing_was_sent() {
+        for &state in State::ALL {
+            for &fact in Fact::ALL {
+                if next(state, fact) == Next::Move(S::Queued)
+                    && state != S::Scheduled
+                    && state != S::AwaitingApproval
+                {
+                    assert_eq!((state, fact), (S::Sending, Fact::NeverSent));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_fails_or_is_canceled_without_someone_saying_so() {
+        for &state in State::ALL {
+            for &fact in Fact::ALL {
+                if let Next::Move(S::Failed | S::Canceled) = next(state, fact) {
+                    assert!(
+                        matches!(fact, Fact::Failed | Fact::CanceledByProvider | Fact::Withdrawn),
+                        "{state} {fact}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_caller_cannot_withdraw_what_may_have_been_sent() {
+        for state in [
+            S::Sending,
+            S::Submitted,
+            S::Unknown,
+            S::RequiresAction,
+            S::WaitingForFunds,
+            S::NeedsReview,
+        ] {
+            assert_eq!(next(state, Fact::Withdrawn), Next::Refuse, "{state}");
+        }
+    }
+
+    #[test]
+    fn codes_and_words_read_back() {
+        for &state in State::ALL {
+            assert_eq!(State::from_code(state.code()), Some(state));
+            assert_eq!(State::from_text(state.as_str()), Some(state));
+        }
+        assert_eq!(State::from_code(0), None);
+        assert_eq!(Status::from_text("paid"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! The rows that a batch of commands touches.
+
+use crate::account::Scope;
+use crate::event::Event;
+use crate::ids::{PaymentId, RefundId};
+use crate::keys::{Key, KeyHash};
+use crate::ledger::{Code, Posting, Totals};
+use crate::money::Currency;
+use crate::payment::Payment;
+use crate::refund::Refund;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A row in a view, and whether it must be saved.
+#[derive(Clone, Debug)]
+pub struct Row<T> {
+    /// The row.
+    pub value: T,
+    /// What saving it takes.
+    pub change: Change,
+}
+
+/// What saving a row takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// An update.
+    Updated,
+    /// An insert.
+    Inserted,
+}
+
+impl<T> Row<T> {
+    /// A row as it was loaded.
+    pub const fn loaded(value: T) -> Self {
+        Self { value, change: Change::None }
+    }
+
+    /// A row that is new.
+    pub const fn inserted(value: T) -> Self {
+        Self { value, change: Change::Inserted }
+    }
+
+    /// The row, to be changed.
+    pub fn change(&mut self) -> &mut T {
+        if self.change == Change::None {
+            self.change = Change::Updated;
+        }
+        &mut self.value
+    }
+}
+
+/// Keys of the rows that a batch needs. Sorted, so that every node locks in the same order.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Names. The refunds and payments that found names lead to are loaded with them.
+    pub keys: BTreeSet<(Scope, KeyHash)>,
+    /// Payments.
+    pub payments: BTreeSet<(Scope, PaymentId)>,
+    /// Refunds.
+    pub refunds: BTreeSet<(Scope, RefundId)>,
+}
+
+/// Rows loaded for a batch, and what the batch adds to them.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Payments by key.
+    pub payments: BTreeMap<(Scope, PaymentId), Row<Payment>>,
+    /// Refunds by key.
+    pub refunds: BTreeMap<(Scope, RefundId), Row<Refund>>,
+    /// Names by hash.
+    pub keys: BTreeMap<(Scope, KeyHash), Row<Key>>,
+    /// What the batch appends.
+    pub book: Book,
+}
+
+/// What a batch appends: rows that are written once and never changed.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// New events in the order they happened.
+    pub events: Vec<Event>,
+    /// New postings.
+    pub postings: Vec<Posting>,
+    /// What the postings add to the running totals.
+    pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
+}
+
+impl Book {
+    /// Appends a posting and adds it to the running totals. `false` when a total would overflow;
+    /// nothing is changed then.
+    #[must_use]
+    pub fn post(&mut self, posting: Posting) -> bool {
+        let (debit, credit) = posting.reason.legs();
+        let key = |code| (posting.scope, posting.currency, code);
+        let debits = self.totals.get(&key(debit)).copied().unwrap_or_default().debits;
+        let credits = self.totals.get(&key(credit)).copied().unwrap_or_default().credits;
+        let (Some(debits), Some(credits)) =
+            (debits.checked_add(posting.amount), credits.checked_add(posting.amount))
+        else {
+            return false;
+        };
+        self.totals.entry(key(debit)).or_default().debits = debits;
+        self.totals.entry(key(credit)).or_default().credits = credits;
+        self.postings.push(posting);
+        true
+    }
+}
