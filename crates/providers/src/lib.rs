@@ -1,0 +1,15 @@
+//! Payment providers behind one interface.
+//!
+//! A provider adapter turns a [`RefundOrder`] into the provider's own call and the provider's answer
+//! into an [`Answer`]. It decides nothing about money: what an answer means for a refund is decided
+//! in `domain`. Adapters know neither the store nor the engine.
+
+mod provider;
+mod registry;
+pub mod simulator;
+
+pub use provider::{
+    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Report, WebhookRefused, Why,
+};
+pub use registry::Registry;

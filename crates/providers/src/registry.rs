@@ -1,0 +1,36 @@
+//! Which provider serves which payments.
+
+use crate::Provider;
+use domain::account::Scope;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The providers that are configured, by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    everywhere: BTreeMap<&'static str, Arc<dyn Provider>>,
+}
+
+impl Registry {
+    /// A registry without providers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a provider for every account and mode.
+    #[must_use]
+    pub fn with(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.everywhere.insert(provider.name(), provider);
+        self
+    }
+
+    /// The provider called `name` for an account and mode.
+    pub fn find(&self, _scope: Scope, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.everywhere.get(name)
+    }
+
+    /// The names that payments of an account and mode can be registered with.
+    pub fn names(&self, _scope: Scope) -> impl Iterator<Item = &'static str> {
+        self.everywhere.keys().copied()
+    }
+}

@@ -1,0 +1,243 @@
+//! The adapter half: [`Provider`] over the PSP half, as for any PSP that speaks JSON.
+//!
+//! It trusts nothing that it has not parsed. Only a parsed 422 is a refusal, only a connection that
+//! was never made is certain not to have been sent, and everything else may have paid.
+
+use super::psp::{Name, RefundRequest, parse_id};
+use super::script::Script;
+use super::wire::{
+    ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
+    WebhookBody,
+};
+use super::{RefundStatus, Simulator};
+use crate::{
+    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Report, WebhookRefused, Why,
+};
+use async_trait::async_trait;
+use domain::account::Scope;
+use domain::money::{Currency, Money};
+use domain::payment::Facts;
+use domain::time::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// The name that payments held by the simulator are registered with.
+pub(super) const NAME: &str = "simulator";
+
+#[async_trait]
+impl Provider for Simulator {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            honours_idempotency_keys: self.config.honour_keys,
+            can_look_up: true,
+            can_list: true,
+            partial_refunds: true,
+        }
+    }
+
+    async fn submit(&self, order: &RefundOrder) -> Answer {
+        let payment = &order.payment;
+        let request = RefundRequest {
+            scope: payment.scope,
+            key: order.key.as_str().into(),
+            payment_id: payment.provider_payment_id.clone(),
+            captured: Money::new(payment.captured, payment.currency),
+            asked: order.money,
+        };
+        let script = Script::of(order.metadata.as_deref(), payment.metadata.as_deref());
+        match self.receive_refund(request, script).await {
+            Ok(raw) => read_submitted(&raw),
+            Err(fault @ TransportFault::NotConnected) => Answer::NeverSent(fault.into()),
+            Err(fault @ TransportFault::AnswerLost) => Answer::Unknown(fault.into()),
+        }
+    }
+
+    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+        let id = order.provider_refund_id.as_deref().and_then(parse_id).map(Name::Id);
+        let key = Name::Key(order.key.as_str().into());
+        let names = id.into_iter().chain([key]).collect();
+        match self.receive_lookup(order.payment.scope, names).await {
+            Ok(raw) => read_looked_up(&raw),
+            Err(fault) => Lookup::Unknown(fault.into()),
+        }
+    }
+
+    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+        let raw = self.receive_list(payment.scope, payment.provider_payment_id.clone()).await?;
+        let list: ListAnswer = read_ok(&raw)?;
+        list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()
+    }
+
+    async fn fetch_payment(
+        &self,
+        scope: Scope,
+        provider_payment_id: &str,
+    ) -> Result<Option<PaymentReport>, Why> {
+        let raw = self.receive_payment(scope, provider_payment_id.into()).await?;
+        if is_error(&raw, 404, "no_such_payment") {
+            return Ok(None);
+        }
+        let payment: PaymentAnswer = read_ok(&raw)?;
+        let captured = Money::new(payment.captured, read_currency(&payment.currency)?);
+        Ok(Some(PaymentReport { captured, settled_at: None }))
+    }
+
+    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {
+        self.signer.verify(webhook)?;
+        let malformed = |what: String| WebhookRefused::Malformed(what);
+        let body: WebhookBody =
+            serde_json::from_slice(&webhook.body).map_err(|error| malformed(error.to_string()))?;
+        if !body.event_type.starts_with("refund.") {
+            return Ok(Vec::new());
+        }
+        let notice =
+            read_notice(body.at, body.data).map_err(|why| malformed(why.message.into()))?;
+        Ok(vec![notice])
+    }
+}
+
+impl From<TransportFault> for Why {
+    fn from(fault: TransportFault) -> Self {
+        match fault {
+            TransportFault::NotConnected => {
+                Self::new("connection_refused", "the simulator is closed")
+            }
+            TransportFault::AnswerLost => {
+                Self::new("timeout", "the request was sent and no answer came back")
+            }
+        }
+    }
+}
+
+fn read_submitted(raw: &RawAnswer) -> Answer {
+    if raw.status == 200 {
+        let read =
+            read_json(raw).and_then(|refund: RefundAnswer| read_state(refund.at, refund.data));
+        return read.unwrap_or_else(Answer::Unknown);
+    }
+    let Some(error) = read_error(raw) else { return Answer::Unknown(why_not_ok(raw)) };
+    let report = Report { at: error.at.map(Timestamp), ..Report::default() };
+    let why = Why { code: error.error.code, message: error.error.message };
+    match raw.status {
+        422 => Answer::Rejected(report, why),
+        402 if &*why.code == "insufficient_funds" => Answer::WaitingForFunds(report, why),
+        // Above all 409: the key's refund may well have been paid, if not this one.
+        _ => Answer::Unknown(why),
+    }
+}
+
+fn read_looked_up(raw: &RawAnswer) -> Lookup {
+    if is_error(raw, 404, "no_such_refund") {
+        return Lookup::Absent;
+    }
+    read_ok(raw)
+        .and_then(|refund: RefundAnswer| read_state(refund.at, refund.data))
+        .map_or_else(Lookup::Unknown, Lookup::Found)
+}
+
+/// What a refund's state means. A status that is not known yet keeps its refund id: the PSP has it.
+fn read_state(at: i64, body: RefundBody) -> Result<Answer, Why> {
+    let report = Report {
+        money: Some(Money::new(body.amount, read_currency(&body.currency)?)),
+        provider_refund_id: Some(body.refund_id),
+        provider_payment_id: Some(body.payment_id),
+        at: Some(Timestamp(at)),
+    };
+    Ok(match RefundStatus::from_text(&body.status) {
+        Some(RefundStatus::Succeeded) => Answer::Completed(report),
+        Some(RefundStatus::Failed) => {
+            let code = body.code.unwrap_or_else(|| "refund_failed".into());
+            let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
+            Answer::Rejected(report, Why { code, message })
+        }
+        Some(RefundStatus::Pending) | None => Answer::Accepted(report),
+    })
+}
+
+fn read_notice(at: i64, mut body: RefundBody) -> Result<Notice, Why> {
+    let (provider_payment_id, key) = (body.payment_id.clone(), body.key.take());
+    Ok(Notice { provider_payment_id, key, answer: read_state(at, body)? })
+}
+
+fn read_currency(code: &str) -> Result<Currency, Why> {
+    Currency::parse(code)
+        .map_err(|_| Why::new("unreadable_answer", "the simulator names an unknown currency"))
+}
+
+fn read_ok<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Why> {
+    if raw.status == 200 { read_json(raw) } else { Err(why_not_ok(raw)) }
+}
+
+fn read_json<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Why> {
+    serde_json::from_slice(&raw.body)
+        .map_err(|_| Why::new("unreadable_answer", "the simulator's answer cannot be read"))
+}
+
+fn read_error(raw: &RawAnswer) -> Option<ErrorAnswer> {
+    serde_json::from_slice(&raw.body).ok()
+}
+
+fn is_error(raw: &RawAnswer, status: u16, code: &str) -> bool {
+    raw.status == status && read_error(raw).is_some_and(|error| &*error.error.code == code)
+}
+
+fn why_not_ok(raw: &RawAnswer) -> Why {
+    read_error(raw).map_or_else(
+        || {
+            let message = "the simulator answered with an error that cannot be read";
+            Why::new(&format!("http_{}", raw.status), message)
+        },
+        |error| Why { code: error.error.code, message: error.error.message },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        read_submitted(&RawAnswer { status, body: body.as_bytes().to_vec() })
+    }
+
+    fn refund(status: &str, currency: &str) -> String {
+        format!(
+            r#"{{"at":7,"data":{{"refundId":"sre_1","key":null,"paymentId":"ch_1","amount":5,
+                "currency":"{currency}","status":"{status}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_status_of_tomorrow_keeps_the_refund_id_and_stays_pending() {
+        let Answer::Accepted(report) = answer(200, &refund("reviewing", "USD")) else {
+            panic!("not accepted");
+        };
+        assert_eq!(report.provider_refund_id.as_deref(), Some("sre_1"));
+        assert_eq!(report.at, Some(Timestamp(7)));
+    }
+
+    #[test]
+    fn only_a_parsed_422_is_a_refusal() {
+        let error = r#"{"error":{"code":"refund_refused","message":"no"}}"#;
+        assert!(matches!(answer(422, error), Answer::Rejected(..)));
+        for status in [400, 401, 402, 403, 404, 408, 409, 418, 429, 500, 502, 503] {
+            assert!(matches!(answer(status, error), Answer::Unknown(_)), "{status}");
+        }
+        for body in ["", "null", "{}", r#"{"error":"refund_refused"}"#, "<html>"] {
+            assert!(matches!(answer(422, body), Answer::Unknown(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_that_cannot_be_read_is_unknown() {
+        for body in ["", "{}", "[]", "\u{0}", &refund("succeeded", "???"), "<html>"] {
+            assert!(matches!(answer(200, body), Answer::Unknown(_)), "{body}");
+        }
+        // A redirect or an empty success of another kind is nobody's answer either.
+        assert!(matches!(answer(302, &refund("succeeded", "USD")), Answer::Unknown(_)));
+        assert!(matches!(answer(204, ""), Answer::Unknown(_)));
+    }
+}

@@ -1,0 +1,356 @@
+//! The PSP's own book: the refunds it made, the payments it learned of, and what is still to happen.
+//!
+//! Rows in, rows out; what they mean is decided in `psp`. This is the only file of the simulator
+//! with SQL. Everything runs on the desk's thread, inside the transaction of a whole batch.
+
+use super::SimulatorError;
+use super::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
+use domain::account::Scope;
+use domain::ids::Ids;
+use domain::money::Money;
+use domain::time::{Clock, Timestamp};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use ulid::Ulid;
+
+/// The layout of the book that this version reads and writes.
+const VERSION: i64 = 1;
+
+/// Keys and ids both begin with a time, so the two big trees grow at their right edge.
+const SCHEMA: &str = "
+CREATE TABLE simulator (secret BLOB NOT NULL, openings INTEGER NOT NULL) STRICT;
+CREATE TABLE payment (
+    scope INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    captured INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    PRIMARY KEY (scope, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE refund (
+    id BLOB NOT NULL PRIMARY KEY,
+    scope INTEGER NOT NULL,
+    key TEXT,
+    payment TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    booked_at INTEGER NOT NULL,
+    paid_at INTEGER,
+    returned_at INTEGER,
+    code TEXT,
+    message TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refund_by_key ON refund (scope, key) WHERE key IS NOT NULL;
+CREATE INDEX refund_by_payment ON refund (scope, payment);
+CREATE TABLE unbooked_call (
+    scope INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE task (
+    number INTEGER PRIMARY KEY,
+    due_at INTEGER,
+    kind INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    refund BLOB NOT NULL,
+    tries INTEGER NOT NULL,
+    body BLOB
+) STRICT;
+CREATE INDEX task_by_due_at ON task (due_at) WHERE due_at IS NOT NULL;
+";
+
+/// The open book.
+pub(super) struct Book {
+    db: Connection,
+    ids: Ids<ChaCha20Rng>,
+    clock: Arc<dyn Clock>,
+    /// True when a task came, went or moved since this was last cleared.
+    pub(super) tasks_changed: bool,
+}
+
+impl Book {
+    /// Opens the book, or makes a new one, and gives the secret that signs its webhooks.
+    pub(super) fn open(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        seed: [u8; 32],
+    ) -> Result<(Self, [u8; 32]), SimulatorError> {
+        let mut db = Connection::open(path)?;
+        set_up(&db)?;
+        let (secret, opening) = sign_in(&mut db, seed)?;
+        // Each opening draws from its own stream: the ids of two runs of one seed never meet.
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        rng.set_stream(opening);
+        Ok((Self { db, ids: Ids::new(rng), clock, tasks_changed: false }, secret))
+    }
+
+    /// Runs `work` in one durable transaction: all of it happens, or nothing.
+    pub(super) fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let done = work(self).and_then(|value| self.execute("COMMIT").map(|()| value));
+        // SQLite itself rolls back after some failures, such as a full disk.
+        if done.is_err() && !self.db.is_autocommit() {
+            self.execute("ROLLBACK")?;
+        }
+        done
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.db.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn new_id(&mut self, now: Timestamp) -> Ulid {
+        self.ids.ulid(now)
+    }
+
+    pub(super) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
+        const SQL: &str = "SELECT captured, currency FROM payment WHERE scope = ?1 AND id = ?2";
+        self.db
+            .prepare_cached(SQL)?
+            .query_row(params![scope.code(), id], |row| {
+                Ok(Money::new(row.get(0)?, currency(row, 1)?))
+            })
+            .optional()
+    }
+
+    pub(super) fn insert_payment(
+        &self,
+        scope: Scope,
+        id: &str,
+        captured: Money,
+    ) -> rusqlite::Result<()> {
+        const SQL: &str =
+            "INSERT INTO payment (scope, id, captured, currency) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![scope.code(), id, captured.minor, captured.currency.as_str()];
+        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+    }
+
+    /// The first refund booked under a key. There are more only where keys are not honoured.
+    pub(super) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
+        const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
+        self.db.prepare_cached(SQL)?.query_row(params![scope.code(), key], read_refund).optional()
+    }
+
+    pub(super) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
+        const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
+        self.db
+            .prepare_cached(SQL)?
+            .query_row(params![id.to_bytes(), scope.code()], read_refund)
+            .optional()
+    }
+
+    /// The newest refunds of a payment, newest first.
+    pub(super) fn newest_of_payment(
+        &self,
+        scope: Scope,
+        payment_id: &str,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Refund>> {
+        const SQL: &str = "
+            SELECT * FROM refund WHERE scope = ?1 AND payment = ?2 ORDER BY id DESC LIMIT ?3";
+        self.db
+            .prepare_cached(SQL)?
+            .query_map(params![scope.code(), payment_id, at_most(limit)], read_refund)?
+            .collect()
+    }
+
+    pub(super) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+        const SQL: &str = "
+            INSERT INTO refund (id, scope, key, payment, asked, amount, currency, status, at,
+                booked_at, paid_at, returned_at, code, message)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        let values = params![
+            refund.id.to_bytes(),
+            refund.scope.code(),
+            refund.key,
+            refund.payment_id,
+            refund.asked,
+            refund.money.minor,
+            refund.money.currency.as_str(),
+            refund.status.code(),
+            refund.at.0,
+            refund.booked_at.0,
+            refund.paid_at.map(|at| at.0),
+            refund.returned_at.map(|at| at.0),
+            refund.code,
+            refund.message,
+        ];
+        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+    }
+
+    /// Saves the part of a refund that changes.
+    pub(super) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+        const SQL: &str = "
+            UPDATE refund SET status = ?2, at = ?3, paid_at = ?4, returned_at = ?5, code = ?6,
+                message = ?7
+            WHERE id = ?1";
+        let values = params![
+            refund.id.to_bytes(),
+            refund.status.code(),
+            refund.at.0,
+            refund.paid_at.map(|at| at.0),
+            refund.returned_at.map(|at| at.0),
+            refund.code,
+            refund.message,
+        ];
+        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+    }
+
+    /// When a call under this key came that booked nothing.
+    pub(super) fn find_unbooked_call(
+        &self,
+        scope: Scope,
+        key: &str,
+    ) -> rusqlite::Result<Option<Timestamp>> {
+        const SQL: &str = "SELECT at FROM unbooked_call WHERE scope = ?1 AND key = ?2";
+        self.db
+            .prepare_cached(SQL)?
+            .query_row(params![scope.code(), key], |row| row.get(0).map(Timestamp))
+            .optional()
+    }
+
+    pub(super) fn insert_unbooked_call(
+        &self,
+        scope: Scope,
+        key: &str,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        const SQL: &str = "INSERT INTO unbooked_call (scope, key, at) VALUES (?1, ?2, ?3)";
+        self.db.prepare_cached(SQL)?.execute(params![scope.code(), key, at.0]).map(|_| ())
+    }
+
+    /// Adds something that is to happen, and gives its number.
+    pub(super) fn insert_task(
+        &mut self,
+        refund: &Refund,
+        due_at: Timestamp,
+        kind: TaskKind,
+        body: Option<&[u8]>,
+    ) -> rusqlite::Result<i64> {
+        const SQL: &str = "
+            INSERT INTO task (due_at, kind, scope, refund, tries, body)
+            VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+        let values =
+            params![due_at.0, kind.code(), refund.scope.code(), refund.id.to_bytes(), body];
+        self.tasks_changed = true;
+        self.db.prepare_cached(SQL)?.insert(values)
+    }
+
+    /// The tasks that are due, the longest overdue first.
+    pub(super) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
+        const SQL: &str = "
+            SELECT number, kind, scope, refund, tries, body FROM task
+            WHERE due_at <= ?1 ORDER BY due_at, number LIMIT ?2";
+        self.db.prepare_cached(SQL)?.query_map(params![now.0, at_most(limit)], read_task)?.collect()
+    }
+
+    pub(super) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
+        const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
+        let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
+        Ok(due_at.map(Timestamp))
+    }
+
+    pub(super) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
+        const SQL: &str = "DELETE FROM task WHERE number = ?1";
+        self.tasks_changed = true;
+        self.db.prepare_cached(SQL)?.execute([number]).map(|_| ())
+    }
+
+    /// Puts a webhook off; without a time it is kept and not delivered any more.
+    pub(super) fn put_off(
+        &mut self,
+        number: i64,
+        tries: u32,
+        due_at: Option<Timestamp>,
+    ) -> rusqlite::Result<()> {
+        const SQL: &str = "UPDATE task SET tries = ?2, due_at = ?3 WHERE number = ?1";
+        self.tasks_changed = true;
+        let values = params![number, tries, due_at.map(|at| at.0)];
+        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+    }
+
+    /// Makes the webhooks that were given up due again.
+    pub(super) fn revive_webhooks(
+        &mut self,
+        scope: Scope,
+        due_at: Timestamp,
+    ) -> rusqlite::Result<usize> {
+        const SQL: &str = "
+            UPDATE task SET tries = 0, due_at = ?2 WHERE scope = ?1 AND due_at IS NULL";
+        self.tasks_changed = true;
+        self.db.prepare_cached(SQL)?.execute(params![scope.code(), due_at.0])
+    }
+}
+
+fn set_up(db: &Connection) -> Result<(), SimulatorError> {
+    // One process at a time: the lock is kept for good, which also saves shared memory and reading
+    // the file's header again for every transaction.
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    db.busy_timeout(Duration::from_millis(500))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    db.pragma_update(None, "cache_size", -32_000)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Makes the tables of a new book, counts the opening, and gives the secret and that count.
+fn sign_in(db: &mut Connection, seed: [u8; 32]) -> Result<([u8; 32], u64), SimulatorError> {
+    let tx = db.transaction()?;
+    let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            tx.execute_batch(SCHEMA)?;
+            let mut secret = [0; 32];
+            ChaCha20Rng::from_seed(seed).fill_bytes(&mut secret);
+            tx.execute("INSERT INTO simulator (secret, openings) VALUES (?1, 0)", [secret])?;
+            tx.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        other => return Err(SimulatorError::UnknownVersion(other)),
+    }
+    tx.execute("UPDATE simulator SET openings = openings + 1", [])?;
+    let row = tx.query_row("SELECT secret, openings FROM simulator", [], |row| {
+        let opening = u64::try_from(row.get::<_, i64>(1)?).map_err(|_| out_of_range(row, 1))?;
+        Ok((row.get(0)?, opening))
+    })?;
+    tx.commit()?;
+    Ok(row)
+}
+
+fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_on_disk_before_it_returns() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let db = Connection::open(dir.path().join("simulator.sqlite")).expect("a file");
+        set_up(&db).expect("set up");
+        let pragma = |name: &str| {
+            db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));
+        assert_eq!(pragma("synchronous"), Ok(2.into()), "2 is FULL");
+        assert_eq!(pragma("locking_mode"), Ok("exclusive".to_owned().into()));
+    }
+}

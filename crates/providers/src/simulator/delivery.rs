@@ -1,0 +1,93 @@
+//! One step of the simulator's own work: what is due is done, and webhooks go out.
+
+use super::desk::Fault;
+use super::timeline::{self, Delivery, DueWebhook};
+use super::webhook::Signer;
+use super::{Simulator, Step, WebhookSink};
+use domain::time::Timestamp;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+/// How long the simulator rests when its book cannot be read or written.
+const REST_MS: i64 = 1_000;
+
+impl Simulator {
+    /// Does the work that is due, at most about `limit` pieces of it: state changes, and webhooks
+    /// delivered to `sink`. Webhooks of one refund go out one after another, those of different
+    /// refunds at the same time. A webhook whose delivery is not recorded (because the process ends,
+    /// or this future is dropped) is delivered again.
+    pub async fn step(&self, sink: &dyn WebhookSink, limit: usize) -> Step {
+        // One step at a time, or two of them would deliver the same webhooks.
+        let _turn = self.turn.lock().await;
+        let done = self.try_step(sink, limit).await;
+        done.unwrap_or_else(|_| {
+            self.desk.schedule().set(Some(self.clock.now().plus_ms(REST_MS)));
+            Step::default()
+        })
+    }
+
+    /// When something is next due: a time that has passed if [`Simulator::step`] has work now, and
+    /// `None` if nothing is scheduled at all. Costs nothing; the book is not read.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.desk.schedule().next_due()
+    }
+
+    /// Waits until something is due sooner than what was known. One waiter is woken for it, also
+    /// one that only comes to wait afterwards, so that a loop of this kind sleeps when there is
+    /// nothing to do and misses nothing:
+    ///
+    /// ```text
+    /// loop {
+    ///     match simulator.next_due() {
+    ///         None => simulator.wait_for_work().await,
+    ///         Some(due_at) if due_at <= clock.now() => { simulator.step(&sink, 64).await; }
+    ///         Some(due_at) => select! {
+    ///             () = sleep_until(due_at) => {}
+    ///             () = simulator.wait_for_work() => {}
+    ///         },
+    ///     }
+    /// }
+    /// ```
+    pub async fn wait_for_work(&self) {
+        self.desk.schedule().sooner().await;
+    }
+
+    async fn try_step(&self, sink: &dyn WebhookSink, limit: usize) -> Result<Step, Fault> {
+        let due = self.desk.ask_patiently(move |book| timeline::do_due(book, limit)).await?;
+        let mut step = Step { changed: due.changed, ..Step::default() };
+        if due.webhooks.is_empty() {
+            return Ok(step);
+        }
+        let lanes = lanes(due.webhooks).into_values().map(|lane| self.deliver(sink, lane));
+        let deliveries: Vec<Delivery> = join_all(lanes).await.into_iter().flatten().collect();
+        step.delivered = deliveries.iter().filter(|delivery| delivery.acknowledged).count();
+        step.refused = deliveries.len().saturating_sub(step.delivered);
+        let retry_ms = self.config.webhook_retry_ms;
+        self.desk
+            .ask_patiently(move |book| timeline::record_deliveries(book, &deliveries, retry_ms))
+            .await?;
+        Ok(step)
+    }
+
+    async fn deliver(&self, sink: &dyn WebhookSink, lane: Vec<DueWebhook>) -> Vec<Delivery> {
+        let mut deliveries = Vec::with_capacity(lane.len());
+        for due in lane {
+            let DueWebhook { number, scope, forged, tries, body, refund: _ } = due;
+            let now = self.clock.now();
+            let webhook =
+                if forged { Signer::forger().sign(body, now) } else { self.signer.sign(body, now) };
+            let acknowledged = sink.deliver(scope, webhook).await;
+            deliveries.push(Delivery { number, forged, tries, acknowledged });
+        }
+        deliveries
+    }
+}
+
+/// The webhooks of each refund, in their order.
+fn lanes(webhooks: Vec<DueWebhook>) -> BTreeMap<ulid::Ulid, Vec<DueWebhook>> {
+    let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for webhook in webhooks {
+        lanes.entry(webhook.refund).or_default().push(webhook);
+    }
+    lanes
+}

@@ -1,0 +1,95 @@
+//! What the PSP half makes of a call, and how it says so on the wire.
+
+use super::psp::print_id;
+use super::rows::Refund;
+use super::wire::{
+    ErrorAnswer, ErrorBody, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody,
+    TransportFault,
+};
+use domain::money::Money;
+use domain::time::Timestamp;
+use std::borrow::Cow;
+
+/// What the PSP makes of a call.
+pub(super) enum Outcome {
+    Refund(Refund),
+    List(Vec<Refund>),
+    Payment(Money),
+    Error(PspError),
+    /// It answered, and not in JSON.
+    Garbage,
+    /// It answered, and nobody heard.
+    AnswerLost,
+}
+
+/// An error in the PSP's own words.
+pub(super) struct PspError {
+    status: u16,
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    at: Option<Timestamp>,
+}
+
+impl Outcome {
+    pub(super) fn into_answer(self) -> Result<RawAnswer, TransportFault> {
+        match self {
+            Self::Refund(refund) => Ok(RawAnswer::json(200, &refund.into_answer())),
+            Self::List(refunds) => {
+                let refunds = refunds.into_iter().map(Refund::into_answer).collect();
+                Ok(RawAnswer::json(200, &ListAnswer { refunds }))
+            }
+            Self::Payment(captured) => {
+                let currency = captured.currency.as_str().into();
+                Ok(RawAnswer::json(200, &PaymentAnswer { captured: captured.minor, currency }))
+            }
+            Self::Error(error) => Ok(error.into_answer()),
+            Self::Garbage => {
+                Ok(RawAnswer { status: 200, body: b"<html>Bad gateway</html>".to_vec() })
+            }
+            Self::AnswerLost => Err(TransportFault::AnswerLost),
+        }
+    }
+}
+
+impl PspError {
+    pub(super) fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into(), at: None }
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(500, "internal_error", "something went wrong here")
+    }
+
+    pub(super) fn at(mut self, at: Timestamp) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    pub(super) fn into_answer(self) -> RawAnswer {
+        let error = ErrorBody { code: self.code.into(), message: self.message.into() };
+        RawAnswer::json(self.status, &ErrorAnswer { at: self.at.map(|at| at.0), error })
+    }
+}
+
+impl Refund {
+    pub(super) fn into_answer(self) -> RefundAnswer {
+        RefundAnswer { at: self.at.0, data: self.into_body() }
+    }
+
+    pub(super) fn into_body(self) -> RefundBody {
+        RefundBody {
+            refund_id: print_id(self.id).into(),
+            key: self.key.map(String::from),
+            payment_id: self.payment_id,
+            amount: self.money.minor,
+            currency: self.money.currency.as_str().into(),
+            status: self.status.as_str().into(),
+            code: self.code,
+            message: self.message,
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The PSP half: what the simulator does with a refund that is asked of it.
+//!
+//! It believes everything it is told about a payment and does not check what is left of it: paying
+//! out too much is what Refundry must never let happen, so the simulator must not hide it.
+
+use super::book::Book;
+use super::desk::Fault;
+use super::outcome::{Outcome, PspError};
+use super::rows::{Refund, TaskKind};
+use super::script::{Script, WORDS};
+use super::wire::{RawAnswer, TransportFault};
+use super::{RefundStatus, Simulator, SimulatorConfig, timeline};
+use domain::account::Scope;
+use domain::money::Money;
+use domain::time::Timestamp;
+use ulid::Ulid;
+
+/// How long "a moment later" is.
+const MOMENT_MS: i64 = 20;
+
+/// How many refunds a list shows at most.
+const LIST_LIMIT: usize = 1_000;
+
+/// What every id of a refund begins with.
+const REFUND_PREFIX: &str = "sre_";
+
+/// A refund as it is asked for.
+#[derive(Debug)]
+pub(super) struct RefundRequest {
+    pub(super) scope: Scope,
+    pub(super) key: Box<str>,
+    pub(super) payment_id: Box<str>,
+    pub(super) captured: Money,
+    pub(super) asked: Money,
+}
+
+/// How a refund is named.
+#[derive(Debug)]
+pub(super) enum Name {
+    Id(Ulid),
+    Key(Box<str>),
+}
+
+impl Simulator {
+    /// The PSP's "make a refund".
+    pub(super) async fn receive_refund(
+        &self,
+        request: RefundRequest,
+        script: Script,
+    ) -> Result<RawAnswer, TransportFault> {
+        let config = self.config;
+        self.receive(move |book| make_refund(book, request, script, config)).await
+    }
+
+    /// The PSP's "show a refund". Where several names are given, the first that leads anywhere.
+    pub(super) async fn receive_lookup(
+        &self,
+        scope: Scope,
+        names: Vec<Name>,
+    ) -> Result<RawAnswer, TransportFault> {
+        self.receive(move |book| {
+            for name in &names {
+                if let Some(refund) = find_refund(book, scope, name)? {
+                    return Ok(Outcome::Refund(refund));
+                }
+            }
+            Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")))
+        })
+        .await
+    }
+
+    /// The PSP's "list the refunds of a payment".
+    pub(super) async fn receive_list(
+        &self,
+        scope: Scope,
+        payment_id: Box<str>,
+    ) -> Result<RawAnswer, TransportFault> {
+        self.receive(move |book| {
+            book.newest_of_payment(scope, &payment_id, LIST_LIMIT).map(Outcome::List)
+        })
+        .await
+    }
+
+    /// The PSP's "show a payment".
+    pub(super) async fn receive_payment(
+        &self,
+        scope: Scope,
+        payment_id: Box<str>,
+    ) -> Result<RawAnswer, TransportFault> {
+        self.receive(move |book| {
+            let unknown = || PspError::new(404, "no_such_payment", "there is no such payment");
+            let captured = book.find_payment(scope, &payment_id)?;
+            Ok(captured.map_or_else(|| Outcome::Error(unknown()), Outcome::Payment))
+        })
+        .await
+    }
+
+    async fn receive<F>(&self, work: F) -> Result<RawAnswer, TransportFault>
+    where
+        F: FnOnce(&mut Book) -> rusqlite::Result<Outcome> + Send + 'static,
+    {
+        match self.desk.ask(work).await {
+            Ok(outcome) => outcome.into_answer(),
+            Err(Fault::Busy) => {
+                Ok(PspError::new(503, "overloaded", "too many calls; try again").into_answer())
+            }
+            Err(Fault::Failed) => Ok(PspError::internal().into_answer()),
+            Err(Fault::Closed) => Err(TransportFault::NotConnected),
+        }
+    }
+}
+
+impl Refund {
+    /// The refund as it was when it was booked.
+    pub(super) fn when_booked(self) -> Self {
+        let paid = self.paid_at == Some(self.booked_at);
+        Self {
+            status: if paid { RefundStatus::Succeeded } else { RefundStatus::Pending },
+            at: self.booked_at,
+            code: None,
+            message: None,
+            ..self
+        }
+    }
+
+    fn is_asked_by(&self, request: &RefundRequest) -> bool {
+        self.payment_id == request.payment_id
+            && self.asked == request.asked.minor
+            && self.money.currency == request.asked.currency
+    }
+}
+
+/// The id of a refund as everybody outside sees it.
+pub(super) fn print_id(id: Ulid) -> String {
+    let mut text = [0; ulid::ULID_LEN];
+    [REFUND_PREFIX, id.array_to_str(&mut text)].concat()
+}
+
+/// Reads the id of a refund.
+pub(super) fn parse_id(text: &str) -> Option<Ulid> {
+    Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
+}
+
+pub(super) fn find_refund(
+    book: &Book,
+    scope: Scope,
+    name: &Name,
+) -> rusqlite::Result<Option<Refund>> {
+    match name {
+        Name::Id(id) => book.find_by_id(scope, *id),
+        Name::Key(key) => book.find_by_key(scope, key),
+    }
+}
+
+/// The time of a refund's next state: now, and later than its last state even if the clock stands
+/// still.
+pub(super) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
+    now.max(last.plus_ms(1))
+}
+
+fn make_refund(
+    book: &mut Book,
+    request: RefundRequest,
+    script: Script,
+    config: SimulatorConfig,
+) -> rusqlite::Result<Outcome> {
+    let now = book.now();
+    let first = book.find_by_key(request.scope, &request.key)?;
+    let booked_before = first.is_some();
+    if config.honour_keys
+        && let Some(first) = first
+    {
+        return Ok(replay(first, &request));
+    }
+    if let Some(error) = check(book, &request, now)? {
+        return Ok(Outcome::Error(error));
+    }
+    let called_at = script
+        .spares_the_book_once()
+        .then(|| book.find_unbooked_call(request.scope, &request.key))
+        .transpose()?
+        .flatten();
+    let seen = booked_before || called_at.is_some();
+    let script = if seen { script.after_first_call() } else { script };
+    if script.spares_the_book_once() {
+        book.insert_unbooked_call(request.scope, &request.key, now)?;
+        return Ok(spare(&script, now));
+    }
+    if let Some(error) = refusal(&script) {
+        return Ok(Outcome::Error(error.at(now)));
+    }
+    let booked_at = called_at.map_or(now, |called_at| next_at(now, called_at));
+    book_refund(book, request, &script, booked_at, config)
+}
+
+/// The answer to a key that has its refund: the first result, or an error if it asks for another.
+fn replay(first: Refund, request: &RefundRequest) -> Outcome {
+    if first.is_asked_by(request) {
+        return Outcome::Refund(first.when_booked());
+    }
+    Outcome::Error(PspError::new(
+        409,
+        "idempotency_key_reused",
+        "this idempotency key belongs to a refund of another payment or amount",
+    ))
+}
+
+/// Refuses what no refund can be.
+fn check(
+    book: &Book,
+    request: &RefundRequest,
+    now: Timestamp,
+) -> rusqlite::Result<Option<PspError>> {
+    let captured = learn_payment(book, request)?;
+    let asked = request.asked;
+    if asked.minor < 1 {
+        let error = PspError::new(422, "invalid_amount", "a refund is of one minor unit at least");
+        return Ok(Some(error.at(now)));
+    }
+    if asked.currency != captured.currency {
+        let message = format!("the payment is in {}, not {}", captured.currency, asked.currency);
+        return Ok(Some(PspError::new(422, "currency_mismatch", message).at(now)));
+    }
+    Ok(None)
+}
+
+/// What was captured, which the PSP learns from the first call about a payment.
+fn learn_payment(book: &Book, request: &RefundRequest) -> rusqlite::Result<Money> {
+    if let Some(captured) = book.find_payment(request.scope, &request.payment_id)? {
+        return Ok(captured);
+    }
+    book.insert_payment(request.scope, &request.payment_id, request.captured)?;
+    Ok(request.captured)
+}
+
+/// What the first call of a script is answered that books nothing.
+fn spare(script: &Script, now: Timestamp) -> Outcome {
+    match script {
+        Script::NoFundsThenOk => Outcome::Error(
+            PspError::new(402, "insufficient_funds", "the merchant's balance does not cover it")
+                .at(now),
+        ),
+        Script::ServerError => Outcome::Error(PspError::internal()),
+        _ => Outcome::AnswerLost,
+    }
+}
+
+fn refusal(script: &Script) -> Option<PspError> {
+    match script {
+        Script::Refuse { code } => {
+            let message = "the simulator was told to refuse this refund";
+            Some(PspError::new(422, code.to_string(), message))
+        }
+        Script::Unknown { word } => {
+            let message = format!("the simulator does not know {word:?}; it knows {WORDS}");
+            Some(PspError::new(422, "unknown_script", message))
+        }
+        _ => None,
+    }
+}
+
+fn book_refund(
+    book: &mut Book,
+    request: RefundRequest,
+    script: &Script,
+    at: Timestamp,
+    config: SimulatorConfig,
+) -> rusqlite::Result<Outcome> {
+    let paid = !script.leaves_pending();
+    let amount = match script {
+        Script::WrongAmount => another_amount(request.asked.minor),
+        _ => request.asked.minor,
+    };
+    let refund = Refund {
+        id: book.new_id(at),
+        scope: request.scope,
+        key: Some(request.key),
+        payment_id: request.payment_id,
+        asked: request.asked.minor,
+        money: Money::new(amount, request.asked.currency),
+        status: if paid { RefundStatus::Succeeded } else { RefundStatus::Pending },
+        at,
+        booked_at: at,
+        paid_at: paid.then_some(at),
+        returned_at: None,
+        code: None,
+        message: None,
+    };
+    book.insert_refund(&refund)?;
+    if *script == Script::WebhookForged {
+        timeline::forge(book, &refund, at.plus_ms(MOMENT_MS))?;
+    }
+    if let Some((delay_ms, kind)) = what_follows(script, config) {
+        book.insert_task(&refund, at.plus_ms(delay_ms), kind, None)?;
+    }
+    Ok(match script {
+        Script::TimeoutAfterBooking => Outcome::AnswerLost,
+        Script::Garbage => Outcome::Garbage,
+        _ => Outcome::Refund(refund),
+    })
+}
+
+/// What happens to a booked refund on its own, and after how many milliseconds.
+fn what_follows(script: &Script, config: SimulatorConfig) -> Option<(i64, TaskKind)> {
+    match script {
+        Script::SucceedAfter { ms } => Some((*ms, TaskKind::Settle)),
+        Script::WebhookTwice => Some((MOMENT_MS, TaskKind::SettleTellTwice)),
+        Script::WebhookOutOfOrder => Some((MOMENT_MS, TaskKind::SettleTellOutOfOrder)),
+        Script::WebhookNever => Some((MOMENT_MS, TaskKind::SettleSilently)),
+        // Its forged webhook comes in between.
+        Script::WebhookForged => Some((MOMENT_MS.saturating_mul(2), TaskKind::Settle)),
+        Script::LateFailure { after_ms } => {
+            Some((after_ms.unwrap_or(config.late_failure_after_ms), TaskKind::TakeBack))
+        }
+        Script::Succeed
+        | Script::Refuse { .. }
+        | Script::TimeoutAfterBooking
+        | Script::TimeoutBeforeBooking
+        | Script::ServerError
+        | Script::Garbage
+        | Script::WrongAmount
+        | Script::StayPending
+        | Script::NoFundsThenOk
+        | Script::Unknown { .. } => None,
+    }
+}
+
+/// One minor unit off, and still an amount.
+fn another_amount(asked: i64) -> i64 {
+    if asked > 1 { asked.saturating_sub(1) } else { asked.saturating_add(1) }
+}

@@ -1,0 +1,136 @@
+//! The rows of the book, and how they are read.
+
+use super::RefundStatus;
+use domain::account::Scope;
+use domain::money::{Currency, Money};
+use domain::time::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::Type;
+use ulid::Ulid;
+
+/// A refund as the PSP has it.
+#[derive(Clone, Debug)]
+pub(super) struct Refund {
+    pub(super) id: Ulid,
+    pub(super) scope: Scope,
+    /// `None` when it was made in the PSP's own dashboard.
+    pub(super) key: Option<Box<str>>,
+    pub(super) payment_id: Box<str>,
+    /// What was asked for, minor units.
+    pub(super) asked: i64,
+    /// What is paid out.
+    pub(super) money: Money,
+    pub(super) status: RefundStatus,
+    /// Since when it is in its status. Strictly increasing.
+    pub(super) at: Timestamp,
+    pub(super) booked_at: Timestamp,
+    pub(super) paid_at: Option<Timestamp>,
+    /// When a payout came back.
+    pub(super) returned_at: Option<Timestamp>,
+    pub(super) code: Option<Box<str>>,
+    pub(super) message: Option<Box<str>>,
+}
+
+/// What a task does when it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskKind {
+    /// Pays a pending refund out, and tells.
+    Settle,
+    /// The same, and tells twice.
+    SettleTellTwice,
+    /// The same, and tells of the older state last.
+    SettleTellOutOfOrder,
+    /// The same, and tells nobody.
+    SettleSilently,
+    /// Takes a payout back, and tells.
+    TakeBack,
+    /// Delivers a webhook until it is acknowledged.
+    Webhook,
+    /// Delivers a webhook with a wrong signature, once.
+    ForgedWebhook,
+}
+
+impl TaskKind {
+    const ALL: [Self; 7] = [
+        Self::Settle,
+        Self::SettleTellTwice,
+        Self::SettleTellOutOfOrder,
+        Self::SettleSilently,
+        Self::TakeBack,
+        Self::Webhook,
+        Self::ForgedWebhook,
+    ];
+
+    pub(super) const fn code(self) -> i64 {
+        match self {
+            Self::Settle => 1,
+            Self::SettleTellTwice => 2,
+            Self::SettleTellOutOfOrder => 3,
+            Self::SettleSilently => 4,
+            Self::TakeBack => 5,
+            Self::Webhook => 6,
+            Self::ForgedWebhook => 7,
+        }
+    }
+}
+
+/// Something that is still to happen to a refund.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) number: i64,
+    pub(super) kind: TaskKind,
+    pub(super) scope: Scope,
+    pub(super) refund: Ulid,
+    /// How often a webhook was delivered in vain.
+    pub(super) tries: u32,
+    /// The body of a webhook.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// The columns of `refund`, in the order of the schema.
+pub(super) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
+    Ok(Refund {
+        id: Ulid::from_bytes(row.get(0)?),
+        scope: scope(row, 1)?,
+        key: row.get(2)?,
+        payment_id: row.get(3)?,
+        asked: row.get(4)?,
+        money: Money::new(row.get(5)?, currency(row, 6)?),
+        status: RefundStatus::from_code(row.get(7)?).ok_or_else(|| out_of_range(row, 7))?,
+        at: Timestamp(row.get(8)?),
+        booked_at: Timestamp(row.get(9)?),
+        paid_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        returned_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        code: row.get(12)?,
+        message: row.get(13)?,
+    })
+}
+
+pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
+    let code: i64 = row.get(1)?;
+    let kind = TaskKind::ALL.into_iter().find(|kind| kind.code() == code);
+    Ok(Task {
+        number: row.get(0)?,
+        kind: kind.ok_or_else(|| out_of_range(row, 1))?,
+        scope: scope(row, 2)?,
+        refund: Ulid::from_bytes(row.get(3)?),
+        tries: row.get(4)?,
+        body: row.get(5)?,
+    })
+}
+
+fn scope(row: &Row<'_>, column: usize) -> rusqlite::Result<Scope> {
+    Scope::from_code(row.get(column)?).ok_or_else(|| out_of_range(row, column))
+}
+
+pub(super) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
+    let text = row.get_ref(column)?.as_str()?;
+    Currency::parse(text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+/// The error of a number that this version does not write.
+pub(super) fn out_of_range(row: &Row<'_>, column: usize) -> rusqlite::Error {
+    let value = row.get(column).unwrap_or_default();
+    rusqlite::Error::IntegralValueOutOfRange(column, value)
+}

@@ -1,0 +1,210 @@
+//! Scripts: the word in a refund's (or its payment's) metadata that says how the simulator treats it.
+
+use serde::Deserialize;
+
+/// The metadata member that holds the script.
+const MEMBER: &str = "simulate";
+
+/// Longest code that `refuse:<code>` takes.
+const CODE_LIMIT: usize = 64;
+
+/// Longest delay that a script takes: a year.
+const DELAY_LIMIT_MS: i64 = 366 * 24 * 60 * 60 * 1000;
+
+/// What an unknown word is answered with.
+pub(super) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
+    timeout_after_booking, timeout_before_booking, server_error, garbage, wrong_amount, \
+    stay_pending, no_funds_then_ok, webhook_twice, webhook_out_of_order, webhook_never, \
+    webhook_forged, late_failure[:<ms>]";
+
+/// How the simulator treats one refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Script {
+    /// Booked and answered at once.
+    Succeed,
+    /// Pending; succeeds later and tells.
+    SucceedAfter { ms: i64 },
+    /// Refused, with this code.
+    Refuse { code: Box<str> },
+    /// Booked, and the answer is lost.
+    TimeoutAfterBooking,
+    /// Not booked, and the answer is lost.
+    TimeoutBeforeBooking,
+    /// Not booked; HTTP 500.
+    ServerError,
+    /// Booked; the answer is not JSON.
+    Garbage,
+    /// Books and reports another amount than was asked for.
+    WrongAmount,
+    /// Pending until somebody settles it by hand.
+    StayPending,
+    /// Not enough funds at first.
+    NoFundsThenOk,
+    /// Succeeds a moment later; the webhook comes twice.
+    WebhookTwice,
+    /// Succeeds a moment later; the older webhook comes last.
+    WebhookOutOfOrder,
+    /// Succeeds a moment later and tells nobody.
+    WebhookNever,
+    /// A forged webhook claims failure before it succeeds.
+    WebhookForged,
+    /// Succeeds at once and is taken back later.
+    LateFailure { after_ms: Option<i64> },
+    /// A word the simulator does not know.
+    Unknown { word: Box<str> },
+}
+
+/// The one member of metadata that the simulator reads.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    simulate: Option<serde_json::Value>,
+}
+
+impl Script {
+    /// The script of a refund: its own metadata decides, then its payment's.
+    pub(super) fn of(refund: Option<&str>, payment: Option<&str>) -> Self {
+        read_word(refund)
+            .or_else(|| read_word(payment))
+            .map_or(Self::Succeed, |word| Self::parse(&word))
+    }
+
+    fn parse(word: &str) -> Self {
+        let known = match word.split_once(':') {
+            Some((name, argument)) => Self::parse_with(name, argument),
+            None => Self::parse_plain(word),
+        };
+        known.unwrap_or_else(|| Self::Unknown { word: word.into() })
+    }
+
+    fn parse_plain(word: &str) -> Option<Self> {
+        Some(match word {
+            "succeed" => Self::Succeed,
+            "refuse" => Self::Refuse { code: "refund_refused".into() },
+            "timeout_after_booking" => Self::TimeoutAfterBooking,
+            "timeout_before_booking" => Self::TimeoutBeforeBooking,
+            "server_error" => Self::ServerError,
+            "garbage" => Self::Garbage,
+            "wrong_amount" => Self::WrongAmount,
+            "stay_pending" => Self::StayPending,
+            "no_funds_then_ok" => Self::NoFundsThenOk,
+            "webhook_twice" => Self::WebhookTwice,
+            "webhook_out_of_order" => Self::WebhookOutOfOrder,
+            "webhook_never" => Self::WebhookNever,
+            "webhook_forged" => Self::WebhookForged,
+            "late_failure" => Self::LateFailure { after_ms: None },
+            _ => return None,
+        })
+    }
+
+    fn parse_with(name: &str, argument: &str) -> Option<Self> {
+        match name {
+            "succeed_after" => Some(Self::SucceedAfter { ms: parse_delay(argument)? }),
+            "late_failure" => Some(Self::LateFailure { after_ms: Some(parse_delay(argument)?) }),
+            "refuse" => Some(Self::Refuse { code: parse_code(argument)?.into() }),
+            _ => None,
+        }
+    }
+
+    /// The same refund when its key was seen before: trouble strikes a key's first call only.
+    pub(super) fn after_first_call(self) -> Self {
+        match self {
+            Self::TimeoutAfterBooking
+            | Self::TimeoutBeforeBooking
+            | Self::ServerError
+            | Self::Garbage
+            | Self::NoFundsThenOk => Self::Succeed,
+            other => other,
+        }
+    }
+
+    /// True where the refund is booked and not paid out yet.
+    pub(super) const fn leaves_pending(&self) -> bool {
+        matches!(
+            self,
+            Self::SucceedAfter { .. }
+                | Self::StayPending
+                | Self::WebhookTwice
+                | Self::WebhookOutOfOrder
+                | Self::WebhookNever
+                | Self::WebhookForged
+        )
+    }
+
+    /// True where the first call books nothing, so that the book has to remember that it came.
+    pub(super) const fn spares_the_book_once(&self) -> bool {
+        matches!(self, Self::TimeoutBeforeBooking | Self::ServerError | Self::NoFundsThenOk)
+    }
+}
+
+fn read_word(metadata: Option<&str>) -> Option<String> {
+    // Most metadata names no script, and then it is not parsed at all.
+    let text = metadata.filter(|text| text.contains(MEMBER))?;
+    match serde_json::from_str::<Metadata>(text).ok()?.simulate? {
+        serde_json::Value::String(word) => Some(word),
+        serde_json::Value::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+fn parse_delay(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|ms| digits && (0..=DELAY_LIMIT_MS).contains(ms))
+}
+
+fn parse_code(text: &str) -> Option<&str> {
+    let of_a_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    Some(text).filter(|t| !t.is_empty() && t.len() <= CODE_LIMIT && t.bytes().all(of_a_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refunds_own_script_goes_before_its_payments() {
+        let refund = r#"{"simulate":"garbage","note":"x"}"#;
+        let payment = r#"{"simulate":"stay_pending"}"#;
+        assert_eq!(Script::of(Some(refund), Some(payment)), Script::Garbage);
+        assert_eq!(Script::of(Some(r#"{"note":"x"}"#), Some(payment)), Script::StayPending);
+        assert_eq!(Script::of(Some(r#"{"simulate":null}"#), Some(payment)), Script::StayPending);
+        assert_eq!(Script::of(None, None), Script::Succeed);
+        assert_eq!(Script::of(Some("simulate"), None), Script::Succeed);
+    }
+
+    #[test]
+    fn arguments_are_read_or_the_word_is_unknown() {
+        let of = |word: &str| Script::parse(word);
+        assert_eq!(of("succeed_after:250"), Script::SucceedAfter { ms: 250 });
+        assert_eq!(of("late_failure:0"), Script::LateFailure { after_ms: Some(0) });
+        assert_eq!(of("refuse:card_closed"), Script::Refuse { code: "card_closed".into() });
+        for word in [
+            "",
+            "suceed",
+            "succeed:1",
+            "succeed_after",
+            "succeed_after:",
+            "succeed_after:-1",
+            "succeed_after:+1",
+            "succeed_after:1s",
+            "succeed_after:99999999999999999999",
+            "late_failure:soon",
+            "refuse:",
+            "refuse:Not A Code",
+        ] {
+            assert_eq!(of(word), Script::Unknown { word: word.into() }, "{word}");
+        }
+        let number = Script::of(Some(r#"{"simulate":5}"#), None);
+        assert_eq!(number, Script::Unknown { word: "5".into() });
+    }
+
+    #[test]
+    fn every_word_that_is_offered_is_known() {
+        for word in WORDS.split(", ") {
+            let with_argument = word.replace("[:", ":").replace(']', "");
+            let sample = with_argument.replace("<ms>", "5").replace("<code>", "closed");
+            let unknown = Script::Unknown { word: sample.as_str().into() };
+            assert_ne!(Script::parse(&sample), unknown, "{word}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What happens to a refund after it was booked: its later states, and the webhooks that tell of them.
+//!
+//! All of it is rows with a due time, so that it survives whatever ends the process.
+
+use super::RefundStatus;
+use super::book::Book;
+use super::psp::next_at;
+use super::rows::{Refund, Task, TaskKind};
+use super::webhook;
+use domain::account::Scope;
+use domain::time::Timestamp;
+use ulid::Ulid;
+
+/// How often a webhook is delivered before it is given up (and kept).
+const TRIES_LIMIT: u32 = 12;
+
+/// The longest wait between two deliveries.
+const RETRY_LIMIT_MS: i64 = 60 * 60 * 1000;
+
+/// What was due.
+#[derive(Default)]
+pub(super) struct Due {
+    /// How many refunds changed their state.
+    pub(super) changed: usize,
+    /// The webhooks to deliver, in this order per refund.
+    pub(super) webhooks: Vec<DueWebhook>,
+}
+
+/// A webhook to deliver.
+pub(super) struct DueWebhook {
+    pub(super) number: i64,
+    pub(super) scope: Scope,
+    pub(super) refund: Ulid,
+    pub(super) forged: bool,
+    pub(super) tries: u32,
+    pub(super) body: Vec<u8>,
+}
+
+/// How a delivery went.
+pub(super) struct Delivery {
+    pub(super) number: i64,
+    pub(super) forged: bool,
+    pub(super) tries: u32,
+    pub(super) acknowledged: bool,
+}
+
+/// Makes the state changes that are due, and gives the webhooks that are.
+pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
+    let now = book.now();
+    let mut due = Due::default();
+    // Whatever is found, the schedule is read anew: a sleeper must not spin on an outdated one.
+    book.tasks_changed = true;
+    for task in book.due_tasks(now, limit)? {
+        match task.kind {
+            TaskKind::Webhook | TaskKind::ForgedWebhook => due.webhooks.push(task.into()),
+            _ => change(book, &task, now, &mut due)?,
+        }
+    }
+    Ok(due)
+}
+
+/// Remembers how deliveries went: what was acknowledged is done, the rest comes again.
+pub(super) fn record_deliveries(
+    book: &mut Book,
+    deliveries: &[Delivery],
+    retry_ms: i64,
+) -> rusqlite::Result<()> {
+    let now = book.now();
+    for delivery in deliveries {
+        if delivery.acknowledged || delivery.forged {
+            book.delete_task(delivery.number)?;
+            continue;
+        }
+        let tries = delivery.tries.saturating_add(1);
+        let due_at = (tries < TRIES_LIMIT).then(|| now.plus_ms(backoff_ms(tries, retry_ms)));
+        book.put_off(delivery.number, tries, due_at)?;
+    }
+    Ok(())
+}
+
+/// Pays a pending refund out.
+pub(super) fn settle(
+    book: &mut Book,
+    mut refund: Refund,
+    now: Timestamp,
+) -> rusqlite::Result<Refund> {
+    refund.status = RefundStatus::Succeeded;
+    refund.at = next_at(now, refund.at);
+    refund.paid_at = Some(refund.at);
+    book.update_refund(&refund)?;
+    Ok(refund)
+}
+
+/// Ends a refund without the money, which comes back if it had gone out.
+pub(super) fn fail(
+    book: &mut Book,
+    mut refund: Refund,
+    now: Timestamp,
+) -> rusqlite::Result<Refund> {
+    let (code, message) = match refund.paid_at {
+        Some(_) => ("late_failure", "the customer's bank sent the money back"),
+        None => ("refund_failed", "the customer's bank did not take the money"),
+    };
+    refund.status = RefundStatus::Failed;
+    refund.at = next_at(now, refund.at);
+    refund.returned_at = refund.paid_at.map(|_| refund.at);
+    (refund.code, refund.message) = (Some(code.into()), Some(message.into()));
+    book.update_refund(&refund)?;
+    Ok(refund)
+}
+
+/// Schedules the webhook that tells of a refund's state, for now.
+pub(super) fn tell(
+    book: &mut Book,
+    refund: &Refund,
+    now: Timestamp,
+) -> rusqlite::Result<DueWebhook> {
+    let body = write_body(book, refund.clone(), now)?;
+    schedule(book, refund, body, now)
+}
+
+/// Schedules a webhook that claims failure and has a wrong signature.
+pub(super) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
+    let claim = Refund {
+        status: RefundStatus::Failed,
+        at: due_at,
+        code: Some("forged".into()),
+        message: Some("whoever sent this does not know the webhook secret".into()),
+        ..refund.clone()
+    };
+    let body = write_body(book, claim, due_at)?;
+    book.insert_task(refund, due_at, TaskKind::ForgedWebhook, Some(&body)).map(|_| ())
+}
+
+/// Does one state change that is due, unless somebody was faster by hand.
+fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> rusqlite::Result<()> {
+    book.delete_task(task.number)?;
+    let Some(refund) = book.find_by_id(task.scope, task.refund)? else { return Ok(()) };
+    match (task.kind, refund.status) {
+        (TaskKind::TakeBack, RefundStatus::Succeeded) => {
+            let refund = fail(book, refund, now)?;
+            due.webhooks.push(tell(book, &refund, now)?);
+        }
+        (
+            TaskKind::Settle
+            | TaskKind::SettleTellTwice
+            | TaskKind::SettleTellOutOfOrder
+            | TaskKind::SettleSilently,
+            RefundStatus::Pending,
+        ) => {
+            let refund = settle(book, refund, now)?;
+            due.webhooks.extend(tell_of_success(book, task.kind, refund, now)?);
+        }
+        _ => return Ok(()),
+    }
+    due.changed = due.changed.saturating_add(1);
+    Ok(())
+}
+
+fn tell_of_success(
+    book: &mut Book,
+    kind: TaskKind,
+    refund: Refund,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<DueWebhook>> {
+    if kind == TaskKind::SettleSilently {
+        return Ok(Vec::new());
+    }
+    let body = write_body(book, refund.clone(), now)?;
+    let again = (kind == TaskKind::SettleTellTwice).then(|| body.clone());
+    let mut webhooks = vec![schedule(book, &refund, body, now)?];
+    if let Some(body) = again {
+        webhooks.push(schedule(book, &refund, body, now)?);
+    }
+    if kind == TaskKind::SettleTellOutOfOrder {
+        webhooks.push(tell(book, &refund.when_booked(), now)?);
+    }
+    Ok(webhooks)
+}
+
+fn schedule(
+    book: &mut Book,
+    refund: &Refund,
+    body: Vec<u8>,
+    now: Timestamp,
+) -> rusqlite::Result<DueWebhook> {
+    let number = book.insert_task(refund, now, TaskKind::Webhook, Some(&body))?;
+    let (scope, refund) = (refund.scope, refund.id);
+    Ok(DueWebhook { number, scope, refund, forged: false, tries: 0, body })
+}
+
+fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> rusqlite::Result<Vec<u8>> {
+    webhook::write_body(book.new_id(now), refund)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// Twice as long after every try.
+fn backoff_ms(tries: u32, retry_ms: i64) -> i64 {
+    let doublings = tries.saturating_sub(1);
+    let factor = 1_i64.checked_shl(doublings).unwrap_or(i64::MAX);
+    retry_ms.saturating_mul(factor).clamp(0, RETRY_LIMIT_MS)
+}
+
+impl From<Task> for DueWebhook {
+    fn from(task: Task) -> Self {
+        Self {
+            number: task.number,
+            scope: task.scope,
+            refund: task.refund,
+            forged: task.kind == TaskKind::ForgedWebhook,
+            tries: task.tries,
+            body: task.body.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_come_further_and_further_apart_up_to_an_hour() {
+        assert_eq!(backoff_ms(1, 1_000), 1_000);
+        assert_eq!(backoff_ms(2, 1_000), 2_000);
+        assert_eq!(backoff_ms(11, 1_000), 1_024_000);
+        assert_eq!(backoff_ms(11, 10_000), RETRY_LIMIT_MS);
+        assert_eq!(backoff_ms(u32::MAX, i64::MAX), RETRY_LIMIT_MS);
+    }
+}

@@ -1,0 +1,7 @@
+//! The simulator through its public face: a real book, a clock that moves by hand.
+
+mod books;
+mod dashboard;
+mod scripts;
+mod till;
+mod webhooks;

@@ -1,0 +1,248 @@
+//! A merchant's till with the simulator behind it, and an inbox for its webhooks.
+
+use async_trait::async_trait;
+use domain::account::{Mode, Scope};
+use domain::ids::PaymentId;
+use domain::money::{Currency, Money};
+use domain::payment::{Facts, Kind};
+use domain::time::{Clock, Timestamp};
+use providers::simulator::{
+    PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
+};
+use providers::{Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, Report, Why};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
+pub const ASKED: i64 = 2_500;
+pub const PAYMENT: &str = "ch_1";
+
+/// A clock that stands still until somebody moves it.
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(START.0)))
+    }
+
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Receives webhooks as a server would: what does not verify is refused.
+#[derive(Default)]
+pub struct Inbox {
+    pub closed: AtomicBool,
+    received: Mutex<Vec<(Scope, InboundWebhook)>>,
+    notices: Mutex<Vec<Notice>>,
+}
+
+pub struct Receiver<'a> {
+    inbox: &'a Inbox,
+    simulator: &'a Simulator,
+}
+
+#[async_trait]
+impl WebhookSink for Receiver<'_> {
+    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+        let notices = self.simulator.parse_webhook(&webhook);
+        self.inbox.received.lock().expect("inbox").push((scope, webhook));
+        if self.inbox.closed.load(Ordering::SeqCst) {
+            return false;
+        }
+        let authentic = notices.is_ok();
+        self.inbox.notices.lock().expect("inbox").extend(notices.unwrap_or_default());
+        authentic
+    }
+}
+
+pub struct Till {
+    dir: TempDir,
+    pub clock: Arc<HandClock>,
+    pub simulator: Arc<Simulator>,
+    pub inbox: Inbox,
+}
+
+impl Till {
+    pub fn open() -> Self {
+        Self::open_with(SimulatorConfig::default())
+    }
+
+    pub fn open_with(config: SimulatorConfig) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = HandClock::new();
+        let simulator = open_book(dir.path(), config, &clock).expect("a simulator");
+        Self { dir, clock, simulator, inbox: Inbox::default() }
+    }
+
+    /// Ends the process as `kill -9` does: what is on disk now is what the next one finds.
+    pub fn kill_and_restart(self) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        for file in std::fs::read_dir(self.dir.path()).expect("the directory") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), dir.path().join(file.file_name())).expect("a copy");
+        }
+        let simulator = open_book(dir.path(), SimulatorConfig::default(), &self.clock);
+        Self {
+            dir,
+            clock: self.clock,
+            simulator: simulator.expect("a simulator"),
+            inbox: self.inbox,
+        }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        book_path(self.dir.path())
+    }
+
+    pub fn reopen_while_open(&self) -> Option<SimulatorError> {
+        open_book(self.dir.path(), SimulatorConfig::default(), &self.clock).err()
+    }
+
+    pub async fn submit(&self, order: &RefundOrder) -> Answer {
+        self.simulator.submit(order).await
+    }
+
+    /// What a look-up by key finds now.
+    pub async fn look_up(&self, order: &RefundOrder) -> Answer {
+        match self.simulator.lookup(order).await {
+            Lookup::Found(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn is_absent(&self, order: &RefundOrder) -> bool {
+        self.simulator.lookup(order).await == Lookup::Absent
+    }
+
+    pub async fn book(&self) -> PaymentBook {
+        self.simulator.payment_book(scope(), PAYMENT).await.expect("a book")
+    }
+
+    /// The sum of what was paid out and did not come back.
+    pub async fn paid_out(&self) -> i64 {
+        let payouts = self.book().await.payouts;
+        payouts.iter().filter(|payout| payout.returned_at.is_none()).map(|p| p.amount).sum()
+    }
+
+    /// Moves the clock and does what is due then.
+    pub async fn after(&self, ms: i64) -> Step {
+        self.clock.advance(ms);
+        self.step(64).await
+    }
+
+    pub async fn step(&self, limit: usize) -> Step {
+        let receiver = Receiver { inbox: &self.inbox, simulator: &self.simulator };
+        sendable(self.simulator.step(&receiver, limit)).await
+    }
+
+    /// The believed notices since the last call.
+    pub fn notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut self.inbox.notices.lock().expect("inbox"))
+    }
+
+    /// Every webhook since the last call, believed or not.
+    pub fn webhooks(&self) -> Vec<(Scope, InboundWebhook)> {
+        std::mem::take(&mut self.inbox.received.lock().expect("inbox"))
+    }
+}
+
+/// A server drives steps from a task of a runtime with many threads.
+fn sendable<F: Future + Send>(step: F) -> F {
+    step
+}
+
+fn book_path(dir: &Path) -> PathBuf {
+    dir.join("simulator.sqlite")
+}
+
+fn open_book(
+    dir: &Path,
+    config: SimulatorConfig,
+    clock: &Arc<HandClock>,
+) -> Result<Arc<Simulator>, SimulatorError> {
+    Simulator::open(&book_path(dir), config, Arc::<HandClock>::clone(clock), [7; 32])
+}
+
+pub fn scope() -> Scope {
+    Scope::new(1, Mode::Test)
+}
+
+pub fn usd(minor: i64) -> Money {
+    Money::new(minor, currency("USD"))
+}
+
+pub fn currency(code: &str) -> Currency {
+    Currency::parse(code).expect("a currency")
+}
+
+pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
+    Facts {
+        scope,
+        id: PaymentId::from_bytes([1; 16]),
+        kind: Kind::Payment,
+        captured: 10_000,
+        currency: currency("USD"),
+        provider: "simulator".into(),
+        provider_payment_id: PAYMENT.into(),
+        captured_at: START,
+        reference: None,
+        metadata: payment_script.map(simulate),
+    }
+}
+
+/// An order of 25.00 USD of the one payment, under a key of its own.
+pub fn order(key: &str, script: &str) -> RefundOrder {
+    RefundOrder {
+        key: key.to_owned(),
+        payment: Arc::new(facts(scope(), None)),
+        money: usd(ASKED),
+        reason: None,
+        reference: None,
+        metadata: Some(simulate(script)),
+        provider_refund_id: None,
+    }
+}
+
+/// Metadata that asks for a script, as a caller gives it.
+pub fn simulate(script: &str) -> Box<str> {
+    format!(r#"{{"orderId":"42","simulate":"{script}"}}"#).into()
+}
+
+pub fn completed(answer: Answer) -> Report {
+    match answer {
+        Answer::Completed(report) => report,
+        other => panic!("not completed: {other:?}"),
+    }
+}
+
+pub fn accepted(answer: Answer) -> Report {
+    match answer {
+        Answer::Accepted(report) => report,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+pub fn rejected(answer: Answer) -> (Report, Why) {
+    match answer {
+        Answer::Rejected(report, why) => (report, why),
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+/// The code of an answer that leaves it open whether money moved.
+pub fn unknown(answer: Answer) -> Box<str> {
+    match answer {
+        Answer::Unknown(why) => why.code,
+        other => panic!("not unknown: {other:?}"),
+    }
+}
