@@ -1,0 +1,158 @@
+//! What can be asked of a store besides running a batch: filters, pages and small rows.
+
+use domain::account::{Mode, Scope};
+use domain::event::{Event, Type};
+use domain::ids::{AccountId, PaymentId, RefundId};
+use domain::ledger::{Code, SourceType, Totals};
+use domain::money::Currency;
+use domain::payment::Payment;
+use domain::refund::{Refund, Status};
+use domain::time::Timestamp;
+use ulid::Ulid;
+
+/// In which direction a list runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Newest first.
+    #[default]
+    Descending,
+    /// Oldest first.
+    Ascending,
+}
+
+/// One page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct PageQuery {
+    /// How many items at most; 1 to 100.
+    pub limit: u32,
+    /// The last item of the page before this one.
+    pub after: Option<Ulid>,
+    /// In which direction.
+    pub order: Order,
+    /// Only items made at this time or later.
+    pub from: Option<Timestamp>,
+    /// Only items made before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Items, and whether there are more behind them.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// There is at least one more.
+    pub more: bool,
+}
+
+/// Which refunds to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RefundFilter {
+    /// Only those with this public status.
+    pub status: Option<Status>,
+    /// Only those of this payment.
+    pub payment: Option<PaymentId>,
+}
+
+/// Which ledger entries to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostingFilter {
+    /// Only those on this ledger account.
+    pub code: Option<Code>,
+    /// Only those about this kind of thing.
+    pub source_type: Option<SourceType>,
+    /// Only those about the thing with this ULID.
+    pub source: Option<Ulid>,
+    /// Only this posting.
+    pub posting: Option<Ulid>,
+}
+
+/// Which events to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventFilter {
+    /// Only those of this type.
+    pub event_type: Option<Type>,
+    /// Only those about this refund; listed by sequence number.
+    pub refund: Option<RefundId>,
+}
+
+/// An event with the rows it speaks of, as they are now. What changed since is in the event.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Event,
+    /// The refund it is about, if it is about one.
+    pub refund: Option<Refund>,
+    /// The payment it is about, or the payment of its refund.
+    pub payment: Payment,
+}
+
+/// A running total of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Which ledger account.
+    pub code: Code,
+    /// In which currency.
+    pub currency: Currency,
+    /// Its debits and credits.
+    pub totals: Totals,
+}
+
+/// A merchant.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its short number, part of every key.
+    pub number: u32,
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+/// A refund that a step may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueRefund {
+    /// Whose.
+    pub scope: Scope,
+    /// Which.
+    pub refund: RefundId,
+    /// Its payment.
+    pub payment: PaymentId,
+    /// Since when.
+    pub due_at: Timestamp,
+}
+
+/// An API key to store. Secrets arrive hashed or encrypted.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Its public id, such as `ak_test_…`.
+    pub id: Box<str>,
+    /// Whose it is.
+    pub account: u32,
+    /// The mode it works in; `None` for platform keys, which name it per request.
+    pub mode: Option<Mode>,
+    /// It may act for other accounts.
+    pub platform: bool,
+    /// What it may do, space-separated.
+    pub scopes: Box<str>,
+    /// Which error table it is answered with.
+    pub error_profile: Box<str>,
+    /// What people call it.
+    pub name: Box<str>,
+    /// SHA-256 of the Bearer token.
+    pub bearer_hash: [u8; 32],
+    /// The signing secret, encrypted under the master key.
+    pub secret_sealed: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An API key as stored.
+#[derive(Clone, Debug)]
+pub struct ApiKeyRow {
+    /// The key.
+    pub key: NewApiKey,
+    /// The id of its account.
+    pub account: AccountId,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}

@@ -1,0 +1,130 @@
+//! Accounts and API keys: small tables, off the hot path.
+
+use super::codec::{Columns, inconsistent};
+use crate::StoreError;
+use crate::query::{Account, ApiKeyRow, NewApiKey};
+use domain::account::Mode;
+use domain::ids::AccountId;
+use domain::time::Timestamp;
+use rusqlite::{Connection, params};
+
+const INSERT_ACCOUNT: &str = "INSERT INTO accounts (no, id, name, created_at) \
+     SELECT coalesce(max(no), 0) + 1, ?1, ?2, ?3 FROM accounts RETURNING no, id, name";
+
+const SELECT_KEYS: &str = "SELECT k.id, k.account, k.mode, k.platform, k.scopes, k.error_profile, \
+     k.name, k.bearer_hash, k.secret_sealed, k.created_at, k.revoked_at, a.id \
+     FROM api_keys k JOIN accounts a ON a.no = k.account";
+
+const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, scopes, error_profile, \
+     name, bearer_hash, secret_sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+
+fn read_account(row: &rusqlite::Row<'_>) -> Result<Account, StoreError> {
+    let mut c = Columns::new(row);
+    Ok(Account { number: c.take()?, id: AccountId::from_ulid(c.ulid()?), name: c.required_text()? })
+}
+
+pub(super) fn create(
+    connection: &Connection,
+    id: AccountId,
+    name: &str,
+    now: Timestamp,
+) -> Result<Account, StoreError> {
+    let mut insert = connection.prepare_cached(INSERT_ACCOUNT)?;
+    let mut rows = insert.query(params![id.bytes(), name, now.0])?;
+    let account = read_account(rows.next()?.ok_or_else(|| inconsistent("accounts"))?)?;
+    // The insert ends only when its rows have been read to the end.
+    while rows.next()?.is_some() {}
+    Ok(account)
+}
+
+pub(super) fn find(connection: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT no, id, name FROM accounts WHERE id = ?1")?;
+    let mut rows = select.query([id.bytes()])?;
+    rows.next()?.map(read_account).transpose()
+}
+
+pub(super) fn list(connection: &Connection) -> Result<Vec<Account>, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT no, id, name FROM accounts ORDER BY no LIMIT 1000")?;
+    let mut rows = select.query([])?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        accounts.push(read_account(row)?);
+    }
+    Ok(accounts)
+}
+
+pub(super) fn create_key(connection: &Connection, key: &NewApiKey) -> Result<(), StoreError> {
+    connection.prepare_cached(INSERT_KEY)?.execute(params![
+        key.id,
+        key.account,
+        key.mode.map(Mode::code),
+        key.platform,
+        key.scopes,
+        key.error_profile,
+        key.name,
+        key.bearer_hash,
+        key.secret_sealed,
+        key.created_at.0,
+    ])?;
+    Ok(())
+}
+
+fn read_key(row: &rusqlite::Row<'_>) -> Result<ApiKeyRow, StoreError> {
+    let mut c = Columns::new(row);
+    let key = NewApiKey {
+        id: c.required_text()?,
+        account: c.take()?,
+        mode: match c.take::<Option<i64>>()? {
+            Some(code) => Some(Mode::from_code(code).ok_or_else(|| inconsistent("api_keys.mode"))?),
+            None => None,
+        },
+        platform: c.take()?,
+        scopes: c.required_text()?,
+        error_profile: c.required_text()?,
+        name: c.required_text()?,
+        bearer_hash: c.take()?,
+        secret_sealed: c.take()?,
+        created_at: Timestamp(c.take()?),
+    };
+    let revoked_at = c.take::<Option<i64>>()?.map(Timestamp);
+    Ok(ApiKeyRow { key, account: AccountId::from_ulid(c.ulid()?), revoked_at })
+}
+
+pub(super) fn find_key(connection: &Connection, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
+    let mut select = connection.prepare_cached(&format!("{SELECT_KEYS} WHERE k.id = ?1"))?;
+    let mut rows = select.query([id])?;
+    rows.next()?.map(read_key).transpose()
+}
+
+pub(super) fn find_key_by_bearer(
+    connection: &Connection,
+    hash: [u8; 32],
+) -> Result<Option<ApiKeyRow>, StoreError> {
+    let mut select =
+        connection.prepare_cached(&format!("{SELECT_KEYS} WHERE k.bearer_hash = ?1"))?;
+    let mut rows = select.query([hash])?;
+    rows.next()?.map(read_key).transpose()
+}
+
+pub(super) fn list_keys(connection: &Connection) -> Result<Vec<ApiKeyRow>, StoreError> {
+    let mut select = connection
+        .prepare_cached(&format!("{SELECT_KEYS} ORDER BY k.created_at, k.id LIMIT 1000"))?;
+    let mut rows = select.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(read_key(row)?);
+    }
+    Ok(keys)
+}
+
+pub(super) fn revoke_key(
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached(REVOKE_KEY)?.execute(params![id, now.0])? == 1)
+}

@@ -1,0 +1,418 @@
+//! Loads the rows of a batch and saves what became of them.
+
+use super::codec::{Columns, inconsistent};
+use crate::StoreError;
+use domain::account::Scope;
+use domain::event::{Event, Subject};
+use domain::ids::{PaymentId, RefundId};
+use domain::keys::{Key, KeyHash, Target};
+use domain::ledger::Posting;
+use domain::payment::{Facts, Kind, Payment};
+use domain::refund::{Failure, Origin, Refund, State};
+use domain::time::Timestamp;
+use domain::view::{Change, Row, View, Wanted};
+use rusqlite::{CachedStatement, Connection, params};
+use std::sync::Arc;
+
+pub(super) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, refunded, reserved, \
+     held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
+     provider_payment_id, reference, metadata";
+
+const SELECT_PAYMENT: &str = "SELECT scope, id, kind, captured, currency, refunded, reserved, held, \
+     excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
+     provider_payment_id, reference, metadata FROM payments WHERE scope = ?1 AND id = ?2";
+
+const INSERT_PAYMENT: &str = "INSERT INTO payments (scope, id, kind, captured, currency, refunded, \
+     reserved, held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
+     provider_payment_id, reference, metadata) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, held = ?5, \
+     excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
+     WHERE scope = ?1 AND id = ?2";
+
+pub(super) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
+     before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
+     metadata, provider_refund_id, failure_code, failure_message";
+
+const SELECT_REFUND: &str = "SELECT scope, id, payment, amount, currency, state, origin, late, \
+     before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
+     metadata, provider_refund_id, failure_code, failure_message \
+     FROM refunds WHERE scope = ?1 AND id = ?2";
+
+const INSERT_REFUND: &str = "INSERT INTO refunds (scope, id, payment, amount, currency, state, \
+     status, origin, late, before_settlement, checks, last_seq, updated_at, due_at, evidence_at, \
+     reason, reference, metadata, provider_refund_id, failure_code, failure_message) VALUES (?1, \
+     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+
+const UPDATE_REFUND: &str = "UPDATE refunds SET state = ?3, status = ?4, late = ?5, checks = ?6, \
+     last_seq = ?7, updated_at = ?8, due_at = ?9, evidence_at = ?10, provider_refund_id = ?11, \
+     failure_code = ?12, failure_message = ?13 WHERE scope = ?1 AND id = ?2";
+
+const SELECT_KEY: &str = "SELECT scope, hash, request, target, id, state, expires_at FROM keys \
+     WHERE scope = ?1 AND hash = ?2";
+
+const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, state, expires_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const UPDATE_KEY: &str = "UPDATE keys SET request = ?3, target = ?4, id = ?5, state = ?6, \
+     expires_at = ?7 WHERE scope = ?1 AND hash = ?2";
+
+const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
+     detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+const INSERT_POSTING: &str = "INSERT INTO postings (scope, id, reason, source_type, source, \
+     payment, amount, currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+const ADD_TOTALS: &str = "INSERT INTO totals (scope, currency, code, debits, credits) \
+     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (scope, currency, code) \
+     DO UPDATE SET debits = debits + excluded.debits, credits = credits + excluded.credits";
+
+const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
+     (SELECT scope, hash FROM keys WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
+
+/// Loads names first, since they lead to further refunds and payments.
+pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, StoreError> {
+    let mut view = View::default();
+    for (scope, hash) in wanted.keys {
+        let Some(key) = load_key(connection, scope, hash)? else { continue };
+        match key.target {
+            Target::Refund | Target::Cancel => {
+                wanted.refunds.insert((scope, RefundId::from_ulid(key.id)));
+            }
+            Target::Payment => {
+                wanted.payments.insert((scope, PaymentId::from_ulid(key.id)));
+            }
+        }
+        view.keys.insert((scope, hash), Row::loaded(key));
+    }
+    for (scope, id) in wanted.refunds {
+        if let Some(refund) = load_refund(connection, scope, id)? {
+            wanted.payments.insert((scope, refund.payment));
+            view.refunds.insert((scope, id), Row::loaded(refund));
+        }
+    }
+    for (scope, id) in wanted.payments {
+        if let Some(payment) = load_payment(connection, scope, id)? {
+            view.payments.insert((scope, id), Row::loaded(payment));
+        }
+    }
+    Ok(view)
+}
+
+/// Saves every changed row of the view.
+pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    save_payments(connection, view)?;
+    save_refunds(connection, view)?;
+    save_keys(connection, view)?;
+    let mut insert = connection.prepare_cached(INSERT_EVENT)?;
+    for event in &view.book.events {
+        save_event(&mut insert, event)?;
+    }
+    let mut insert = connection.prepare_cached(INSERT_POSTING)?;
+    for posting in &view.book.postings {
+        insert.execute(params![
+            posting.scope.code(),
+            posting.id.bytes(),
+            posting.reason.code(),
+            posting.source_type.code(),
+            posting.source.to_bytes(),
+            posting.payment.bytes(),
+            posting.amount,
+            posting.currency.as_str(),
+        ])?;
+    }
+    let mut add = connection.prepare_cached(ADD_TOTALS)?;
+    for ((scope, currency, code), totals) in &view.book.totals {
+        let row =
+            params![scope.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
+        add.execute(row)?;
+    }
+    Ok(())
+}
+
+fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    for row in view.payments.values() {
+        let payment = &row.value;
+        let facts = &payment.facts;
+        match row.change {
+            Change::None => {}
+            Change::Updated => {
+                let changed = connection.prepare_cached(UPDATE_PAYMENT)?.execute(params![
+                    facts.scope.code(),
+                    facts.id.bytes(),
+                    payment.refunded,
+                    payment.reserved,
+                    payment.held,
+                    payment.excess,
+                    payment.reversed,
+                    payment.last_seq,
+                    payment.updated_at.0,
+                    payment.settled_at.map(|at| at.0),
+                ])?;
+                expect_one(changed, "payments")?;
+            }
+            Change::Inserted => {
+                connection.prepare_cached(INSERT_PAYMENT)?.execute(params![
+                    facts.scope.code(),
+                    facts.id.bytes(),
+                    facts.kind.code(),
+                    facts.captured,
+                    facts.currency.as_str(),
+                    payment.refunded,
+                    payment.reserved,
+                    payment.held,
+                    payment.excess,
+                    payment.reversed,
+                    payment.last_seq,
+                    payment.updated_at.0,
+                    facts.captured_at.0,
+                    payment.settled_at.map(|at| at.0),
+                    facts.provider,
+                    facts.provider_payment_id,
+                    facts.reference,
+                    facts.metadata,
+                ])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    for row in view.refunds.values() {
+        let refund = &row.value;
+        let failure = refund.failure.as_ref();
+        match row.change {
+            Change::None => {}
+            Change::Updated => {
+                let changed = connection.prepare_cached(UPDATE_REFUND)?.execute(params![
+                    refund.scope.code(),
+                    refund.id.bytes(),
+                    refund.state.code(),
+                    refund.state.status().code(),
+                    refund.late,
+                    refund.checks,
+                    refund.last_seq,
+                    refund.updated_at.0,
+                    refund.due_at.map(|at| at.0),
+                    refund.evidence_at.map(|at| at.0),
+                    refund.provider_refund_id,
+                    failure.map(|f| &f.code),
+                    failure.map(|f| &f.message),
+                ])?;
+                expect_one(changed, "refunds")?;
+            }
+            Change::Inserted => {
+                connection.prepare_cached(INSERT_REFUND)?.execute(params![
+                    refund.scope.code(),
+                    refund.id.bytes(),
+                    refund.payment.bytes(),
+                    refund.amount,
+                    refund.currency.as_str(),
+                    refund.state.code(),
+                    refund.state.status().code(),
+                    refund.origin.code(),
+                    refund.late,
+                    refund.before_settlement,
+                    refund.checks,
+                    refund.last_seq,
+                    refund.updated_at.0,
+                    refund.due_at.map(|at| at.0),
+                    refund.evidence_at.map(|at| at.0),
+                    refund.reason,
+                    refund.reference,
+                    refund.metadata,
+                    refund.provider_refund_id,
+                    failure.map(|f| &f.code),
+                    failure.map(|f| &f.message),
+                ])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn save_keys(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    for row in view.keys.values() {
+        let statement = match row.change {
+            Change::None => continue,
+            Change::Updated => UPDATE_KEY,
+            Change::Inserted => INSERT_KEY,
+        };
+        let key = &row.value;
+        connection.prepare_cached(statement)?.execute(params![
+            key.scope.code(),
+            key.hash.0,
+            key.request,
+            key.target.code(),
+            key.id.to_bytes(),
+            key.state.map(State::code),
+            key.expires_at.map(|at| at.0),
+        ])?;
+    }
+    Ok(())
+}
+
+fn save_event(insert: &mut CachedStatement<'_>, event: &Event) -> Result<(), StoreError> {
+    let (payment, refund, state) = match event.subject {
+        Subject::Payment(id) => (Some(id.bytes()), None, None),
+        Subject::Refund(id, state) => (None, Some(id.bytes()), Some(state.code())),
+    };
+    let detail = match &event.detail {
+        Some(detail) => Some(
+            serde_json::to_string(detail)
+                .map_err(|_| StoreError::Inconsistent("an event cannot be written".into()))?,
+        ),
+        None => None,
+    };
+    insert.execute(params![
+        event.scope.code(),
+        event.id.bytes(),
+        event.event_type.code(),
+        payment,
+        refund,
+        state,
+        event.seq,
+        detail,
+    ])?;
+    Ok(())
+}
+
+/// Turns an update that found no row into an error instead of silence.
+fn expect_one(changed: usize, table: &str) -> Result<(), StoreError> {
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Inconsistent(format!("an update of {table} changed {changed} rows")))
+}
+
+pub(super) fn load_key(
+    connection: &Connection,
+    scope: Scope,
+    hash: KeyHash,
+) -> Result<Option<Key>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_KEY)?;
+    let mut rows = select.query(params![scope.code(), hash.0])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut c = Columns::new(row);
+    let key = Key {
+        scope: c.scope()?,
+        hash: KeyHash(c.take()?),
+        request: c.take()?,
+        target: c.code(Target::from_code, "keys.target")?,
+        id: c.ulid()?,
+        state: match c.take::<Option<i64>>()? {
+            Some(code) => Some(State::from_code(code).ok_or_else(|| inconsistent("keys.state"))?),
+            None => None,
+        },
+        expires_at: c.take::<Option<i64>>()?.map(Timestamp),
+    };
+    Ok(Some(key))
+}
+
+pub(super) fn load_payment(
+    connection: &Connection,
+    scope: Scope,
+    id: PaymentId,
+) -> Result<Option<Payment>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
+    let mut rows = select.query(params![scope.code(), id.bytes()])?;
+    rows.next()?.map(|row| read_payment(&mut Columns::new(row))).transpose()
+}
+
+pub(super) fn load_refund(
+    connection: &Connection,
+    scope: Scope,
+    id: RefundId,
+) -> Result<Option<Refund>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_REFUND)?;
+    let mut rows = select.query(params![scope.code(), id.bytes()])?;
+    rows.next()?.map(|row| read_refund(&mut Columns::new(row))).transpose()
+}
+
+/// Reads the columns [`PAYMENT_COLUMNS`].
+pub(super) fn read_payment(c: &mut Columns<'_, '_>) -> Result<Payment, StoreError> {
+    let scope = c.scope()?;
+    let id = PaymentId::from_ulid(c.ulid()?);
+    let kind = c.code(Kind::from_code, "payments.kind")?;
+    let captured = c.take()?;
+    let currency = c.currency()?;
+    let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
+    let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, Timestamp(c.take()?));
+    let captured_at = Timestamp(c.take()?);
+    let settled_at = c.take::<Option<i64>>()?.map(Timestamp);
+    let facts = Facts {
+        scope,
+        id,
+        kind,
+        captured,
+        currency,
+        provider: c.required_text()?,
+        provider_payment_id: c.required_text()?,
+        captured_at,
+        reference: c.text()?,
+        metadata: c.text()?,
+    };
+    Ok(Payment {
+        facts: Arc::new(facts),
+        settled_at,
+        refunded,
+        reserved,
+        held,
+        excess,
+        reversed,
+        last_seq,
+        updated_at,
+    })
+}
+
+/// Reads the columns [`REFUND_COLUMNS`].
+pub(super) fn read_refund(c: &mut Columns<'_, '_>) -> Result<Refund, StoreError> {
+    Ok(Refund {
+        scope: c.scope()?,
+        id: RefundId::from_ulid(c.ulid()?),
+        payment: PaymentId::from_ulid(c.ulid()?),
+        amount: c.take()?,
+        currency: c.currency()?,
+        state: c.code(State::from_code, "refunds.state")?,
+        origin: c.code(Origin::from_code, "refunds.origin")?,
+        late: c.take()?,
+        before_settlement: c.take()?,
+        checks: c.take()?,
+        last_seq: c.take()?,
+        updated_at: Timestamp(c.take()?),
+        due_at: c.take::<Option<i64>>()?.map(Timestamp),
+        evidence_at: c.take::<Option<i64>>()?.map(Timestamp),
+        reason: c.text()?,
+        reference: c.text()?,
+        metadata: c.text()?,
+        provider_refund_id: c.text()?,
+        failure: match (c.text()?, c.text()?) {
+            (Some(code), Some(message)) => Some(Failure { code, message }),
+            _ => None,
+        },
+    })
+}
+
+pub(super) fn forget_keys(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> Result<usize, StoreError> {
+    Ok(connection.prepare_cached(FORGET_KEYS)?.execute(params![now.0, limit])?)
+}
+
+/// Reads the columns of a posting: scope, id, reason, source type, source, payment, amount, currency.
+pub(super) fn read_posting(c: &mut Columns<'_, '_>) -> Result<Posting, StoreError> {
+    Ok(Posting {
+        scope: c.scope()?,
+        id: domain::ids::PostingId::from_ulid(c.ulid()?),
+        reason: c.code(domain::ledger::Reason::from_code, "postings.reason")?,
+        source_type: c.code(domain::ledger::SourceType::from_code, "postings.source_type")?,
+        source: c.ulid()?,
+        payment: PaymentId::from_ulid(c.ulid()?),
+        amount: c.take()?,
+        currency: c.currency()?,
+    })
+}

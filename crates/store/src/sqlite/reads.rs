@@ -1,0 +1,316 @@
+//! Read queries: pages that stay on one index however much is stored.
+
+use super::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_payment, read_posting, read_refund};
+use super::codec::{Columns, inconsistent};
+use crate::StoreError;
+use crate::query::{
+    Balance, DueRefund, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
+    StoredEvent,
+};
+use domain::account::Scope;
+use domain::event::{Detail, Event, Subject, Type};
+use domain::ids::{EventId, PaymentId, RefundId};
+use domain::ledger::{Code, Posting, Reason, Totals};
+use domain::payment::{Facts, Payment};
+use domain::refund::{Refund, State, Status};
+use domain::time::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use ulid::Ulid;
+
+const POSTING_COLUMNS: &str = "scope, id, reason, source_type, source, payment, amount, currency";
+
+/// A query that is put together from fixed pieces; every value is a parameter.
+struct Query {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn new(sql: String, scope: Scope) -> Self {
+        Self { sql, values: vec![Value::Integer(scope.code())] }
+    }
+
+    /// Adds a condition; `?` in it stands for `value`.
+    fn and(&mut self, condition: &str, value: Value) {
+        self.values.push(value);
+        let number = format!("?{}", self.values.len());
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&condition.replace('?', &number));
+    }
+
+    /// Adds what selects and orders one page by `column`, one row more than asked for.
+    fn page(&mut self, column: &str, page: PageQuery) {
+        let (comparison, direction) = match page.order {
+            Order::Descending => ("<", "DESC"),
+            Order::Ascending => (">", "ASC"),
+        };
+        if let Some(after) = page.after {
+            self.and(&format!("{column} {comparison} ?"), ulid(after));
+        }
+        if let Some(from) = page.from {
+            self.and(&format!("{column} >= ?"), ulid(first_at(from)));
+        }
+        if let Some(until) = page.until {
+            self.and(&format!("{column} < ?"), ulid(first_at(until)));
+        }
+        self.finish(&format!("{column} {direction}"), page.limit);
+    }
+
+    fn finish(&mut self, order: &str, limit: u32) {
+        self.values.push(Value::Integer(i64::from(limit) + 1));
+        let number = self.values.len();
+        let _ = write!(self.sql, " ORDER BY {order} LIMIT ?{number}");
+    }
+
+    /// Runs the query and reads at most `limit` rows.
+    fn run<T>(
+        &self,
+        connection: &Connection,
+        limit: u32,
+        read: impl Fn(&mut Columns<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, StoreError> {
+        let mut select = connection.prepare_cached(&self.sql)?;
+        let mut rows = select.query(rusqlite::params_from_iter(&self.values))?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            if items.len() == limit {
+                return Ok(Page { items, more: true });
+            }
+            items.push(read(&mut Columns::new(row))?);
+        }
+        Ok(Page { items, more: false })
+    }
+}
+
+fn ulid(ulid: Ulid) -> Value {
+    Value::Blob(ulid.to_bytes().to_vec())
+}
+
+/// The smallest id that can be made at `at`.
+fn first_at(at: Timestamp) -> Ulid {
+    Ulid::from_parts(u64::try_from(at.0).unwrap_or(0), 0)
+}
+
+/// `columns` with `alias.` before each.
+fn of(alias: &str, columns: &str) -> String {
+    let names: Vec<String> =
+        columns.split(',').map(|name| format!("{alias}.{}", name.trim())).collect();
+    names.join(", ")
+}
+
+pub(super) fn list_payments(
+    connection: &Connection,
+    scope: Scope,
+    page: PageQuery,
+) -> Result<Page<Payment>, StoreError> {
+    let sql = format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE scope = ?1");
+    let mut query = Query::new(sql, scope);
+    query.page("id", page);
+    query.run(connection, page.limit, read_payment)
+}
+
+/// Refunds joined with their payments. CROSS JOIN keeps the refunds in front, so that a page is
+/// read off one index in order.
+fn select_refunds() -> String {
+    format!(
+        "SELECT {}, {} FROM refunds r CROSS JOIN payments p WHERE p.scope = r.scope \
+         AND p.id = r.payment AND r.scope = ?1",
+        of("r", REFUND_COLUMNS),
+        of("p", PAYMENT_COLUMNS)
+    )
+}
+
+fn read_refund_view(c: &mut Columns<'_, '_>) -> Result<(Refund, Arc<Facts>), StoreError> {
+    Ok((read_refund(c)?, read_payment(c)?.facts))
+}
+
+pub(super) fn find_refund(
+    connection: &Connection,
+    scope: Scope,
+    id: RefundId,
+) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+    let mut query = Query::new(select_refunds(), scope);
+    query.and("r.id = ?", ulid(id.ulid()));
+    Ok(query.run(connection, 1, read_refund_view)?.items.pop())
+}
+
+pub(super) fn list_refunds(
+    connection: &Connection,
+    scope: Scope,
+    filter: RefundFilter,
+    page: PageQuery,
+) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    let mut query = Query::new(select_refunds(), scope);
+    if let Some(payment) = filter.payment {
+        query.and("r.payment = ?", ulid(payment.ulid()));
+    }
+    if let Some(status) = filter.status {
+        // The unary plus keeps the index by payment in use where both filters are given.
+        let column = if filter.payment.is_some() { "+r.status" } else { "r.status" };
+        query.and(&format!("{column} = ?"), Value::Integer(status.code()));
+        if status != Status::Succeeded {
+            // Said in these words, the index of the refunds that did not succeed can be used.
+            query.sql.push_str(" AND r.status <> 2");
+        }
+    }
+    query.page("r.id", page);
+    query.run(connection, page.limit, read_refund_view)
+}
+
+/// Events joined with the refund and the payment they speak of.
+fn select_events() -> String {
+    format!(
+        "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, {}, {} \
+         FROM events e LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
+         CROSS JOIN payments p WHERE p.scope = e.scope AND p.id = coalesce(e.payment, r.payment) \
+         AND e.scope = ?1",
+        of("p", PAYMENT_COLUMNS),
+        of("r", REFUND_COLUMNS)
+    )
+}
+
+fn read_stored_event(c: &mut Columns<'_, '_>) -> Result<StoredEvent, StoreError> {
+    let scope = c.scope()?;
+    let id = EventId::from_ulid(c.ulid()?);
+    let event_type = c.code(Type::from_code, "events.type")?;
+    let payment = c.take::<Option<[u8; 16]>>()?.map(PaymentId::from_bytes);
+    let refund = c.take::<Option<[u8; 16]>>()?.map(RefundId::from_bytes);
+    let state = c.take::<Option<i64>>()?.and_then(State::from_code);
+    let subject = match (payment, refund, state) {
+        (Some(payment), None, None) => Subject::Payment(payment),
+        (None, Some(refund), Some(state)) => Subject::Refund(refund, state),
+        _ => return Err(inconsistent("events")),
+    };
+    let seq = c.take()?;
+    let detail: Option<Box<Detail>> = match c.text()? {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|_| inconsistent("events.detail"))?),
+        None => None,
+    };
+    let event = Event { scope, id, event_type, subject, seq, detail };
+    let payment = read_payment(c)?;
+    let refund = match subject {
+        Subject::Refund(..) => Some(read_refund(c)?),
+        Subject::Payment(_) => None,
+    };
+    Ok(StoredEvent { event, refund, payment })
+}
+
+pub(super) fn list_events(
+    connection: &Connection,
+    scope: Scope,
+    filter: EventFilter,
+    page: PageQuery,
+) -> Result<Page<StoredEvent>, StoreError> {
+    let mut query = Query::new(select_events(), scope);
+    if let Some(event_type) = filter.event_type {
+        query.and("e.type = ?", Value::Integer(event_type.code()));
+    }
+    let Some(refund) = filter.refund else {
+        query.page("e.id", page);
+        return query.run(connection, page.limit, read_stored_event);
+    };
+    query.and("e.refund = ?", ulid(refund.ulid()));
+    let (comparison, direction) = match page.order {
+        Order::Descending => ("<", "DESC"),
+        Order::Ascending => (">", "ASC"),
+    };
+    if let Some(after) = page.after {
+        let seq = "(SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?)";
+        query.and(&format!("e.seq {comparison} {seq}"), ulid(after));
+    }
+    query.finish(&format!("e.seq {direction}"), page.limit);
+    query.run(connection, page.limit, read_stored_event)
+}
+
+pub(super) fn find_event(
+    connection: &Connection,
+    scope: Scope,
+    id: EventId,
+) -> Result<Option<StoredEvent>, StoreError> {
+    let mut query = Query::new(select_events(), scope);
+    query.and("e.id = ?", ulid(id.ulid()));
+    Ok(query.run(connection, 1, read_stored_event)?.items.pop())
+}
+
+pub(super) fn list_postings(
+    connection: &Connection,
+    scope: Scope,
+    filter: PostingFilter,
+    page: PageQuery,
+) -> Result<Page<Posting>, StoreError> {
+    let sql = format!("SELECT {POSTING_COLUMNS} FROM postings WHERE scope = ?1");
+    let mut query = Query::new(sql, scope);
+    if let Some(source) = filter.source {
+        query.and("source = ?", ulid(source));
+    }
+    if let Some(source_type) = filter.source_type {
+        query.and("source_type = ?", Value::Integer(source_type.code()));
+    }
+    if let Some(posting) = filter.posting {
+        query.and("id = ?", ulid(posting));
+    }
+    if let Some(code) = filter.code {
+        // The accounts of a posting follow from its reason: at most three numbers, no input.
+        let reasons: Vec<String> = Reason::ALL
+            .iter()
+            .filter(|reason| reason.legs().0 == code || reason.legs().1 == code)
+            .map(|reason| reason.code().to_string())
+            .collect();
+        let _ = write!(query.sql, " AND reason IN ({})", reasons.join(", "));
+    }
+    query.page("id", page);
+    query.run(connection, page.limit, read_posting)
+}
+
+pub(super) fn balances(connection: &Connection, scope: Scope) -> Result<Vec<Balance>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT code, currency, debits, credits FROM totals WHERE scope = ?1 \
+         ORDER BY currency, code",
+    )?;
+    let mut rows = select.query([scope.code()])?;
+    let mut balances = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut c = Columns::new(row);
+        balances.push(Balance {
+            code: c.code(Code::from_code, "totals.code")?,
+            currency: c.currency()?,
+            totals: Totals { debits: c.take()?, credits: c.take()? },
+        });
+    }
+    Ok(balances)
+}
+
+pub(super) fn due_refunds(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueRefund>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT scope, id, payment, due_at FROM refunds WHERE due_at <= ?1 \
+         ORDER BY due_at LIMIT ?2",
+    )?;
+    let mut rows = select.query(params![now.0, limit])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut c = Columns::new(row);
+        due.push(DueRefund {
+            scope: c.scope()?,
+            refund: RefundId::from_ulid(c.ulid()?),
+            payment: PaymentId::from_ulid(c.ulid()?),
+            due_at: Timestamp(c.take()?),
+        });
+    }
+    Ok(due)
+}
+
+pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT due_at FROM refunds WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1",
+    )?;
+    let mut rows = select.query([])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map(Timestamp))
+}

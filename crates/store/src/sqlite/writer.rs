@@ -1,0 +1,147 @@
+//! The one thread that writes, and the checkpoints beside it.
+//!
+//! A checkpoint copies the log into the database file and fsyncs it, which takes tens of
+//! milliseconds when much has piled up. So a second thread does it often and in small steps
+//! (PASSIVE: it never blocks the writer). Under unbroken load it never quite catches up, and the
+//! log would grow without end; past a limit the writer does the small remainder itself, after which
+//! SQLite starts the log over.
+
+use crate::StoreError;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// Jobs that may wait for the writer thread. The committer sends one batch at a time, so this only
+/// bounds the rare others.
+const QUEUE: usize = 64;
+
+/// Pages in the log after which a checkpoint step is worth it (4 MiB).
+const STEP_PAGES: i32 = 1_000;
+
+/// Pages in the log after which the writer itself finishes the checkpoint (64 MiB).
+const LIMIT_PAGES: i32 = 16_000;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+#[derive(Clone)]
+pub(super) struct Writer {
+    jobs: mpsc::SyncSender<Job>,
+}
+
+impl Writer {
+    /// Starts the writer thread on `connection` and the checkpoint thread on one of its own.
+    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let (jobs, inbox) = mpsc::sync_channel::<Job>(QUEUE);
+        let log = Arc::new(Log::default());
+        let steps = super::open_reader(path)?;
+        steps.pragma_update(None, "query_only", false)?;
+        let (wake, woken) = mpsc::sync_channel::<()>(1);
+        let thread = std::thread::Builder::new();
+        let shared = log.clone();
+        thread
+            .name("sqlite-checkpoint".into())
+            .spawn(move || checkpoint_loop(&steps, &woken, &shared))
+            .map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_loop(connection, &inbox, &wake, &log))
+            .map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `job` on the writer thread.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // The caller may have given up waiting; the work is done all the same.
+            let _ = reply.send(job(connection).map_err(guard));
+        });
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Disconnected(_)) => return Err(StoreError::Closed),
+            Err(mpsc::TrySendError::Full(job)) => {
+                let jobs = self.jobs.clone();
+                tokio::task::spawn_blocking(move || jobs.send(job))
+                    .await
+                    .map_err(|_| StoreError::Closed)?
+                    .map_err(|_| StoreError::Closed)?;
+            }
+        }
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Tells a guard of the schema from other faults, so that the culprit of a batch can be found.
+fn guard(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
+        {
+            StoreError::Guard(error)
+        }
+        other => other,
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    pages: AtomicI32,
+    stepping: AtomicBool,
+}
+
+fn write_loop(
+    mut connection: Connection,
+    inbox: &mpsc::Receiver<Job>,
+    wake: &mpsc::SyncSender<()>,
+    log: &Arc<Log>,
+) {
+    let shared = log.clone();
+    let hook = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        shared.pages.store(pages, Ordering::Relaxed);
+        Ok(())
+    }));
+    if let Err(error) = hook {
+        tracing::error!(%error, "the write-ahead log cannot be watched");
+    }
+    while let Ok(job) = inbox.recv() {
+        job(&mut connection);
+        let pages = log.pages.load(Ordering::Relaxed);
+        if pages > LIMIT_PAGES && !log.stepping.load(Ordering::Acquire) {
+            checkpoint(&connection);
+        } else if pages > STEP_PAGES {
+            let _ = wake.try_send(());
+        }
+    }
+    checkpoint(&connection);
+}
+
+fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Log) {
+    let mut done = 0;
+    while woken.recv().is_ok() {
+        let pages = log.pages.load(Ordering::Relaxed);
+        // The log starts over now and then; only what was added since the last step counts.
+        if pages < done {
+            done = 0;
+        }
+        if pages - done < STEP_PAGES {
+            continue;
+        }
+        log.stepping.store(true, Ordering::Release);
+        checkpoint(connection);
+        log.stepping.store(false, Ordering::Release);
+        done = pages;
+    }
+}
+
+fn checkpoint(connection: &Connection) {
+    let step = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = step {
+        tracing::warn!(%error, "a checkpoint step failed; the next one tries again");
+    }
+}
