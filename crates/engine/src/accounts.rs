@@ -1,0 +1,236 @@
+//! Accounts and API keys: making them, finding them, revoking them.
+
+use crate::Error;
+use crate::access::{ApiKey, ErrorProfile, Permissions};
+use crate::facade::Engine;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::account::Mode;
+use domain::ids::AccountId;
+use domain::time::Timestamp;
+use rand_core::Rng;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Account, ApiKeyRow, NewApiKey};
+
+/// How long a key is believed without looking it up again. A revocation by another process takes
+/// effect within this time; one by this process at once.
+const KEY_CACHE_MS: i64 = 250;
+
+/// How many keys are remembered; the memory starts over when it is full.
+const KEY_CACHE_LIMIT: usize = 10_000;
+
+/// What a new key is to be.
+#[derive(Clone, Debug)]
+pub struct KeyRequest {
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// The mode it works in; `None` makes a platform key, which acts for other accounts.
+    pub mode: Option<Mode>,
+    /// What it may do, space-separated scopes.
+    pub scopes: String,
+    /// Its error table.
+    pub error_profile: ErrorProfile,
+    /// What people call it, at most 80 characters.
+    pub name: String,
+}
+
+/// A new key's secrets. They cannot be shown again.
+pub struct NewKey {
+    /// The key's public id, for signed requests.
+    pub key_id: String,
+    /// The signing secret.
+    pub secret: SecretString,
+    /// The Bearer token.
+    pub bearer: SecretString,
+}
+
+/// A key as it is listed: without its secrets.
+#[derive(Clone, Debug)]
+pub struct KeyListing {
+    /// Its public id.
+    pub id: Box<str>,
+    /// What people call it.
+    pub name: Box<str>,
+    /// Its account.
+    pub account: AccountId,
+    /// Its mode; `None` for platform keys.
+    pub mode: Option<Mode>,
+    /// What it may do.
+    pub scopes: Box<str>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+pub(crate) struct KeyCache {
+    by_id: Mutex<Cache<Box<str>>>,
+    by_bearer: Mutex<Cache<[u8; 32]>>,
+    accounts: Mutex<HashMap<AccountId, Arc<Account>>>,
+}
+
+type Cache<K> = HashMap<K, (Arc<ApiKey>, Timestamp)>;
+
+fn cached<K: Hash + Eq>(cache: &Mutex<Cache<K>>, key: &K, now: Timestamp) -> Option<Arc<ApiKey>> {
+    let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    let (api_key, since) = cache.get(key)?;
+    (now.ms_since(*since) < KEY_CACHE_MS).then(|| api_key.clone())
+}
+
+fn remember<K: Hash + Eq>(cache: &Mutex<Cache<K>>, key: K, api_key: &Arc<ApiKey>, now: Timestamp) {
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= KEY_CACHE_LIMIT {
+        cache.clear();
+    }
+    cache.insert(key, (api_key.clone(), now));
+}
+
+impl Engine {
+    /// Creates an account.
+    pub async fn create_account(&self, name: &str) -> Result<Account, Error> {
+        let now = self.now();
+        let id = AccountId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
+        Ok(self.store().create_account(id, name, now).await?)
+    }
+
+    /// The first 1,000 accounts, oldest first.
+    pub async fn list_accounts(&self) -> Result<Vec<Account>, Error> {
+        Ok(self.store().list_accounts().await?)
+    }
+
+    /// The account with this id. An account never changes, so it is looked up once.
+    pub async fn find_account(&self, id: AccountId) -> Result<Option<Arc<Account>>, Error> {
+        let cache = &self.key_cache().accounts;
+        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(account) = self.store().find_account(id).await? else { return Ok(None) };
+        let account = Arc::new(account);
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= KEY_CACHE_LIMIT {
+            cache.clear();
+        }
+        cache.insert(id, account.clone());
+        Ok(Some(account))
+    }
+
+    /// Makes a key. Its Bearer token is stored as a hash, its signing secret sealed.
+    pub async fn create_key(&self, request: KeyRequest) -> Result<NewKey, Error> {
+        let invalid = |field, message: String| Error::Invalid { field, message };
+        Permissions::parse(&request.scopes).map_err(|e| invalid("scopes", e.to_string()))?;
+        if request.name.chars().count() > 80 {
+            return Err(invalid("name", "must have at most 80 characters".into()));
+        }
+        let account = self.find_account(request.account).await?.ok_or_else(|| {
+            invalid("account", format!("there is no account {}", request.account))
+        })?;
+        let now = self.now();
+        let word = request.mode.map_or("platform", Mode::as_str);
+        let (ulid, secret, token) = self.with_ids(|ids| {
+            let mut bytes = [[0; 32]; 2];
+            for part in &mut bytes {
+                ids.rng().fill_bytes(part);
+            }
+            let [secret, token] = bytes.map(|part| URL_SAFE_NO_PAD.encode(part));
+            (ids.ulid(now), secret, token)
+        });
+        let key_id = format!("ak_{word}_{ulid}");
+        let secret = format!("sk_{word}_{secret}");
+        let bearer = format!("pk_{word}_{token}");
+        let sealed = self
+            .with_ids(|ids| self.master_key().seal(&key_id, secret.as_bytes(), ids.rng()))
+            .map_err(|e| invalid("master key", e.to_string()))?;
+        let row = NewApiKey {
+            id: key_id.clone().into(),
+            account: account.number,
+            mode: request.mode,
+            platform: request.mode.is_none(),
+            scopes: request.scopes.into(),
+            error_profile: request.error_profile.as_str().into(),
+            name: request.name.into(),
+            bearer_hash: Sha256::digest(bearer.as_bytes()).into(),
+            secret_sealed: sealed,
+            created_at: now,
+        };
+        self.store().create_api_key(row).await?;
+        Ok(NewKey { key_id, secret: secret.into(), bearer: bearer.into() })
+    }
+
+    /// The first 1,000 keys, oldest first, without their secrets.
+    pub async fn list_keys(&self) -> Result<Vec<KeyListing>, Error> {
+        let rows = self.store().list_api_keys().await?;
+        let listing = |row: ApiKeyRow| KeyListing {
+            id: row.key.id,
+            name: row.key.name,
+            account: row.account,
+            mode: row.key.mode,
+            scopes: row.key.scopes,
+            created_at: row.key.created_at,
+            revoked_at: row.revoked_at,
+        };
+        Ok(rows.into_iter().map(listing).collect())
+    }
+
+    /// Revokes a key. `false` when there is none that works.
+    pub async fn revoke_key(&self, key_id: &str) -> Result<bool, Error> {
+        let revoked = self.store().revoke_api_key(key_id, self.now()).await?;
+        let cache = self.key_cache();
+        cache.by_id.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        cache.by_bearer.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(revoked)
+    }
+
+    /// The key with this id, for signed requests. Cached for a fraction of a second.
+    pub async fn find_key(&self, key_id: &str) -> Result<Option<Arc<ApiKey>>, Error> {
+        let (cache, now) = (&self.key_cache().by_id, self.now());
+        let name: Box<str> = key_id.into();
+        if let Some(key) = cached(cache, &name, now) {
+            return Ok(Some(key));
+        }
+        let Some(row) = self.store().find_api_key(key_id).await? else { return Ok(None) };
+        let key = self.usable_key(row)?;
+        remember(cache, name, &key, now);
+        Ok(Some(key))
+    }
+
+    /// The key with this Bearer token. A revoked key is found, marked as such.
+    pub async fn find_key_by_bearer(&self, token: &str) -> Result<Option<Arc<ApiKey>>, Error> {
+        let (cache, now) = (&self.key_cache().by_bearer, self.now());
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        if let Some(key) = cached(cache, &hash, now) {
+            return Ok(Some(key));
+        }
+        let Some(row) = self.store().find_api_key_by_bearer(hash).await? else { return Ok(None) };
+        let key = self.usable_key(row)?;
+        remember(cache, hash, &key, now);
+        Ok(Some(key))
+    }
+
+    fn usable_key(&self, row: ApiKeyRow) -> Result<Arc<ApiKey>, Error> {
+        let inconsistent = |what: String| Error::from(store::StoreError::Inconsistent(what));
+        let permissions =
+            Permissions::parse(&row.key.scopes).map_err(|e| inconsistent(e.to_string()))?;
+        let secret = self
+            .master_key()
+            .open(&row.key.id, &row.key.secret_sealed)
+            .map_err(|e| inconsistent(e.to_string()))?;
+        Ok(Arc::new(ApiKey {
+            id: row.key.id,
+            account_number: row.key.account,
+            account: row.account,
+            mode: row.key.mode,
+            platform: row.key.platform,
+            permissions,
+            error_profile: ErrorProfile::from_text(&row.key.error_profile).unwrap_or_default(),
+            bearer_hash: row.key.bearer_hash,
+            signing_secret: secret,
+            revoked: row.revoked_at.is_some(),
+        }))
+    }
+}

@@ -1,0 +1,59 @@
+//! Why the engine did not do what a door asked for.
+
+use domain::decide::Refusal;
+use std::sync::Arc;
+use store::StoreError;
+
+/// Why a use-case changed nothing, or may have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule refused it. Nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A field cannot be what it is. Nothing changed.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field, in the words of `domain` (`provider`, `amount`, ...).
+        field: &'static str,
+        /// What was wrong and what to do.
+        message: String,
+    },
+    /// The queue is full. Nothing changed; try again later.
+    #[error("too much work is waiting")]
+    Busy,
+    /// A request with the same idempotency key is still being processed.
+    #[error("a request with this idempotency key is still being processed")]
+    InProgress,
+    /// The answer did not come in time. What becomes of the request shows when it is repeated with
+    /// the same idempotency key.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// The database failed. Nothing was acknowledged.
+    #[error("the database is not available")]
+    Store(#[source] Arc<StoreError>),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// The engine is shutting down.
+    pub(crate) fn closed() -> Self {
+        Self::from(StoreError::Closed)
+    }
+
+    /// The same error, for the next command of a failed batch.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Store(error) => Self::Store(error.clone()),
+            Self::Refused(_)
+            | Self::Invalid { .. }
+            | Self::Busy
+            | Self::InProgress
+            | Self::TimedOut => Self::closed(),
+        }
+    }
+}

@@ -1,0 +1,635 @@
+//! [`Engine`]: what doors can ask for.
+
+use crate::accounts::KeyCache;
+use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
+use crate::input::{IdempotencyKey, NewPayment, NewRefund, Source};
+use crate::policy::Policies;
+use crate::secrets::MasterKey;
+use crate::snapshot::EventView;
+use crate::steps::Claimed;
+use crate::waiters::Waiters;
+use crate::{Error, names};
+use domain::account::{Mode, Scope};
+use domain::decide::{
+    Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
+};
+use domain::ids::{EntryId, EventId, Ids, PaymentId, RefundId, RequestId};
+use domain::keys::{KeyHash, Target};
+use domain::ledger::{Code, Posting};
+use domain::payment::{Facts, Payment};
+use domain::refund::{Refund, State, Status};
+use domain::time::{Clock, Timestamp};
+use providers::Registry;
+use providers::simulator::Simulator;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{
+    Balance, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter, SqliteStore,
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+use ulid::Ulid;
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// How the committer runs.
+    pub committer: CommitterConfig,
+    /// How long a caller waits for a commit before it is told that the outcome is open.
+    pub commit_timeout: Duration,
+    /// Calls to providers under way at the same time, at most.
+    pub dispatch_limit: usize,
+    /// Send a new refund at once, from the node that committed it. Off, every refund waits for a
+    /// step, which tests drive by hand.
+    pub dispatch_at_once: bool,
+    /// How long a node may work on a refund before another may take over, milliseconds.
+    pub lease_ms: i64,
+    /// How long a provider may take to answer. Shorter than the lease.
+    pub provider_timeout: Duration,
+    /// How patiently providers are asked.
+    pub policies: Policies,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            committer: CommitterConfig::default(),
+            commit_timeout: Duration::from_secs(10),
+            dispatch_limit: 256,
+            dispatch_at_once: true,
+            lease_ms: 30_000,
+            provider_timeout: Duration::from_secs(20),
+            policies: Policies::default(),
+        }
+    }
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The database.
+    pub store: SqliteStore,
+    /// The providers.
+    pub registry: Registry,
+    /// The built-in simulator, if it is one of them.
+    pub simulator: Option<Arc<Simulator>>,
+    /// The key under which secrets are sealed.
+    pub master_key: MasterKey,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where all randomness comes from.
+    pub seed: [u8; 32],
+    /// How it runs.
+    pub config: EngineConfig,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: SqliteStore,
+    registry: Registry,
+    simulator: Option<Arc<Simulator>>,
+    master_key: MasterKey,
+    clock: Arc<dyn Clock>,
+    ids: SharedIds,
+    config: EngineConfig,
+    committer: Committer,
+    hooks: Arc<Hooks>,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+    keys: KeyCache,
+    overdue: Overdue,
+}
+
+/// What happens right after a commit.
+struct Hooks {
+    waiters: Arc<Waiters>,
+    work: Notify,
+    dispatches: mpsc::Sender<Claimed>,
+}
+
+impl Committed for Hooks {
+    fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>) {
+        let Done::Refund { refund, payment, replayed: false } = done else { return };
+        self.waiters.wake(refund.id);
+        match (refund.state, slot) {
+            (State::Sending, Some(slot)) => {
+                let claimed = Claimed {
+                    refund: refund.clone(),
+                    payment: payment.facts.clone(),
+                    slot: Some(slot),
+                };
+                // There is room for every slot; without it the lease runs out and a step takes over.
+                if self.dispatches.try_send(claimed).is_err() {
+                    tracing::warn!(refund = %refund.id, "a dispatch waits for its lease to run out");
+                }
+            }
+            (State::Queued | State::Scheduled, _) => self.work.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+/// Names whose commands were not answered in time and are still under way.
+#[derive(Default)]
+struct Overdue {
+    count: AtomicUsize,
+    names: Mutex<HashSet<(Scope, KeyHash)>>,
+}
+
+impl Overdue {
+    fn contains(&self, scope: Scope, name: KeyHash) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+            && self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(&(scope, name))
+    }
+
+    fn insert(&self, name: (Scope, KeyHash)) {
+        if self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
+            self.count.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn remove(&self, name: (Scope, KeyHash)) {
+        if self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&name) {
+            self.count.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// An answer, and whether the same request had come before.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub value: T,
+    /// It is the stored answer of an earlier request.
+    pub replayed: bool,
+}
+
+/// A refund and what it refunds.
+#[derive(Clone, Debug)]
+pub struct RefundView {
+    /// The refund.
+    pub refund: Refund,
+    /// The unchanging part of its payment.
+    pub payment: Arc<Facts>,
+}
+
+/// Which side of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Debit.
+    Debit,
+    /// Credit.
+    Credit,
+}
+
+impl Direction {
+    /// `debit` or `credit`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debit => "debit",
+            Self::Credit => "credit",
+        }
+    }
+}
+
+/// One leg of a posting.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: EntryId,
+    /// Its ledger account.
+    pub code: Code,
+    /// Its side.
+    pub direction: Direction,
+    /// The posting it belongs to.
+    pub posting: Posting,
+}
+
+impl Engine {
+    /// Starts an engine on the current runtime.
+    pub fn start(parts: Parts) -> Self {
+        let ids: SharedIds = Arc::new(Mutex::new(Ids::new(ChaCha20Rng::from_seed(parts.seed))));
+        let room = parts.config.dispatch_limit.max(1);
+        let (dispatches, claimed) = mpsc::channel(room);
+        let hooks = Arc::new(Hooks { waiters: Arc::default(), work: Notify::new(), dispatches });
+        let committer = Committer::start(
+            parts.store.clone(),
+            parts.clock.clone(),
+            ids.clone(),
+            parts.config.committer,
+            hooks.clone(),
+        );
+        let engine = Self(Arc::new(Inner {
+            store: parts.store,
+            registry: parts.registry,
+            simulator: parts.simulator,
+            master_key: parts.master_key,
+            clock: parts.clock,
+            ids,
+            config: parts.config,
+            committer,
+            hooks,
+            slots: Arc::new(Semaphore::new(room)),
+            tasks: TaskTracker::new(),
+            keys: KeyCache::default(),
+            overdue: Overdue::default(),
+        }));
+        engine.0.tasks.spawn(dispatch_all(Arc::downgrade(&engine.0), claimed));
+        engine
+    }
+
+    /// The time now, by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// A new id for a request.
+    pub fn request_id(&self) -> RequestId {
+        let now = self.now();
+        RequestId::from_ulid(self.with_ids(|ids| ids.ulid(now)))
+    }
+
+    pub(crate) fn with_ids<T>(&self, make: impl FnOnce(&mut Ids<ChaCha20Rng>) -> T) -> T {
+        make(&mut self.0.ids.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn store(&self) -> &SqliteStore {
+        &self.0.store
+    }
+
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.0.master_key
+    }
+
+    pub(crate) fn key_cache(&self) -> &KeyCache {
+        &self.0.keys
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.0.committer
+    }
+
+    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
+        &self.0.slots
+    }
+
+    /// Resolves when there may be new work for a step.
+    pub async fn work_arrived(&self) {
+        self.0.hooks.work.notified().await;
+    }
+
+    /// Runs `work` so that [`Engine::drain`] waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(work);
+    }
+
+    /// Waits until every call to a provider that is under way has been recorded, at most `limit`.
+    /// `false` when some are left; their leases run out and a step takes over.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let Ok(all) = u32::try_from(self.0.config.dispatch_limit.max(1)) else { return false };
+        tokio::time::timeout(limit, self.0.slots.acquire_many(all)).await.is_ok()
+    }
+
+    /// Registers a captured payment.
+    pub async fn register_payment(
+        &self,
+        new: NewPayment,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Payment>, Error> {
+        if self.0.registry.find(new.scope, &new.provider).is_none() {
+            let names: Vec<_> = self.0.registry.names(new.scope).collect();
+            return Err(Error::Invalid {
+                field: "provider",
+                message: format!(
+                    "no provider {:?} is configured; configured: {}",
+                    new.provider,
+                    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                ),
+            });
+        }
+        let now = self.now();
+        let request = names::payment_request(&new);
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let scope = new.scope;
+        let command = Command::Register(Box::new(RegisterPayment {
+            charge: KeyUse { hash: names::charge(&new.provider_payment_id), request },
+            key,
+            settled_at: new.settled_at,
+            facts: Facts {
+                scope,
+                id: new.id.unwrap_or_else(|| self.with_ids(|ids| ids.payment(now))),
+                kind: new.kind,
+                captured: new.captured,
+                currency: new.currency,
+                provider: new.provider,
+                provider_payment_id: new.provider_payment_id,
+                captured_at: new.captured_at.unwrap_or(now),
+                reference: new.reference,
+                metadata: new.metadata,
+            },
+        }));
+        match self.commit(command, None, key.map(|key| (scope, key.hash))).await? {
+            Done::Payment { payment, replayed } => Ok(Answered { value: payment, replayed }),
+            Done::Refund { .. } => Err(Error::Refused(Refusal::KeyReused)),
+        }
+    }
+
+    /// Asks for a refund. Answers when that is durable; the provider is called after that.
+    pub async fn create_refund(
+        &self,
+        new: NewRefund,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<RefundView>, Error> {
+        let scope = new.scope;
+        let request = names::refund_request(&new);
+        let key = key.map(names::idempotency);
+        let free = || self.0.slots.clone().try_acquire_owned().ok();
+        let slot = if self.0.config.dispatch_at_once { free() } else { None };
+        let start = match slot {
+            Some(_) => Start::Send { lease_until: self.now().plus_ms(self.0.config.lease_ms) },
+            None => Start::Queue,
+        };
+        let reference = new.reference.map(|text| {
+            let name = names::reference(&text);
+            (text, name)
+        });
+        let command = Command::Create(Box::new(CreateRefund {
+            scope,
+            payment: new.payment,
+            kind: new.kind,
+            amount: new.amount,
+            currency: new.currency,
+            expected_refundable: new.expected_refundable,
+            reason: new.reason,
+            reference,
+            metadata: new.metadata,
+            key,
+            request,
+            start,
+        }));
+        refund_answer(self.commit(command, slot, key.map(|key| (scope, key))).await?)
+    }
+
+    /// Withdraws a refund that was not sent yet.
+    pub async fn cancel_refund(
+        &self,
+        scope: Scope,
+        id: RefundId,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<RefundView>, Error> {
+        let found = self.find_refund(scope, id).await?.ok_or(Refusal::RefundNotFound)?;
+        let request = names::cancel_request(id);
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let command = Command::Cancel { of: RefundRef::from(&found.refund), key };
+        refund_answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+    }
+
+    /// Queues a command and waits for its commit, but not forever. A name whose command is overdue
+    /// is refused as being in progress until that command is answered.
+    async fn commit(
+        &self,
+        command: Command,
+        slot: Option<OwnedSemaphorePermit>,
+        name: Option<(Scope, KeyHash)>,
+    ) -> Result<Done, Error> {
+        if let Some((scope, hash)) = name
+            && self.0.overdue.contains(scope, hash)
+        {
+            return Err(Error::InProgress);
+        }
+        let mut pending = self.0.committer.submit(command, slot)?;
+        if let Ok(answer) = tokio::time::timeout(self.0.config.commit_timeout, &mut pending).await {
+            return answer.unwrap_or_else(|_| Err(Error::closed()));
+        }
+        if let Some(name) = name {
+            self.watch_overdue(name, pending);
+        }
+        Err(Error::TimedOut)
+    }
+
+    fn watch_overdue(&self, name: (Scope, KeyHash), pending: Pending) {
+        self.0.overdue.insert(name);
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let _ = pending.await;
+            engine.0.overdue.remove(name);
+        });
+    }
+
+    /// Waits until the refund is decided or needs a person, or `limit` is over. Always the refund
+    /// as it is then.
+    pub async fn wait_for_refund(
+        &self,
+        scope: Scope,
+        id: RefundId,
+        limit: Duration,
+    ) -> Result<Option<RefundView>, Error> {
+        let Some(waiter) = self.0.hooks.waiters.wait(id) else {
+            return self.find_refund(scope, id).await;
+        };
+        let decided = async {
+            loop {
+                let changed = waiter.changed();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                let found = self.find_refund(scope, id).await?;
+                let settled = found.as_ref().is_none_or(|view| {
+                    let state = view.refund.state;
+                    state.status() != Status::Pending || state == State::NeedsReview
+                });
+                if settled {
+                    return Ok(found);
+                }
+                changed.await;
+            }
+        };
+        match tokio::time::timeout(limit, decided).await {
+            Ok(found) => found,
+            Err(_) => self.find_refund(scope, id).await,
+        }
+    }
+
+    /// The payment with this id.
+    pub async fn find_payment(
+        &self,
+        scope: Scope,
+        id: PaymentId,
+    ) -> Result<Option<Payment>, Error> {
+        Ok(self.0.store.find_payment(scope, id).await?)
+    }
+
+    /// Payments by time of registration.
+    pub async fn list_payments(
+        &self,
+        scope: Scope,
+        page: PageQuery,
+    ) -> Result<Page<Payment>, Error> {
+        Ok(self.0.store.list_payments(scope, page).await?)
+    }
+
+    /// The payment that a caller names. An id is returned as it is, without a look-up.
+    pub async fn resolve_source(
+        &self,
+        scope: Scope,
+        source: &Source,
+    ) -> Result<Option<PaymentId>, Error> {
+        match source {
+            Source::Id(id, _) => Ok(Some(*id)),
+            Source::Charge(charge) => {
+                let key = self.0.store.find_key(scope, names::charge(charge)).await?;
+                let key = key.filter(|key| key.target == Target::Payment);
+                Ok(key.map(|key| PaymentId::from_ulid(key.id)))
+            }
+        }
+    }
+
+    /// Payments with the provider's id `charge`, of whatever account and mode. For the simulator's
+    /// own pages, which know no accounts.
+    pub async fn find_payments_by_charge_everywhere(
+        &self,
+        charge: &str,
+    ) -> Result<Vec<Payment>, Error> {
+        let source = Source::Charge(charge.into());
+        let mut found = Vec::new();
+        for account in self.0.store.list_accounts().await? {
+            for &mode in Mode::ALL {
+                let scope = Scope::new(account.number, mode);
+                if let Some(id) = self.resolve_source(scope, &source).await? {
+                    found.extend(self.find_payment(scope, id).await?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The refund with this id.
+    pub async fn find_refund(
+        &self,
+        scope: Scope,
+        id: RefundId,
+    ) -> Result<Option<RefundView>, Error> {
+        let found = self.0.store.find_refund(scope, id).await?;
+        Ok(found.map(|(refund, payment)| RefundView { refund, payment }))
+    }
+
+    /// Refunds by time of creation.
+    pub async fn list_refunds(
+        &self,
+        scope: Scope,
+        filter: RefundFilter,
+        page: PageQuery,
+    ) -> Result<Page<RefundView>, Error> {
+        let page = self.0.store.list_refunds(scope, filter, page).await?;
+        let view = |(refund, payment)| RefundView { refund, payment };
+        Ok(Page { items: page.items.into_iter().map(view).collect(), more: page.more })
+    }
+
+    /// Events by time; a refund's timeline, by sequence number, with `filter.refund`.
+    pub async fn list_events(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        page: PageQuery,
+    ) -> Result<Page<EventView>, Error> {
+        let page = self.0.store.list_events(scope, filter, page).await?;
+        Ok(Page { items: page.items.into_iter().map(EventView::from).collect(), more: page.more })
+    }
+
+    /// The event with this id.
+    pub async fn find_event(&self, scope: Scope, id: EventId) -> Result<Option<EventView>, Error> {
+        Ok(self.0.store.find_event(scope, id).await?.map(EventView::from))
+    }
+
+    /// Ledger entries by time. Paged by entry id.
+    pub async fn list_entries(
+        &self,
+        scope: Scope,
+        filter: PostingFilter,
+        page: PageQuery,
+    ) -> Result<Page<Entry>, Error> {
+        let descending = page.order == Order::Descending;
+        // The second leg's id is the first one's plus one, so the posting of the last entry seen
+        // may have a leg to come.
+        let after = match (page.after, descending) {
+            (Some(after), false) => Some(Ulid(after.0.saturating_sub(1))),
+            (after, _) => after,
+        };
+        let query = PageQuery { limit: page.limit.saturating_add(1), after, ..page };
+        let postings = self.0.store.list_postings(scope, filter, query).await?;
+        let unseen = |entry: &Entry| match page.after {
+            None => true,
+            Some(after) if descending => entry.id.ulid() < after,
+            Some(after) => entry.id.ulid() > after,
+        };
+        let mut items: Vec<Entry> = postings
+            .items
+            .into_iter()
+            .flat_map(|posting| legs(posting, descending))
+            .filter(|entry| filter.code.is_none_or(|code| entry.code == code) && unseen(entry))
+            .collect();
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let more = postings.more || items.len() > limit;
+        items.truncate(limit);
+        Ok(Page { items, more })
+    }
+
+    /// The running totals of every ledger account and currency.
+    pub async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, Error> {
+        Ok(self.0.store.balances(scope).await?)
+    }
+
+    /// The built-in simulator, where it is configured.
+    pub fn simulator(&self) -> Option<&Arc<Simulator>> {
+        self.0.simulator.as_ref()
+    }
+
+    /// One read of the database.
+    pub async fn health(&self) -> Result<(), Error> {
+        self.0.store.next_due().await?;
+        Ok(())
+    }
+}
+
+/// Sends what the committer hands over, until the engine is gone.
+async fn dispatch_all(engine: std::sync::Weak<Inner>, mut claimed: mpsc::Receiver<Claimed>) {
+    while let Some(claimed) = claimed.recv().await {
+        let Some(inner) = engine.upgrade() else { return };
+        let engine = Engine(inner);
+        let tasks = engine.0.tasks.clone();
+        tasks.spawn(async move { engine.work(claimed).await });
+    }
+}
+
+fn refund_answer(done: Done) -> Result<Answered<RefundView>, Error> {
+    match done {
+        Done::Refund { refund, payment, replayed } => {
+            let value = RefundView { refund: *refund, payment: payment.facts };
+            Ok(Answered { value, replayed })
+        }
+        Done::Payment { .. } => Err(Error::Refused(Refusal::KeyReused)),
+    }
+}
+
+/// Both legs of a posting, in list order.
+fn legs(posting: Posting, descending: bool) -> [Entry; 2] {
+    let (debit, credit) = posting.reason.legs();
+    let (debit_id, credit_id) = posting.id.legs();
+    let leg = |id, code, direction, posting| Entry { id, code, direction, posting };
+    let first = leg(debit_id, debit, Direction::Debit, posting.clone());
+    let second = leg(credit_id, credit, Direction::Credit, posting);
+    if descending { [second, first] } else { [first, second] }
+}

@@ -1,0 +1,116 @@
+//! Hashes of the names that callers and providers give, and of requests.
+
+use crate::input::{IdempotencyKey, NewPayment, NewRefund};
+use domain::keys::KeyHash;
+use domain::money::Currency;
+use sha2::{Digest, Sha256};
+
+/// Hashes fields one after another; each is preceded by its length, so that no two lists of fields
+/// hash alike.
+struct Fields(Sha256);
+
+impl Fields {
+    fn new(namespace: &str) -> Self {
+        Self(Sha256::new()).text(namespace)
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.0.update(length.to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    fn optional(self, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.text("some").text(text),
+            None => self.text("none"),
+        }
+    }
+
+    fn number(self, number: Option<i64>) -> Self {
+        match number {
+            Some(number) => self.text("some").bytes(&number.to_be_bytes()),
+            None => self.text("none"),
+        }
+    }
+
+    fn finish(self) -> [u8; 16] {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.0.finalize()[..16]);
+        half
+    }
+}
+
+/// The name of an idempotency key.
+pub(crate) fn idempotency(key: &IdempotencyKey) -> KeyHash {
+    KeyHash(Fields::new("idempotency").text(key.door).text(&key.value).finish())
+}
+
+/// The name of a caller's own refund id.
+pub(crate) fn reference(reference: &str) -> KeyHash {
+    KeyHash(Fields::new("refund reference").text(reference).finish())
+}
+
+/// The name of a provider's payment id.
+pub(crate) fn charge(provider_payment_id: &str) -> KeyHash {
+    KeyHash(Fields::new("charge").text(provider_payment_id).finish())
+}
+
+/// The name of a refund that was made at the provider itself.
+pub(crate) fn external_refund(provider: &str, provider_refund_id: &str) -> KeyHash {
+    KeyHash(Fields::new("external refund").text(provider).text(provider_refund_id).finish())
+}
+
+/// What makes two requests for a refund the same request.
+pub(crate) fn refund_request(new: &NewRefund) -> [u8; 16] {
+    Fields::new("create refund")
+        .bytes(&new.payment.bytes())
+        .number(new.amount)
+        .optional(new.currency.as_ref().map(Currency::as_str))
+        .number(new.expected_refundable)
+        .optional(new.reason.as_deref())
+        .optional(new.reference.as_deref())
+        .optional(new.metadata.as_deref())
+        .finish()
+}
+
+/// What makes two registrations the same. Times that the caller left out do not count.
+pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
+    Fields::new("register payment")
+        .number(Some(new.kind.code()))
+        .number(Some(new.captured))
+        .text(new.currency.as_str())
+        .text(&new.provider)
+        .text(&new.provider_payment_id)
+        .number(new.captured_at.map(|at| at.0))
+        .number(new.settled_at.map(|at| at.0))
+        .optional(new.reference.as_deref())
+        .optional(new.metadata.as_deref())
+        .finish()
+}
+
+/// What makes two cancellations the same.
+pub(crate) fn cancel_request(refund: domain::ids::RefundId) -> [u8; 16] {
+    Fields::new("cancel refund").bytes(&refund.bytes()).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_only_join_alike_hash_apart() {
+        let one = Fields::new("x").text("ab").text("c").finish();
+        let other = Fields::new("x").text("a").text("bc").finish();
+        assert_ne!(one, other);
+        assert_ne!(
+            Fields::new("x").optional(None).finish(),
+            Fields::new("x").optional(Some("")).finish()
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! When to look again at a refund whose outcome is not known.
+
+use domain::evidence::Claim;
+use rand_core::Rng;
+use std::collections::BTreeMap;
+
+/// Waits that double from `first_ms` to `most_ms`, each with a fifth of jitter either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first wait, milliseconds.
+    pub first_ms: i64,
+    /// The longest wait, milliseconds.
+    pub most_ms: i64,
+}
+
+impl Backoff {
+    /// The wait before look number `checks`, counted from 0.
+    pub fn wait_ms(self, checks: u32, rng: &mut impl Rng) -> i64 {
+        let doubled = 1_i64.checked_shl(checks.min(40)).unwrap_or(i64::MAX);
+        let wait = self.first_ms.saturating_mul(doubled).clamp(1, self.most_ms.max(1));
+        let fifth = wait / 5;
+        let spread = u64::try_from(fifth.saturating_mul(2)).unwrap_or(0).saturating_add(1);
+        let jitter = i64::try_from(rng.next_u64() % spread).unwrap_or(0);
+        wait - fifth + jitter
+    }
+}
+
+/// How patiently one provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// When nothing reached it, or it waits for the merchant's money.
+    pub retry: Backoff,
+    /// When its answer was lost.
+    pub unknown: Backoff,
+    /// When it has the refund and works on it.
+    pub pending: Backoff,
+    /// How long an unknown refund is looked for before a person must, milliseconds.
+    pub give_up_after_ms: i64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            retry: Backoff { first_ms: 1_000, most_ms: 15 * 60_000 },
+            unknown: Backoff { first_ms: 500, most_ms: 5 * 60_000 },
+            pending: Backoff { first_ms: 2_000, most_ms: 60 * 60_000 },
+            give_up_after_ms: 7 * 24 * 60 * 60_000,
+        }
+    }
+}
+
+/// The patience with each provider.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// With providers that are not named.
+    pub default: Patience,
+    /// By the provider's name.
+    pub by_provider: BTreeMap<String, Patience>,
+}
+
+impl Policies {
+    /// The patience with `provider`.
+    pub fn of(&self, provider: &str) -> Patience {
+        self.by_provider.get(provider).copied().unwrap_or(self.default)
+    }
+}
+
+impl Patience {
+    /// The wait after an answer that claims `claim`.
+    pub(crate) fn after(&self, claim: Claim) -> Backoff {
+        match claim {
+            Claim::NeverSent | Claim::WaitingForFunds => self.retry,
+            Claim::Lost => self.unknown,
+            Claim::Accepted
+            | Claim::ActionRequired
+            | Claim::Completed
+            | Claim::Failed
+            | Claim::Canceled => self.pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    #[test]
+    fn waits_double_up_to_the_limit_with_a_fifth_of_jitter() {
+        let mut rng = ChaCha20Rng::seed_from_u64(3);
+        let backoff = Backoff { first_ms: 1_000, most_ms: 60_000 };
+        for (checks, expected) in [(0, 1_000), (1, 2_000), (5, 32_000), (6, 60_000), (400, 60_000)]
+        {
+            for _ in 0..100 {
+                let wait = backoff.wait_ms(checks, &mut rng);
+                assert!((expected * 4 / 5..=expected * 6 / 5).contains(&wait), "{checks}: {wait}");
+            }
+        }
+    }
+}
