@@ -1,0 +1,124 @@
+//! The envelope around every answer: `{data, error, meta}`.
+
+use super::error::{Details, Problem};
+use crate::App;
+use crate::time::Iso;
+use axum::body::Body;
+use axum::response::Response;
+use domain::ids::RequestId;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+/// The header that carries the request id.
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    data: T,
+    error: Option<ErrorBody<'a>>,
+    meta: Meta<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Details>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    request_id: &'a str,
+    timestamp: Iso,
+    #[serde(flatten)]
+    page: Option<PageMeta>,
+}
+
+/// What a list says about its page, both as SDKs read it and as the documentation shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageMeta {
+    cursor: Option<String>,
+    has_more: bool,
+    page: PageShown,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PageShown {
+    limit: u32,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl PageMeta {
+    /// A page of at most `limit` items; `cursor` leads to the next one, if there is one.
+    pub fn new(limit: u32, cursor: Option<String>) -> Self {
+        let has_more = cursor.is_some();
+        let page = PageShown { limit, has_more, next_cursor: cursor.clone() };
+        Self { cursor, has_more, page }
+    }
+}
+
+/// An answer that is not an error.
+pub fn answer<T: Serialize>(
+    app: &App,
+    request_id: RequestId,
+    status: StatusCode,
+    data: &T,
+    page: Option<PageMeta>,
+) -> Response {
+    let mut body = Vec::with_capacity(1024);
+    let id = request_id.to_string();
+    let meta = Meta { request_id: &id, timestamp: Iso(app.engine.now()), page };
+    let envelope = Envelope { data, error: None, meta };
+    match serde_json::to_writer(&mut body, &envelope) {
+        Ok(()) => wrap(status, body, &id),
+        Err(error) => {
+            tracing::error!(%error, request_id = id, "an answer could not be printed");
+            refuse(app, request_id, &Problem::internal())
+        }
+    }
+}
+
+/// An answer that is an error.
+pub fn refuse(app: &App, request_id: RequestId, problem: &Problem) -> Response {
+    let id = request_id.to_string();
+    let error = ErrorBody {
+        code: problem.code,
+        message: &problem.message,
+        field: problem.field.as_deref(),
+        details: problem.details.as_ref(),
+    };
+    let meta = Meta { request_id: &id, timestamp: Iso(app.engine.now()), page: None };
+    let envelope = Envelope { data: (), error: Some(error), meta };
+    // Strings and numbers always print; an empty body would still carry status and request id.
+    let body = serde_json::to_vec(&envelope).unwrap_or_default();
+    let mut response = wrap(problem.status, body, &id);
+    let headers = response.headers_mut();
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if problem.status == StatusCode::UNAUTHORIZED {
+        let schemes = HeaderValue::from_static("Bearer, Refundry-HMAC-SHA256");
+        headers.insert(WWW_AUTHENTICATE, schemes);
+    }
+    response
+}
+
+fn wrap(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    response
+}

@@ -1,0 +1,102 @@
+//! Webhooks of providers. No key lets them in: the provider's own signature is checked by its
+//! adapter, byte for byte, before anything is believed.
+
+use super::envelope;
+use super::error::Problem;
+use crate::App;
+use crate::body;
+use axum::extract::Request;
+use axum::response::Response;
+use domain::account::{Mode, Scope};
+use domain::ids::AccountId;
+use engine::access::ErrorProfile;
+use engine::{InboundWebhook, WebhookError, WebhookRefused};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Where providers send to.
+pub const PATH: &str = "/api/v1/inbound-webhooks/{provider}/{account}/{mode}";
+
+#[derive(Serialize)]
+struct Received {
+    received: bool,
+}
+
+/// Takes in one webhook. It is answered only once it is recorded, so that the provider sends again
+/// what was not.
+pub async fn receive(app: Arc<App>, request: Request) -> Response {
+    let request_id = app.engine.request_id();
+    match take_in(&app, request).await {
+        Ok(()) => {
+            let received = Received { received: true };
+            envelope::answer(&app, request_id, StatusCode::OK, &received, None)
+        }
+        Err(problem) => envelope::refuse(&app, request_id, &problem),
+    }
+}
+
+async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
+    let (parts, body) = request.into_parts();
+    let config = &app.config;
+    let body =
+        body::read(&parts.headers, body, config.max_webhook_bytes, config.body_timeout).await?;
+    let mut segments = parts.uri.path().split('/').skip(4);
+    let (provider, account, mode) = (segments.next(), segments.next(), segments.next());
+    let unknown = || Problem::not_found("provider");
+    let provider = provider.ok_or_else(unknown)?;
+    let scope = find_scope(app, account, mode).await?.ok_or_else(unknown)?;
+    let webhook = InboundWebhook {
+        headers: readable(&parts.headers),
+        body: body.into(),
+        received_at: app.engine.now(),
+    };
+    app.engine.receive_webhook(scope, provider, webhook).await.map_err(|error| explain(&error))
+}
+
+async fn find_scope(
+    app: &App,
+    account: Option<&str>,
+    mode: Option<&str>,
+) -> Result<Option<Scope>, Problem> {
+    let account = account.and_then(|text| AccountId::parse(text).ok());
+    let (Some(id), Some(mode)) = (account, mode.and_then(Mode::from_text)) else {
+        return Ok(None);
+    };
+    let account = app.engine.find_account(id).await;
+    let account = account.map_err(|error| Problem::of_engine(&error, ErrorProfile::Node, None))?;
+    Ok(account.map(|account| Scope::new(account.number, mode)))
+}
+
+/// Headers whose values are text. No provider signs with anything else.
+fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        })
+        .collect()
+}
+
+fn explain(error: &WebhookError) -> Problem {
+    match error {
+        WebhookError::UnknownProvider => Problem::not_found("provider"),
+        WebhookError::Refused(refused @ WebhookRefused::Forged) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", refused.to_string())
+        }
+        WebhookError::Refused(refused @ WebhookRefused::Malformed(_)) => {
+            Problem::new(StatusCode::BAD_REQUEST, "validation_error", refused.to_string())
+        }
+        WebhookError::Engine(error) => {
+            tracing::warn!(%error, "a webhook could not be recorded; the provider sends it again");
+            Problem {
+                retry_after_s: Some(1),
+                ..Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "service_unavailable",
+                    "the webhook could not be recorded; send it again",
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The doors of Refundry: HTTP surfaces over one engine.
+//!
+//! A door reads requests into the engine's inputs and prints the engine's answers in its own words;
+//! it decides nothing about money. Doors see `engine` and `domain`, never the store or the
+//! providers. A new door is a folder under `doors` and a line in `doors::routes`.
+
+mod auth;
+mod body;
+mod doors;
+mod headers;
+mod invalid;
+mod ops;
+mod query;
+mod route;
+mod time;
+
+use axum::Router;
+use engine::Engine;
+use engine::access::Permission;
+use http::Method;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the doors need to know besides the engine.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// The largest webhook of a provider, in bytes. Providers batch.
+    pub max_webhook_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// The longest that `Prefer: wait=N` can wait.
+    pub max_wait: Duration,
+    /// Prints the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Default for ApiConfig {
+    /// Bodies of 64 KiB, webhooks of 1 MiB, 30 seconds for either to arrive, waits of up to a
+    /// minute, no metrics.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 64 * 1024,
+            max_webhook_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            max_wait: Duration::from_mins(1),
+            metrics: Arc::new(String::new),
+        }
+    }
+}
+
+/// What every operation shares.
+struct App {
+    engine: Engine,
+    config: ApiConfig,
+}
+
+/// Every door of the product. Operations count themselves with the metrics recorder that is
+/// installed by now, so install it first.
+pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let app = Arc::new(App { engine, config });
+    doors::routes()
+        .into_iter()
+        .filter(|route| doors::is_offered(route, &app.engine))
+        .fold(Router::new(), |router, route| route.add_to(router, &app))
+        .fallback({
+            let app = Arc::clone(&app);
+            move || async move { doors::native::unknown_path(&app) }
+        })
+        .method_not_allowed_fallback(move || async move { doors::native::wrong_method(&app) })
+}
+
+/// Every operation and the permission it takes; `None` when anybody may call it. For tests that
+/// must not miss one.
+pub fn operations() -> Vec<(Method, &'static str, Option<Permission>)> {
+    doors::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
+}

@@ -1,0 +1,45 @@
+//! Operations for the people and machines that run the service.
+
+use crate::App;
+use crate::route::Route;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use std::sync::Arc;
+
+/// Health and metrics.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::open(Method::GET, "/health", alive),
+        Route::open(Method::GET, "/healthz", alive),
+        Route::open(Method::GET, "/readyz", ready),
+        Route::open(Method::GET, "/metrics", metrics),
+    ]
+}
+
+/// The process answers. Asks nobody else, so that a database that is away does not get every node
+/// restarted.
+async fn alive(_: Arc<App>, _: Request) -> Response {
+    status(StatusCode::OK, "{\"status\":\"ok\"}")
+}
+
+/// The process can do its work.
+async fn ready(app: Arc<App>, _: Request) -> Response {
+    match app.engine.health().await {
+        Ok(()) => status(StatusCode::OK, "{\"status\":\"ok\"}"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            status(StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"unavailable\"}")
+        }
+    }
+}
+
+async fn metrics(app: Arc<App>, _: Request) -> Response {
+    let text = (app.config.metrics)();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+fn status(status: StatusCode, body: &'static str) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}

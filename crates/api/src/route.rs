@@ -1,0 +1,105 @@
+//! Operations: a method, a path, the permission it takes and what answers it, in one line each.
+
+use crate::App;
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use engine::access::Permission;
+use http::Method;
+use metrics::{Counter, Histogram, counter, histogram};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Binds an operation to what all operations share.
+type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>) -> MethodRouter>;
+
+/// One operation of one door.
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its path, in axum's pattern language.
+    pub path: &'static str,
+    /// What a caller must be allowed to do; `None` when anybody may call it.
+    pub permission: Option<Permission>,
+    attach: Attach,
+}
+
+impl Route {
+    /// An operation for callers that hold `permission`. The answering function must pass the same
+    /// permission on to `auth::authenticate`; each door has one wrapper that does.
+    pub fn guarded<H, F>(
+        method: Method,
+        path: &'static str,
+        permission: Permission,
+        handler: H,
+    ) -> Self
+    where
+        H: Fn(Arc<App>, Permission, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let guarded = move |app, request| handler(app, permission, request);
+        Self { permission: Some(permission), ..Self::open(method, path, guarded) }
+    }
+
+    /// An operation for everybody.
+    pub fn open<H, F>(method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Fn(Arc<App>, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let name = method.clone();
+        let attach = move |filter: MethodFilter, app: &Arc<App>| {
+            let context = Arc::new((Arc::clone(app), Meter::new(&name, path)));
+            on(filter, move |request: Request| {
+                let (context, handler) = (Arc::clone(&context), handler.clone());
+                async move {
+                    let (app, meter) = &*context;
+                    let started = app.engine.now();
+                    let response = handler(Arc::clone(app), request).await;
+                    let took_ms = app.engine.now().ms_since(started);
+                    meter.record(response.status().as_u16(), took_ms);
+                    response
+                }
+            })
+        };
+        Self { method, path, permission: None, attach: Box::new(attach) }
+    }
+
+    /// Adds the operation to a router.
+    pub fn add_to(self, router: Router, app: &Arc<App>) -> Router {
+        // Every method that a door uses has a filter; `TRACE` and inventions have none.
+        let filter = MethodFilter::try_from(self.method).unwrap_or(MethodFilter::GET);
+        router.route(self.path, (self.attach)(filter, app))
+    }
+}
+
+/// What is counted per operation. The handles are made once, so counting is one atomic addition.
+struct Meter {
+    by_class: [Counter; 4],
+    seconds: Histogram,
+}
+
+impl Meter {
+    fn new(method: &Method, path: &'static str) -> Self {
+        let method = method.to_string();
+        let by_class = ["2xx", "3xx", "4xx", "5xx"].map(|class| {
+            counter!(
+                "refundry_http_requests_total",
+                "method" => method.clone(), "route" => path, "status" => class
+            )
+        });
+        let seconds =
+            histogram!("refundry_http_request_seconds", "method" => method, "route" => path);
+        Self { by_class, seconds }
+    }
+
+    fn record(&self, status: u16, took_ms: i64) {
+        let class = usize::from((status / 100).saturating_sub(2)).min(3);
+        if let Some(counter) = self.by_class.get(class) {
+            counter.increment(1);
+        }
+        let took = Duration::from_millis(u64::try_from(took_ms).unwrap_or(0));
+        self.seconds.record(took.as_secs_f64());
+    }
+}
