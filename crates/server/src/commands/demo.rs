@@ -1,0 +1,188 @@
+//! `refundry demo`: an account, keys and paid payments at the simulated provider, ready to try.
+
+use crate::cli::Demo;
+use crate::commands::serve::Server;
+use crate::config::Config;
+use crate::{Failure, setup};
+use domain::account::{Mode, Scope};
+use domain::money::{Currency, Money};
+use domain::payment::Kind;
+use engine::access::ErrorProfile;
+use engine::{Engine, KeyRequest, NewPayment};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What the demo's account is paid: amount in minor units, currency, the provider's id.
+const PAID: &[(i64, &str, &str)] = &[
+    (10_000, "USD", "sim_ch_usd"),
+    (15_000_000, "IDR", "sim_ch_idr"),
+    (5_000, "JPY", "sim_ch_jpy"),
+    (12_500, "KWD", "sim_ch_kwd"),
+    (99_900, "ZAR", "sim_ch_zar"),
+    (5_000, "AUD", "sim_ch_aud"),
+];
+
+/// What the demo is, kept in its folder so that it can be resumed, and written to the ready file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kit {
+    base_url: String,
+    account_id: String,
+    test: KeyKit,
+    live: KeyKit,
+    platform: KeyKit,
+    payments: Vec<PaymentKit>,
+    live_payments: Vec<PaymentKit>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyKit {
+    key_id: String,
+    secret: String,
+    bearer: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentKit {
+    id: String,
+    amount: i64,
+    currency: String,
+    provider_payment_id: String,
+}
+
+/// Serves the demo until a signal comes.
+pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
+    let mut config = Config::load(&args.data, args.listen)?;
+    config.simulator.enabled = true;
+    let file = config.data.join("demo.json");
+    let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
+    let mut kit = match read_kit(&file)? {
+        Some(kit) => kit,
+        None => make_kit(&engine, &file).await?,
+    };
+    let server = Server::bind(config, engine).await?;
+    kit.base_url = server.base_url();
+    print_guide(&kit);
+    if let Some(ready) = &args.ready_file {
+        setup::write_private(ready, &kit_text(&kit)?)?;
+    }
+    server.run().await
+}
+
+fn kit_text(kit: &Kit) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(kit)
+        .map_err(|error| Failure::Usage(format!("the demo cannot be written down: {error}")))?;
+    Ok(text + "\n")
+}
+
+fn read_kit(file: &Path) -> Result<Option<Kit>, Failure> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", file.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Failure::File { path: file.display().to_string(), source }),
+    }
+}
+
+/// Makes the account, its keys and its payments. Repeating it after a crash in the middle makes
+/// another account, never another payment of the same one.
+async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
+    let account = engine.create_account("Demo shop").await?;
+    let key = async |mode| {
+        let request = KeyRequest {
+            account: account.id,
+            mode,
+            scopes: "*".into(),
+            error_profile: ErrorProfile::Node,
+            name: "demo".into(),
+        };
+        let key = engine.create_key(request).await?;
+        Ok::<_, Failure>(KeyKit {
+            key_id: key.key_id,
+            secret: key.secret.expose_secret().to_owned(),
+            bearer: key.bearer.expose_secret().to_owned(),
+        })
+    };
+    let kit = Kit {
+        base_url: String::new(),
+        account_id: account.id.to_string(),
+        test: key(Some(Mode::Test)).await?,
+        live: key(Some(Mode::Live)).await?,
+        platform: key(None).await?,
+        payments: pay(engine, Scope::new(account.number, Mode::Test), "").await?,
+        live_payments: pay(engine, Scope::new(account.number, Mode::Live), "_live").await?,
+    };
+    setup::write_private(file, &kit_text(&kit)?)?;
+    Ok(kit)
+}
+
+async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentKit>, Failure> {
+    let mut payments = Vec::new();
+    for &(captured, code, charge) in PAID {
+        let currency =
+            Currency::parse(code).map_err(|error| Failure::Usage(format!("{code}: {error}")))?;
+        let charge = format!("{charge}{suffix}");
+        let new = NewPayment {
+            scope,
+            kind: Kind::Payment,
+            id: None,
+            captured,
+            currency,
+            provider: "simulator".into(),
+            provider_payment_id: charge.as_str().into(),
+            captured_at: None,
+            settled_at: None,
+            reference: None,
+            metadata: None,
+        };
+        let payment = engine.register_payment(new, None).await?.value;
+        payments.push(PaymentKit {
+            id: payment.facts.id.to_string(),
+            amount: captured,
+            currency: code.to_owned(),
+            provider_payment_id: charge,
+        });
+    }
+    Ok(payments)
+}
+
+fn print_guide(kit: &Kit) {
+    let (url, bearer) = (&kit.base_url, &kit.test.bearer);
+    println!("Refundry demo on {url}, account {}", kit.account_id);
+    println!("\nPaid payments at the simulated provider (test mode):");
+    for payment in &kit.payments {
+        let shown = Currency::parse(&payment.currency)
+            .map_or_else(|_| String::new(), |c| Money::new(payment.amount, c).to_string());
+        println!("  {}  {shown}", payment.id);
+    }
+    let Some(payment) = kit.payments.first() else { return };
+    println!("\nTry:");
+    println!("  # refund a part of a payment, and wait for the provider's answer");
+    println!("  curl -s {url}/api/v1/refunds -H 'Authorization: Bearer {bearer}' \\");
+    println!(
+        "    -H 'Content-Type: application/json' -H 'Prefer: wait=5' -H \"Idempotency-Key: $RANDOM-1\" \\"
+    );
+    println!(
+        "    -d '{{\"sourceType\":\"payment\",\"sourceId\":\"{}\",\"amount\":2500,\"reason\":\"requested_by_customer\"}}'",
+        payment.id
+    );
+    println!("  # what remains");
+    println!("  curl -s {url}/api/v1/payments/{} -H 'Authorization: Bearer {bearer}'", payment.id);
+    println!("  # a refund whose answer is lost: it is paid once and found out");
+    println!("  curl -s {url}/api/v1/refunds -H 'Authorization: Bearer {bearer}' \\");
+    println!("    -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\");
+    println!(
+        "    -d '{{\"chargeId\":\"{}\",\"amount\":100,\"metadata\":{{\"simulate\":\"timeout_after_booking\"}}}}'",
+        payment.provider_payment_id
+    );
+    println!("  # what the simulated provider really paid out");
+    println!("  curl -s {url}/simulator/payments/{}", payment.provider_payment_id);
+    println!("  # the ledger");
+    println!("  curl -s {url}/api/v1/ledger/balances -H 'Authorization: Bearer {bearer}'");
+    println!("\nStop with Ctrl-C; the same folder resumes where it stood.\n");
+}

@@ -1,0 +1,128 @@
+//! `refundry doctor`: would the server run, and run well?
+
+use crate::cli::DataArgs;
+use crate::config::Config;
+use crate::{Failure, setup};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What one check found.
+enum Finding {
+    Good(String),
+    Warning(String),
+    Wrong(String),
+}
+
+/// Prints one line per check; exit 1 if anything is wrong.
+pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
+    let mut wrong = false;
+    let mut say = |what: &str, finding: Finding| {
+        let (word, text) = match finding {
+            Finding::Good(text) => ("ok", text),
+            Finding::Warning(text) => ("warning", text),
+            Finding::Wrong(text) => {
+                wrong = true;
+                ("wrong", text)
+            }
+        };
+        println!("{word:<8} {what:<14} {text}");
+    };
+    let config = match Config::load(args, None) {
+        Ok(config) => config,
+        Err(failure) => {
+            say("configuration", Finding::Wrong(failure.to_string()));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    say("configuration", Finding::Good("reads".into()));
+    say("data folder", folder(&config.data));
+    say("master key", master_key(&config));
+    say("database", database(&config).await);
+    say("free space", free_space(&config.data));
+    say("address", address(&config).await);
+    Ok(ExitCode::from(u8::from(wrong)))
+}
+
+fn folder(path: &Path) -> Finding {
+    let probe = path.join(".doctor");
+    match fs::metadata(path) {
+        Err(_) => Finding::Warning(format!("{} is made at the first start", path.display())),
+        Ok(meta) if !meta.is_dir() => Finding::Wrong(format!("{} is no folder", path.display())),
+        Ok(meta) => match fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)) {
+            Err(error) => {
+                Finding::Wrong(format!("{} cannot be written to: {error}", path.display()))
+            }
+            Ok(()) if meta.permissions().mode() & 0o077 != 0 => Finding::Warning(format!(
+                "{} can be read by others: chmod 700 {}",
+                path.display(),
+                path.display()
+            )),
+            Ok(()) => Finding::Good(path.display().to_string()),
+        },
+    }
+}
+
+fn master_key(config: &Config) -> Finding {
+    if let Some(text) = &config.master_key {
+        return match engine::MasterKey::parse(text) {
+            Ok(_) => Finding::Good("configured".into()),
+            Err(error) => Finding::Wrong(error.to_string()),
+        };
+    }
+    let path = config.data.join("master.key");
+    match fs::read_to_string(&path) {
+        Err(_) => Finding::Warning(format!("{} is made at the first start", path.display())),
+        Ok(text) => match engine::MasterKey::parse(&text) {
+            Ok(_) => Finding::Good(path.display().to_string()),
+            Err(error) => Finding::Wrong(format!("{}: {error}", path.display())),
+        },
+    }
+}
+
+async fn database(config: &Config) -> Finding {
+    match config.database() {
+        Err(failure) => Finding::Wrong(failure.to_string()),
+        Ok(path) if !path.exists() => {
+            Finding::Warning(format!("{} is made at the first start", path.display()))
+        }
+        Ok(path) => match setup::open_existing_store(config) {
+            Err(failure) => Finding::Wrong(failure.to_string()),
+            Ok(store) => match store.next_due().await {
+                Ok(_) => Finding::Good(format!(
+                    "{}, log of {} KiB",
+                    path.display(),
+                    store.wal_bytes() / 1024
+                )),
+                Err(error) => Finding::Wrong(error.to_string()),
+            },
+        },
+    }
+}
+
+/// Writes and fsyncs a few megabytes, since the standard library does not tell the free space.
+fn free_space(data: &Path) -> Finding {
+    const BYTES: usize = 16 * 1024 * 1024;
+    let probe = data.join(".doctor-space");
+    if !data.is_dir() {
+        return Finding::Warning("not checked: the data folder does not exist yet".into());
+    }
+    let written = fs::write(&probe, vec![0_u8; BYTES])
+        .and_then(|()| fs::File::open(&probe))
+        .and_then(|file| file.sync_all());
+    let _ = fs::remove_file(&probe);
+    match written {
+        Ok(()) => Finding::Good("at least 16 MiB".into()),
+        Err(error) => Finding::Wrong(format!("16 MiB cannot be written: {error}")),
+    }
+}
+
+async fn address(config: &Config) -> Finding {
+    match tokio::net::TcpListener::bind(config.listen).await {
+        Ok(_) => Finding::Good(format!("{} is free", config.listen)),
+        Err(error) => {
+            Finding::Warning(format!("{} is taken (a running server?): {error}", config.listen))
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `refundry keys`: API keys.
+
+use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
+use crate::config::Config;
+use crate::{Failure, setup};
+use domain::account::Mode;
+use domain::ids::AccountId;
+use engine::access::ErrorProfile;
+use engine::{Engine, KeyRequest};
+use secrecy::ExposeSecret as _;
+use std::process::ExitCode;
+
+/// Runs a command about keys.
+pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
+    match keys {
+        Keys::Create(args) => create(args).await,
+        Keys::List(args) => list(&args).await,
+        Keys::Revoke(args) => revoke(&args).await,
+    }
+}
+
+fn open(args: &DataArgs) -> Result<Engine, Failure> {
+    let mut config = Config::load(args, None)?;
+    // Keys have nothing to do with providers; the simulator's book stays closed.
+    config.simulator.enabled = false;
+    setup::make_folder(&config.data)?;
+    setup::start_engine(&config, setup::open_store(&config)?)
+}
+
+async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
+    let engine = open(&args.data)?;
+    let error_profile = ErrorProfile::from_text(&args.error_profile)
+        .ok_or_else(|| Failure::Usage("--error-profile must be node or go".into()))?;
+    let account = match (&args.account, &args.new_account) {
+        (_, Some(name)) => engine.create_account(name).await?.id,
+        (Some(id), None) => {
+            AccountId::parse(id).map_err(|error| Failure::Usage(format!("--account: {error}")))?
+        }
+        (None, None) => only_account(&engine).await?,
+    };
+    let mode = match args.mode {
+        KeyMode::Test => Some(Mode::Test),
+        KeyMode::Live => Some(Mode::Live),
+        KeyMode::Platform => None,
+    };
+    let request = KeyRequest { account, mode, scopes: args.scopes, error_profile, name: args.name };
+    let key = engine.create_key(request).await?;
+    println!("account  {account}");
+    println!("key id   {}", key.key_id);
+    println!("secret   {}", key.secret.expose_secret());
+    println!("bearer   {}", key.bearer.expose_secret());
+    eprintln!("The secret and the bearer token are not shown again.");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn only_account(engine: &Engine) -> Result<AccountId, Failure> {
+    let accounts = engine.list_accounts().await?;
+    match accounts.as_slice() {
+        [account] => Ok(account.id),
+        [] => Err(Failure::Usage("there is no account yet: add --new-account NAME".into())),
+        accounts => {
+            let names: Vec<String> =
+                accounts.iter().map(|a| format!("  {}  {}", a.id, a.name)).collect();
+            Err(Failure::Usage(format!(
+                "there are several accounts, name one with --account:\n{}",
+                names.join("\n")
+            )))
+        }
+    }
+}
+
+async fn list(args: &DataArgs) -> Result<ExitCode, Failure> {
+    for key in open(args)?.list_keys().await? {
+        println!(
+            "{}  {}  {:<8}  {:<7}  {}  {}",
+            key.id,
+            key.account,
+            key.mode.map_or("platform", Mode::as_str),
+            if key.revoked_at.is_some() { "revoked" } else { "works" },
+            key.scopes,
+            key.name
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(args: &RevokeKey) -> Result<ExitCode, Failure> {
+    if open(&args.data)?.revoke_key(&args.key_id).await? {
+        println!("revoked {}", args.key_id);
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::Usage(format!(
+        "there is no working key {}: refundry keys list shows them",
+        args.key_id
+    )))
+}

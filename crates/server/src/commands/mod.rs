@@ -1,0 +1,24 @@
+//! One file per command.
+
+mod backup;
+mod demo;
+mod doctor;
+mod keys;
+mod serve;
+mod verify;
+
+use crate::Failure;
+use crate::cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Keys(keys) => keys::run(keys).await,
+        Command::Verify(args) => verify::run(&args).await,
+        Command::Backup(args) => backup::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
+    }
+}

@@ -1,0 +1,27 @@
+//! `refundry verify`: are the books right?
+
+use crate::cli::DataArgs;
+use crate::config::Config;
+use crate::{Failure, setup};
+use std::process::ExitCode;
+
+/// Prints every difference; exit 1 if there is any.
+pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
+    let config = Config::load(args, None)?;
+    let report = setup::open_existing_store(&config)?.verify().await?;
+    for difference in &report.differences {
+        println!("{difference}");
+    }
+    println!(
+        "checked {} payments, {} refunds and {} postings: {}",
+        report.payments,
+        report.refunds,
+        report.postings,
+        match report.differences.len() {
+            0 => "everything fits".to_owned(),
+            1 => "1 difference".to_owned(),
+            n => format!("{n} differences"),
+        }
+    );
+    Ok(ExitCode::from(u8::from(!report.differences.is_empty())))
+}

@@ -1,0 +1,141 @@
+//! Configuration: defaults, then the file, then `REFUNDRY_*` in the environment, then flags.
+
+use crate::Failure;
+use crate::cli::DataArgs;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Every setting, by the name it has in the file. In the environment a setting is in capitals after
+/// `REFUNDRY_`, a part of a group after two underscores: `REFUNDRY_SIMULATOR__ENABLED=true`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Folder for the database, the master key and the simulator's book.
+    pub data: PathBuf,
+    /// `sqlite:FILE`; `refundry.db` in the data folder when absent.
+    pub database_url: Option<String>,
+    /// The key under which secrets are sealed, 32 bytes in base64. When absent it is read from
+    /// `master.key` in the data folder, which is made at the first start.
+    #[serde(skip_serializing)]
+    pub master_key: Option<String>,
+    /// `on`: refunds are sent. `off`: refunds are accepted and held until it is on again.
+    pub dispatch: Switch,
+    /// Calls to providers under way at the same time, at most.
+    pub dispatch_limit: usize,
+    /// Seconds for which a node may work on a refund before another takes over.
+    pub lease_seconds: u32,
+    /// Seconds that a provider may take to answer; less than the lease.
+    pub provider_timeout_seconds: u32,
+    /// Requests that may wait for the database.
+    pub queue: usize,
+    /// Seconds that a request waits for its commit.
+    pub commit_timeout_seconds: u32,
+    /// Seconds in which work under way is finished at shutdown.
+    pub shutdown_seconds: u32,
+    /// Connections at the same time, at most.
+    pub connections: usize,
+    /// The built-in simulated provider.
+    pub simulator: Simulator,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// Settings of the built-in simulated provider.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulator {
+    /// It exists, and `/simulator` is served.
+    pub enabled: bool,
+    /// It honours idempotency keys.
+    pub honour_keys: bool,
+    /// Milliseconds after which a refund with the script `late_failure` is taken back.
+    pub late_failure_ms: i64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: PathBuf::from("refundry-data"),
+            database_url: None,
+            master_key: None,
+            dispatch: Switch::On,
+            dispatch_limit: 256,
+            lease_seconds: 30,
+            provider_timeout_seconds: 20,
+            queue: 4_096,
+            commit_timeout_seconds: 10,
+            shutdown_seconds: 25,
+            connections: 10_000,
+            simulator: Simulator { enabled: false, honour_keys: true, late_failure_ms: 1_000 },
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration. `listen` is the flag, which wins.
+    pub fn load(args: &DataArgs, listen: Option<SocketAddr>) -> Result<Self, Failure> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &args.config {
+            if !file.is_file() {
+                return Err(Failure::Usage(format!(
+                    "there is no configuration file {}",
+                    file.display()
+                )));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // These two are read by the command line itself.
+        let env = Env::prefixed("REFUNDRY_").ignore(&["log", "config"]).split("__");
+        let mut config: Self = figment
+            .merge(env)
+            .extract()
+            .map_err(|error| Failure::Usage(format!("configuration: {error}")))?;
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = listen {
+            config.listen = listen;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |text: &str| Err(Failure::Usage(format!("configuration: {text}")));
+        if self.provider_timeout_seconds >= self.lease_seconds {
+            return wrong("provider_timeout_seconds must be less than lease_seconds");
+        }
+        if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {
+            return wrong("dispatch_limit, queue and connections must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// The database file.
+    pub fn database(&self) -> Result<PathBuf, Failure> {
+        let Some(url) = &self.database_url else { return Ok(self.data.join("refundry.db")) };
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => {
+                Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+            }
+            _ => Err(Failure::Usage(
+                "database_url must be sqlite:FILE, such as sqlite:/var/lib/refundry/refundry.db"
+                    .into(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The loops that drive the engine's steps. Waiting lives here and nowhere below.
+
+use async_trait::async_trait;
+use domain::account::Scope;
+use engine::simulator::{Simulator, WebhookSink};
+use engine::{Engine, InboundWebhook};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Refunds claimed in one step at most.
+const CLAIM: u32 = 128;
+
+/// The longest pause between two looks for due work; other nodes do not wake this one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often names that ran out are swept away, and how many at once.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+const EXPIRE_LIMIT: u32 = 1_000;
+
+/// Starts every loop. They end when `stop` becomes true.
+pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
+    if dispatch {
+        tokio::spawn(until(stop.clone(), due_loop(engine.clone())));
+    }
+    tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
+    if let Some(simulator) = engine.simulator() {
+        tokio::spawn(until(stop.clone(), simulator_loop(engine.clone(), simulator.clone())));
+    }
+}
+
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn due_loop(engine: Engine) {
+    loop {
+        match engine.claim_due(CLAIM).await {
+            Ok(claimed) if !claimed.is_empty() => {
+                for claimed in claimed {
+                    let worker = engine.clone();
+                    engine.spawn(async move { worker.work(claimed).await });
+                }
+            }
+            Ok(_) => pause(&engine).await,
+            Err(error) => {
+                tracing::warn!(%error, "due refunds were not claimed");
+                rest(LONGEST_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits until the next refund is due, new work arrives, or the longest pause is over.
+async fn pause(engine: &Engine) {
+    let next = engine.next_due().await.ok().flatten();
+    let wait = match next {
+        // Due and not claimed: every call is taken. Look again soon.
+        Some(due) if due <= engine.now() => Duration::from_millis(20),
+        Some(due) => milliseconds(due.ms_since(engine.now())).min(LONGEST_PAUSE),
+        None => LONGEST_PAUSE,
+    };
+    tokio::select! {
+        () = rest(wait) => {}
+        () = engine.work_arrived() => {}
+    }
+}
+
+async fn expire_loop(engine: Engine) {
+    loop {
+        match engine.step_expire(EXPIRE_LIMIT).await {
+            Ok(swept) if swept > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old idempotency keys were not swept away"),
+        }
+        rest(EXPIRE_EVERY).await;
+    }
+}
+
+async fn simulator_loop(engine: Engine, simulator: Arc<Simulator>) {
+    let sink = Sink(engine.clone());
+    loop {
+        match simulator.next_due() {
+            None => simulator.wait_for_work().await,
+            Some(due) if due <= engine.now() => {
+                simulator.step(&sink, 64).await;
+            }
+            Some(due) => {
+                tokio::select! {
+                    () = rest(milliseconds(due.ms_since(engine.now()))) => {}
+                    () = simulator.wait_for_work() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Takes the simulator's webhooks in as if they had come over the network.
+struct Sink(Engine);
+
+#[async_trait]
+impl WebhookSink for Sink {
+    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+        self.0.receive_webhook(scope, "simulator", webhook).await.is_ok()
+    }
+}
+
+fn milliseconds(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the loops are where waiting belongs")]
+async fn rest(time: Duration) {
+    tokio::time::sleep(time).await;
+}

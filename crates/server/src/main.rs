@@ -1,0 +1,63 @@
+//! The `refundry` binary: commands, configuration, wiring, loops.
+
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod http;
+mod loops;
+mod setup;
+mod telemetry;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Why a command did not do what it was asked to. The text is for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{path}: {source}")]
+    File { path: String, source: std::io::Error },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: std::io::Error },
+    #[error("{0}")]
+    Engine(#[from] engine::Error),
+    #[error("{0}")]
+    Secret(#[from] engine::SecretError),
+    #[error("the simulator's book cannot be opened: {0}")]
+    Simulator(#[from] engine::simulator::SimulatorError),
+}
+
+impl From<engine::StoreError> for Failure {
+    fn from(error: engine::StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    telemetry::start(&cli.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            let mut source = std::error::Error::source(&failure);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! From configuration to a running engine.
+
+use crate::Failure;
+use crate::clock::{SystemClock, seed};
+use crate::config::{Config, Switch};
+use engine::simulator::{Simulator, SimulatorConfig};
+use engine::{CommitterConfig, Engine, EngineConfig, MasterKey, Parts, Registry, SqliteStore};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes the data folder, for its owner only.
+pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| Failure::File { path: folder.display().to_string(), source })
+}
+
+/// Writes a file for its owner only, completely or not at all, and fsyncs it.
+pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    let at = |source| Failure::File { path: path.display().to_string(), source };
+    let draft = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(at)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
+    fs::rename(&draft, path).map_err(at)
+}
+
+/// The configured master key, or the one in the data folder, which is made at the first start.
+fn master_key(config: &Config) -> Result<MasterKey, Failure> {
+    if let Some(text) = &config.master_key {
+        return Ok(MasterKey::parse(text)?);
+    }
+    let path = config.data.join("master.key");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(MasterKey::parse(&text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = MasterKey::from_bytes(seed()?);
+            write_private(&path, &key.to_text())?;
+            Ok(key)
+        }
+        Err(source) => Err(Failure::File { path: path.display().to_string(), source }),
+    }
+}
+
+/// Opens the database.
+pub fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
+    let path = config.database()?;
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    Ok(SqliteStore::open(&path)?)
+}
+
+/// Opens a database that must exist already.
+pub fn open_existing_store(config: &Config) -> Result<SqliteStore, Failure> {
+    let path = config.database()?;
+    if !path.is_file() {
+        return Err(Failure::Usage(format!(
+            "there is no database {}: name the folder with --data, or the file with REFUNDRY_DATABASE_URL",
+            path.display()
+        )));
+    }
+    Ok(SqliteStore::open(&path)?)
+}
+
+/// Starts an engine on an open database.
+pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failure> {
+    make_folder(&config.data)?;
+    let clock = Arc::new(SystemClock);
+    let mut registry = Registry::new();
+    let mut simulator = None;
+    if config.simulator.enabled {
+        let simulator_config = SimulatorConfig {
+            honour_keys: config.simulator.honour_keys,
+            late_failure_after_ms: config.simulator.late_failure_ms,
+            ..SimulatorConfig::default()
+        };
+        let book = config.data.join("simulator.db");
+        let open = Simulator::open(&book, simulator_config, clock.clone(), seed()?)?;
+        registry = registry.with(open.clone());
+        simulator = Some(open);
+    }
+    let seconds = |n: u32| Duration::from_secs(u64::from(n));
+    let engine_config = EngineConfig {
+        committer: CommitterConfig { queue: config.queue, ..CommitterConfig::default() },
+        commit_timeout: seconds(config.commit_timeout_seconds),
+        dispatch_limit: config.dispatch_limit,
+        dispatch_at_once: config.dispatch == Switch::On,
+        lease_ms: i64::from(config.lease_seconds) * 1000,
+        provider_timeout: seconds(config.provider_timeout_seconds),
+        ..EngineConfig::default()
+    };
+    Ok(Engine::start(Parts {
+        store,
+        registry,
+        simulator,
+        master_key: master_key(config)?,
+        clock,
+        seed: seed()?,
+        config: engine_config,
+    }))
+}

@@ -1,0 +1,108 @@
+//! The commands that people run.
+
+use crate::harness::{Demo, run};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_resumes_a_used_folder_with_the_same_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[]).await;
+    let first = demo.kit.clone();
+    let payment = first["payments"][0]["id"].as_str().unwrap();
+    let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
+    let refund = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
+    demo.settle(Duration::from_secs(20)).await;
+    assert!(demo.stop().await);
+    demo.restart().await;
+    assert_eq!(demo.kit, first);
+    let path = format!("/api/v1/refunds/{}", refund.as_str().unwrap());
+    assert_eq!(demo.get(&path).await.data()["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_listed_and_revoked_and_a_revoked_key_stops_working() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Demo::start(folder.path(), &[]).await;
+    let (code, text) = demo.run(&["keys", "create", "--scopes", "refund:read", "--name", "reader"]);
+    assert_eq!(code, 0, "{text}");
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).expect("the field");
+        line.split_whitespace().last().expect("a value").to_owned()
+    };
+    let (key_id, bearer) = (field("key id"), field("bearer"));
+    let auth = format!("Bearer {bearer}");
+    let read = async |path: &str| {
+        demo.try_send("GET", path, &[("authorization", &auth)], Vec::new()).await.unwrap().status
+    };
+    assert_eq!(read("/api/v1/refunds").await, 200);
+    assert_eq!(read("/api/v1/payments").await, 403);
+
+    let (code, listed) = demo.run(&["keys", "list"]);
+    assert_eq!(code, 0);
+    assert!(listed.contains(&key_id) && !listed.contains(&bearer), "{listed}");
+    let (code, text) = demo.run(&["keys", "revoke", &key_id]);
+    assert_eq!(code, 0, "{text}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(read("/api/v1/refunds").await, 401);
+    let (code, text) = demo.run(&["keys", "revoke", &key_id]);
+    assert_eq!(code, 2, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_taken_while_the_server_runs_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Demo::start(folder.path(), &[]).await;
+    let payment = demo.pay("backup", 1_000_000).await;
+    for _ in 0..50 {
+        let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 10});
+        assert_eq!(demo.post("/api/v1/refunds", &body).await.status, 201);
+    }
+    let copy = folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let file = copy.join("refundry.db");
+    let (code, text) = demo.run(&["backup", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = run(&["verify"], &copy);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("50 refunds"), "{text}");
+    let (code, text) = demo.run(&["backup", file.to_str().unwrap()]);
+    assert_eq!(code, 2, "an existing file is not overwritten: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_says_what_differs_and_exits_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[]).await;
+    let payment = demo.pay("tampered", 5_000).await;
+    assert!(demo.stop().await);
+    let db = rusqlite::Connection::open(folder.path().join("refundry.db")).unwrap();
+    db.execute("UPDATE payments SET refunded = 7 WHERE provider_payment_id = 'tampered'", [])
+        .unwrap();
+    drop(db);
+    let (code, text) = demo.run(&["verify"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains(payment.trim_start_matches("pay_")) && text.contains("7/0/0"), "{text}");
+}
+
+#[test]
+fn doctor_finds_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(&["doctor"], folder.path());
+    assert_eq!(code, 0, "{text}");
+    std::fs::write(folder.path().join("master.key"), "not a key").unwrap();
+    std::fs::write(folder.path().join("refundry.db"), "not a database").unwrap();
+    let (code, text) = run(&["doctor"], folder.path());
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("wrong    master key") && text.contains("wrong    database"), "{text}");
+}
+
+#[test]
+fn a_wrong_setting_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("refundry.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:0\"\nlease = 5\n").unwrap();
+    let (code, text) = run(&["serve", "--config", file.to_str().unwrap()], folder.path());
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("lease"), "{text}");
+}

@@ -1,0 +1,248 @@
+//! A running `refundry demo` and a client for it.
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The binary under test.
+pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");
+
+/// How long anything may take that should be quick.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Waits until `ready` returns something, at most `limit`.
+pub async fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut ready: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = ready().await {
+            return value;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A demo server in a folder of its own. Killed when dropped.
+pub struct Demo {
+    child: Option<Child>,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// Its port.
+    pub port: u16,
+    envs: Vec<(&'static str, &'static str)>,
+    /// What the ready file says.
+    pub kit: Value,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: hyper::HeaderMap,
+    pub json: Value,
+}
+
+impl Reply {
+    /// The `data` of a success.
+    #[track_caller]
+    pub fn data(&self) -> &Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.json);
+        &self.json["data"]
+    }
+
+    /// The header as text; empty when absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Demo {
+    /// Starts a demo on a fresh or used folder and waits until it answers.
+    pub async fn start(data: &Path, envs: &[(&'static str, &'static str)]) -> Self {
+        let mut demo = Self {
+            child: None,
+            data: data.to_owned(),
+            port: free_port(),
+            envs: envs.to_vec(),
+            kit: Value::Null,
+            http: Client::builder(TokioExecutor::new()).build_http(),
+        };
+        demo.restart().await;
+        demo
+    }
+
+    /// Starts the process again on the same folder and port.
+    pub async fn restart(&mut self) {
+        let ready = self.data.join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let child = Command::new(REFUNDRY)
+            .args(["demo", "--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"])
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--ready-file")
+            .arg(&ready)
+            .envs(self.envs.iter().copied())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        self.child = Some(child);
+        self.kit = eventually("the ready file", LIMIT, async || {
+            let text = std::fs::read_to_string(&ready).ok()?;
+            serde_json::from_str(&text).ok()
+        })
+        .await;
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
+    /// Asks the server to stop and waits until it has; true when it ended well.
+    pub async fn stop(&mut self) -> bool {
+        let Some(mut child) = self.child.take() else { return false };
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        let status =
+            eventually("the server to stop", LIMIT, async || child.try_wait().expect("wait")).await;
+        status.success()
+    }
+
+    /// The Bearer token of the test key.
+    pub fn bearer(&self) -> &str {
+        self.kit["test"]["bearer"].as_str().expect("a bearer")
+    }
+
+    /// Sends a request; `None` when the connection failed.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Option<Reply> {
+        let mut request =
+            Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        let response = tokio::time::timeout(LIMIT, self.http.request(request)).await.ok()?.ok()?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Some(Reply { status: parts.status, headers: parts.headers, json })
+    }
+
+    /// Reads with the test key.
+    pub async fn get(&self, path: &str) -> Reply {
+        let auth = format!("Bearer {}", self.bearer());
+        self.try_send("GET", path, &[("authorization", &auth)], Vec::new())
+            .await
+            .expect("an answer")
+    }
+
+    /// Writes with the test key; `None` when the connection failed.
+    pub async fn try_post(&self, path: &str, key: Option<&str>, body: &Value) -> Option<Reply> {
+        let auth = format!("Bearer {}", self.bearer());
+        let mut headers =
+            vec![("authorization", auth.as_str()), ("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        self.try_send("POST", path, &headers, body.to_string().into_bytes()).await
+    }
+
+    /// Writes with the test key.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.try_post(path, None, body).await.expect("an answer")
+    }
+
+    /// Registers a payment of `amount` USD cents and returns its id.
+    pub async fn pay(&self, charge: &str, amount: i64) -> String {
+        let body = serde_json::json!({
+            "amount": amount, "currency": "USD", "provider": "simulator",
+            "providerPaymentId": charge, "capturedAt": "2026-01-02T03:04:05Z",
+        });
+        let reply = self.post("/api/v1/payments", &body).await;
+        reply.data()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Every item of a list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let mut page = format!("{path}{separator}limit=100");
+            if let Some(cursor) = &cursor {
+                page.push_str("&cursor=");
+                page.push_str(cursor);
+            }
+            let reply = self.get(&page).await;
+            items.extend(reply.data().as_array().expect("a list").iter().cloned());
+            cursor = reply.json["meta"]["cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// Waits until no refund is pending that can still move on its own.
+    pub async fn settle(&self, limit: Duration) {
+        eventually("every refund to settle", limit, async || {
+            self.list("/api/v1/refunds?status=pending").await.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    /// Runs a command of the binary on this folder; returns exit code and output.
+    pub fn run(&self, args: &[&str]) -> (i32, String) {
+        run(args, &self.data)
+    }
+}
+
+/// Runs a command of the binary on a folder.
+pub fn run(args: &[&str], data: &Path) -> (i32, String) {
+    let output = Command::new(REFUNDRY)
+        .args(args)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code().unwrap_or(-1), text)
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

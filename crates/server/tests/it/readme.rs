@@ -1,0 +1,62 @@
+//! The README is true: its commands run, in order, as they stand.
+
+use crate::harness::{eventually, free_port};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The shell blocks of the README, up to the section on running a real server.
+fn blocks(readme: &str) -> Vec<String> {
+    let tried = readme.split("\n## Run it").next().expect("a first part");
+    tried
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("a closed block").to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_commands_run_as_they_stand() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let blocks = blocks(&readme);
+    assert_eq!(blocks[0].trim(), "make run");
+    assert_eq!(blocks[2].trim(), "make test");
+
+    // The first block, on a free port, in a folder of its own, with the build at hand.
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("refundry-data");
+    let port = free_port();
+    let mut server = Command::new("make")
+        .args(["--no-print-directory", "-C", root, "run"])
+        .env("REFUNDRY_PROFILE", "dev")
+        .env("REFUNDRY_LISTEN", format!("127.0.0.1:{port}"))
+        .env("REFUNDRY_DATA", &data)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("make runs");
+    eventually("the demo", Duration::from_secs(300), async || {
+        assert!(server.try_wait().expect("wait").is_none(), "make run ended");
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    })
+    .await;
+
+    let script = format!("set -euo pipefail\n{}", blocks[1])
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("bash runs");
+    let _ = Command::new("pkill").args(["-TERM", "-P", &server.id().to_string()]).status();
+    let _ = Command::new("pkill").args(["-TERM", "-f", &format!("{}", data.display())]).status();
+    let _ = server.wait();
+
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(text.contains("\"status\": \"succeeded\""), "{text}");
+    let ids: Vec<&str> = lines.iter().copied().filter(|line| line.contains("rfd_")).collect();
+    assert!(ids.len() >= 2 && ids[0].contains(ids[ids.len() - 1].trim_matches('"')), "{text}");
+    assert!(lines.contains(&"6500"), "what remains: {text}");
+}
