@@ -85,6 +85,14 @@ impl Default for Config {
     }
 }
 
+/// True for the name of a setting, or of a part of a group.
+fn is_setting(key: &str) -> bool {
+    let name = key.to_ascii_lowercase();
+    let name = name.split("__").next().unwrap_or_default();
+    let settings = figment::value::Value::serialize(Config::default()).ok();
+    name == "master_key" || settings.is_some_and(|value| value.find(name).is_some())
+}
+
 impl Config {
     /// Reads the configuration. `listen` is the flag, which wins.
     pub fn load(args: &DataArgs, listen: Option<SocketAddr>) -> Result<Self, Failure> {
@@ -98,8 +106,8 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        // These two are read by the command line itself.
-        let env = Env::prefixed("REFUNDRY_").ignore(&["log", "config"]).split("__");
+        // Other programs' variables may share the prefix, so only settings are read.
+        let env = Env::prefixed("REFUNDRY_").filter(|key| is_setting(key.as_str())).split("__");
         let mut config: Self = figment
             .merge(env)
             .extract()

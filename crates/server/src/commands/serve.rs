@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Serves until a signal comes.
@@ -34,15 +34,17 @@ pub struct Server {
     engine: Engine,
     listener: TcpListener,
     address: std::net::SocketAddr,
+    signals: Signals,
 }
 
 impl Server {
-    /// Binds the address, so that connections queue from here on.
+    /// Binds the address, so that connections queue from here on, and catches signals, so that a
+    /// stop is an orderly one from here on.
     pub async fn bind(config: Config, engine: Engine) -> Result<Self, Failure> {
         let at = |source| Failure::Listen { address: config.listen.to_string(), source };
         let listener = TcpListener::bind(config.listen).await.map_err(at)?;
         let address = listener.local_addr().map_err(at)?;
-        Ok(Self { config, engine, listener, address })
+        Ok(Self { config, engine, listener, address, signals: Signals::catch()? })
     }
 
     /// Where clients find it.
@@ -52,7 +54,7 @@ impl Server {
 
     /// Serves until a signal comes, then finishes what is under way.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let Self { config, engine, listener, address } = self;
+        let Self { config, engine, listener, address, mut signals } = self;
         let (stop, stopped) = watch::channel(false);
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
         let metrics = telemetry::metrics();
@@ -63,7 +65,7 @@ impl Server {
         );
         tracing::info!(%address, "serving");
         let serving = tokio::spawn(http::serve(listener, router, config.connections, stopped));
-        wait_for_signal().await?;
+        signals.wait().await;
         tracing::info!("stopping: what is under way is finished first");
         let _ = stop.send(true);
         let _ = serving.await;
@@ -77,13 +79,25 @@ impl Server {
     }
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
-    let at = |source| Failure::File { path: "signals".into(), source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(at)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(at)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        let at = |source| Failure::File { path: "signals".into(), source };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(at)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(at)?,
+        })
     }
-    Ok(())
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

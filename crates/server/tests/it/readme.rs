@@ -56,7 +56,8 @@ async fn the_readmes_commands_run_as_they_stand() {
     assert!(output.status.success(), "{text}{errors}");
     let lines: Vec<&str> = text.lines().collect();
     assert!(text.contains("\"status\": \"succeeded\""), "{text}");
-    let ids: Vec<&str> = lines.iter().copied().filter(|line| line.contains("rfd_")).collect();
-    assert!(ids.len() >= 2 && ids[0].contains(ids[ids.len() - 1].trim_matches('"')), "{text}");
+    let made = lines.iter().find_map(|line| line.trim().strip_prefix("\"id\": ")).expect("an id");
+    let again = made.trim_end_matches(',');
+    assert!(lines.contains(&again), "the replay names {again}: {text}");
     assert!(lines.contains(&"6500"), "what remains: {text}");
 }
