@@ -69,6 +69,8 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
             move || async move { doors::native::unknown_path(&app) }
         })
         .method_not_allowed_fallback(move || async move { doors::native::wrong_method(&app) })
+        // Binds the routes now instead of once per request.
+        .with_state(())
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that

@@ -36,10 +36,12 @@ pub fn routes() -> Vec<Route> {
             make_refund(&app, request).await.unwrap_or_else(Problem::answer)
         }),
         Route::open(M::POST, "/simulator/refunds/{refund}/fail", |app, request| async move {
-            change_refund(&app, &request, Change::Fail).await.unwrap_or_else(Problem::answer)
+            change_refund(&app, request.uri(), Change::Fail).await.unwrap_or_else(Problem::answer)
         }),
         Route::open(M::POST, "/simulator/refunds/{refund}/complete", |app, request| async move {
-            change_refund(&app, &request, Change::Complete).await.unwrap_or_else(Problem::answer)
+            change_refund(&app, request.uri(), Change::Complete)
+                .await
+                .unwrap_or_else(Problem::answer)
         }),
     ]
 }
@@ -177,7 +179,8 @@ async fn show_payment(app: &App, request: Request) -> Result<Response, Problem> 
         payment.payouts.extend(book.payouts.into_iter().map(PayoutWire::from));
         payment.truncated |= book.truncated;
     }
-    if payment.refunds.is_empty() && !known.iter().any(|known| scopes.contains(&known.facts.scope)) {
+    if payment.refunds.is_empty() && !known.iter().any(|known| scopes.contains(&known.facts.scope))
+    {
         return Err(Problem::not_found("nobody knows such a payment"));
     }
     Ok(print(StatusCode::OK, &payment))
@@ -188,8 +191,7 @@ async fn make_refund(app: &App, request: Request) -> Result<Response, Problem> {
     let simulator = simulator(app)?;
     let (parts, body) = request.into_parts();
     let limits = &app.config;
-    let body =
-        body::read(&parts.headers, body, limits.max_body_bytes, limits.body_timeout).await?;
+    let body = body::read(&parts.headers, body, limits.max_body_bytes, limits.body_timeout).await?;
     body::check_json(&parts.headers)?;
     let object = Object::parse(&body)?;
     let amount = object.amount("amount", Least::One)?;
@@ -227,14 +229,10 @@ enum Change {
 }
 
 /// Fails or completes a refund, named by the simulator's id or by the key it came with.
-async fn change_refund(
-    app: &App,
-    request: &Request,
-    change: Change,
-) -> Result<Response, Problem> {
+async fn change_refund(app: &App, uri: &Uri, change: Change) -> Result<Response, Problem> {
     let simulator = simulator(app)?;
-    let name = segment(request.uri())?;
-    let query = Query::parse(request.uri().query());
+    let name = segment(uri)?;
+    let query = Query::parse(uri.query());
     for scope in scopes(app, query.get("accountId")?, query.get("mode")?).await? {
         let changed = match change {
             Change::Fail => simulator.fail_refund(scope, &name).await,
@@ -273,9 +271,10 @@ async fn scopes(
         None => app.engine.list_accounts().await?.iter().map(|account| account.number).collect(),
     };
     let modes = match mode {
-        Some(text) => vec![Mode::from_text(&text).ok_or_else(|| {
-            Problem::from(Invalid::field("mode", "the mode is test or live"))
-        })?],
+        Some(text) => vec![
+            Mode::from_text(&text)
+                .ok_or_else(|| Problem::from(Invalid::field("mode", "the mode is test or live")))?,
+        ],
         None => Mode::ALL.to_vec(),
     };
     let scope = |account| modes.iter().map(move |mode| Scope::new(account, *mode));

@@ -87,8 +87,7 @@ impl Paging {
     /// What to say about a page that ends with `last`.
     pub fn meta(&self, last: Option<Ulid>, more: bool) -> PageMeta {
         let (order, fingerprint) = (self.query.order, self.fingerprint);
-        let cursor =
-            last.filter(|_| more).map(|last| Cursor { last, order, fingerprint }.print());
+        let cursor = last.filter(|_| more).map(|last| Cursor { last, order, fingerprint }.print());
         PageMeta::new(self.query.limit, cursor)
     }
 }

@@ -1,0 +1,248 @@
+//! Who gets in, and who does not.
+
+use crate::world::{Ask, World};
+use domain::account::Mode;
+use engine::access::ErrorProfile;
+use http::Method;
+
+/// The operations that anybody may call. This list may only shrink.
+const OPEN: &[&str] = &[
+    "POST /api/v1/inbound-webhooks/{provider}/{account}/{mode}",
+    "GET /simulator/payments/{charge}",
+    "POST /simulator/payments/{charge}/refunds",
+    "POST /simulator/refunds/{refund}/fail",
+    "POST /simulator/refunds/{refund}/complete",
+    "GET /health",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+];
+
+fn example(path: &str) -> String {
+    path.split('/')
+        .map(|segment| if segment.starts_with('{') { "x" } else { segment })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[tokio::test]
+async fn every_operation_asks_for_a_key_and_for_its_permission() {
+    let world = World::new().await;
+    let mut open = Vec::new();
+    for (method, path, permission) in api::operations() {
+        let Some(permission) = permission else {
+            open.push(format!("{method} {path}"));
+            continue;
+        };
+        let ask = Ask::new(method.clone(), &example(path));
+        let reply = world.send(ask.clone()).await;
+        assert_eq!(reply.problem(), "401 unauthorized", "{method} {path}");
+        assert!(reply.header("www-authenticate").is_some());
+        let others: Vec<String> = ["refund", "payment", "ledger", "event"]
+            .into_iter()
+            .flat_map(|resource| ["read", "write"].map(|action| format!("{resource}:{action}")))
+            .filter(|scope| *scope != permission.to_string())
+            .collect();
+        let key = world.key(Some(Mode::Test), &others.join(" ")).await;
+        let reply = world.send(ask.clone().bearer(&key)).await;
+        assert_eq!(reply.problem(), "403 insufficient_scope", "{method} {path}");
+        assert_eq!(reply.body["error"]["details"]["scope"], permission.to_string());
+        let key = world.key(Some(Mode::Test), &format!("plugipay:{permission}")).await;
+        let reply = world.send(ask.bearer(&key)).await;
+        assert!(!matches!(reply.status.as_u16(), 401 | 403 | 500..), "{method} {path}");
+    }
+    assert_eq!(open, OPEN);
+}
+
+#[tokio::test]
+async fn a_signed_request_gets_in_and_a_changed_one_does_not() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let now = world.now_s();
+    let ask = Ask::get("/api/v1/refunds?status=pending&x=a%20b+c");
+    world.send(ask.clone().signed(&key, now)).await.data(200);
+    world.send(ask.clone().signed(&key, now - 300)).await.data(200);
+    let ours = ask.clone().signed(&key, now);
+    let value = ours.headers[0].1.replace("Plugipay-", "Refundry-");
+    let ours = ask
+        .clone()
+        .header("Authorization", &value)
+        .header("X-Refundry-Timestamp", &now.to_string());
+    world.send(ours).await.data(200);
+
+    let mut other_query = ask.clone().signed(&key, now);
+    other_query.target = "/api/v1/refunds?status=failed&x=a%20b+c".into();
+    let mut other_method = ask.clone().signed(&key, now);
+    other_method.method = Method::HEAD;
+    let late_key = ask.clone().signed(&key, now).header("Idempotency-Key", "k");
+    let mut other_body = ask.clone().signed(&key, now);
+    other_body.body = b"{}".to_vec();
+    for changed in [other_query, late_key, other_body] {
+        assert_eq!(world.send(changed).await.problem(), "401 invalid_signature");
+    }
+    assert_eq!(world.send(other_method).await.status, 401);
+}
+
+#[tokio::test]
+async fn bad_credentials_are_told_apart() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let gone = world.key(Some(Mode::Test), "*").await;
+    assert!(world.engine.revoke_key(&gone.id).await.expect("it is revoked"));
+    let now = world.now_s();
+    let ask = || Ask::get("/api/v1/refunds");
+    let unknown = |bearer: &str| ask().header("Authorization", &format!("Bearer {bearer}"));
+    let mut nobody = key.clone();
+    nobody.id.push('x');
+    let hmac = |rest: &str| ask().header("Authorization", &format!("Plugipay-HMAC-SHA256 {rest}"));
+    let zeros = "0".repeat(64);
+    for (ask, expected) in [
+        (ask(), "401 unauthorized"),
+        (ask().header("Authorization", "Basic YTpi"), "401 unauthorized"),
+        (ask().header("Authorization", "Bearer"), "401 unauthorized"),
+        (unknown("nothing"), "401 invalid_key"),
+        (unknown(&"x".repeat(5_000)), "401 invalid_key"),
+        (ask().bearer(&gone), "401 invalid_key"),
+        (ask().signed(&gone, now), "401 invalid_key"),
+        (ask().signed(&nobody, now), "401 invalid_key"),
+        (ask().signed(&key, now + 301), "401 timestamp_skew"),
+        (ask().signed(&key, now - 301), "401 timestamp_skew"),
+        (hmac(&format!("keyId={}, signature={zeros}", key.id)), "401 invalid_timestamp"),
+        (hmac(&format!("keyId={}, signature=ff", key.id)), "401 invalid_signature"),
+        (hmac("nonsense"), "401 unauthorized"),
+    ] {
+        assert_eq!(world.send(ask).await.problem(), expected);
+    }
+    let wrong = hmac(&format!("keyId={}, signature={zeros}", key.id))
+        .header("X-Plugipay-Timestamp", &now.to_string());
+    assert_eq!(world.send(wrong).await.problem(), "401 invalid_signature");
+    let twice = ask().bearer(&key).bearer(&key);
+    assert_eq!(world.send(twice).await.status, 400);
+}
+
+#[tokio::test]
+async fn accounts_and_modes_do_not_see_each_other() {
+    let world = World::new().await;
+    let test = world.key(Some(Mode::Test), "*").await;
+    let live = world.key(Some(Mode::Live), "*").await;
+    let account = world.engine.create_account("Other").await.expect("an account").id;
+    let other = world.key_of(account, Some(Mode::Test), "*", ErrorProfile::Node).await;
+    let payment = world.payment(&test, "ch_1").await;
+    let body = format!(r#"{{"chargeId":"{payment}"}}"#);
+    let refund = world.send(Ask::post("/api/v1/refunds", &body).bearer(&test)).await;
+    let refund = refund.data(201)["id"].as_str().expect("an id").to_owned();
+    for stranger in [&live, &other] {
+        for path in [format!("payments/{payment}"), format!("refunds/{refund}")] {
+            let reply = world.send(Ask::get(&format!("/api/v1/{path}")).bearer(stranger)).await;
+            assert_eq!(reply.problem(), "404 not_found");
+        }
+        let reply = world.send(Ask::post("/api/v1/refunds", &body).bearer(stranger)).await;
+        assert_eq!(reply.problem(), "404 not_found chargeId");
+        let target = format!("/api/v1/refunds/{refund}/cancel");
+        let reply = world.send(Ask::post(&target, "").bearer(stranger)).await;
+        assert_eq!(reply.problem(), "404 not_found");
+        let reply = world.send(Ask::get("/api/v1/refunds").bearer(stranger)).await;
+        assert_eq!(reply.data(200), &serde_json::json!([]));
+    }
+}
+
+#[tokio::test]
+async fn only_a_platform_key_acts_for_others_and_chooses_the_mode() {
+    let world = World::new().await;
+    let platform = world.key(None, "*").await;
+    let merchant = world.engine.create_account("Merchant").await.expect("an account").id;
+    let ask = || Ask::get("/api/v1/payments");
+    let key = world.key_of(merchant, Some(Mode::Live), "*", ErrorProfile::Node).await;
+    world.payment(&key, "ch_live").await;
+
+    let seen = |reply: crate::world::Reply| reply.data(200).as_array().map_or(0, Vec::len);
+    for prefix in ["X-Plugipay", "X-Refundry"] {
+        let of = ask()
+            .bearer(&platform)
+            .header(&format!("{prefix}-On-Behalf-Of"), &merchant.to_string());
+        assert_eq!(seen(world.send(of.clone()).await), 0, "test is the default");
+        assert_eq!(seen(world.send(of.header(&format!("{prefix}-Mode"), "live")).await), 1);
+    }
+    assert_eq!(seen(world.send(ask().bearer(&platform)).await), 0, "its own account");
+
+    for (value, expected) in
+        [("acc_00000000000000000000000000", "404 not_found"), ("nonsense", "404 not_found")]
+    {
+        let of = ask().bearer(&platform).header("X-Plugipay-On-Behalf-Of", value);
+        assert_eq!(world.send(of).await.problem(), expected);
+    }
+    let of = ask().bearer(&key).header("X-Plugipay-On-Behalf-Of", &merchant.to_string());
+    let reply = world.send(of).await;
+    assert_eq!(reply.problem(), "403 insufficient_scope");
+    assert_eq!(reply.body["error"]["details"]["scope"], "platform:admin");
+    let mixed = ask().bearer(&key).header("X-Plugipay-Mode", "test");
+    assert_eq!(world.send(mixed).await.problem(), "400 validation_error X-Refundry-Mode");
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_answered_in_the_envelope() {
+    let world = World::new().await;
+    for target in [
+        "/",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/refunds/",
+        "/api/v1/refunds/a/b/c",
+        "/api/v1/refunds/../payments",
+        "//api/v1/refunds",
+        "/API/v1/refunds",
+        "/api/v1/nothing?x=%00",
+        "/%00",
+        "/%",
+    ] {
+        assert_eq!(world.send(Ask::get(target)).await.problem(), "404 not_found", "{target}");
+    }
+    let reply = world.send(Ask::new(Method::DELETE, "/api/v1/refunds")).await;
+    assert_eq!(reply.problem(), "405 method_not_allowed");
+    let allow = reply.header("allow").expect("it says what is allowed");
+    assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+    let reply = world.send(Ask::new(Method::OPTIONS, "/api/v1/refunds")).await;
+    assert_eq!(reply.problem(), "405 method_not_allowed");
+    assert!(reply.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
+}
+
+#[tokio::test]
+async fn ids_that_cannot_be_are_not_found() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let long = "x".repeat(20_000);
+    for id in [
+        "..",
+        "%2e%2e",
+        "..%2f..%2fetc",
+        "%00",
+        "rfd_%00",
+        "%ff",
+        "rfd_1",
+        &long,
+        "rfd_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    ] {
+        for target in [
+            format!("/api/v1/refunds/{id}"),
+            format!("/api/v1/refunds/{id}/timeline"),
+            format!("/api/v1/payments/{id}"),
+            format!("/api/v1/events/{id}"),
+        ] {
+            let reply = world.send(Ask::get(&target).bearer(&key)).await;
+            assert_eq!(reply.problem(), "404 not_found", "{target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_and_metrics_need_no_key() {
+    let world = World::new().await;
+    for path in ["/health", "/healthz", "/readyz"] {
+        let reply = world.send(Ask::get(path)).await;
+        assert_eq!((reply.status.as_u16(), &reply.body["status"]), (200, &"ok".into()), "{path}");
+    }
+    let reply = world.send(Ask::get("/metrics")).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
+    assert!(world.folder().path().exists());
+}

@@ -1,0 +1,9 @@
+//! The doors in process, over a real engine, a real database and the simulator.
+
+mod access;
+mod input;
+mod lists;
+mod payments;
+mod refunds;
+mod simulator;
+mod world;

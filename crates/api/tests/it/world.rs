@@ -1,0 +1,232 @@
+//! A running engine behind the router, and callers to send requests as.
+
+use api::ApiConfig;
+use axum::body::Body;
+use domain::account::Mode;
+use domain::ids::AccountId;
+use domain::time::{Clock, Timestamp};
+use engine::access::ErrorProfile;
+use engine::simulator::{Simulator, SimulatorConfig};
+use engine::{Engine, EngineConfig, KeyRequest, MasterKey, Parts, Registry, SqliteStore};
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tempfile::TempDir;
+
+/// A clock that stands still until it is moved.
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Everything that a test talks to.
+pub struct World {
+    router: TowerToHyperService<axum::Router>,
+    pub engine: Engine,
+    pub clock: Arc<TestClock>,
+    pub account: AccountId,
+    folder: TempDir,
+}
+
+/// A key and its secrets.
+#[derive(Clone)]
+pub struct Key {
+    pub id: String,
+    pub secret: String,
+    pub bearer: String,
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    /// `status code field`, as the tables of the tests write it.
+    pub fn problem(&self) -> String {
+        let error = &self.body["error"];
+        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        assert!(self.body["data"].is_null(), "an error has no data: {}", self.body);
+        assert!(!text("message").is_empty(), "an error has a message: {}", self.body);
+        self.assert_enveloped();
+        format!("{} {} {}", self.status.as_u16(), text("code"), text("field")).trim().to_owned()
+    }
+
+    /// The data of an answer with this status.
+    pub fn data(&self, status: u16) -> &Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert!(self.body["error"].is_null(), "{}", self.body);
+        self.assert_enveloped();
+        &self.body["data"]
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn assert_enveloped(&self) {
+        let id = self.body["meta"]["requestId"].as_str().expect("a request id");
+        assert!(id.starts_with("req_"));
+        assert_eq!(self.header("x-request-id"), Some(id));
+        assert!(self.body["meta"]["timestamp"].as_str().is_some_and(|text| text.ends_with('Z')));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+}
+
+/// A request as a test writes it.
+#[derive(Clone)]
+pub struct Ask {
+    pub method: Method,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Ask {
+    pub fn new(method: Method, target: &str) -> Self {
+        Self { method, target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub fn get(target: &str) -> Self {
+        Self::new(Method::GET, target)
+    }
+
+    pub fn post(target: &str, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref().to_vec();
+        Self { body, ..Self::new(Method::POST, target) }.header("Content-Type", "application/json")
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn bearer(self, key: &Key) -> Self {
+        let value = format!("Bearer {}", key.bearer);
+        self.header("Authorization", &value)
+    }
+
+    /// Signs the request as it stands at `at_s`.
+    pub fn signed(self, key: &Key, at_s: i64) -> Self {
+        let signature = self.signature(&key.secret, at_s);
+        let value =
+            format!("Plugipay-HMAC-SHA256 keyId={}, scope=*, signature={signature}", key.id);
+        self.header("Authorization", &value).header("X-Plugipay-Timestamp", &at_s.to_string())
+    }
+
+    pub fn signature(&self, secret: &str, at_s: i64) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digest = hex(&Sha256::digest(&self.body));
+        let mut text = format!("{}\n{}\n{at_s}\n{digest}", self.method, self.target);
+        if let Some((_, key)) = self.headers.iter().find(|(name, _)| name == "Idempotency-Key") {
+            text.push('\n');
+            text.push_str(key);
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+        mac.update(text.as_bytes());
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+impl World {
+    /// An account on an empty database, dispatching at once.
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(TestClock(AtomicI64::new(1_778_582_520_000)));
+        let book = folder.path().join("simulator.db");
+        let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [1; 32]);
+        let simulator = simulator.expect("a simulator");
+        let engine = Engine::start(Parts {
+            store: SqliteStore::open(&folder.path().join("refundry.db")).expect("a database"),
+            registry: Registry::new().with(simulator.clone()),
+            simulator: Some(simulator),
+            master_key: MasterKey::from_bytes([2; 32]),
+            clock: clock.clone(),
+            seed: [3; 32],
+            config: EngineConfig::default(),
+        });
+        let account = engine.create_account("Test").await.expect("an account").id;
+        let router = TowerToHyperService::new(api::router(engine.clone(), ApiConfig::default()));
+        Self { router, engine, clock, account, folder }
+    }
+
+    pub fn now_s(&self) -> i64 {
+        self.clock.now().0 / 1000
+    }
+
+    /// A key of this world's account.
+    pub async fn key(&self, mode: Option<Mode>, scopes: &str) -> Key {
+        self.key_of(self.account, mode, scopes, ErrorProfile::Node).await
+    }
+
+    pub async fn key_of(
+        &self,
+        account: AccountId,
+        mode: Option<Mode>,
+        scopes: &str,
+        error_profile: ErrorProfile,
+    ) -> Key {
+        let request =
+            KeyRequest { account, mode, scopes: scopes.into(), error_profile, name: "k".into() };
+        let key = self.engine.create_key(request).await.expect("a key");
+        Key {
+            id: key.key_id,
+            secret: key.secret.expose_secret().into(),
+            bearer: key.bearer.expose_secret().into(),
+        }
+    }
+
+    pub async fn send(&self, ask: Ask) -> Reply {
+        let mut request = Request::builder().method(ask.method).uri(ask.target);
+        for (name, value) in ask.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(ask.body)).expect("a request");
+        let Ok(response) = self.router.call(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
+        };
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Registers a payment of 100.00 USD and gives its id.
+    pub async fn payment(&self, key: &Key, charge: &str) -> String {
+        let body = format!(
+            r#"{{"amount":10000,"currency":"USD","provider":"simulator","providerPaymentId":"{charge}"}}"#
+        );
+        let reply = self.send(Ask::post("/api/v1/payments", body).bearer(key)).await;
+        reply.data(201)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Every row of the books, to see that nothing changed.
+    pub async fn books(&self, key: &Key) -> Value {
+        let mut all = Vec::new();
+        for list in ["payments", "refunds", "ledger", "ledger/balances", "events"] {
+            let reply = self.send(Ask::get(&format!("/api/v1/{list}")).bearer(key)).await;
+            all.push(reply.data(200).clone());
+        }
+        all.into()
+    }
+
+    pub const fn folder(&self) -> &TempDir {
+        &self.folder
+    }
+}
