@@ -1,7 +1,8 @@
 //! The caller's key-value pairs: checked, and kept as one canonical JSON text (keys in order, no
 //! spaces), so that a repeated request is recognised however its client orders and spaces them.
 
-use super::object::{Fields, read_string};
+use super::fields::Fields;
+use super::object::read_string;
 use crate::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
 

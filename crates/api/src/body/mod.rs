@@ -1,5 +1,6 @@
 //! Request bodies: read with a limit, and then as a JSON object.
 
+mod fields;
 mod metadata;
 mod object;
 

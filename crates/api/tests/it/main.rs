@@ -6,4 +6,5 @@ mod lists;
 mod payments;
 mod refunds;
 mod simulator;
+mod sockets;
 mod world;

@@ -2,6 +2,7 @@
 
 use crate::world::{Ask, Key, Reply, World};
 use domain::account::Mode;
+use engine::EngineConfig;
 use engine::access::ErrorProfile;
 use serde_json::{Value, json};
 
@@ -120,6 +121,13 @@ async fn each_name_of_a_payment_refunds_it() {
         assert_eq!((&made["sourceId"], &made["invoiceId"]), (&json!(invoice), &json!(invoice)));
         assert_eq!(made["chargeId"], "ch_inv");
     }
+    let seen = |prefix: &str| {
+        Ask::get(&format!("/api/v1/refunds?sourceId={}", payment.replace("pay_", prefix)))
+    };
+    for (prefix, count) in [("pay_", 10), ("inv_", 10), ("in_", 10), ("cs_", 0)] {
+        let list = world.send(seen(prefix).bearer(&key)).await;
+        assert_eq!(list.data(200).as_array().map(Vec::len), Some(count), "{prefix}");
+    }
     world.payment(&key, "ch_other").await;
     for (body, expected) in [
         (json!({"sourceId": payment, "chargeId": "ch_other"}), "400 validation_error chargeId"),
@@ -235,4 +243,31 @@ async fn a_refund_that_was_sent_cannot_be_canceled() {
         .collect();
     assert_eq!(steps.first(), Some(&(Some(1), Some("sending".to_owned()))));
     assert_eq!(steps.last().and_then(|step| step.1.as_deref()), Some("succeeded"));
+}
+
+#[tokio::test]
+async fn a_refund_that_was_not_sent_is_canceled_once() {
+    let config = EngineConfig { dispatch_at_once: false, ..EngineConfig::default() };
+    let world = World::with(config).await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let payment = world.payment(&key, "ch_1").await;
+    let made = refund(&world, &key, &json!({"chargeId": "ch_1"})).await;
+    assert_eq!(made.data(201)["statusDetail"], "queued");
+    let id = made.data(201)["id"].as_str().expect("an id");
+    let target = format!("/api/v1/refunds/{id}/cancel");
+    let cancel = || Ask::post(&target, "{}").bearer(&key).header("Idempotency-Key", "c");
+    let first = world.send(cancel()).await;
+    assert_eq!(
+        (&first.data(200)["status"], &first.data(200)["id"]),
+        (&json!("canceled"), &json!(id))
+    );
+    assert_eq!(first.header("idempotent-replayed"), None);
+    let again = world.send(cancel()).await;
+    assert_eq!(again.data(200), first.data(200));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let create = Ask::post("/api/v1/refunds", r#"{"chargeId":"ch_1"}"#).bearer(&key);
+    let other = world.send(create.header("Idempotency-Key", "c")).await;
+    assert_eq!(other.problem(), "409 conflict");
+    let reply = world.send(Ask::get(&format!("/api/v1/payments/{payment}")).bearer(&key)).await;
+    assert_eq!(reply.data(200)["amountRefundable"], 10000);
 }

@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
@@ -128,7 +129,6 @@ impl Ask {
     }
 
     pub fn signature(&self, secret: &str, at_s: i64) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let digest = hex(&Sha256::digest(&self.body));
         let mut text = format!("{}\n{}\n{at_s}\n{digest}", self.method, self.target);
         if let Some((_, key)) = self.headers.iter().find(|(name, _)| name == "Idempotency-Key") {
@@ -144,6 +144,11 @@ impl Ask {
 impl World {
     /// An account on an empty database, dispatching at once.
     pub async fn new() -> Self {
+        Self::with(EngineConfig::default()).await
+    }
+
+    /// The same with an engine that runs otherwise.
+    pub async fn with(config: EngineConfig) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock(AtomicI64::new(1_778_582_520_000)));
         let book = folder.path().join("simulator.db");
@@ -156,7 +161,7 @@ impl World {
             master_key: MasterKey::from_bytes([2; 32]),
             clock: clock.clone(),
             seed: [3; 32],
-            config: EngineConfig::default(),
+            config,
         });
         let account = engine.create_account("Test").await.expect("an account").id;
         let router = TowerToHyperService::new(api::router(engine.clone(), ApiConfig::default()));
@@ -226,7 +231,19 @@ impl World {
         all.into()
     }
 
+    /// The router, to be served on a socket.
+    pub fn router(&self) -> TowerToHyperService<axum::Router> {
+        self.router.clone()
+    }
+
     pub const fn folder(&self) -> &TempDir {
         &self.folder
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -7,6 +7,7 @@ mod ledger;
 mod page;
 mod payments;
 mod refunds;
+mod refusal;
 mod serve;
 mod source;
 mod webhooks;

@@ -43,9 +43,8 @@ async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
         body::read(&parts.headers, body, config.max_webhook_bytes, config.body_timeout).await?;
     let mut segments = parts.uri.path().split('/').skip(4);
     let (provider, account, mode) = (segments.next(), segments.next(), segments.next());
-    let unknown = || Problem::not_found("provider");
-    let provider = provider.ok_or_else(unknown)?;
-    let scope = find_scope(app, account, mode).await?.ok_or_else(unknown)?;
+    let provider = provider.ok_or_else(unknown_address)?;
+    let scope = find_scope(app, account, mode).await?.ok_or_else(unknown_address)?;
     let webhook = InboundWebhook {
         headers: readable(&parts.headers),
         body: body.into(),
@@ -78,9 +77,15 @@ fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+fn unknown_address() -> Problem {
+    let message = "no such provider is configured for such an account and mode; check the address \
+                   that the provider sends to";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
 fn explain(error: &WebhookError) -> Problem {
     match error {
-        WebhookError::UnknownProvider => Problem::not_found("provider"),
+        WebhookError::UnknownProvider => unknown_address(),
         WebhookError::Refused(refused @ WebhookRefused::Forged) => {
             Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", refused.to_string())
         }
@@ -89,14 +94,7 @@ fn explain(error: &WebhookError) -> Problem {
         }
         WebhookError::Engine(error) => {
             tracing::warn!(%error, "a webhook could not be recorded; the provider sends it again");
-            Problem {
-                retry_after_s: Some(1),
-                ..Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "service_unavailable",
-                    "the webhook could not be recorded; send it again",
-                )
-            }
+            Problem::unavailable("the webhook could not be recorded; send it again")
         }
     }
 }
