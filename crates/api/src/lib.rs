@@ -6,17 +6,24 @@
 
 mod auth;
 mod body;
+mod csv;
 mod doors;
 mod headers;
+mod hosted;
 mod invalid;
+mod limits;
+mod openapi;
 mod ops;
 mod query;
 mod route;
 mod time;
 
+pub use limits::{Peer, RateLimits};
+
 use axum::Router;
 use engine::Engine;
 use engine::access::Permission;
+use governor::clock::MonotonicClock;
 use http::Method;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,19 +39,22 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// The longest that `Prefer: wait=N` can wait.
     pub max_wait: Duration,
+    /// How much an account or a client may ask for; `None` for as much as it likes.
+    pub rate_limits: Option<RateLimits>,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Default for ApiConfig {
     /// Bodies of 64 KiB, webhooks of 1 MiB, 30 seconds for either to arrive, waits of up to a
-    /// minute, no metrics.
+    /// minute, no rate limits, no metrics.
     fn default() -> Self {
         Self {
             max_body_bytes: 64 * 1024,
             max_webhook_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             max_wait: Duration::from_mins(1),
+            rate_limits: None,
             metrics: Arc::new(String::new),
         }
     }
@@ -54,12 +64,15 @@ impl Default for ApiConfig {
 struct App {
     engine: Engine,
     config: ApiConfig,
+    limits: Option<limits::Limits>,
 }
 
 /// Every door of the product. Operations count themselves with the metrics recorder that is
 /// installed by now, so install it first.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
-    let app = Arc::new(App { engine, config });
+    let limits = config.rate_limits.as_ref();
+    let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock::default()));
+    let app = Arc::new(App { engine, config, limits });
     doors::routes()
         .into_iter()
         .filter(|route| doors::is_offered(route, &app.engine))
@@ -71,6 +84,17 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .method_not_allowed_fallback(move || async move { doors::native::wrong_method(&app) })
         // Binds the routes now instead of once per request.
         .with_state(())
+}
+
+/// The OpenAPI document of everything that is served: what `/openapi.json` answers and what
+/// `openapi/refundry.json` in the repository holds.
+pub fn openapi() -> &'static str {
+    &openapi::TEXT
+}
+
+/// The webhook formats of every door, for the engine to speak.
+pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
+    doors::native::formats()
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that

@@ -1,6 +1,7 @@
 //! Operations: a method, a path, the permission it takes and what answers it, in one line each.
 
 use crate::App;
+use crate::doors::native;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Binds an operation to what all operations share.
-type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>) -> MethodRouter>;
+type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>, bool) -> MethodRouter>;
 
 /// One operation of one door.
 pub struct Route {
@@ -22,6 +23,8 @@ pub struct Route {
     pub path: &'static str,
     /// What a caller must be allowed to do; `None` when anybody may call it.
     pub permission: Option<Permission>,
+    /// Counts against the share of clients without a key.
+    limited: bool,
     attach: Attach,
 }
 
@@ -39,38 +42,48 @@ impl Route {
         F: Future<Output = Response> + Send + 'static,
     {
         let guarded = move |app, request| handler(app, permission, request);
-        Self { permission: Some(permission), ..Self::open(method, path, guarded) }
+        Self { permission: Some(permission), limited: false, ..Self::open(method, path, guarded) }
     }
 
-    /// An operation for everybody.
+    /// An operation for everybody, within the share of clients without a key.
     pub fn open<H, F>(method: Method, path: &'static str, handler: H) -> Self
     where
         H: Fn(Arc<App>, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
         let name = method.clone();
-        let attach = move |filter: MethodFilter, app: &Arc<App>| {
+        let attach = move |filter: MethodFilter, app: &Arc<App>, limited: bool| {
             let context = Arc::new((Arc::clone(app), Meter::new(&name, path)));
             on(filter, move |request: Request| {
                 let (context, handler) = (Arc::clone(&context), handler.clone());
                 async move {
                     let (app, meter) = &*context;
                     let started = app.engine.now();
-                    let response = handler(Arc::clone(app), request).await;
+                    let excess = if limited { native::refuse_excess(app, &request) } else { None };
+                    let response = match excess {
+                        Some(refused) => refused,
+                        None => handler(Arc::clone(app), request).await,
+                    };
                     let took_ms = app.engine.now().ms_since(started);
                     meter.record(response.status().as_u16(), took_ms);
                     response
                 }
             })
         };
-        Self { method, path, permission: None, attach: Box::new(attach) }
+        Self { method, path, permission: None, limited: true, attach: Box::new(attach) }
+    }
+
+    /// The same, for callers that nobody counts: those who run the service, and providers.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        Self { limited: false, ..self }
     }
 
     /// Adds the operation to a router.
     pub fn add_to(self, router: Router, app: &Arc<App>) -> Router {
         // Every method that a door uses has a filter; `TRACE` and inventions have none.
         let filter = MethodFilter::try_from(self.method).unwrap_or(MethodFilter::GET);
-        router.route(self.path, (self.attach)(filter, app))
+        router.route(self.path, (self.attach)(filter, app, self.limited))
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::account::Scope;
 use crate::codes::codes;
-use crate::ids::{EventId, PaymentId, RefundId};
+use crate::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use crate::refund::State;
+use crate::{checkout, invoice};
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 codes! {
     /// What happened.
@@ -29,6 +31,40 @@ codes! {
         RefundNeedsReview = 15 "refund.needs_review",
         /// Any other change of state.
         RefundUpdated = 16 "refund.updated",
+        /// Somebody is asked to pay.
+        CheckoutCreated = 20 "checkout_session.created",
+        /// A provider was asked to take the money.
+        CheckoutPending = 21 "checkout_session.pending",
+        /// The merchant must look whether the money came.
+        CheckoutPendingReview = 22 "checkout_session.pending_review",
+        /// Paid.
+        CheckoutCompleted = 23 "checkout_session.completed",
+        /// The provider declined. It can be tried again.
+        CheckoutFailed = 24 "checkout_session.failed",
+        /// Not paid in time.
+        CheckoutExpired = 25 "checkout_session.expired",
+        /// Withdrawn by the merchant.
+        CheckoutCanceled = 26 "checkout_session.canceled",
+        /// Removed by the merchant.
+        CheckoutDeleted = 27 "checkout_session.deleted",
+        /// An invoice was written.
+        InvoiceCreated = 30 "invoice.created",
+        /// It is asked for.
+        InvoiceFinalized = 31 "invoice.finalized",
+        /// It was sent to the buyer.
+        InvoiceSent = 32 "invoice.sent",
+        /// Paid.
+        InvoicePaid = 33 "invoice.paid",
+        /// Withdrawn.
+        InvoiceVoided = 34 "invoice.voided",
+        /// A provider was asked to take the money.
+        InvoicePending = 35 "invoice.pending",
+        /// The provider declined. It can be tried again.
+        InvoiceFailed = 36 "invoice.failed",
+        /// Late.
+        InvoicePastDue = 37 "invoice.past_due",
+        /// A webhook endpoint failed for too long, or said that it is gone.
+        EndpointDisabled = 40 "webhook_endpoint.disabled",
     }
 }
 
@@ -59,6 +95,38 @@ pub enum Subject {
     Payment(PaymentId),
     /// A refund, in the state it had after the event.
     Refund(RefundId, State),
+    /// A checkout, likewise.
+    Checkout(PaymentId, checkout::State),
+    /// An invoice, likewise.
+    Invoice(InvoiceId, invoice::State),
+    /// A webhook endpoint.
+    Endpoint(EndpointId),
+}
+
+impl Subject {
+    /// The ULID of what it is.
+    pub const fn ulid(self) -> Ulid {
+        match self {
+            Self::Payment(id) | Self::Checkout(id, _) => id.ulid(),
+            Self::Refund(id, _) => id.ulid(),
+            Self::Invoice(id, _) => id.ulid(),
+            Self::Endpoint(id) => id.ulid(),
+        }
+    }
+}
+
+/// What the event of a disabled webhook endpoint says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EndpointDetail {
+    /// Where it was posted to.
+    pub url: Box<str>,
+    /// Why it was disabled.
+    pub disabled_reason: Box<str>,
+    /// How many attempts had failed in a row.
+    pub consecutive_failures: u32,
+    /// Since when, milliseconds since the epoch.
+    pub failing_since: Option<i64>,
 }
 
 /// What an event says beyond its subject's unchanging part: enough to print the subject as it was.
@@ -95,6 +163,30 @@ pub struct Detail {
     /// The payment counts as reversed by then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reversed: bool,
+    /// The way to pay that a buyer had chosen by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Box<str>>,
+    /// A checkout's payment id at its provider by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_payment_id: Option<Box<str>>,
+    /// When a checkout was paid, an invoice was; milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<i64>,
+    /// When an invoice was first asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<i64>,
+    /// When an invoice was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voided_at: Option<i64>,
+    /// How often an invoice was to be charged in vain by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Where an invoice was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Box<str>>,
+    /// A webhook endpoint that was disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointDetail>,
 }
 
 /// One event.

@@ -102,8 +102,14 @@ id!(/// A payment that can be refunded, whatever door it came through.
     PaymentId, "pay_");
 id!(/// A refund. `rf_` and `re_` name the same refund on input.
     RefundId, "rfd_", "rf_", "re_");
+id!(/// An invoice. `in_` names the same invoice on input.
+    InvoiceId, "inv_", "in_");
 id!(/// Something that happened.
     EventId, "evt_");
+id!(/// A webhook endpoint.
+    EndpointId, "whep_");
+id!(/// A delivery of an event to a webhook endpoint.
+    DeliveryId, "dlv_");
 id!(/// One posting of the ledger: a debit and a credit of the same amount.
     PostingId, "tx_");
 id!(/// One leg of a posting.
@@ -164,6 +170,14 @@ impl<R: Rng> Ids<R> {
         self.next(now, 1)
     }
 
+    /// A ULID that nobody can guess from its neighbours: its random part is all fresh, also where
+    /// others are made in the same millisecond. For what is public to whoever knows its id.
+    pub fn unguessable(&mut self, now: Timestamp) -> Ulid {
+        let random =
+            (u128::from(self.rng.next_u64()) << 16) | u128::from(self.rng.next_u32() & 0xffff);
+        Ulid::from_parts(u64::try_from(now.0).unwrap_or(0), random)
+    }
+
     /// A new payment id.
     pub fn payment(&mut self, now: Timestamp) -> PaymentId {
         PaymentId(self.ulid(now))
@@ -172,6 +186,16 @@ impl<R: Rng> Ids<R> {
     /// A new refund id.
     pub fn refund(&mut self, now: Timestamp) -> RefundId {
         RefundId(self.ulid(now))
+    }
+
+    /// A new webhook endpoint id.
+    pub fn endpoint(&mut self, now: Timestamp) -> EndpointId {
+        EndpointId(self.ulid(now))
+    }
+
+    /// A new delivery id.
+    pub fn delivery(&mut self, now: Timestamp) -> DeliveryId {
+        DeliveryId(self.ulid(now))
     }
 
     /// A new event id.

@@ -20,6 +20,10 @@ codes! {
         Payment = 2 "payment",
         /// A refund that was canceled under this key.
         Cancel = 3 "cancel",
+        /// A checkout, as it was opened or was left by an act under this key.
+        Checkout = 4 "checkout",
+        /// An invoice, likewise.
+        Invoice = 5 "invoice",
     }
 }
 

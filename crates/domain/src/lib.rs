@@ -5,15 +5,19 @@
 //! command touches, changes them in place and appends events and postings.
 
 pub mod account;
+pub mod checkout;
 mod codes;
 pub mod decide;
 pub mod event;
 pub mod evidence;
 pub mod ids;
+pub mod invoice;
 pub mod keys;
 pub mod ledger;
+pub mod line;
 pub mod money;
 pub mod payment;
 pub mod refund;
 pub mod time;
 pub mod view;
+pub mod webhook;

@@ -404,7 +404,8 @@ pub struct Refund {
     pub provider_refund_id: Option<Box<str>>,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
-    /// How often the provider was asked about it since its state last changed.
+    /// How often in a row asking the provider about it, or for it, settled nothing. The backoff
+    /// grows with it.
     pub checks: u32,
     /// When a step looks at it next. In the future while a node holds the lease.
     pub due_at: Option<Timestamp>,

@@ -1,17 +1,20 @@
 //! The rows that a batch of commands touches.
 
 use crate::account::Scope;
+use crate::checkout::Checkout;
 use crate::event::Event;
-use crate::ids::{PaymentId, RefundId};
+use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
+use crate::invoice::Invoice;
 use crate::keys::{Key, KeyHash};
 use crate::ledger::{Code, Posting, Totals};
 use crate::money::Currency;
 use crate::payment::Payment;
 use crate::refund::Refund;
+use crate::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row in a view, and whether it must be saved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<T> {
     /// The row.
     pub value: T,
@@ -59,10 +62,33 @@ pub struct Wanted {
     pub payments: BTreeSet<(Scope, PaymentId)>,
     /// Refunds.
     pub refunds: BTreeSet<(Scope, RefundId)>,
+    /// Checkouts.
+    pub checkouts: BTreeSet<(Scope, PaymentId)>,
+    /// Invoices.
+    pub invoices: BTreeSet<(Scope, InvoiceId)>,
+    /// The last invoice numbers given.
+    pub invoice_numbers: BTreeSet<Scope>,
+    /// Webhook endpoints.
+    pub endpoints: BTreeSet<(Scope, EndpointId)>,
+    /// Deliveries.
+    pub deliveries: BTreeSet<(Scope, DeliveryId)>,
+}
+
+impl Wanted {
+    /// The scopes that something may happen in, whose subscribers are loaded with the rows.
+    pub fn scopes(&self) -> BTreeSet<Scope> {
+        let keys = self.keys.iter().map(|(scope, _)| *scope);
+        keys.chain(self.payments.iter().map(|(scope, _)| *scope))
+            .chain(self.refunds.iter().map(|(scope, _)| *scope))
+            .chain(self.checkouts.iter().map(|(scope, _)| *scope))
+            .chain(self.invoices.iter().map(|(scope, _)| *scope))
+            .chain(self.endpoints.iter().map(|(scope, _)| *scope))
+            .collect()
+    }
 }
 
 /// Rows loaded for a batch, and what the batch adds to them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Payments by key.
     pub payments: BTreeMap<(Scope, PaymentId), Row<Payment>>,
@@ -70,12 +96,24 @@ pub struct View {
     pub refunds: BTreeMap<(Scope, RefundId), Row<Refund>>,
     /// Names by hash.
     pub keys: BTreeMap<(Scope, KeyHash), Row<Key>>,
+    /// Checkouts by the id of the payment that they become.
+    pub checkouts: BTreeMap<(Scope, PaymentId), Row<Checkout>>,
+    /// Invoices by key.
+    pub invoices: BTreeMap<(Scope, InvoiceId), Row<Invoice>>,
+    /// The last invoice number given in each scope.
+    pub invoice_numbers: BTreeMap<Scope, Row<i64>>,
+    /// Webhook endpoints by key.
+    pub endpoints: BTreeMap<(Scope, EndpointId), Row<Endpoint>>,
+    /// Deliveries by key.
+    pub deliveries: BTreeMap<(Scope, DeliveryId), Row<Delivery>>,
+    /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
+    pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
     /// What the batch appends.
     pub book: Book,
 }
 
 /// What a batch appends: rows that are written once and never changed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     /// New events in the order they happened.
     pub events: Vec<Event>,
@@ -83,6 +121,12 @@ pub struct Book {
     pub postings: Vec<Posting>,
     /// What the postings add to the running totals.
     pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
+    /// New deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Attempts at deliveries.
+    pub attempts: Vec<Attempt>,
+    /// Webhook endpoints that are gone.
+    pub removed_endpoints: Vec<(Scope, EndpointId)>,
 }
 
 impl Book {

@@ -3,13 +3,14 @@
 use domain::account::Mode;
 use domain::ids::AccountId;
 use secrecy::SecretBox;
+use std::sync::atomic::AtomicI64;
 
 /// One thing a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// The resource, such as `refund`.
     pub resource: &'static str,
-    /// `read` or `write`.
+    /// `read`, `write`, or `trigger` for events.
     pub action: &'static str,
 }
 
@@ -33,7 +34,7 @@ pub const RESOURCES: &[&str] =
 /// A scope word that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown scope {0:?}: write resource:action, where resource is one of {list} or *, and action is read, write or *",
+    "unknown scope {0:?}: write resource:action, where resource is one of {list} or *, and action is read, write or *, or event:trigger",
     list = RESOURCES.join(", ")
 )]
 pub struct UnknownScope(pub String);
@@ -59,6 +60,21 @@ impl Permissions {
                 && (&**action == "*" || &**action == wanted.action)
         })
     }
+
+    /// The first scope of `wanted` that none of these covers by itself: what a key with these may
+    /// not hand on.
+    pub fn first_beyond(&self, wanted: &Self) -> Option<String> {
+        let covers = |(resource, action): &(Box<str>, Box<str>)| {
+            self.granted.iter().any(|(ours, acts)| {
+                (&**ours == "*" || ours == resource) && (&**acts == "*" || acts == action)
+            })
+        };
+        let (resource, action) = wanted.granted.iter().find(|scope| !covers(scope))?;
+        Some(match (&**resource, &**action) {
+            ("*", "*") => "*".to_owned(),
+            (resource, action) => format!("{resource}:{action}"),
+        })
+    }
 }
 
 fn parse_scope(word: &str) -> Result<(Box<str>, Box<str>), UnknownScope> {
@@ -70,7 +86,12 @@ fn parse_scope(word: &str) -> Result<(Box<str>, Box<str>), UnknownScope> {
     }
     let (resource, action) = bare.split_once(':').ok_or_else(unknown)?;
     let known = resource == "*" || RESOURCES.contains(&resource);
-    if !known || !matches!(action, "read" | "write" | "*") {
+    let acts = match action {
+        "read" | "write" | "*" => true,
+        "trigger" => resource == "event",
+        _ => false,
+    };
+    if !known || !acts {
         return Err(unknown());
     }
     Ok((resource.into(), action.into()))
@@ -127,4 +148,44 @@ pub struct ApiKey {
     pub signing_secret: SecretBox<[u8]>,
     /// It was revoked.
     pub revoked: bool,
+    /// When its last use was noted, milliseconds since the epoch; 0 for never.
+    pub last_used_ms: AtomicI64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(text: &str) -> Permissions {
+        Permissions::parse(text).expect("known scopes")
+    }
+
+    #[test]
+    fn only_events_can_be_triggered() {
+        assert!(scopes("event:trigger").allow(Permission::new("event", "trigger")));
+        assert!(scopes("event:*").allow(Permission::new("event", "trigger")));
+        assert!(!scopes("event:write event:read").allow(Permission::new("event", "trigger")));
+        for text in ["refund:trigger", "*:trigger", "event:fire", "event:", "event"] {
+            assert!(Permissions::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_key_hands_on_what_it_does_not_hold() {
+        for (held, wanted, beyond) in [
+            ("*", "* refund:write event:trigger", None),
+            ("refund:*", "refund:read refund:write plugipay:refund:*", None),
+            ("*:read", "refund:read *:read", None),
+            ("refund:read apikey:write", "refund:write", Some("refund:write")),
+            ("refund:read refund:write", "refund:*", Some("refund:*")),
+            ("refund:*", "refund:read payment:read", Some("payment:read")),
+            ("*:read *:write", "*", Some("*")),
+            ("event:*", "*:read", Some("*:read")),
+            ("", "refund:read", Some("refund:read")),
+            ("refund:read", "", None),
+        ] {
+            let found = scopes(held).first_beyond(&scopes(wanted));
+            assert_eq!(found.as_deref(), beyond, "{held} -> {wanted}");
+        }
+    }
 }

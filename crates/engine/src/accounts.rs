@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{Account, ApiKeyRow, NewApiKey};
 
@@ -22,6 +23,9 @@ const KEY_CACHE_MS: i64 = 250;
 
 /// How many keys are remembered; the memory starts over when it is full.
 const KEY_CACHE_LIMIT: usize = 10_000;
+
+/// How much of a Bearer token is kept in the clear, for people to tell keys apart.
+const PREFIX_LENGTH: usize = 12;
 
 /// What a new key is to be.
 #[derive(Clone, Debug)]
@@ -40,6 +44,10 @@ pub struct KeyRequest {
 
 /// A new key's secrets. They cannot be shown again.
 pub struct NewKey {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The first characters of its Bearer token, which stay visible.
+    pub prefix: String,
     /// The key's public id, for signed requests.
     pub key_id: String,
     /// The signing secret.
@@ -65,6 +73,26 @@ pub struct KeyListing {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// The first characters of its Bearer token; unknown for old keys.
+    pub prefix: Option<Box<str>>,
+    /// When it was last used, to the hour.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl From<ApiKeyRow> for KeyListing {
+    fn from(row: ApiKeyRow) -> Self {
+        Self {
+            id: row.key.id,
+            name: row.key.name,
+            account: row.account,
+            mode: row.key.mode,
+            scopes: row.key.scopes,
+            created_at: row.key.created_at,
+            revoked_at: row.revoked_at,
+            prefix: row.key.bearer_prefix,
+            last_used_at: row.last_used_at,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -72,6 +100,8 @@ pub(crate) struct KeyCache {
     by_id: Mutex<Cache<Box<str>>>,
     by_bearer: Mutex<Cache<[u8; 32]>>,
     accounts: Mutex<HashMap<AccountId, Arc<Account>>>,
+    /// Counts revocations. A look-up that one overtook is not remembered.
+    revocations: AtomicU64,
 }
 
 type Cache<K> = HashMap<K, (Arc<ApiKey>, Timestamp)>;
@@ -82,8 +112,19 @@ fn cached<K: Hash + Eq>(cache: &Mutex<Cache<K>>, key: &K, now: Timestamp) -> Opt
     (now.ms_since(*since) < KEY_CACHE_MS).then(|| api_key.clone())
 }
 
-fn remember<K: Hash + Eq>(cache: &Mutex<Cache<K>>, key: K, api_key: &Arc<ApiKey>, now: Timestamp) {
+/// Remembers a key, unless a revocation came between reading it and now, which the lock decides:
+/// revoking counts first and then clears what is remembered.
+fn remember<K: Hash + Eq>(
+    cache: &Mutex<Cache<K>>,
+    key: K,
+    api_key: &Arc<ApiKey>,
+    now: Timestamp,
+    still_valid: impl Fn() -> bool,
+) {
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if !still_valid() {
+        return;
+    }
     if cache.len() >= KEY_CACHE_LIMIT {
         cache.clear();
     }
@@ -143,6 +184,7 @@ impl Engine {
         let key_id = format!("ak_{word}_{ulid}");
         let secret = format!("sk_{word}_{secret}");
         let bearer = format!("pk_{word}_{token}");
+        let prefix: String = bearer.chars().take(PREFIX_LENGTH).collect();
         let sealed = self
             .with_ids(|ids| self.master_key().seal(&key_id, secret.as_bytes(), ids.rng()))
             .map_err(|e| invalid("master key", e.to_string()))?;
@@ -155,32 +197,25 @@ impl Engine {
             error_profile: request.error_profile.as_str().into(),
             name: request.name.into(),
             bearer_hash: Sha256::digest(bearer.as_bytes()).into(),
+            bearer_prefix: Some(prefix.as_str().into()),
             secret_sealed: sealed,
             created_at: now,
         };
         self.store().create_api_key(row).await?;
-        Ok(NewKey { key_id, secret: secret.into(), bearer: bearer.into() })
+        Ok(NewKey { created_at: now, prefix, key_id, secret: secret.into(), bearer: bearer.into() })
     }
 
     /// The first 1,000 keys, oldest first, without their secrets.
     pub async fn list_keys(&self) -> Result<Vec<KeyListing>, Error> {
         let rows = self.store().list_api_keys().await?;
-        let listing = |row: ApiKeyRow| KeyListing {
-            id: row.key.id,
-            name: row.key.name,
-            account: row.account,
-            mode: row.key.mode,
-            scopes: row.key.scopes,
-            created_at: row.key.created_at,
-            revoked_at: row.revoked_at,
-        };
-        Ok(rows.into_iter().map(listing).collect())
+        Ok(rows.into_iter().map(KeyListing::from).collect())
     }
 
     /// Revokes a key. `false` when there is none that works.
     pub async fn revoke_key(&self, key_id: &str) -> Result<bool, Error> {
         let revoked = self.store().revoke_api_key(key_id, self.now()).await?;
         let cache = self.key_cache();
+        cache.revocations.fetch_add(1, Ordering::SeqCst);
         cache.by_id.lock().unwrap_or_else(PoisonError::into_inner).clear();
         cache.by_bearer.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(revoked)
@@ -193,9 +228,10 @@ impl Engine {
         if let Some(key) = cached(cache, &name, now) {
             return Ok(Some(key));
         }
+        let revocations = self.revocations();
         let Some(row) = self.store().find_api_key(key_id).await? else { return Ok(None) };
         let key = self.usable_key(row)?;
-        remember(cache, name, &key, now);
+        remember(cache, name, &key, now, || self.revocations() == revocations);
         Ok(Some(key))
     }
 
@@ -206,10 +242,15 @@ impl Engine {
         if let Some(key) = cached(cache, &hash, now) {
             return Ok(Some(key));
         }
+        let revocations = self.revocations();
         let Some(row) = self.store().find_api_key_by_bearer(hash).await? else { return Ok(None) };
         let key = self.usable_key(row)?;
-        remember(cache, hash, &key, now);
+        remember(cache, hash, &key, now, || self.revocations() == revocations);
         Ok(Some(key))
+    }
+
+    fn revocations(&self) -> u64 {
+        self.key_cache().revocations.load(Ordering::SeqCst)
     }
 
     fn usable_key(&self, row: ApiKeyRow) -> Result<Arc<ApiKey>, Error> {
@@ -231,6 +272,7 @@ impl Engine {
             bearer_hash: row.key.bearer_hash,
             signing_secret: secret,
             revoked: row.revoked_at.is_some(),
+            last_used_ms: AtomicI64::new(row.last_used_at.map_or(0, |at| at.0)),
         }))
     }
 }

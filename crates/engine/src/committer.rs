@@ -9,7 +9,9 @@ use domain::decide::{Command, Done, Refusal, decide};
 use domain::ids::Ids;
 use domain::time::Clock;
 use domain::view::{View, Wanted};
+use domain::webhook::fan_out;
 use rand_chacha::ChaCha20Rng;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{SqliteStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -36,6 +38,9 @@ impl Default for CommitterConfig {
 pub(crate) trait Committed: Send + Sync + 'static {
     /// A command changed something, durably. `slot` is the dispatch slot the command came with.
     fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>);
+
+    /// Events were committed that webhook endpoints are to be told of.
+    fn told(&self);
 }
 
 struct Job {
@@ -64,7 +69,7 @@ impl Committer {
         listener: Arc<dyn Committed>,
     ) -> Self {
         let (jobs, inbox) = mpsc::channel(config.queue);
-        let lane = Lane { store, clock, ids, listener };
+        let lane = Lane { store, clock, ids, listener, told: Arc::default() };
         tokio::spawn(lane.run(inbox, config.batch));
         Self { jobs }
     }
@@ -97,6 +102,8 @@ struct Lane {
     clock: Arc<dyn Clock>,
     ids: SharedIds,
     listener: Arc<dyn Committed>,
+    /// The batch under way has events that webhook endpoints are to be told of.
+    told: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -111,6 +118,9 @@ impl Lane {
                 replies.push((job.slot, job.reply));
             }
             let answers = self.commit(commands).await;
+            if self.told.swap(false, Ordering::Relaxed) {
+                self.listener.told();
+            }
             for ((slot, reply), answer) in replies.into_iter().zip(answers) {
                 if let Ok(done) = &answer {
                     self.listener.committed(done, slot);
@@ -121,13 +131,13 @@ impl Lane {
         }
     }
 
-    /// Commits all commands in one transaction. When a guard of the schema stops it, commits them
-    /// one by one, so that only the culprit fails.
+    /// Commits all commands in one transaction. When a guard of the schema or a row that makes no
+    /// sense stops it, commits them one by one, so that only the culprit fails.
     async fn commit(&self, commands: Vec<Command>) -> Vec<Result<Done, Error>> {
         let commands = Arc::new(commands);
         match self.commit_range(&commands, 0, commands.len()).await {
             Ok(answers) => answers,
-            Err(StoreError::Guard(_)) if commands.len() > 1 => {
+            Err(StoreError::Guard(_) | StoreError::Inconsistent(_)) if commands.len() > 1 => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for at in 0..commands.len() {
                     match self.commit_range(&commands, at, at + 1).await {
@@ -156,8 +166,13 @@ impl Lane {
         }
         let commands = commands.clone();
         let (clock, ids) = (self.clock.clone(), self.ids.clone());
+        let told = self.told.clone();
         self.store
-            .run_batch(wanted, move |view| decide_all(view, &commands[from..to], &*clock, &ids))
+            .run_batch(wanted, move |view| {
+                let answers = decide_all(view, &commands[from..to], &*clock, &ids);
+                told.fetch_or(!view.book.deliveries.is_empty(), Ordering::Relaxed);
+                answers
+            })
             .await
     }
 }
@@ -171,7 +186,9 @@ fn decide_all(
     let mut ids = ids.lock().unwrap_or_else(PoisonError::into_inner);
     let now = clock.now();
     let one = |command| decide(view, command, now, &mut ids).map_err(refused);
-    commands.iter().map(one).collect()
+    let answers = commands.iter().map(one).collect();
+    fan_out(view, now, &mut ids);
+    answers
 }
 
 fn refused(refusal: Refusal) -> Error {

@@ -8,6 +8,7 @@ use crate::secrets::MasterKey;
 use crate::snapshot::EventView;
 use crate::steps::Claimed;
 use crate::waiters::Waiters;
+use crate::webhooks::{Outbox, Webhooks};
 use crate::{Error, names};
 use domain::account::{Mode, Scope};
 use domain::decide::{
@@ -52,6 +53,8 @@ pub struct EngineConfig {
     pub provider_timeout: Duration,
     /// How patiently providers are asked.
     pub policies: Policies,
+    /// Where buyers find this server, without a slash at the end.
+    pub public_url: Arc<str>,
 }
 
 impl Default for EngineConfig {
@@ -64,6 +67,7 @@ impl Default for EngineConfig {
             lease_ms: 30_000,
             provider_timeout: Duration::from_secs(20),
             policies: Policies::default(),
+            public_url: "http://127.0.0.1:8080".into(),
         }
     }
 }
@@ -104,6 +108,7 @@ struct Inner {
     tasks: TaskTracker,
     keys: KeyCache,
     overdue: Overdue,
+    outbox: Arc<Outbox>,
 }
 
 /// What happens right after a commit.
@@ -111,9 +116,14 @@ struct Hooks {
     waiters: Arc<Waiters>,
     work: Notify,
     dispatches: mpsc::Sender<Claimed>,
+    outbox: Arc<Outbox>,
 }
 
 impl Committed for Hooks {
+    fn told(&self) {
+        self.outbox.wake();
+    }
+
     fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>) {
         let Done::Refund { refund, payment, replayed: false } = done else { return };
         self.waiters.wake(refund.id);
@@ -212,12 +222,23 @@ pub struct Entry {
 }
 
 impl Engine {
-    /// Starts an engine on the current runtime.
+    /// Starts an engine on the current runtime. It keeps deliveries of webhooks and sends none.
     pub fn start(parts: Parts) -> Self {
+        Self::start_with(parts, Webhooks::default())
+    }
+
+    /// Starts an engine on the current runtime that sends webhooks.
+    pub fn start_with(parts: Parts, webhooks: Webhooks) -> Self {
+        let outbox = Arc::new(Outbox::new(webhooks));
         let ids: SharedIds = Arc::new(Mutex::new(Ids::new(ChaCha20Rng::from_seed(parts.seed))));
         let room = parts.config.dispatch_limit.max(1);
         let (dispatches, claimed) = mpsc::channel(room);
-        let hooks = Arc::new(Hooks { waiters: Arc::default(), work: Notify::new(), dispatches });
+        let hooks = Arc::new(Hooks {
+            waiters: Arc::default(),
+            work: Notify::new(),
+            dispatches,
+            outbox: outbox.clone(),
+        });
         let committer = Committer::start(
             parts.store.clone(),
             parts.clock.clone(),
@@ -239,6 +260,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             keys: KeyCache::default(),
             overdue: Overdue::default(),
+            outbox,
         }));
         engine.0.tasks.spawn(dispatch_all(Arc::downgrade(&engine.0), claimed));
         engine
@@ -279,6 +301,10 @@ impl Engine {
         &self.0.config
     }
 
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.0.outbox
+    }
+
     pub(crate) fn committer(&self) -> &Committer {
         &self.0.committer
     }
@@ -297,11 +323,15 @@ impl Engine {
         self.0.tasks.spawn(work);
     }
 
-    /// Waits until every call to a provider that is under way has been recorded, at most `limit`.
+    /// Waits until every call to a provider or a receiver that is under way has been recorded, at most `limit`.
     /// `false` when some are left; their leases run out and a step takes over.
     pub async fn drain(&self, limit: Duration) -> bool {
         let Ok(all) = u32::try_from(self.0.config.dispatch_limit.max(1)) else { return false };
-        tokio::time::timeout(limit, self.0.slots.acquire_many(all)).await.is_ok()
+        let all = async {
+            self.0.outbox.drain().await;
+            let _ = self.0.slots.acquire_many(all).await;
+        };
+        tokio::time::timeout(limit, all).await.is_ok()
     }
 
     /// Registers a captured payment.
@@ -344,7 +374,11 @@ impl Engine {
         }));
         match self.commit(command, None, key.map(|key| (scope, key.hash))).await? {
             Done::Payment { payment, replayed } => Ok(Answered { value: payment, replayed }),
-            Done::Refund { .. } => Err(Error::Refused(Refusal::KeyReused)),
+            Done::Refund { .. }
+            | Done::Checkout { .. }
+            | Done::Invoice { .. }
+            | Done::Endpoint(_)
+            | Done::Delivery { .. } => Err(Error::Refused(Refusal::KeyReused)),
         }
     }
 
@@ -381,7 +415,12 @@ impl Engine {
             request,
             start,
         }));
-        refund_answer(self.commit(command, slot, key.map(|key| (scope, key))).await?)
+        match self.commit(command, slot, key.map(|key| (scope, key))).await {
+            Err(Error::Refused(Refusal::PaymentNotFound)) => {
+                Err(self.why_not_paid(scope, new.payment, new.kind).await?.into())
+            }
+            done => refund_answer(done?),
+        }
     }
 
     /// Withdraws a refund that was not sent yet.
@@ -400,7 +439,7 @@ impl Engine {
 
     /// Queues a command and waits for its commit, but not forever. A name whose command is overdue
     /// is refused as being in progress until that command is answered.
-    async fn commit(
+    pub(crate) async fn commit(
         &self,
         command: Command,
         slot: Option<OwnedSemaphorePermit>,
@@ -620,7 +659,11 @@ fn refund_answer(done: Done) -> Result<Answered<RefundView>, Error> {
             let value = RefundView { refund: *refund, payment: payment.facts };
             Ok(Answered { value, replayed })
         }
-        Done::Payment { .. } => Err(Error::Refused(Refusal::KeyReused)),
+        Done::Payment { .. }
+        | Done::Checkout { .. }
+        | Done::Invoice { .. }
+        | Done::Endpoint(_)
+        | Done::Delivery { .. } => Err(Error::Refused(Refusal::KeyReused)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use domain::account::Scope;
 use domain::ids::PaymentId;
+use domain::line::Line;
 use domain::money::Currency;
 use domain::payment::Kind;
 use domain::time::Timestamp;
@@ -70,6 +71,64 @@ pub struct NewRefund {
     pub reason: Option<Box<str>>,
     /// The caller's own id, unique per account and mode forever.
     pub reference: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
+/// Somebody who is to be asked to pay.
+#[derive(Clone, Debug)]
+pub struct NewCheckout {
+    /// Whose.
+    pub scope: Scope,
+    /// What it is called.
+    pub kind: Kind,
+    /// Minor units, 1 to [`domain::decide::MAX_AMOUNT`].
+    pub amount: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// The ways to pay that are offered, each known to [`crate::find_method`].
+    pub methods: Vec<Box<str>>,
+    /// Where the buyer goes after paying, http or https.
+    pub success_url: Option<Box<str>>,
+    /// Where the buyer goes instead, http or https.
+    pub cancel_url: Option<Box<str>>,
+    /// What is sold.
+    pub lines: Vec<Line>,
+    /// The caller's id of the buyer.
+    pub customer: Option<Box<str>>,
+    /// The caller's id of a template.
+    pub template: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+    /// How long it can be paid, milliseconds; for ever when `None`.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// An invoice to write.
+#[derive(Clone, Debug)]
+pub struct NewInvoice {
+    /// Whose.
+    pub scope: Scope,
+    /// The caller's id of the buyer.
+    pub customer: Box<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// What is sold.
+    pub lines: Vec<Line>,
+    /// Taken off, minor units.
+    pub discount: i64,
+    /// Put on, minor units.
+    pub tax: i64,
+    /// When it is to be paid by.
+    pub due_at: Option<Timestamp>,
+    /// Ask for it at once.
+    pub open: bool,
+    /// What the merchant writes under it.
+    pub memo: Option<Box<str>>,
+    /// The caller's id of a subscription.
+    pub subscription: Option<Box<str>>,
+    /// The caller's id of a template.
+    pub template: Option<Box<str>>,
     /// JSON object of strings.
     pub metadata: Option<Box<str>>,
 }

@@ -6,28 +6,38 @@
 
 pub mod access;
 mod accounts;
+mod checkouts;
 mod committer;
 mod error;
 mod facade;
 mod input;
+mod invoices;
+mod keys;
 mod names;
 mod policy;
+mod replay;
+mod reports;
 mod secrets;
 mod snapshot;
 mod steps;
 mod waiters;
+pub mod webhooks;
 
 pub use accounts::{KeyListing, KeyRequest, NewKey};
+pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;
 pub use error::Error;
 pub use facade::{Answered, Direction, Engine, EngineConfig, Entry, Parts, RefundView};
-pub use input::{IdempotencyKey, NewPayment, NewRefund, Source};
+pub use input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund, Source};
+pub use keys::KeyOwner;
 pub use policy::{Backoff, Patience, Policies};
-pub use providers::{InboundWebhook, Registry, WebhookRefused, simulator};
+pub use providers::{InboundWebhook, Registry, WebhookRefused, outbound, simulator};
+pub use replay::{Aggregate, Replayed, Triggered};
+pub use reports::{Day, Movements};
 pub use secrets::{MasterKey, SecretError};
 pub use snapshot::{EventSubject, EventView};
 pub use steps::{Claimed, WebhookError};
 pub use store::{
-    Account, Balance, Difference, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
-    Report, SqliteStore, StoreError,
+    Account, Balance, CheckoutFilter, DeliveryFilter, Difference, EventFilter, InvoiceFilter,
+    Order, Page, PageQuery, PostingFilter, RefundFilter, Report, SqliteStore, StoreError,
 };

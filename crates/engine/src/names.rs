@@ -1,7 +1,8 @@
 //! Hashes of the names that callers and providers give, and of requests.
 
-use crate::input::{IdempotencyKey, NewPayment, NewRefund};
+use crate::input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund};
 use domain::keys::KeyHash;
+use domain::line::Line;
 use domain::money::Currency;
 use sha2::{Digest, Sha256};
 
@@ -37,6 +38,16 @@ impl Fields {
             Some(number) => self.text("some").bytes(&number.to_be_bytes()),
             None => self.text("none"),
         }
+    }
+
+    fn lines(self, lines: &[Line]) -> Self {
+        lines.iter().fold(self.count(lines.len()), |fields, line| {
+            fields.text(&line.text).number(Some(line.quantity)).number(Some(line.unit_amount))
+        })
+    }
+
+    fn count(self, count: usize) -> Self {
+        self.number(i64::try_from(count).ok())
     }
 
     fn finish(self) -> [u8; 16] {
@@ -97,6 +108,48 @@ pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
 /// What makes two cancellations the same.
 pub(crate) fn cancel_request(refund: domain::ids::RefundId) -> [u8; 16] {
     Fields::new("cancel refund").bytes(&refund.bytes()).finish()
+}
+
+/// What makes two requests to be paid the same request.
+pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
+    let fields = Fields::new("open checkout")
+        .text(new.kind.as_str())
+        .number(Some(new.amount))
+        .text(new.currency.as_str())
+        .count(new.methods.len());
+    new.methods
+        .iter()
+        .fold(fields, |fields, method| fields.text(method))
+        .optional(new.success_url.as_deref())
+        .optional(new.cancel_url.as_deref())
+        .lines(&new.lines)
+        .optional(new.customer.as_deref())
+        .optional(new.template.as_deref())
+        .optional(new.metadata.as_deref())
+        .number(new.expires_in_ms)
+        .finish()
+}
+
+/// What makes two requests for an invoice the same request.
+pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
+    Fields::new("create invoice")
+        .text(&new.customer)
+        .text(new.currency.as_str())
+        .lines(&new.lines)
+        .number(Some(new.discount))
+        .number(Some(new.tax))
+        .number(new.due_at.map(|at| at.0))
+        .number(Some(i64::from(new.open)))
+        .optional(new.memo.as_deref())
+        .optional(new.subscription.as_deref())
+        .optional(new.template.as_deref())
+        .optional(new.metadata.as_deref())
+        .finish()
+}
+
+/// What makes two acts on a checkout or an invoice the same.
+pub(crate) fn act_request(word: &str, id: ulid::Ulid) -> [u8; 16] {
+    Fields::new("act").text(word).bytes(&id.to_bytes()).finish()
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Events with their subject as it was right after the event.
 
 use crate::facade::RefundView;
-use domain::event::{Detail, Event, Subject};
+use domain::checkout::{self, Checkout};
+use domain::event::{Detail, EndpointDetail, Event, Subject};
+use domain::invoice::{self, Invoice};
 use domain::payment::Payment;
-use domain::refund::{Failure, Refund};
-use store::StoredEvent;
+use domain::refund::{Failure, Refund, State};
+use domain::time::Timestamp;
+use store::{StoredEvent, StoredSubject};
 
 /// What an event is about, as it was then.
 #[derive(Clone, Debug)]
@@ -13,6 +16,12 @@ pub enum EventSubject {
     Refund(Box<RefundView>),
     /// A payment.
     Payment(Box<Payment>),
+    /// A checkout.
+    Checkout(Box<Checkout>),
+    /// An invoice.
+    Invoice(Box<Invoice>),
+    /// A webhook endpoint that was disabled.
+    Endpoint(Box<EndpointDetail>),
 }
 
 /// An event and its subject as it was right after it.
@@ -26,24 +35,41 @@ pub struct EventView {
 
 impl From<StoredEvent> for EventView {
     fn from(stored: StoredEvent) -> Self {
-        let StoredEvent { event, refund, payment } = stored;
+        let StoredEvent { event, subject } = stored;
         let detail = event.detail.as_deref().cloned().unwrap_or_default();
-        let subject = match (event.subject, refund) {
-            (Subject::Refund(_, state), Some(refund)) => {
-                let refund = Refund { state, ..refund_then(refund, detail, &event) };
+        // The state stands in the event, next to the id of what it is about.
+        let (refund, checkout, invoice) = match event.subject {
+            Subject::Refund(_, state) => (Some(state), None, None),
+            Subject::Checkout(_, state) => (None, Some(state), None),
+            Subject::Invoice(_, state) => (None, None, Some(state)),
+            Subject::Payment(_) | Subject::Endpoint(_) => (None, None, None),
+        };
+        let subject = match subject {
+            StoredSubject::Refund(now, payment) => {
+                let refund = refund_then(*now, refund, detail, &event);
                 EventSubject::Refund(Box::new(RefundView { refund, payment: payment.facts }))
             }
-            (Subject::Refund(..) | Subject::Payment(_), _) => {
+            StoredSubject::Payment(payment) => {
                 EventSubject::Payment(Box::new(payment_then(payment, &detail, &event)))
+            }
+            StoredSubject::Checkout(now) => {
+                EventSubject::Checkout(Box::new(checkout_then(*now, checkout, detail, &event)))
+            }
+            StoredSubject::Invoice(now) => {
+                EventSubject::Invoice(Box::new(invoice_then(*now, invoice, &detail, &event)))
+            }
+            StoredSubject::Endpoint => {
+                EventSubject::Endpoint(Box::new(detail.endpoint.unwrap_or_default()))
             }
         };
         Self { event, subject }
     }
 }
 
-fn refund_then(refund: Refund, detail: Detail, event: &Event) -> Refund {
+fn refund_then(refund: Refund, state: Option<State>, detail: Detail, event: &Event) -> Refund {
     let failure = detail.failure_code.zip(detail.failure_message);
     Refund {
+        state: state.unwrap_or(refund.state),
         late: detail.late,
         provider_refund_id: detail.provider_refund_id,
         failure: failure.map(|(code, message)| Failure { code, message }),
@@ -62,5 +88,42 @@ fn payment_then(payment: Payment, detail: &Detail, event: &Event) -> Payment {
         last_seq: event.seq,
         updated_at: event.id.at(),
         ..payment
+    }
+}
+
+fn checkout_then(
+    checkout: Checkout,
+    state: Option<checkout::State>,
+    detail: Detail,
+    event: &Event,
+) -> Checkout {
+    let failure = detail.failure_code.zip(detail.failure_message);
+    Checkout {
+        state: state.unwrap_or(checkout.state),
+        method: detail.method,
+        provider_payment_id: detail.provider_payment_id,
+        failure: failure.map(|(code, message)| Failure { code, message }),
+        completed_at: detail.paid_at.map(Timestamp),
+        last_seq: event.seq,
+        updated_at: event.id.at(),
+        ..checkout
+    }
+}
+
+fn invoice_then(
+    invoice: Invoice,
+    state: Option<invoice::State>,
+    detail: &Detail,
+    event: &Event,
+) -> Invoice {
+    Invoice {
+        state: state.unwrap_or(invoice.state),
+        issued_at: detail.issued_at.map(Timestamp),
+        paid_at: detail.paid_at.map(Timestamp),
+        voided_at: detail.voided_at.map(Timestamp),
+        attempts: detail.attempts.unwrap_or(0),
+        last_seq: event.seq,
+        updated_at: event.id.at(),
+        ..invoice
     }
 }

@@ -65,20 +65,29 @@ impl Engine {
         for due in self.store().due_refunds(now, limit).await? {
             let of = RefundRef { scope: due.scope, refund: due.refund, payment: due.payment };
             let Ok(slot) = self.slots().clone().try_acquire_owned() else { break };
-            claims.push((self.committer().submit(Command::Claim { of, lease_until }, None)?, slot));
+            // A full queue leaves the rest for the next step.
+            let Ok(claim) = self.committer().submit(Command::Claim { of, lease_until }, None)
+            else {
+                break;
+            };
+            claims.push((claim, slot));
         }
-        let mut claimed = Vec::with_capacity(claims.len());
+        let (mut claimed, mut failed) = (Vec::with_capacity(claims.len()), None);
         for (claim, slot) in claims {
             match claim.await.unwrap_or_else(|_| Err(Error::closed())) {
                 Ok(Done::Refund { refund, payment, .. }) => {
                     claimed.push(Claimed { refund, payment: payment.facts, slot: Some(slot) });
                 }
                 // Another node was faster, or it was settled meanwhile.
-                Ok(Done::Payment { .. }) | Err(Error::Refused(_)) => {}
-                Err(error) => return Err(error),
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(claimed)
+        // Whatever became of the others: a lease that is held and not worked on ends as `unknown`.
+        match failed {
+            Some(error) if claimed.is_empty() => Err(error),
+            Some(_) | None => Ok(claimed),
+        }
     }
 
     /// Claims what is due and does it. Returns how many refunds were worked on.
@@ -102,15 +111,26 @@ impl Engine {
     /// Does what a claimed refund needs, and records it.
     pub async fn work(&self, claimed: Claimed) {
         let Claimed { refund, payment, slot } = claimed;
-        let Some(provider) = self.registry().find(refund.scope, &payment.provider).cloned() else {
-            tracing::error!(refund = %refund.id, provider = %payment.provider, "the provider is not configured");
-            return;
-        };
-        let order = order_of(&refund, &payment);
-        let evidence = match refund.state {
-            State::Sending => self.submit(&*provider, &order).await,
-            State::Unknown => self.resolve(&*provider, &order).await,
-            State::Submitted | State::RequiresAction => look_up(&*provider, &order).await,
+        let provider = self.registry().find(refund.scope, &payment.provider).cloned();
+        if let Some(evidence) = self.gather(provider.as_deref(), &refund, &payment).await {
+            self.record(&refund, &payment, evidence).await;
+        }
+        drop(slot);
+    }
+
+    /// Does at the provider what the refund's state asks for. `None` where it asks for nothing.
+    async fn gather(
+        &self,
+        provider: Option<&dyn Provider>,
+        refund: &Refund,
+        payment: &Arc<Facts>,
+    ) -> Option<Evidence> {
+        let Some(provider) = provider else { return Some(unconfigured(refund, payment)) };
+        let order = order_of(refund, payment);
+        Some(match refund.state {
+            State::Sending => self.submit(provider, &order).await,
+            State::Unknown => self.resolve(provider, &order).await,
+            State::Submitted | State::RequiresAction => self.look_up(provider, &order).await,
             State::AwaitingApproval
             | State::Scheduled
             | State::Queued
@@ -118,21 +138,26 @@ impl Engine {
             | State::NeedsReview
             | State::Succeeded
             | State::Failed
-            | State::Canceled => return,
-        };
-        self.record(&refund, &payment, evidence).await;
-        drop(slot);
+            | State::Canceled => return None,
+        })
     }
 
     async fn submit(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
         metrics::counter!("refundry_provider_calls_total", "provider" => provider.name(), "call" => "submit")
             .increment(1);
-        let limit = self.config().provider_timeout;
-        let answer = match tokio::time::timeout(limit, provider.submit(order)).await {
-            Ok(answer) => answer,
-            Err(_) => Answer::Unknown(Why::new("timeout", "the provider did not answer in time")),
-        };
-        answer.into_evidence(Source::Submit)
+        let answer = self.in_time(provider.submit(order)).await;
+        answer.unwrap_or_else(Answer::Unknown).into_evidence(Source::Submit)
+    }
+
+    /// Waits for a provider, but not forever.
+    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Why> {
+        tokio::time::timeout(self.config().provider_timeout, call)
+            .await
+            .map_err(|_| Why::new("timeout", "the provider did not answer in time"))
+    }
+
+    async fn ask(&self, provider: &dyn Provider, order: &RefundOrder) -> Lookup {
+        self.in_time(provider.lookup(order)).await.unwrap_or_else(Lookup::Unknown)
     }
 
     /// Looks for evidence of a refund that may have been sent: first by asking for it, then, where
@@ -140,7 +165,7 @@ impl Engine {
     async fn resolve(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
         let abilities = provider.capabilities();
         if abilities.can_look_up {
-            match provider.lookup(order).await {
+            match self.ask(provider, order).await {
                 Lookup::Found(answer) => return answer.into_evidence(Source::Lookup),
                 Lookup::Unknown(why) => return Answer::Unknown(why).into_evidence(Source::Lookup),
                 Lookup::Absent => {}
@@ -150,13 +175,29 @@ impl Engine {
             return self.submit(provider, order).await;
         }
         if abilities.can_list
-            && let Ok(notices) = provider.list_for_payment(&order.payment).await
+            && let Ok(Ok(notices)) = self.in_time(provider.list_for_payment(&order.payment)).await
             && let Some(notice) = notices.into_iter().find(|n| n.key.as_ref() == Some(&order.key))
         {
             return notice.answer.into_evidence(Source::List);
         }
         Evidence::new(Source::Lookup, Claim::Lost)
             .because("not_found", "the provider does not know of this refund, which is no proof")
+    }
+
+    /// Asks the provider how a refund stands that it has.
+    async fn look_up(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
+        if !provider.capabilities().can_look_up {
+            return Evidence::new(Source::Lookup, Claim::Lost)
+                .because("no_look_up", "the provider cannot be asked; its webhook will tell");
+        }
+        match self.ask(provider, order).await {
+            Lookup::Found(answer) => answer.into_evidence(Source::Lookup),
+            Lookup::Absent => Evidence::new(Source::Lookup, Claim::Lost).because(
+                "not_found",
+                "the provider does not know of this refund, which is no proof",
+            ),
+            Lookup::Unknown(why) => Answer::Unknown(why).into_evidence(Source::Lookup),
+        }
     }
 
     async fn record(&self, refund: &Refund, payment: &Facts, evidence: Evidence) {
@@ -267,17 +308,12 @@ impl Engine {
     }
 }
 
-async fn look_up(provider: &dyn Provider, order: &RefundOrder) -> Evidence {
-    if !provider.capabilities().can_look_up {
-        return Evidence::new(Source::Lookup, Claim::Lost)
-            .because("no_look_up", "the provider cannot be asked; its webhook will tell");
-    }
-    match provider.lookup(order).await {
-        Lookup::Found(answer) => answer.into_evidence(Source::Lookup),
-        Lookup::Absent => Evidence::new(Source::Lookup, Claim::Lost)
-            .because("not_found", "the provider does not know of this refund, which is no proof"),
-        Lookup::Unknown(why) => Answer::Unknown(why).into_evidence(Source::Lookup),
-    }
+/// Nobody was called. For a refund that was to be sent, that is certain.
+fn unconfigured(refund: &Refund, payment: &Facts) -> Evidence {
+    tracing::error!(refund = %refund.id, provider = %payment.provider, "the provider is not configured");
+    let claim = if refund.state == State::Sending { Claim::NeverSent } else { Claim::Lost };
+    Evidence::new(Source::Submit, claim)
+        .because("provider_not_configured", "the payment's provider is not configured here")
 }
 
 fn order_of(refund: &Refund, payment: &Arc<Facts>) -> RefundOrder {

@@ -4,6 +4,7 @@
 //! into an [`Answer`]. It decides nothing about money: what an answer means for a refund is decided
 //! in `domain`. Adapters know neither the store nor the engine.
 
+pub mod outbound;
 mod provider;
 mod registry;
 pub mod simulator;

@@ -32,6 +32,8 @@ pub enum Command {
     Backup(Backup),
     /// Check configuration, database and disk; exit 1 if anything is wrong
     Doctor(DataArgs),
+    /// Print the OpenAPI document of the API
+    Openapi,
 }
 
 /// Where the data is.

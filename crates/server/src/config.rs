@@ -2,6 +2,8 @@
 
 use crate::Failure;
 use crate::cli::DataArgs;
+use crate::rate_limits;
+use crate::webhooks;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Where buyers find this server, http or https; the address it listens on when absent.
+    pub public_url: Option<String>,
     /// Folder for the database, the master key and the simulator's book.
     pub data: PathBuf,
     /// `sqlite:FILE`; `refundry.db` in the data folder when absent.
@@ -39,6 +43,10 @@ pub struct Config {
     pub shutdown_seconds: u32,
     /// Connections at the same time, at most.
     pub connections: usize,
+    /// How much an account or a client may ask for.
+    pub rate_limits: rate_limits::Settings,
+    /// Outgoing webhooks.
+    pub webhooks: webhooks::Settings,
     /// The built-in simulated provider.
     pub simulator: Simulator,
 }
@@ -69,6 +77,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
             data: PathBuf::from("refundry-data"),
             database_url: None,
             master_key: None,
@@ -80,6 +89,8 @@ impl Default for Config {
             commit_timeout_seconds: 10,
             shutdown_seconds: 25,
             connections: 10_000,
+            rate_limits: rate_limits::Settings::default(),
+            webhooks: webhooks::Settings::default(),
             simulator: Simulator { enabled: false, honour_keys: true, late_failure_ms: 1_000 },
         }
     }
@@ -127,10 +138,22 @@ impl Config {
         if self.provider_timeout_seconds >= self.lease_seconds {
             return wrong("provider_timeout_seconds must be less than lease_seconds");
         }
+        let web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if !self.public_url.as_ref().is_none_or(web) {
+            return wrong("public_url must start with https:// or http://");
+        }
+        self.rate_limits.limits()?;
+        self.webhooks.check()?;
         if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {
             return wrong("dispatch_limit, queue and connections must be at least 1");
         }
         Ok(())
+    }
+
+    /// Where buyers find this server, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let given = self.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
     /// The database file.

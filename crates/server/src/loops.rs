@@ -11,6 +11,15 @@ use tokio::sync::watch;
 /// Refunds claimed in one step at most.
 const CLAIM: u32 = 128;
 
+/// Checkouts and invoices seen to in one step at most.
+const CHECKOUTS: u32 = 64;
+
+/// Webhooks claimed in one step at most.
+const DELIVERIES: u32 = 256;
+
+/// The shortest pause between two looks for due checkouts.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// The longest pause between two looks for due work; other nodes do not wake this one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -23,6 +32,8 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     if dispatch {
         tokio::spawn(until(stop.clone(), due_loop(engine.clone())));
     }
+    tokio::spawn(until(stop.clone(), checkout_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), deliver_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     if let Some(simulator) = engine.simulator() {
         tokio::spawn(until(stop.clone(), simulator_loop(engine.clone(), simulator.clone())));
@@ -66,6 +77,48 @@ async fn pause(engine: &Engine) {
     tokio::select! {
         () = rest(wait) => {}
         () = engine.work_arrived() => {}
+    }
+}
+
+/// Sends webhooks while there are some that are due.
+async fn deliver_loop(engine: Engine) {
+    loop {
+        let look = match engine.claim_deliveries(DELIVERIES).await {
+            Ok(look) => look,
+            Err(error) => {
+                tracing::warn!(%error, "due webhooks were not claimed");
+                rest(LONGEST_PAUSE).await;
+                continue;
+            }
+        };
+        let again = look.again;
+        for claimed in look.claimed {
+            let worker = engine.clone();
+            engine.spawn(async move { worker.deliver(claimed).await });
+        }
+        if again {
+            continue;
+        }
+        let wait =
+            look.next_at.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
+        tokio::select! {
+            () = rest(wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)) => {}
+            () = engine.deliveries_arrived() => {}
+        }
+    }
+}
+
+/// Sees to checkouts and invoices: attempts without an answer, times that ran out.
+async fn checkout_loop(engine: Engine) {
+    loop {
+        match engine.step_checkouts(CHECKOUTS).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::warn!(%error, "due checkouts were not seen to"),
+        }
+        let next = engine.next_checkout_due().await.ok().flatten();
+        let wait = next.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
+        rest(wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 

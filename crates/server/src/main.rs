@@ -6,8 +6,10 @@ mod commands;
 mod config;
 mod http;
 mod loops;
+mod rate_limits;
 mod setup;
 mod telemetry;
+mod webhooks;
 
 use clap::Parser;
 use std::process::ExitCode;

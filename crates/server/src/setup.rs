@@ -99,9 +99,10 @@ pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failu
         dispatch_at_once: config.dispatch == Switch::On,
         lease_ms: i64::from(config.lease_seconds) * 1000,
         provider_timeout: seconds(config.provider_timeout_seconds),
+        public_url: config.public_url().into(),
         ..EngineConfig::default()
     };
-    Ok(Engine::start(Parts {
+    let parts = Parts {
         store,
         registry,
         simulator,
@@ -109,5 +110,6 @@ pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failu
         clock,
         seed: seed()?,
         config: engine_config,
-    }))
+    };
+    Ok(Engine::start_with(parts, config.webhooks.build()?))
 }

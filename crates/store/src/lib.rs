@@ -9,10 +9,11 @@ mod sqlite;
 mod verify;
 
 pub use query::{
-    Account, ApiKeyRow, Balance, DueRefund, EventFilter, NewApiKey, Order, Page, PageQuery,
-    PostingFilter, RefundFilter, StoredEvent,
+    Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
+    EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
+    RefundFilter, StoredEvent, StoredSubject,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{Replay, SqliteStore};
 pub use verify::{Difference, Report};
 
 /// Why the database did not do what it was asked to.

@@ -1,13 +1,17 @@
 //! What can be asked of a store besides running a batch: filters, pages and small rows.
 
 use domain::account::{Mode, Scope};
+use domain::checkout::{self, Checkout};
 use domain::event::{Event, Type};
-use domain::ids::{AccountId, PaymentId, RefundId};
-use domain::ledger::{Code, SourceType, Totals};
+use domain::ids::{AccountId, EndpointId, PaymentId, RefundId};
+use domain::invoice::{self, Invoice};
+use domain::ledger::{Code, Reason, SourceType, Totals};
 use domain::money::Currency;
-use domain::payment::Payment;
+use domain::payment::{Kind, Payment};
 use domain::refund::{Refund, Status};
 use domain::time::Timestamp;
+use domain::webhook::{self as delivery, Delivery, Endpoint};
+use std::collections::BTreeMap;
 use ulid::Ulid;
 
 /// In which direction a list runs.
@@ -53,6 +57,28 @@ pub struct RefundFilter {
     pub payment: Option<PaymentId>,
 }
 
+/// Which checkouts to list.
+#[derive(Clone, Debug)]
+pub struct CheckoutFilter {
+    /// Only those that go by this name.
+    pub kind: Kind,
+    /// Only those in this state.
+    pub state: Option<checkout::State>,
+    /// Only those of this buyer.
+    pub customer: Option<Box<str>>,
+}
+
+/// Which invoices to list.
+#[derive(Clone, Debug, Default)]
+pub struct InvoiceFilter {
+    /// Only those in this state.
+    pub state: Option<invoice::State>,
+    /// Only those of this buyer.
+    pub customer: Option<Box<str>>,
+    /// Only those of this subscription.
+    pub subscription: Option<Box<str>>,
+}
+
 /// Which ledger entries to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PostingFilter {
@@ -80,10 +106,64 @@ pub struct EventFilter {
 pub struct StoredEvent {
     /// The event.
     pub event: Event,
-    /// The refund it is about, if it is about one.
-    pub refund: Option<Refund>,
-    /// The payment it is about, or the payment of its refund.
-    pub payment: Payment,
+    /// What it is about.
+    pub subject: StoredSubject,
+}
+
+/// What an event is about, as it is now.
+#[derive(Clone, Debug)]
+pub enum StoredSubject {
+    /// A payment.
+    Payment(Payment),
+    /// A refund, and its payment.
+    Refund(Box<Refund>, Payment),
+    /// A checkout.
+    Checkout(Box<Checkout>),
+    /// An invoice.
+    Invoice(Box<Invoice>),
+    /// A webhook endpoint, which the event itself describes.
+    Endpoint,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Only those to this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Only those that stand there.
+    pub status: Option<delivery::Status>,
+    /// Only those of these types of events.
+    pub types: Option<Vec<Type>>,
+    /// Only those in this format.
+    pub format: Option<delivery::Format>,
+}
+
+/// A delivery and what it takes to send it: its text or, where that is not rendered yet, its event.
+#[derive(Clone, Debug)]
+pub struct DueDelivery {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Its text.
+    pub body: Option<Box<str>>,
+    /// What it tells of.
+    pub event: Option<StoredEvent>,
+}
+
+/// What a look for due deliveries found.
+#[derive(Clone, Debug, Default)]
+pub struct DueBatch {
+    /// The deliveries.
+    pub due: Vec<DueDelivery>,
+    /// Their endpoints.
+    pub endpoints: BTreeMap<(Scope, EndpointId), Endpoint>,
+    /// Their accounts, by number.
+    pub accounts: BTreeMap<u32, AccountId>,
+    /// Endpoints that have due deliveries and are not active, or gone.
+    pub stopped: Vec<(Scope, EndpointId)>,
+    /// When the next delivery is due of the endpoints that were looked at and had none.
+    pub next_at: Option<Timestamp>,
+    /// Behind which endpoint the next look goes on; `None` when the end was reached.
+    pub place: Option<(Scope, EndpointId)>,
 }
 
 /// A running total of the ledger.
@@ -95,6 +175,15 @@ pub struct Balance {
     pub currency: Currency,
     /// Its debits and credits.
     pub totals: Totals,
+}
+
+/// What was posted for one reason in a span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostingSum {
+    /// Why it was posted.
+    pub reason: Reason,
+    /// Minor units.
+    pub amount: i64,
 }
 
 /// A merchant.
@@ -140,6 +229,8 @@ pub struct NewApiKey {
     pub name: Box<str>,
     /// SHA-256 of the Bearer token.
     pub bearer_hash: [u8; 32],
+    /// The first characters of the Bearer token, for people; unknown for old keys.
+    pub bearer_prefix: Option<Box<str>>,
     /// The signing secret, encrypted under the master key.
     pub secret_sealed: Vec<u8>,
     /// When it was made.
@@ -155,4 +246,6 @@ pub struct ApiKeyRow {
     pub account: AccountId,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to the hour.
+    pub last_used_at: Option<Timestamp>,
 }

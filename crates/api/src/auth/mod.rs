@@ -84,6 +84,7 @@ pub async fn authenticate(
     if !key.permissions.allow(permission) {
         return Err(Refused::MissingScope(permission.to_string()));
     }
+    engine.note_key_use(&key);
     let mode = choose_mode(&key, parts)?;
     let Some(account) = ON_BEHALF_OF.find(&parts.headers)? else {
         let (account, scope) = (key.account, Scope::new(key.account_number, mode));
@@ -177,6 +178,7 @@ mod tests {
             bearer_hash: [0; 32],
             signing_secret: secrecy::SecretBox::new(Vec::from(*b"secret").into_boxed_slice()),
             revoked: false,
+            last_used_ms: std::sync::atomic::AtomicI64::new(0),
         }
     }
 

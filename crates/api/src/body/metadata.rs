@@ -6,10 +6,14 @@ use super::object::read_string;
 use crate::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
 
-const MAX_KEYS: usize = 50;
-const MAX_KEY_CHARS: usize = 40;
-const MAX_VALUE_CHARS: usize = 500;
-const MAX_BYTES: usize = 16 * 1024;
+/// Keys of one object.
+pub const MAX_KEYS: usize = 50;
+/// Characters of a key.
+pub const MAX_KEY_CHARS: usize = 40;
+/// Characters of a value.
+pub const MAX_VALUE_CHARS: usize = 500;
+/// Bytes of the canonical text.
+pub const MAX_BYTES: usize = 16 * 1024;
 
 /// Reads the raw JSON of an object of strings.
 pub fn read(field: &'static str, raw: &str) -> Result<Box<str>, Invalid> {

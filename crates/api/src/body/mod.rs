@@ -1,10 +1,13 @@
 //! Request bodies: read with a limit, and then as a JSON object.
 
 mod fields;
-mod metadata;
+mod list;
+pub mod metadata;
 mod object;
+mod strings;
 
 pub use object::{Least, Object, missing};
+pub use strings::StringList;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http::HeaderMap;

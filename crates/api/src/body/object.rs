@@ -59,7 +59,7 @@ impl<'a> Object<'a> {
     }
 
     /// The raw JSON of a field. A field that is `null` counts as absent.
-    fn raw(&self, field: &str) -> Option<&'a str> {
+    pub(super) fn raw(&self, field: &str) -> Option<&'a str> {
         let (_, value) = self.fields.iter().find(|(key, _)| key == field)?;
         Some(value.get()).filter(|text| *text != "null")
     }
@@ -99,6 +99,19 @@ impl<'a> Object<'a> {
         read_amount(raw, least)
             .map(Some)
             .map_err(|why| Invalid::field(field, format!("{field} {why}; got {}", excerpt(raw))))
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, field: &'static str) -> Result<Option<bool>, Invalid> {
+        match self.raw(field) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => {
+                let message = format!("{field} must be true or false; got {}", excerpt(other));
+                Err(Invalid::field(field, message))
+            }
+        }
     }
 
     /// A currency code.

@@ -3,13 +3,20 @@
 pub mod native;
 mod simulator;
 
-use crate::ops;
+use crate::openapi::Chapter;
 use crate::route::Route;
+use crate::{hosted, ops};
 use engine::Engine;
 
 /// Every operation of every door.
 pub fn routes() -> Vec<Route> {
-    [native::routes(), simulator::routes(), ops::routes()].into_iter().flatten().collect()
+    let unlimited = simulator::routes().into_iter().chain(ops::routes()).map(Route::unlimited);
+    native::routes().into_iter().chain(hosted::routes()).chain(unlimited).collect()
+}
+
+/// What every door says about itself in the OpenAPI document.
+pub fn chapters() -> Vec<Chapter> {
+    vec![native::chapter(), hosted::chapter(), simulator::chapter(), ops::chapter()]
 }
 
 /// False for operations that this installation does not have.

@@ -3,6 +3,7 @@
 mod access;
 mod input;
 mod lists;
+mod openapi;
 mod payments;
 mod refunds;
 mod simulator;

@@ -17,9 +17,13 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
+use testkit::{Contract, Exchange};
+
+/// Every answer is held against the document.
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(api::openapi()));
 
 /// A clock that stands still until it is moved.
 pub struct TestClock(AtomicI64);
@@ -195,14 +199,22 @@ impl World {
     }
 
     pub async fn send(&self, ask: Ask) -> Reply {
-        let mut request = Request::builder().method(ask.method).uri(ask.target);
-        for (name, value) in ask.headers {
+        let mut request = Request::builder().method(&ask.method).uri(&ask.target);
+        for (name, value) in &ask.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Body::from(ask.body)).expect("a request");
+        let request = request.body(Body::from(ask.body.clone())).expect("a request");
         let Ok(response) = self.router.call(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
+        CONTRACT.check(&Exchange {
+            method: ask.method.as_str(),
+            target: &ask.target,
+            sent: &ask.body,
+            status: parts.status.as_u16(),
+            headers: &parts.headers,
+            received: &bytes,
+        });
         let body = if bytes.is_empty() {
             Value::Null
         } else {

@@ -1,7 +1,8 @@
 //! The PSP's own book: the refunds it made, the payments it learned of, and what is still to happen.
 //!
-//! Rows in, rows out; what they mean is decided in `psp`. This is the only file of the simulator
-//! with SQL. Everything runs on the desk's thread, inside the transaction of a whole batch.
+//! Rows in, rows out; what they mean is decided in `psp`. But for the till's few statements in
+//! `charge`, this is the only file of the simulator with SQL. Everything runs on the desk's thread,
+//! inside the transaction of a whole batch.
 
 use super::SimulatorError;
 use super::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use ulid::Ulid;
 
 /// The layout of the book that this version reads and writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Keys and ids both begin with a time, so the two big trees grow at their right edge.
 const SCHEMA: &str = "
@@ -66,6 +67,20 @@ CREATE TABLE task (
 CREATE INDEX task_by_due_at ON task (due_at) WHERE due_at IS NOT NULL;
 ";
 
+/// What version 2 added.
+const CHARGES: &str = "
+CREATE TABLE charge (
+    scope INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    id BLOB NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The open book.
 pub(super) struct Book {
     db: Connection,
@@ -103,6 +118,10 @@ impl Book {
             self.execute("ROLLBACK")?;
         }
         done
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
+        self.db.prepare_cached(sql)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -316,9 +335,14 @@ fn sign_in(db: &mut Connection, seed: [u8; 32]) -> Result<([u8; 32], u64), Simul
     match version {
         0 => {
             tx.execute_batch(SCHEMA)?;
+            tx.execute_batch(CHARGES)?;
             let mut secret = [0; 32];
             ChaCha20Rng::from_seed(seed).fill_bytes(&mut secret);
             tx.execute("INSERT INTO simulator (secret, openings) VALUES (?1, 0)", [secret])?;
+            tx.pragma_update(None, "user_version", VERSION)?;
+        }
+        1 => {
+            tx.execute_batch(CHARGES)?;
             tx.pragma_update(None, "user_version", VERSION)?;
         }
         VERSION => {}

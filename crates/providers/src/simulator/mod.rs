@@ -37,6 +37,7 @@
 
 mod adapter;
 mod book;
+mod charge;
 mod dashboard;
 mod delivery;
 mod desk;
@@ -48,6 +49,7 @@ mod timeline;
 mod webhook;
 mod wire;
 
+pub use charge::{ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, parse_method};
 pub use dashboard::{DashboardError, DashboardRefund, PaymentBook, Payout};
 
 use crate::InboundWebhook;
@@ -119,7 +121,8 @@ pub enum RefundStatus {
 }
 
 impl RefundStatus {
-    const ALL: [Self; 3] = [Self::Pending, Self::Succeeded, Self::Failed];
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Succeeded, Self::Failed];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {

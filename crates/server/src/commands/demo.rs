@@ -58,6 +58,8 @@ struct PaymentKit {
 pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
     config.simulator.enabled = true;
+    config.webhooks.loopback = true;
+    config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
     let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
     let mut kit = match read_kit(&file)? {

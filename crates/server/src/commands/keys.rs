@@ -1,7 +1,7 @@
 //! `refundry keys`: API keys.
 
 use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
-use crate::config::Config;
+use crate::config::{Config, Switch};
 use crate::{Failure, setup};
 use domain::account::Mode;
 use domain::ids::AccountId;
@@ -23,6 +23,7 @@ fn open(args: &DataArgs) -> Result<Engine, Failure> {
     let mut config = Config::load(args, None)?;
     // Keys have nothing to do with providers; the simulator's book stays closed.
     config.simulator.enabled = false;
+    config.webhooks.send = Switch::Off;
     setup::make_folder(&config.data)?;
     setup::start_engine(&config, setup::open_store(&config)?)
 }

@@ -4,6 +4,7 @@ mod backup;
 mod demo;
 mod doctor;
 mod keys;
+mod openapi;
 mod serve;
 mod verify;
 
@@ -20,5 +21,6 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Verify(args) => verify::run(&args).await,
         Command::Backup(args) => backup::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Openapi => openapi::run(),
     }
 }

@@ -57,14 +57,17 @@ impl Server {
         let Self { config, engine, listener, address, mut signals } = self;
         let (stop, stopped) = watch::channel(false);
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
+        let rate_limits = config.rate_limits.limits()?;
+        let with_peers = rate_limits.is_some();
         let metrics = telemetry::metrics();
         let render = move || metrics.as_ref().map_or_else(String::new, |metrics| metrics.render());
         let router = api::router(
             engine.clone(),
-            ApiConfig { metrics: Arc::new(render), ..ApiConfig::default() },
+            ApiConfig { metrics: Arc::new(render), rate_limits, ..ApiConfig::default() },
         );
+        let how = http::Service { connections: config.connections, with_peers };
         tracing::info!(%address, "serving");
-        let serving = tokio::spawn(http::serve(listener, router, config.connections, stopped));
+        let serving = tokio::spawn(http::serve(listener, router, how, stopped));
         signals.wait().await;
         tracing::info!("stopping: what is under way is finished first");
         let _ = stop.send(true);

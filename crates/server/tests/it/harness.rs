@@ -10,7 +10,12 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use testkit::{Contract, Exchange};
+
+/// Every answer is held against the document.
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(api::openapi()));
 
 /// The binary under test.
 pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");
@@ -59,6 +64,7 @@ pub struct Reply {
     pub status: StatusCode,
     pub headers: hyper::HeaderMap,
     pub json: Value,
+    pub text: String,
 }
 
 impl Reply {
@@ -154,12 +160,22 @@ impl Demo {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        let sent = Bytes::from(body);
+        let request = request.body(Full::new(sent.clone())).expect("a request");
         let response = tokio::time::timeout(LIMIT, self.http.request(request)).await.ok()?.ok()?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
+        CONTRACT.check(&Exchange {
+            method,
+            target: path,
+            sent: &sent,
+            status: parts.status.as_u16(),
+            headers: &parts.headers,
+            received: &body,
+        });
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Some(Reply { status: parts.status, headers: parts.headers, json })
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Some(Reply { status: parts.status, headers: parts.headers, json, text })
     }
 
     /// Reads with the test key.

@@ -12,13 +12,22 @@ const INSERT_ACCOUNT: &str = "INSERT INTO accounts (no, id, name, created_at) \
      SELECT coalesce(max(no), 0) + 1, ?1, ?2, ?3 FROM accounts RETURNING no, id, name";
 
 const SELECT_KEYS: &str = "SELECT k.id, k.account, k.mode, k.platform, k.scopes, k.error_profile, \
-     k.name, k.bearer_hash, k.secret_sealed, k.created_at, k.revoked_at, a.id \
+     k.name, k.bearer_hash, k.bearer_prefix, k.secret_sealed, k.created_at, k.revoked_at, \
+     k.last_used_at, a.id \
      FROM api_keys k JOIN accounts a ON a.no = k.account";
 
 const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, scopes, error_profile, \
-     name, bearer_hash, secret_sealed, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+     name, bearer_hash, bearer_prefix, secret_sealed, created_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+
+const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = ?2 \
+     WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2";
+
+/// Keys that work come first, so that however many were revoked, none of them is left out.
+const ORDER_OF_ACCOUNT: &str = "ORDER BY k.revoked_at IS NOT NULL, k.created_at DESC, k.id DESC \
+     LIMIT 1000";
 
 fn read_account(row: &rusqlite::Row<'_>) -> Result<Account, StoreError> {
     let mut c = Columns::new(row);
@@ -67,6 +76,7 @@ pub(super) fn create_key(connection: &Connection, key: &NewApiKey) -> Result<(),
         key.error_profile,
         key.name,
         key.bearer_hash,
+        key.bearer_prefix,
         key.secret_sealed,
         key.created_at.0,
     ])?;
@@ -87,11 +97,13 @@ fn read_key(row: &rusqlite::Row<'_>) -> Result<ApiKeyRow, StoreError> {
         error_profile: c.required_text()?,
         name: c.required_text()?,
         bearer_hash: c.take()?,
+        bearer_prefix: c.text()?,
         secret_sealed: c.take()?,
         created_at: Timestamp(c.take()?),
     };
     let revoked_at = c.take::<Option<i64>>()?.map(Timestamp);
-    Ok(ApiKeyRow { key, account: AccountId::from_ulid(c.ulid()?), revoked_at })
+    let last_used_at = c.take::<Option<i64>>()?.map(Timestamp);
+    Ok(ApiKeyRow { key, account: AccountId::from_ulid(c.ulid()?), revoked_at, last_used_at })
 }
 
 pub(super) fn find_key(connection: &Connection, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
@@ -121,10 +133,45 @@ pub(super) fn list_keys(connection: &Connection) -> Result<Vec<ApiKeyRow>, Store
     Ok(keys)
 }
 
+pub(super) fn list_keys_of(
+    connection: &Connection,
+    account: u32,
+    mode: Option<Mode>,
+) -> Result<Vec<ApiKeyRow>, StoreError> {
+    let mut select = connection.prepare_cached(&format!(
+        "{SELECT_KEYS} WHERE k.account = ?1 AND (?2 IS NULL OR k.mode = ?2) {ORDER_OF_ACCOUNT}"
+    ))?;
+    let mut rows = select.query(params![account, mode.map(Mode::code)])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        keys.push(read_key(row)?);
+    }
+    Ok(keys)
+}
+
+pub(super) fn note_key_use(
+    connection: &Connection,
+    id: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    connection.prepare_cached(NOTE_KEY_USE)?.execute(params![id, at.0])?;
+    Ok(())
+}
+
 pub(super) fn revoke_key(
     connection: &Connection,
     id: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached(REVOKE_KEY)?.execute(params![id, now.0])? == 1)
+}
+
+pub(super) fn find_by_number(
+    connection: &Connection,
+    number: u32,
+) -> Result<Option<Account>, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT no, id, name FROM accounts WHERE no = ?1")?;
+    let mut rows = select.query([number])?;
+    rows.next()?.map(read_account).transpose()
 }

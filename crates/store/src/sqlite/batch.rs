@@ -1,10 +1,12 @@
 //! Loads the rows of a batch and saves what became of them.
 
+use super::checkouts;
 use super::codec::{Columns, inconsistent};
+use super::webhooks;
 use crate::StoreError;
 use domain::account::Scope;
 use domain::event::{Event, Subject};
-use domain::ids::{PaymentId, RefundId};
+use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::{Key, KeyHash, Target};
 use domain::ledger::Posting;
 use domain::payment::{Facts, Kind, Payment};
@@ -59,7 +61,7 @@ const UPDATE_KEY: &str = "UPDATE keys SET request = ?3, target = ?4, id = ?5, st
      expires_at = ?7 WHERE scope = ?1 AND hash = ?2";
 
 const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
-     detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+     detail, checkout, invoice, endpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const INSERT_POSTING: &str = "INSERT INTO postings (scope, id, reason, source_type, source, \
      payment, amount, currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -74,7 +76,7 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
 /// Loads names first, since they lead to further refunds and payments.
 pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, StoreError> {
     let mut view = View::default();
-    for (scope, hash) in wanted.keys {
+    for (scope, hash) in std::mem::take(&mut wanted.keys) {
         let Some(key) = load_key(connection, scope, hash)? else { continue };
         match key.target {
             Target::Refund | Target::Cancel => {
@@ -83,15 +85,23 @@ pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, 
             Target::Payment => {
                 wanted.payments.insert((scope, PaymentId::from_ulid(key.id)));
             }
+            Target::Checkout => {
+                wanted.checkouts.insert((scope, PaymentId::from_ulid(key.id)));
+            }
+            Target::Invoice => {
+                wanted.invoices.insert((scope, InvoiceId::from_ulid(key.id)));
+            }
         }
         view.keys.insert((scope, hash), Row::loaded(key));
     }
-    for (scope, id) in wanted.refunds {
+    for (scope, id) in std::mem::take(&mut wanted.refunds) {
         if let Some(refund) = load_refund(connection, scope, id)? {
             wanted.payments.insert((scope, refund.payment));
             view.refunds.insert((scope, id), Row::loaded(refund));
         }
     }
+    checkouts::load(connection, &wanted, &mut view)?;
+    webhooks::load(connection, &wanted, &mut view)?;
     for (scope, id) in wanted.payments {
         if let Some(payment) = load_payment(connection, scope, id)? {
             view.payments.insert((scope, id), Row::loaded(payment));
@@ -105,6 +115,8 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
     save_payments(connection, view)?;
     save_refunds(connection, view)?;
     save_keys(connection, view)?;
+    checkouts::save(connection, view)?;
+    webhooks::save(connection, view)?;
     let mut insert = connection.prepare_cached(INSERT_EVENT)?;
     for event in &view.book.events {
         save_event(&mut insert, event)?;
@@ -255,9 +267,29 @@ fn save_keys(connection: &Connection, view: &View) -> Result<(), StoreError> {
 }
 
 fn save_event(insert: &mut CachedStatement<'_>, event: &Event) -> Result<(), StoreError> {
-    let (payment, refund, state) = match event.subject {
-        Subject::Payment(id) => (Some(id.bytes()), None, None),
-        Subject::Refund(id, state) => (None, Some(id.bytes()), Some(state.code())),
+    let (mut payment, mut refund, mut checkout, mut invoice) = (None, None, None, None);
+    let mut endpoint = None;
+    let state = match event.subject {
+        Subject::Payment(id) => {
+            payment = Some(id.bytes());
+            None
+        }
+        Subject::Refund(id, state) => {
+            refund = Some(id.bytes());
+            Some(state.code())
+        }
+        Subject::Checkout(id, state) => {
+            checkout = Some(id.bytes());
+            Some(state.code())
+        }
+        Subject::Invoice(id, state) => {
+            invoice = Some(id.bytes());
+            Some(state.code())
+        }
+        Subject::Endpoint(id) => {
+            endpoint = Some(id.bytes());
+            None
+        }
     };
     let detail = match &event.detail {
         Some(detail) => Some(
@@ -275,12 +307,15 @@ fn save_event(insert: &mut CachedStatement<'_>, event: &Event) -> Result<(), Sto
         state,
         event.seq,
         detail,
+        checkout,
+        invoice,
+        endpoint,
     ])?;
     Ok(())
 }
 
 /// Turns an update that found no row into an error instead of silence.
-fn expect_one(changed: usize, table: &str) -> Result<(), StoreError> {
+pub(super) fn expect_one(changed: usize, table: &str) -> Result<(), StoreError> {
     if changed == 1 {
         return Ok(());
     }

@@ -4,21 +4,32 @@
 
 mod accounts;
 mod batch;
+mod checkouts;
 mod codec;
+mod invoices;
+mod outbox;
 mod reads;
+mod replay;
+mod reports;
 mod verify;
+mod webhooks;
 mod writer;
+
+pub use replay::Replay;
 
 use crate::StoreError;
 use crate::query::{
-    Account, ApiKeyRow, Balance, DueRefund, EventFilter, NewApiKey, Page, PageQuery, PostingFilter,
-    RefundFilter, StoredEvent,
+    Account, ApiKeyRow, Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, NewApiKey,
+    Page, PageQuery, PostingFilter, PostingSum, RefundFilter, StoredEvent,
 };
 use crate::verify::Report;
-use domain::account::Scope;
-use domain::ids::{AccountId, EventId, PaymentId, RefundId};
+use domain::account::{Mode, Scope};
+use domain::checkout::Checkout;
+use domain::ids::{AccountId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
+use domain::money::Currency;
 use domain::payment::{Facts, Payment};
 use domain::refund::Refund;
 use domain::time::Timestamp;
@@ -46,7 +57,7 @@ pub struct SqliteStore {
 }
 
 struct Readers {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -64,7 +75,8 @@ impl SqliteStore {
             .run(&mut connection)
             .map_err(|error| StoreError::Migration(error.to_string()))?;
         let writer = Writer::start(connection, path)?;
-        let readers = Readers { permits: Semaphore::new(READERS), idle: Mutex::default() };
+        let readers =
+            Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() };
         Ok(Self { path: Arc::new(path.to_owned()), writer, readers: Arc::new(readers) })
     }
 
@@ -100,7 +112,8 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let readers = self.readers.clone();
         let path = self.path.clone();
-        let _permit = readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permits = readers.permits.clone();
+        let permit = permits.acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let pool = readers.clone();
         let run = move || {
             let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -110,6 +123,8 @@ impl SqliteStore {
             };
             let answer = query(&connection);
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            // Held by the query and not by who asked, who may be gone before it ends.
+            drop(permit);
             answer
         };
         tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
@@ -191,6 +206,17 @@ impl SqliteStore {
         self.read(move |c| reads::balances(c, scope)).await
     }
 
+    /// What was posted in one currency from `from` until before `until`, per reason.
+    pub async fn sum_postings(
+        &self,
+        scope: Scope,
+        currency: Currency,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<PostingSum>, StoreError> {
+        self.read(move |c| reports::sum_postings(c, scope, currency, from, until)).await
+    }
+
     /// Refunds due at `now`, the longest due first.
     pub async fn due_refunds(
         &self,
@@ -203,6 +229,83 @@ impl SqliteStore {
     /// When the next refund is due.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(reads::next_due).await
+    }
+
+    /// The checkout with this id, also a deleted one.
+    pub async fn find_checkout(
+        &self,
+        scope: Scope,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        self.read(move |c| checkouts::find_checkout(c, scope, id)).await
+    }
+
+    /// The checkout with this id, whoever's it is. For buyers, who know no account.
+    pub async fn find_checkout_anywhere(
+        &self,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, StoreError> {
+        self.read(move |c| checkouts::find_checkout_anywhere(c, id)).await
+    }
+
+    /// Checkouts that are not deleted, by id and so by time.
+    pub async fn list_checkouts(
+        &self,
+        scope: Scope,
+        filter: CheckoutFilter,
+        page: PageQuery,
+    ) -> Result<Page<Checkout>, StoreError> {
+        self.read(move |c| checkouts::list_checkouts(c, scope, &filter, page)).await
+    }
+
+    /// Checkouts due at `now`, the longest due first.
+    pub async fn due_checkouts(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Scope, PaymentId)>, StoreError> {
+        self.read(move |c| checkouts::due_checkouts(c, now, limit)).await
+    }
+
+    /// The invoice with this id.
+    pub async fn find_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+    ) -> Result<Option<Invoice>, StoreError> {
+        self.read(move |c| invoices::find_invoice(c, scope, id)).await
+    }
+
+    /// The invoice with this id, whoever's it is. For buyers, who know no account.
+    pub async fn find_invoice_anywhere(
+        &self,
+        id: InvoiceId,
+    ) -> Result<Option<Invoice>, StoreError> {
+        self.read(move |c| invoices::find_invoice_anywhere(c, id)).await
+    }
+
+    /// Invoices, by id and so by time.
+    pub async fn list_invoices(
+        &self,
+        scope: Scope,
+        filter: InvoiceFilter,
+        page: PageQuery,
+    ) -> Result<Page<Invoice>, StoreError> {
+        self.read(move |c| invoices::list_invoices(c, scope, &filter, page)).await
+    }
+
+    /// Invoices that fall due by `now`, the longest due first.
+    pub async fn due_invoices(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Scope, InvoiceId)>, StoreError> {
+        self.read(move |c| invoices::due_invoices(c, now, limit)).await
+    }
+
+    /// When the next checkout or invoice is due.
+    pub async fn next_checkout_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(checkouts::next_due).await
     }
 
     /// Creates an account.
@@ -219,6 +322,11 @@ impl SqliteStore {
     /// The account with this id.
     pub async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.read(move |c| accounts::find(c, id)).await
+    }
+
+    /// The account with this number.
+    pub async fn find_account_by_number(&self, number: u32) -> Result<Option<Account>, StoreError> {
+        self.read(move |c| accounts::find_by_number(c, number)).await
     }
 
     /// The first 1,000 accounts, oldest first.
@@ -250,6 +358,22 @@ impl SqliteStore {
         self.read(accounts::list_keys).await
     }
 
+    /// The API keys of an account, at most 1,000: those that work first, newest first. With a mode,
+    /// only its keys.
+    pub async fn list_api_keys_of(
+        &self,
+        account: u32,
+        mode: Option<Mode>,
+    ) -> Result<Vec<ApiKeyRow>, StoreError> {
+        self.read(move |c| accounts::list_keys_of(c, account, mode)).await
+    }
+
+    /// Notes when an API key was used.
+    pub async fn note_api_key_use(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.writer.run(move |c| accounts::note_key_use(c, &id, at)).await
+    }
+
     /// Revokes an API key. `false` when there is none that works.
     pub async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
         let id = id.to_owned();
@@ -277,7 +401,7 @@ impl SqliteStore {
 
 fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }

@@ -1,15 +1,19 @@
 //! Read queries: pages that stay on one index however much is stored.
 
 use super::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_payment, read_posting, read_refund};
+use super::checkouts::find_checkout;
 use super::codec::{Columns, inconsistent};
+use super::invoices::find_invoice;
 use crate::StoreError;
 use crate::query::{
     Balance, DueRefund, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
-    StoredEvent,
+    StoredEvent, StoredSubject,
 };
 use domain::account::Scope;
+use domain::checkout;
 use domain::event::{Detail, Event, Subject, Type};
-use domain::ids::{EventId, PaymentId, RefundId};
+use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::invoice;
 use domain::ledger::{Code, Posting, Reason, Totals};
 use domain::payment::{Facts, Payment};
 use domain::refund::{Refund, State, Status};
@@ -23,26 +27,31 @@ use ulid::Ulid;
 const POSTING_COLUMNS: &str = "scope, id, reason, source_type, source, payment, amount, currency";
 
 /// A query that is put together from fixed pieces; every value is a parameter.
-struct Query {
+pub(super) struct Query {
     sql: String,
     values: Vec<Value>,
 }
 
 impl Query {
-    fn new(sql: String, scope: Scope) -> Self {
+    pub(super) fn new(sql: String, scope: Scope) -> Self {
         Self { sql, values: vec![Value::Integer(scope.code())] }
     }
 
     /// Adds a condition; `?` in it stands for `value`.
-    fn and(&mut self, condition: &str, value: Value) {
+    pub(super) fn and(&mut self, condition: &str, value: Value) {
         self.values.push(value);
         let number = format!("?{}", self.values.len());
         self.sql.push_str(" AND ");
         self.sql.push_str(&condition.replace('?', &number));
     }
 
+    /// Adds a fixed piece.
+    pub(super) fn push(&mut self, text: &str) {
+        self.sql.push_str(text);
+    }
+
     /// Adds what selects and orders one page by `column`, one row more than asked for.
-    fn page(&mut self, column: &str, page: PageQuery) {
+    pub(super) fn page(&mut self, column: &str, page: PageQuery) {
         let (comparison, direction) = match page.order {
             Order::Descending => ("<", "DESC"),
             Order::Ascending => (">", "ASC"),
@@ -66,7 +75,7 @@ impl Query {
     }
 
     /// Runs the query and reads at most `limit` rows.
-    fn run<T>(
+    pub(super) fn run<T>(
         &self,
         connection: &Connection,
         limit: u32,
@@ -86,12 +95,12 @@ impl Query {
     }
 }
 
-fn ulid(ulid: Ulid) -> Value {
+pub(super) fn ulid(ulid: Ulid) -> Value {
     Value::Blob(ulid.to_bytes().to_vec())
 }
 
 /// The smallest id that can be made at `at`.
-fn first_at(at: Timestamp) -> Ulid {
+pub(super) fn first_at(at: Timestamp) -> Ulid {
     Ulid::from_parts(u64::try_from(at.0).unwrap_or(0), 0)
 }
 
@@ -161,42 +170,67 @@ pub(super) fn list_refunds(
     query.run(connection, page.limit, read_refund_view)
 }
 
-/// Events joined with the refund and the payment they speak of.
+/// Events joined with the refund and the payment they speak of, where they speak of one.
 fn select_events() -> String {
     format!(
-        "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, {}, {} \
+        "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, e.checkout, \
+         e.invoice, e.endpoint, {}, {} \
          FROM events e LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
-         CROSS JOIN payments p WHERE p.scope = e.scope AND p.id = coalesce(e.payment, r.payment) \
-         AND e.scope = ?1",
+         LEFT JOIN payments p ON p.scope = e.scope AND p.id = coalesce(e.payment, r.payment) \
+         WHERE e.scope = ?1",
         of("p", PAYMENT_COLUMNS),
         of("r", REFUND_COLUMNS)
     )
 }
 
-fn read_stored_event(c: &mut Columns<'_, '_>) -> Result<StoredEvent, StoreError> {
+fn read_stored_event(
+    connection: &Connection,
+    c: &mut Columns<'_, '_>,
+) -> Result<StoredEvent, StoreError> {
     let scope = c.scope()?;
     let id = EventId::from_ulid(c.ulid()?);
     let event_type = c.code(Type::from_code, "events.type")?;
     let payment = c.take::<Option<[u8; 16]>>()?.map(PaymentId::from_bytes);
     let refund = c.take::<Option<[u8; 16]>>()?.map(RefundId::from_bytes);
-    let state = c.take::<Option<i64>>()?.and_then(State::from_code);
-    let subject = match (payment, refund, state) {
-        (Some(payment), None, None) => Subject::Payment(payment),
-        (None, Some(refund), Some(state)) => Subject::Refund(refund, state),
-        _ => return Err(inconsistent("events")),
-    };
+    let state = c.take::<Option<i64>>()?;
     let seq = c.take()?;
     let detail: Option<Box<Detail>> = match c.text()? {
         Some(text) => Some(serde_json::from_str(&text).map_err(|_| inconsistent("events.detail"))?),
         None => None,
     };
-    let event = Event { scope, id, event_type, subject, seq, detail };
-    let payment = read_payment(c)?;
-    let refund = match subject {
-        Subject::Refund(..) => Some(read_refund(c)?),
-        Subject::Payment(_) => None,
+    let checkout = c.take::<Option<[u8; 16]>>()?.map(PaymentId::from_bytes);
+    let invoice = c.take::<Option<[u8; 16]>>()?.map(InvoiceId::from_bytes);
+    let endpoint = c.take::<Option<[u8; 16]>>()?.map(EndpointId::from_bytes);
+    let broken = || inconsistent("events");
+    let code = state.unwrap_or_default();
+    let (subject, stored) = match (payment, refund, checkout, invoice) {
+        (Some(id), None, None, None) => {
+            (Subject::Payment(id), StoredSubject::Payment(read_payment(c)?))
+        }
+        (None, Some(id), None, None) => {
+            let state = State::from_code(code).ok_or_else(broken)?;
+            let payment = read_payment(c)?;
+            let stored = StoredSubject::Refund(Box::new(read_refund(c)?), payment);
+            (Subject::Refund(id, state), stored)
+        }
+        (None, None, Some(id), None) => {
+            let state = checkout::State::from_code(code).ok_or_else(broken)?;
+            let found = find_checkout(connection, scope, id)?.ok_or_else(broken)?;
+            (Subject::Checkout(id, state), StoredSubject::Checkout(Box::new(found)))
+        }
+        (None, None, None, Some(id)) => {
+            let state = invoice::State::from_code(code).ok_or_else(broken)?;
+            let found = find_invoice(connection, scope, id)?.ok_or_else(broken)?;
+            (Subject::Invoice(id, state), StoredSubject::Invoice(Box::new(found)))
+        }
+        (None, None, None, None) => {
+            let id = endpoint.ok_or_else(broken)?;
+            (Subject::Endpoint(id), StoredSubject::Endpoint)
+        }
+        _ => return Err(broken()),
     };
-    Ok(StoredEvent { event, refund, payment })
+    let event = Event { scope, id, event_type, subject, seq, detail };
+    Ok(StoredEvent { event, subject: stored })
 }
 
 pub(super) fn list_events(
@@ -211,7 +245,7 @@ pub(super) fn list_events(
     }
     let Some(refund) = filter.refund else {
         query.page("e.id", page);
-        return query.run(connection, page.limit, read_stored_event);
+        return query.run(connection, page.limit, |c| read_stored_event(connection, c));
     };
     query.and("e.refund = ?", ulid(refund.ulid()));
     let (comparison, direction) = match page.order {
@@ -223,7 +257,7 @@ pub(super) fn list_events(
         query.and(&format!("e.seq {comparison} {seq}"), ulid(after));
     }
     query.finish(&format!("e.seq {direction}"), page.limit);
-    query.run(connection, page.limit, read_stored_event)
+    query.run(connection, page.limit, |c| read_stored_event(connection, c))
 }
 
 pub(super) fn find_event(
@@ -233,7 +267,7 @@ pub(super) fn find_event(
 ) -> Result<Option<StoredEvent>, StoreError> {
     let mut query = Query::new(select_events(), scope);
     query.and("e.id = ?", ulid(id.ulid()));
-    Ok(query.run(connection, 1, read_stored_event)?.items.pop())
+    Ok(query.run(connection, 1, |c| read_stored_event(connection, c))?.items.pop())
 }
 
 pub(super) fn list_postings(

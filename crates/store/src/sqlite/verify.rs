@@ -96,11 +96,88 @@ const CHECKS: &[&str] = &[
      WHERE t.n IS NOT r.last_seq OR t.first IS NOT 1 OR t.last IS NOT r.last_seq
         OR e.state IS NOT r.state LIMIT ?1",
     // Every name leads somewhere.
-    "SELECT 'name ' || hex(k.hash), hex(k.id), 'no such refund or payment'
+    "SELECT 'name ' || hex(k.hash), hex(k.id), 'no such thing'
      FROM keys k
      WHERE NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
+       AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
+       AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)
      LIMIT ?1",
+    // A completed checkout (4) is one payment of the same kind and amount, any other none.
+    "SELECT 'checkout ' || hex(c.id) || ' in state ' || c.state || ' payment',
+            coalesce(p.kind || ' ' || p.captured || ' ' || p.currency || ' ' || p.provider_payment_id, 'none'),
+            CASE c.state WHEN 4 THEN c.kind || ' ' || c.amount || ' ' || c.currency || ' '
+                || coalesce(c.provider_payment_id, '?') ELSE 'none' END
+     FROM checkouts c LEFT JOIN payments p ON p.scope = c.scope AND p.id = c.id
+     WHERE (c.state = 4) <> (p.id IS NOT NULL)
+        OR (c.state = 4 AND (p.kind <> c.kind OR p.captured <> c.amount OR p.currency <> c.currency
+            OR p.provider_payment_id IS NOT c.provider_payment_id OR c.completed_at IS NULL))
+     LIMIT ?1",
+    // A checkout waits for its provider exactly while an attempt is in flight, but for one that was
+    // canceled (7) meanwhile.
+    "SELECT 'checkout ' || hex(id) || ' attempt in state ' || state, flight,
+            CASE state WHEN 2 THEN 'in flight' ELSE 'none' END
+     FROM checkouts WHERE state <> 7 AND (state = 2) <> (flight <> 0) LIMIT ?1",
+    // A checkout's events count from 1 without a gap, and the last one tells its state. Those of an
+    // invoice's checkout (kind 3) are told as the invoice's.
+    "WITH told AS (
+         SELECT scope, checkout, count(*) AS n, min(seq) AS first, max(seq) AS last
+         FROM events WHERE checkout IS NOT NULL GROUP BY scope, checkout
+     )
+     SELECT 'checkout ' || hex(c.id) || ' last event', c.last_seq || ' in state ' || c.state,
+            coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
+                || ' in state ' || coalesce(e.state, '-')
+     FROM checkouts c
+     LEFT JOIN told t ON t.scope = c.scope AND t.checkout = c.id
+     LEFT JOIN events e ON e.scope = c.scope AND e.checkout = c.id AND e.seq = c.last_seq
+     WHERE c.kind <> 3 AND (t.n IS NOT c.last_seq OR t.first IS NOT 1 OR t.last IS NOT c.last_seq
+        OR e.state IS NOT c.state) LIMIT ?1",
+    // The same for invoices.
+    "WITH told AS (
+         SELECT scope, invoice, count(*) AS n, min(seq) AS first, max(seq) AS last
+         FROM events WHERE invoice IS NOT NULL GROUP BY scope, invoice
+     )
+     SELECT 'invoice ' || hex(i.id) || ' last event', i.last_seq || ' in state ' || i.state,
+            coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
+                || ' in state ' || coalesce(e.state, '-')
+     FROM invoices i
+     LEFT JOIN told t ON t.scope = i.scope AND t.invoice = i.id
+     LEFT JOIN events e ON e.scope = i.scope AND e.invoice = i.id AND e.seq = i.last_seq
+     WHERE t.n IS NOT i.last_seq OR t.first IS NOT 1 OR t.last IS NOT i.last_seq
+        OR e.state IS NOT i.state LIMIT ?1",
+    // An invoice's sums follow from its lines.
+    "WITH sums AS (
+         SELECT i.scope, i.id,
+                sum((l.value ->> 'q') * (l.value ->> 'u')) AS subtotal
+         FROM invoices i, json_each(i.lines) l GROUP BY i.scope, i.id
+     )
+     SELECT 'invoice ' || hex(i.id) || ' subtotal/total', i.subtotal || '/' || i.total,
+            coalesce(s.subtotal, 0) || '/' || (coalesce(s.subtotal, 0) - i.discount + i.tax)
+     FROM invoices i LEFT JOIN sums s ON s.scope = i.scope AND s.id = i.id
+     WHERE i.subtotal <> coalesce(s.subtotal, 0)
+        OR i.total <> coalesce(s.subtotal, 0) - i.discount + i.tax LIMIT ?1",
+    // An invoice that was charged is a payment of its total, any other is none.
+    "SELECT 'invoice ' || hex(i.id) || ' in state ' || i.state || ' payment', coalesce(p.captured, 'none'),
+            CASE i.charged WHEN 1 THEN i.total ELSE 'none' END
+     FROM invoices i LEFT JOIN payments p ON p.scope = i.scope AND p.id = i.id
+     WHERE (i.charged = 1) <> (p.id IS NOT NULL)
+        OR (i.charged = 1 AND (i.state <> 4 OR p.kind <> 3 OR p.captured <> i.total)) LIMIT ?1",
+    // The invoices of an account and mode are numbered from 1 without a gap.
+    "SELECT 'invoice numbers of scope ' || i.scope, coalesce(n.last, 'none'),
+            count(*) || ' from ' || min(i.number) || ' to ' || max(i.number)
+     FROM invoices i LEFT JOIN invoice_numbers n ON n.scope = i.scope
+     GROUP BY i.scope HAVING min(i.number) <> 1 OR max(i.number) <> count(*) OR n.last IS NOT count(*)
+     LIMIT ?1",
+    // A pending delivery that nobody is to look at waits for an earlier one that somebody is.
+    "SELECT 'delivery ' || hex(d.id) || ' waits for', 'nothing', 'an earlier one of its subject'
+     FROM deliveries d WHERE d.status = 1 AND d.next_at IS NULL AND NOT EXISTS (
+         SELECT 1 FROM deliveries e WHERE e.scope = d.scope AND e.endpoint = d.endpoint
+         AND e.subject = d.subject AND e.status = 1 AND e.next_at IS NOT NULL)
+     LIMIT ?1",
+    // Attempts are logged one by one.
+    "SELECT 'delivery ' || hex(d.id) || ' attempts', d.attempts, count(a.number)
+     FROM deliveries d LEFT JOIN delivery_attempts a ON a.scope = d.scope AND a.delivery = d.id
+     GROUP BY d.scope, d.id HAVING d.attempts <> count(a.number) LIMIT ?1",
 ];
 
 pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {

@@ -8,6 +8,8 @@
 
 use crate::StoreError;
 use rusqlite::Connection;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -59,8 +61,12 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
+            // An assertion that does not hold must not end the one thread that writes: its
+            // transaction is rolled back, and the row that broke it fails alone.
+            let done = catch_unwind(AssertUnwindSafe(|| job(connection)));
+            let done = done.unwrap_or_else(|panic| Err(StoreError::Inconsistent(said(&*panic))));
             // The caller may have given up waiting; the work is done all the same.
-            let _ = reply.send(job(connection).map_err(guard));
+            let _ = reply.send(done.map_err(guard));
         });
         match self.jobs.try_send(job) {
             Ok(()) => {}
@@ -75,6 +81,13 @@ impl Writer {
         }
         answer.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("an assertion does not hold").to_owned()
 }
 
 /// Tells a guard of the schema from other faults, so that the culprit of a batch can be found.

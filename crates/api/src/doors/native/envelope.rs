@@ -86,6 +86,18 @@ pub fn answer<T: Serialize>(
     }
 }
 
+/// An answer without a body.
+pub fn no_content(request_id: RequestId) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    response
+}
+
 /// An answer that is an error.
 pub fn refuse(app: &App, request_id: RequestId, problem: &Problem) -> Response {
     let id = request_id.to_string();

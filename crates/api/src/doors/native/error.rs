@@ -56,6 +56,11 @@ pub enum Details {
         /// Its id.
         payment_id: String,
     },
+    /// The currencies there are to choose from.
+    Currencies {
+        /// Their codes.
+        currencies: Vec<String>,
+    },
     /// The scope that is missing.
     Scope {
         /// Its name.
@@ -102,6 +107,14 @@ impl Problem {
             "internal_error",
             "something failed on our side; nothing can be done but to report the request id",
         )
+    }
+
+    /// More was asked for than the rate limit allows. It makes sense to try again after `wait`.
+    pub fn rate_limited(wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let message = format!("too many requests; send the next one in {seconds} s");
+        let retry_after_s = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Self { retry_after_s, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message) }
     }
 
     /// Something that may pass.

@@ -12,7 +12,8 @@ use domain::ids::EventId;
 use engine::{EventFilter, Order};
 use http::StatusCode;
 
-const LIST: List = List {
+/// What a page of this list is.
+pub const LIST: List = List {
     name: "events",
     filters: &["type"],
     range: Some(("occurredAfter", "occurredBefore")),
@@ -21,7 +22,7 @@ const LIST: List = List {
 };
 
 /// A timeline reads from the beginning, and few refunds fill a page.
-const TIMELINE: List =
+pub const TIMELINE: List =
     List { name: "timeline", filters: &[], range: None, order: Order::Ascending, limit: 100 };
 
 /// Lists events.
@@ -33,7 +34,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let page = call.engine().list_events(call.scope(), filter, paging.query).await;
     let page = page.map_err(|error| call.refused(&error))?;
     let items: Vec<_> =
-        page.items.iter().map(|view| EventWire::new(view, call.account())).collect();
+        page.items.iter().map(|view| EventWire::new(view, call.account(), call.engine())).collect();
     let last = page.items.last().map(|view| view.event.id.ulid());
     Ok(call.page(&items, &paging, last, page.more))
 }
@@ -59,7 +60,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
     let view = call.engine().find_event(call.scope(), id).await;
     let view = view.map_err(|error| call.refused(&error))?;
     let view = view.ok_or_else(|| Problem::not_found("event"))?;
-    Ok(call.answer(StatusCode::OK, &EventWire::new(&view, call.account())))
+    Ok(call.answer(StatusCode::OK, &EventWire::new(&view, call.account(), call.engine())))
 }
 
 /// What became of one refund, step by step.

@@ -13,7 +13,8 @@ use engine::{Order, Page, PostingFilter};
 use http::StatusCode;
 use ulid::Ulid;
 
-const LIST: List = List {
+/// What a page of this list is.
+pub const LIST: List = List {
     name: "ledger",
     filters: &["code", "sourceType", "sourceId", "txId"],
     range: None,
@@ -22,7 +23,7 @@ const LIST: List = List {
 };
 
 /// Source types that the API we follow has and whose entries nothing here posts yet.
-const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
+pub const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
 
 /// Lists entries, newest posting first.
 pub async fn list(call: Call) -> Result<Response, Problem> {

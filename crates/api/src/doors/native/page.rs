@@ -15,7 +15,8 @@ use engine::{Order, PageQuery};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-const MAX_LIMIT: u32 = 100;
+/// Items of one page.
+pub const MAX_LIMIT: u32 = 100;
 const CURSOR_VERSION: u8 = 2;
 
 /// What kind of list it is.

@@ -14,7 +14,8 @@ use engine::{NewPayment, Order};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 
-const LIST: List = List {
+/// What a page of this list is.
+pub const LIST: List = List {
     name: "payments",
     filters: &[],
     range: Some(("createdAfter", "createdBefore")),
@@ -22,9 +23,10 @@ const LIST: List = List {
     limit: 20,
 };
 
-const LONGEST_PROVIDER: usize = 64;
+/// Characters of a provider's name.
+pub const LONGEST_PROVIDER: usize = 64;
 /// Characters of an id that others made.
-const LONGEST_ID: usize = 200;
+pub const LONGEST_ID: usize = 200;
 
 /// Registers a captured payment.
 pub async fn register(call: Call) -> Result<Response, Problem> {

@@ -19,7 +19,8 @@ use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
 
-const LIST: List = List {
+/// What a page of this list is.
+pub const LIST: List = List {
     name: "refunds",
     filters: &["status", "sourceId", "chargeId", "paymentId"],
     range: Some(("createdAfter", "createdBefore")),
@@ -27,8 +28,10 @@ const LIST: List = List {
     limit: 20,
 };
 
-const LONGEST_REASON: usize = 500;
-const LONGEST_REFERENCE: usize = 200;
+/// Characters of a reason.
+pub const LONGEST_REASON: usize = 500;
+/// Characters of the caller's own id.
+pub const LONGEST_REFERENCE: usize = 200;
 
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 

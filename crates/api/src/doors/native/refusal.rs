@@ -7,7 +7,9 @@ use super::error::{Details, Problem};
 use crate::invalid::Invalid;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
+use domain::invoice;
 use domain::money::{Currency, Money};
+use domain::payment::Kind;
 use engine::access::ErrorProfile;
 use http::StatusCode;
 
@@ -22,22 +24,39 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
         (Refusal::OverRefund { .. }, ErrorProfile::Node) => OVER,
         (Refusal::NothingRefundable, ErrorProfile::Node) => STATE,
         (Refusal::OverRefund { .. } | Refusal::NothingRefundable, ErrorProfile::Go) => INVALID,
-        (Refusal::PaymentNotFound | Refusal::RefundNotFound, _) => NOT_FOUND,
+        (
+            Refusal::PaymentNotFound
+            | Refusal::RefundNotFound
+            | Refusal::CheckoutNotFound
+            | Refusal::InvoiceNotFound
+            | Refusal::EndpointNotFound
+            | Refusal::DeliveryNotFound,
+            _,
+        ) => NOT_FOUND,
+        (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
+        (Refusal::NotPaid { .. }, ErrorProfile::Go) => NOT_FOUND,
         (Refusal::CurrencyMismatch { .. } | Refusal::NoAmount | Refusal::TooLarge, _) => INVALID,
         (
             Refusal::KeyReused
             | Refusal::ReferenceTaken(_)
             | Refusal::ChargeTaken(_)
-            | Refusal::PaymentExists(_),
+            | Refusal::PaymentExists(_)
+            | Refusal::CheckoutIs { .. },
             _,
         ) => CONFLICT,
         (
             Refusal::BalanceChanged { .. }
             | Refusal::TooLateToCancel(_)
             | Refusal::NotDue
-            | Refusal::Impossible { .. },
+            | Refusal::Impossible { .. }
+            | Refusal::InvoiceIs { .. }
+            | Refusal::InvoiceCannotBeSent(_)
+            | Refusal::AttemptInFlight
+            | Refusal::TooManyEndpoints,
             _,
         ) => STATE,
+        (Refusal::AlreadyQueued, _) => (StatusCode::CONFLICT, "already_queued"),
+        (Refusal::EndpointDisabled, _) => (StatusCode::CONFLICT, "endpoint_disabled"),
     }
 }
 
@@ -82,6 +101,17 @@ impl Problem {
         match *refusal {
             Refusal::PaymentNotFound => Self::not_found("payment"),
             Refusal::RefundNotFound => Self::not_found("refund"),
+            Refusal::TooManyEndpoints => says(format!("{refusal}; delete one")),
+            Refusal::AlreadyQueued => {
+                says(format!("{refusal}; wait for its next attempt, nextRetryAt"))
+            }
+            Refusal::EndpointDisabled => {
+                says(format!("{refusal}; activate it with PATCH first"))
+            }
+            Refusal::CheckoutNotFound => Self::not_found("checkout session"),
+            Refusal::InvoiceNotFound => Self::not_found("invoice"),
+            Refusal::EndpointNotFound => Self::not_found("webhook endpoint"),
+            Refusal::DeliveryNotFound => Self::not_found("delivery"),
             Refusal::KeyReused => says(
                 "this Idempotency-Key was used for another request; use a new key for a new request"
                     .to_owned(),
@@ -116,12 +146,44 @@ impl Problem {
                 "a refund that is {state} cannot be canceled; only one that was not sent to the \
                  provider can"
             )),
+            Refusal::CheckoutIs { state, .. } => says(format!(
+                "the session is {state}, and then this cannot be done; read it again"
+            )),
+            Refusal::InvoiceIs { state, .. } => says(invoice_is(state)),
+            Refusal::InvoiceCannotBeSent(state) => {
+                says(format!("an invoice that is {state} cannot be sent; finalize it first"))
+            }
+            Refusal::AttemptInFlight => says(
+                "a payment attempt is under way and must end first; try again in a moment".to_owned(),
+            ),
+            Refusal::NotPaid { kind, status } => says(not_paid(kind, status)),
             Refusal::NotDue
             | Refusal::Impossible { .. }
             | Refusal::NoAmount
             | Refusal::TooLarge => says(refusal.to_string()),
         }
     }
+}
+
+fn invoice_is(state: invoice::State) -> String {
+    let hint = match state {
+        invoice::State::Draft => "finalize it first",
+        invoice::State::Paid => "refund it instead",
+        invoice::State::Open
+        | invoice::State::PastDue
+        | invoice::State::Void
+        | invoice::State::Uncollectible => "read it again",
+    };
+    format!("the invoice is {state}, and then this cannot be done; {hint}")
+}
+
+fn not_paid(kind: Kind, status: &str) -> String {
+    if kind == Kind::Invoice && status == invoice::State::Paid.as_str() {
+        return "the invoice was paid elsewhere, so there is no charge that could be refunded; give \
+                the money back the way it came"
+            .to_owned();
+    }
+    format!("the {kind} is {status} and not paid, so there is nothing to refund")
 }
 
 fn reference_taken(says: impl Fn(String) -> Problem, refund: RefundId) -> Problem {

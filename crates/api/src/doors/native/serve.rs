@@ -3,12 +3,14 @@
 
 use super::envelope::{self, PageMeta};
 use super::error::Problem;
+use super::limit;
 use super::page::Paging;
 use crate::App;
 use crate::auth::{Caller, authenticate};
 use crate::body::{self, Object};
 use crate::headers::{ERROR_PROFILE, IDEMPOTENCY_KEY, single};
 use crate::invalid::{Invalid, excerpt};
+use crate::limits::{Class, Standing};
 use crate::query::Query;
 use crate::route::Route;
 use axum::body::Bytes;
@@ -16,7 +18,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::{AccountId, RequestId};
-use engine::access::{ErrorProfile, Permission};
+use engine::access::{ApiKey, ErrorProfile, Permission};
 use engine::{Engine, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -26,7 +28,8 @@ use ulid::Ulid;
 
 /// The name of this door in the namespace of idempotency keys.
 const DOOR: &str = "native";
-const LONGEST_KEY: usize = 255;
+/// Characters of an idempotency key.
+pub const LONGEST_KEY: usize = 255;
 /// Says that an answer is the stored one of an earlier request.
 pub static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -52,32 +55,80 @@ where
     E: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
+    let class = if reads(&method) { Class::Read } else { Class::Write };
+    counted(method, path, permission, class, endpoint)
+}
+
+/// The same for an operation that counts as `class`, whatever its method.
+pub fn counted<E, F>(
+    method: Method,
+    path: &'static str,
+    permission: Permission,
+    class: Class,
+    endpoint: E,
+) -> Route
+where
+    E: Fn(Call) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
     Route::guarded(method, path, permission, move |app, permission, request| async move {
         let request_id = app.engine.request_id();
-        let answered = match prepare(&app, request_id, permission, request).await {
+        let mut standing = None;
+        let needs = Needs { permission, class };
+        let answered = match prepare(&app, request_id, needs, request, &mut standing).await {
             Ok(call) => endpoint(call).await,
             Err(problem) => Err(problem),
         };
-        answered.unwrap_or_else(|problem| envelope::refuse(&app, request_id, &problem))
+        let mut response =
+            answered.unwrap_or_else(|problem| envelope::refuse(&app, request_id, &problem));
+        if let Some(standing) = standing {
+            limit::show(&mut response, &standing, app.engine.now());
+        }
+        response
     })
+}
+
+fn reads(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// What an operation takes.
+#[derive(Clone, Copy)]
+struct Needs {
+    permission: Permission,
+    class: Class,
 }
 
 async fn prepare(
     app: &Arc<App>,
     request_id: RequestId,
-    permission: Permission,
+    needs: Needs,
     request: Request,
+    standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
     let config = &app.config;
     let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
     let now = app.engine.now();
-    let caller = authenticate(&app.engine, &parts, &body, now, permission).await?;
+    let caller = match authenticate(&app.engine, &parts, &body, now, needs.permission).await {
+        Ok(caller) => caller,
+        Err(refused) => {
+            let client = limit::client(app, &parts.headers, &parts.extensions);
+            return Err(limit::count_failure(app, client, refused.into()));
+        }
+    };
+    // Only now it is certain whose share this takes from; nothing was done with the body yet.
+    if let Some(limits) = &app.limits {
+        let after = standing.insert(limits.account(caller.scope, needs.class));
+        if let Some(wait) = after.retry_in {
+            return Err(Problem::rate_limited(wait));
+        }
+    }
     let profile = match ERROR_PROFILE.find(&parts.headers)? {
         Some(value) => read_profile(value)?,
         None => caller.key.error_profile,
     };
-    let writes = parts.method != Method::GET && parts.method != Method::HEAD;
+    let writes = !reads(&parts.method);
     let key = if writes { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
     let idempotency_key = key.map(read_key).transpose()?;
     let app = Arc::clone(app);
@@ -117,6 +168,16 @@ impl Call {
         &self.app.config
     }
 
+    /// The caller's key.
+    pub fn key(&self) -> &ApiKey {
+        &self.caller.key
+    }
+
+    /// The request's own id.
+    pub const fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
     /// The account that the caller acts on.
     pub const fn account(&self) -> AccountId {
         self.caller.account
@@ -148,12 +209,22 @@ impl Call {
         self.parts.uri.path().split('/').nth(4).unwrap_or_default()
     }
 
+    /// Another segment of the path, likewise; counted from 1 behind the first slash.
+    pub fn segment(&self, at: usize) -> &str {
+        self.parts.uri.path().split('/').nth(at).unwrap_or_default()
+    }
+
     /// The body, which must be a JSON object.
     pub fn object(&self) -> Result<Object<'_>, Problem> {
         if !self.body.is_empty() {
             body::check_json(&self.parts.headers)?;
         }
         Ok(Object::parse(&self.body)?)
+    }
+
+    /// The body, which may be absent.
+    pub fn optional_object(&self) -> Result<Option<Object<'_>>, Problem> {
+        if self.body.is_empty() { Ok(None) } else { self.object().map(Some) }
     }
 
     /// Checks a body that says nothing: absent, or any JSON object.
@@ -181,6 +252,11 @@ impl Call {
     /// An answer with one thing in it.
     pub fn answer<T: Serialize>(&self, status: StatusCode, data: &T) -> Response {
         envelope::answer(&self.app, self.request_id, status, data, None)
+    }
+
+    /// An answer that says nothing but that it is done.
+    pub fn no_content(&self) -> Response {
+        envelope::no_content(self.request_id)
     }
 
     /// An answer with one page of a list in it.

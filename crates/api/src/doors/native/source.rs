@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use ulid::Ulid;
 
 /// Characters of an id, ours or a provider's.
-const LONGEST_ID: usize = 200;
+pub const LONGEST_ID: usize = 200;
 
 /// The prefixes under which a payment can be named, and the kind that goes with each. `pay_` names
 /// a payment of any kind.

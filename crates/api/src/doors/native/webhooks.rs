@@ -3,6 +3,7 @@
 
 use super::envelope;
 use super::error::Problem;
+use super::limit;
 use crate::App;
 use crate::body;
 use axum::extract::Request;
@@ -27,12 +28,16 @@ struct Received {
 /// what was not.
 pub async fn receive(app: Arc<App>, request: Request) -> Response {
     let request_id = app.engine.request_id();
+    let client = limit::client(&app, request.headers(), request.extensions());
     match take_in(&app, request).await {
         Ok(()) => {
             let received = Received { received: true };
             envelope::answer(&app, request_id, StatusCode::OK, &received, None)
         }
-        Err(problem) => envelope::refuse(&app, request_id, &problem),
+        Err(problem) => {
+            let problem = limit::count_failure(&app, client, problem);
+            envelope::refuse(&app, request_id, &problem)
+        }
     }
 }
 

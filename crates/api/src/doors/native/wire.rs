@@ -1,12 +1,16 @@
 //! The shapes of the native door (`reference/plugipay.md` §7, §10 and §12), printed straight from
 //! the engine's types: ids and times are written into the answer without a string in between.
 
+use super::session_wire::{InvoiceWire, SessionWire};
+use super::webhook_wire::DisabledWire;
 use crate::time::Iso;
 use domain::event::Subject;
-use domain::ids::{AccountId, EntryId, EventId, PaymentId, PostingId, RefundId};
+use domain::ids::{
+    AccountId, EndpointId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId,
+};
 use domain::payment::{Kind, Payment};
 use domain::refund::Failure;
-use engine::{Balance, Entry, EventSubject, EventView, RefundView};
+use engine::{Balance, Engine, Entry, EventSubject, EventView, RefundView};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -26,6 +30,11 @@ impl<T: fmt::Display> Serialize for Shown<T> {
 pub struct Named(&'static str, Ulid);
 
 impl Named {
+    /// `ulid` under a prefix.
+    pub const fn new(prefix: &'static str, ulid: Ulid) -> Self {
+        Self(prefix, ulid)
+    }
+
     /// The name of a payment as a refund's source.
     fn source(kind: Kind, payment: PaymentId) -> Shown<Self> {
         Shown(Self(kind.prefix(), payment.ulid()))
@@ -42,6 +51,13 @@ impl fmt::Display for Named {
 /// `arn:refundry:<what>:<account>:<id>`.
 pub struct Arn<T>(&'static str, AccountId, T);
 
+impl<T> Arn<T> {
+    /// The arn of something of an account.
+    pub const fn new(what: &'static str, account: AccountId, id: T) -> Self {
+        Self(what, account, id)
+    }
+}
+
 impl<T: fmt::Display> fmt::Display for Arn<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "arn:refundry:{}:{}:{}", self.0, self.1, self.2)
@@ -49,7 +65,7 @@ impl<T: fmt::Display> fmt::Display for Arn<T> {
 }
 
 /// JSON that is stored as text.
-struct Raw<'a>(&'a str);
+pub struct Raw<'a>(pub &'a str);
 
 impl Serialize for Raw<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,17 +201,17 @@ impl<'a> PaymentWire<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryWire<'a> {
-    id: Shown<EntryId>,
-    account_id: Shown<AccountId>,
-    tx_id: Shown<PostingId>,
-    code: &'static str,
-    direction: &'static str,
-    amount: i64,
-    currency: &'a str,
-    source_type: &'static str,
-    source_id: Shown<Named>,
-    memo: &'static str,
-    posted_at: Iso,
+    pub id: Shown<EntryId>,
+    pub account_id: Shown<AccountId>,
+    pub tx_id: Shown<PostingId>,
+    pub code: &'static str,
+    pub direction: &'static str,
+    pub amount: i64,
+    pub currency: &'a str,
+    pub source_type: &'static str,
+    pub source_id: Shown<Named>,
+    pub memo: &'static str,
+    pub posted_at: Iso,
 }
 
 impl<'a> EntryWire<'a> {
@@ -257,7 +273,7 @@ pub struct EventWire<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EventData<'a> {
+pub struct EventData<'a> {
     object: EventObject<'a>,
     aggregate_type: &'static str,
     aggregate_id: Shown<Named>,
@@ -268,6 +284,9 @@ struct EventData<'a> {
 enum EventObject<'a> {
     Refund(Box<RefundWire<'a>>),
     Payment(Box<PaymentWire<'a>>),
+    Checkout(Box<SessionWire<'a>>),
+    Invoice(Box<InvoiceWire<'a>>),
+    Endpoint(Box<DisabledWire<'a>>),
 }
 
 /// Where the evidence came from that made the event happen.
@@ -280,7 +299,7 @@ struct EventMetadata<'a> {
 
 impl<'a> EventWire<'a> {
     /// Prints an event of `account`.
-    pub fn new(view: &'a EventView, account: AccountId) -> Self {
+    pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let event = &view.event;
         let at = Iso(event.id.at());
         let detail = event.detail.as_deref();
@@ -292,7 +311,7 @@ impl<'a> EventWire<'a> {
             mode: event.scope.mode().as_str(),
             occurred_at: at,
             seq: event.seq,
-            data: EventData::new(view, account),
+            data: EventData::new(view, account, engine),
             metadata: source.map(|source| EventMetadata { source, provider_at: provider_at(view) }),
             created_at: at,
             // An event can be read as soon as it is committed.
@@ -302,7 +321,8 @@ impl<'a> EventWire<'a> {
 }
 
 impl<'a> EventData<'a> {
-    fn new(view: &'a EventView, account: AccountId) -> Self {
+    /// Prints what an event of `account` is about.
+    pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let object = match &view.subject {
             EventSubject::Refund(refund) => {
                 EventObject::Refund(Box::new(RefundWire::new(refund, account)))
@@ -310,10 +330,28 @@ impl<'a> EventData<'a> {
             EventSubject::Payment(payment) => {
                 EventObject::Payment(Box::new(PaymentWire::new(payment, account)))
             }
+            EventSubject::Checkout(checkout) => {
+                EventObject::Checkout(Box::new(SessionWire::new(checkout, account, engine)))
+            }
+            EventSubject::Invoice(invoice) => {
+                EventObject::Invoice(Box::new(InvoiceWire::new(invoice, account, engine, None)))
+            }
+            EventSubject::Endpoint(detail) => {
+                EventObject::Endpoint(Box::new(DisabledWire::new(&view.event, detail)))
+            }
         };
         let (aggregate_type, name) = match view.event.subject {
             Subject::Refund(id, _) => ("refund", Named(RefundId::PREFIX, id.ulid())),
             Subject::Payment(id) => ("payment", Named(PaymentId::PREFIX, id.ulid())),
+            Subject::Checkout(id, _) => {
+                let kind = match &view.subject {
+                    EventSubject::Checkout(checkout) => checkout.facts.kind,
+                    _ => Kind::CheckoutSession,
+                };
+                (kind.as_str(), Named(kind.prefix(), id.ulid()))
+            }
+            Subject::Invoice(id, _) => ("invoice", Named(InvoiceId::PREFIX, id.ulid())),
+            Subject::Endpoint(id) => ("webhook_endpoint", Named(EndpointId::PREFIX, id.ulid())),
         };
         Self { object, aggregate_type, aggregate_id: Shown(name) }
     }
@@ -348,7 +386,7 @@ impl<'a> TimelineWire<'a> {
         let detail = event.detail.as_deref();
         let state = match event.subject {
             Subject::Refund(_, state) => Some(state),
-            Subject::Payment(_) => None,
+            _ => None,
         };
         Self {
             seq: event.seq,

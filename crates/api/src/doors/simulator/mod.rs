@@ -4,6 +4,10 @@
 //! stands for somebody else's system. Accounts and modes are named where a charge's id alone would
 //! not tell, as `accountId` and `mode`.
 
+mod openapi;
+
+pub use openapi::chapter;
+
 use crate::App;
 use crate::body::{self, BodyError, Least, Object, missing};
 use crate::invalid::Invalid;

@@ -1,6 +1,11 @@
 //! Operations for the people and machines that run the service.
 
+mod openapi;
+
+pub use openapi::chapter;
+
 use crate::App;
+use crate::openapi as document;
 use crate::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +20,8 @@ pub fn routes() -> Vec<Route> {
         Route::open(Method::GET, "/healthz", alive),
         Route::open(Method::GET, "/readyz", ready),
         Route::open(Method::GET, "/metrics", metrics),
+        Route::open(Method::GET, "/openapi.json", openapi_json),
+        Route::open(Method::GET, "/docs", docs),
     ]
 }
 
@@ -38,6 +45,16 @@ async fn ready(app: Arc<App>, _: Request) -> Response {
 async fn metrics(app: Arc<App>, _: Request) -> Response {
     let text = (app.config.metrics)();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// The OpenAPI document, byte for byte as it is committed.
+async fn openapi_json(_: Arc<App>, _: Request) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document::TEXT.as_str()).into_response()
+}
+
+/// The same for people.
+async fn docs(_: Arc<App>, _: Request) -> Response {
+    document::page::answer()
 }
 
 fn status(status: StatusCode, body: &'static str) -> Response {

@@ -1,0 +1,165 @@
+//! Databases to measure on: a demo's folder with many payments, and copies of it.
+
+use crate::lab::{self, PAYMENTS, Targets};
+use crate::measure::{Stopwatch, pause};
+use crate::prefill;
+use crate::process::{Server, free_address};
+use anyhow::{Context, Result, bail};
+use domain::account::{Mode, Scope};
+use engine::SqliteStore;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A folder as `refundry demo` keeps it.
+pub struct Ground {
+    folder: tempfile::TempDir,
+    binary: PathBuf,
+    bearer: String,
+    /// What can be refunded in it.
+    pub targets: Targets,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kit {
+    account_id: String,
+    test: KeyKit,
+}
+
+#[derive(Deserialize)]
+struct KeyKit {
+    bearer: String,
+}
+
+impl Ground {
+    /// A new demo folder under `under`, made by the server itself, with payments added.
+    pub fn new(under: &Path, binary: &Path) -> Result<Self> {
+        let folder = new_folder(under)?;
+        let server = serve(binary, folder.path(), false)?;
+        server.stop()?;
+        let kit = std::fs::read_to_string(folder.path().join("demo.json"))?;
+        let kit: Kit = serde_json::from_str(&kit).context("demo.json")?;
+        let database = folder.path().join("refundry.db");
+        let targets = in_runtime(async {
+            let engine = lab::open_engine(&database, folder.path())?;
+            let accounts = engine.list_accounts().await?;
+            let account = accounts.iter().find(|account| account.id.to_string() == kit.account_id);
+            let account = account.context("the demo's account is not in its database")?;
+            let scope = Scope::new(account.number, Mode::Test);
+            lab::register_payments(&engine, scope, PAYMENTS).await
+        })?;
+        wait_until_closed(&database)?;
+        Ok(Self { folder, binary: binary.to_owned(), bearer: kit.test.bearer, targets })
+    }
+
+    /// A copy of it. Nobody may have it open.
+    pub fn copy(&self, under: &Path) -> Result<Self> {
+        let folder = new_folder(under)?;
+        for entry in std::fs::read_dir(self.folder.path())? {
+            let entry = entry?;
+            let copy = folder.path().join(entry.file_name());
+            std::fs::copy(entry.path(), &copy)?;
+            sync(&copy)?;
+        }
+        let (binary, bearer) = (self.binary.clone(), self.bearer.clone());
+        Ok(Self { folder, binary, bearer, targets: self.targets.clone() })
+    }
+
+    /// Adds `count` refunds of the past.
+    pub fn fill(&self, count: u64) -> Result<()> {
+        prefill::fill(&self.database(), &self.targets, count)?;
+        sync(&self.database())
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("refundry.db")
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The Bearer token of the account's test key.
+    pub fn bearer(&self) -> &str {
+        &self.bearer
+    }
+
+    /// Serves it.
+    pub fn serve(&self, dispatch: bool) -> Result<Server> {
+        serve(&self.binary, self.folder.path(), dispatch)
+    }
+
+    /// Derives every balance again; how many refunds there are, when all fits.
+    pub fn verify(&self) -> Result<u64> {
+        let report =
+            in_runtime(async { Ok(SqliteStore::open(&self.database())?.verify().await?) })?;
+        wait_until_closed(&self.database())?;
+        if let Some(difference) = report.differences.first() {
+            bail!("{} differences, the first: {difference}", report.differences.len());
+        }
+        Ok(report.refunds)
+    }
+}
+
+/// Writes a file out, so that this does not happen while something is measured.
+fn sync(file: &Path) -> Result<()> {
+    Ok(std::fs::File::open(file)?.sync_all()?)
+}
+
+fn new_folder(under: &Path) -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix("refundry-bench-").tempdir_in(under)?)
+}
+
+/// Starts `refundry demo` on a folder.
+pub fn serve(binary: &Path, folder: &Path, dispatch: bool) -> Result<Server> {
+    let address = free_address()?;
+    let mut command = Command::new(binary);
+    command
+        .arg("demo")
+        .args(["--listen", &address.to_string()])
+        .arg("--data")
+        .arg(folder)
+        .env("REFUNDRY_DISPATCH", if dispatch { "on" } else { "off" });
+    Server::start(command, address, &folder.join("server.log"))
+}
+
+/// Runs `work` on a runtime like the server's, and ends everything it started.
+pub fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let answer = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_secs(30));
+    answer
+}
+
+/// A store is closed by its threads, after its last owner is gone, and ends with a checkpoint; until
+/// then it would disturb whoever comes next.
+pub fn wait_until_closed(database: &Path) -> Result<()> {
+    let stopwatch = Stopwatch::start();
+    while is_open(database)? {
+        if stopwatch.elapsed() > Duration::from_mins(1) {
+            bail!("{} is still in use after a minute", database.display());
+        }
+        pause(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// True while this process has the database, its log or its index open.
+fn is_open(database: &Path) -> Result<bool> {
+    let name = database.to_string_lossy();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        // One that is closed meanwhile leads nowhere.
+        let open = std::fs::read_link(entry?.path()).unwrap_or_default();
+        if open.to_string_lossy().starts_with(&*name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

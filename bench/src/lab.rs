@@ -1,0 +1,119 @@
+//! An engine in this process, on a database of its own.
+
+use crate::measure::{Dice, SystemClock};
+use anyhow::{Context, Result, bail};
+use domain::account::Scope;
+use domain::ids::PaymentId;
+use domain::money::Currency;
+use domain::payment::Kind;
+use engine::simulator::{Simulator, SimulatorConfig};
+use engine::{Engine, EngineConfig, MasterKey, NewPayment, Parts, Registry, SqliteStore};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// How many payments the refunds are spread over.
+pub const PAYMENTS: usize = 20_000;
+
+/// How many of them are hot.
+pub const HOT: usize = 10;
+
+/// One refund in so many is of a hot payment.
+pub const HOT_ONE_IN: usize = 20;
+
+/// What each payment captured: enough for all refunds of all runs.
+pub const CAPTURED: i64 = 1_000_000_000_000;
+
+/// Why every refund is asked for.
+pub const REASON: &str = "requested_by_customer";
+
+/// Payments to be refunded.
+#[derive(Clone)]
+pub struct Targets {
+    /// Whose they are.
+    pub scope: Scope,
+    /// Their ids, the hot ones first.
+    pub payments: Arc<[PaymentId]>,
+}
+
+impl Targets {
+    /// Which payment comes next, as an index.
+    pub fn pick(&self, dice: &mut Dice) -> usize {
+        let hot = HOT.min(self.payments.len());
+        if dice.below(HOT_ONE_IN) == 0 { dice.below(hot) } else { dice.below(self.payments.len()) }
+    }
+}
+
+/// Starts an engine on the database file. New refunds stay queued.
+pub fn open_engine(database: &Path, scratch: &Path) -> Result<Engine> {
+    let clock = Arc::new(SystemClock);
+    let store = SqliteStore::open(database).context("the database cannot be opened")?;
+    let book = scratch.join("simulator-of-the-benchmark.db");
+    let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [5; 32])
+        .context("the simulator cannot be started")?;
+    let mut seed = [0; 32];
+    let nanos = clock_nanos();
+    seed[..16].copy_from_slice(&nanos.to_be_bytes());
+    Ok(Engine::start(Parts {
+        store,
+        registry: Registry::new().with(simulator.clone()),
+        simulator: Some(simulator),
+        master_key: MasterKey::from_bytes([7; 32]),
+        clock,
+        seed,
+        config: EngineConfig { dispatch_at_once: false, ..EngineConfig::default() },
+    }))
+}
+
+/// Ids must differ from those of an earlier engine on the same file.
+#[expect(clippy::disallowed_methods, reason = "seeds the ids of a benchmark")]
+fn clock_nanos() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
+/// Registers `count` payments with balances that never run out.
+pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> Result<Targets> {
+    const AT_A_TIME: usize = 256;
+    let mut tasks = JoinSet::new();
+    for first in 0..AT_A_TIME.min(count) {
+        let engine = engine.clone();
+        tasks.spawn(async move {
+            let mut ids = Vec::new();
+            for number in (first..count).step_by(AT_A_TIME) {
+                let registered = engine.register_payment(payment(scope, number)?, None).await?;
+                ids.push(registered.value.facts.id);
+            }
+            anyhow::Ok(ids)
+        });
+    }
+    let mut payments = Vec::with_capacity(count);
+    while let Some(ids) = tasks.join_next().await {
+        payments.extend(ids.context("a task died")??);
+    }
+    if payments.len() != count {
+        bail!("{} of {count} payments were registered", payments.len());
+    }
+    // Neighbours in time would share pages; real refunds come in no such order.
+    let mut dice = Dice::new(11);
+    for at in (1..payments.len()).rev() {
+        payments.swap(at, dice.below(at + 1));
+    }
+    Ok(Targets { scope, payments: payments.into() })
+}
+
+fn payment(scope: Scope, number: usize) -> Result<NewPayment> {
+    Ok(NewPayment {
+        scope,
+        kind: Kind::Payment,
+        id: None,
+        captured: CAPTURED,
+        currency: Currency::parse("USD")?,
+        provider: "simulator".into(),
+        provider_payment_id: format!("bench_{number:08}").into(),
+        captured_at: None,
+        settled_at: None,
+        reference: None,
+        metadata: None,
+    })
+}

@@ -1,0 +1,125 @@
+//! Refunds created in this process by many tasks at once, each waiting for its answer.
+
+use crate::batches::Count;
+use crate::lab::{REASON, Targets};
+use crate::measure::{Dice, Latencies, Stopwatch, pass, real};
+use anyhow::{Context, Result};
+use engine::{Engine, IdempotencyKey, NewRefund};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What a load achieved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Achieved {
+    /// Refunds per second.
+    pub per_second: f64,
+    /// How long each took.
+    pub latencies: Latencies,
+    /// Commands in a batch, on average.
+    pub batch: u64,
+    /// The write-ahead log at its largest, bytes.
+    pub wal_bytes: u64,
+}
+
+/// What all tasks of a load share.
+struct Shared {
+    engine: Engine,
+    targets: Targets,
+    counting: AtomicBool,
+    over: AtomicBool,
+    wal_bytes: AtomicU64,
+}
+
+/// Creates refunds with `clients` tasks at once for `duration`, after a warm-up of a fifth of it.
+pub async fn create_refunds(
+    engine: &Engine,
+    targets: &Targets,
+    database: &Path,
+    clients: u64,
+    duration: Duration,
+) -> Result<Achieved> {
+    let shared = Arc::new(Shared {
+        engine: engine.clone(),
+        targets: targets.clone(),
+        counting: AtomicBool::new(false),
+        over: AtomicBool::new(false),
+        wal_bytes: AtomicU64::new(0),
+    });
+    // Keys of one load must not meet those of another.
+    let run = engine.request_id().to_string();
+    let mut tasks = JoinSet::new();
+    for number in 0..clients {
+        tasks.spawn(client(shared.clone(), format!("{run}-{number}"), number));
+    }
+    let watcher = watch_wal(shared.clone(), database);
+    pass(duration / 5).await;
+    let before = Count::now();
+    let stopwatch = Stopwatch::start();
+    shared.counting.store(true, Ordering::Relaxed);
+    pass(duration).await;
+    shared.counting.store(false, Ordering::Relaxed);
+    let elapsed = stopwatch.elapsed();
+    let batch = Count::now().mean_since(before);
+    shared.over.store(true, Ordering::Relaxed);
+    let mut micros = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        micros.extend(task.context("a task died")??);
+    }
+    watcher.join().map_err(|_| anyhow::anyhow!("the watcher of the log died"))?;
+    let refunds = u64::try_from(micros.len()).unwrap_or(u64::MAX);
+    Ok(Achieved {
+        per_second: real(refunds) / elapsed.as_secs_f64(),
+        latencies: Latencies::of(micros),
+        batch,
+        wal_bytes: shared.wal_bytes.load(Ordering::Relaxed),
+    })
+}
+
+async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u32>> {
+    let mut dice = Dice::new(number);
+    let mut micros = Vec::new();
+    let mut sent = 0_u64;
+    while !shared.over.load(Ordering::Relaxed) {
+        sent += 1;
+        let key = IdempotencyKey { door: "native", value: format!("{name}-{sent}").into() };
+        let payment = shared.targets.payments[shared.targets.pick(&mut dice)];
+        let refund = NewRefund {
+            scope: shared.targets.scope,
+            payment,
+            kind: None,
+            amount: Some(1),
+            currency: None,
+            expected_refundable: None,
+            reason: Some(REASON.into()),
+            reference: None,
+            metadata: None,
+        };
+        let stopwatch = Stopwatch::start();
+        shared.engine.create_refund(refund, Some(&key)).await.context("a refund was refused")?;
+        if shared.counting.load(Ordering::Relaxed) {
+            micros.push(stopwatch.micros());
+        }
+    }
+    Ok(micros)
+}
+
+fn watch_wal(shared: Arc<Shared>, database: &Path) -> std::thread::JoinHandle<()> {
+    let wal = wal_of(database);
+    std::thread::spawn(move || {
+        while !shared.over.load(Ordering::Relaxed) {
+            let bytes = std::fs::metadata(&wal).map_or(0, |meta| meta.len());
+            shared.wal_bytes.fetch_max(bytes, Ordering::Relaxed);
+            crate::measure::pause(Duration::from_millis(20));
+        }
+    })
+}
+
+/// The write-ahead log of a database file.
+pub fn wal_of(database: &Path) -> std::path::PathBuf {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}

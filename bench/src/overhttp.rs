@@ -1,0 +1,119 @@
+//! (a), (b), (c), and (e) over HTTP: wrk against the bare server and against the real one.
+
+use crate::bare;
+use crate::ground::Ground;
+use crate::measure::{Latencies, Stopwatch, median, pause, real};
+use crate::process::{Server, free_address, get};
+use crate::wrk::{Aim, Found, Wrk};
+use anyhow::{Context, Result, bail};
+use std::process::Command;
+use std::time::Duration;
+
+/// The first, unmeasured part of every load.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// The rounds of one load.
+#[derive(Default)]
+pub struct Rounds(Vec<Found>);
+
+impl Rounds {
+    /// Runs one more round: a warm-up, then what counts.
+    pub fn round(&mut self, wrk: &Wrk, aim: &Aim<'_>) -> Result<()> {
+        wrk.run(&Aim { duration: WARM_UP, ..*aim })?;
+        self.0.push(wrk.run(aim)?);
+        Ok(())
+    }
+
+    /// True when it never ran.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The median rate, requests per second.
+    pub fn rate(&self) -> f64 {
+        median(self.0.iter().map(|found| found.per_second).collect())
+    }
+
+    /// The median of each latency; the largest of the largest.
+    pub fn latencies(&self) -> Latencies {
+        let of = |pick: fn(&Latencies) -> f64| self.0.iter().map(move |f| pick(&f.latencies));
+        Latencies {
+            p50_ms: median(of(|l| l.p50_ms).collect()),
+            p99_ms: median(of(|l| l.p99_ms).collect()),
+            max_ms: of(|l| l.max_ms).fold(0.0, f64::max),
+        }
+    }
+
+    /// Requests that did not end well.
+    pub fn errors(&self) -> u64 {
+        self.0.iter().map(|found| found.errors).sum()
+    }
+}
+
+/// Starts the bare server: this program again.
+pub fn serve_bare(wrk: &Wrk) -> Result<Server> {
+    let address = free_address()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bare-http").args(["--listen", &address.to_string()]);
+    Server::start(command, address, &wrk.folder().join("bare.log"))
+}
+
+/// Aims at refunds. The bare server answers under the same path.
+pub fn aim<'a>(address: &'a str, bearer: &'a str, connections: u32, duration: Duration) -> Aim<'a> {
+    Aim { address, path: bare::PATH, bearer, connections, duration }
+}
+
+/// What (c) found.
+pub struct Lives {
+    /// Refunds that succeeded.
+    pub refunds: u64,
+    /// From the first request to the last success, seconds.
+    pub seconds: f64,
+    /// Of these, after the last request, seconds.
+    pub tail_seconds: f64,
+    /// Requests that did not end well.
+    pub errors: u64,
+}
+
+impl Lives {
+    /// Whole lives per second.
+    pub fn rate(&self) -> f64 {
+        real(self.refunds) / self.seconds
+    }
+}
+
+/// (c): creates refunds at 64 connections while they are sent to the simulator, and waits until the
+/// last of them has succeeded.
+pub fn live(ground: &Ground, wrk: &Wrk, duration: Duration) -> Result<Lives> {
+    const PATIENCE: Duration = Duration::from_mins(10);
+    let server = ground.serve(true)?;
+    let address = server.address.to_string();
+    let stopwatch = Stopwatch::start();
+    let found = wrk.run(&aim(&address, ground.bearer(), 64, duration))?;
+    let asked = stopwatch.elapsed();
+    while pending(&server, ground)? {
+        if stopwatch.elapsed() > PATIENCE {
+            bail!("refunds are still pending after {} s", PATIENCE.as_secs());
+        }
+        pause(Duration::from_millis(20));
+    }
+    let elapsed = stopwatch.elapsed();
+    server.stop()?;
+    let refunds = ground.verify().context("the books after (c)")?;
+    Ok(Lives {
+        refunds,
+        seconds: elapsed.as_secs_f64(),
+        tail_seconds: (elapsed.saturating_sub(asked)).as_secs_f64(),
+        errors: found.errors,
+    })
+}
+
+fn pending(server: &Server, ground: &Ground) -> Result<bool> {
+    let target = "/api/v1/refunds?status=pending&limit=1";
+    let (status, body) = get(server.address, target, ground.bearer())?;
+    let answer: serde_json::Value = serde_json::from_str(&body)?;
+    match (status, answer["data"].as_array()) {
+        (200, Some(refunds)) => Ok(!refunds.is_empty()),
+        _ => bail!("the list of pending refunds: {status} {body}"),
+    }
+}

@@ -1,0 +1,186 @@
+//! Stores many finished refunds at once, as if they had been made over the last weeks: each
+//! succeeded, with its idempotency key, its events and its posting. The books balance afterwards.
+
+use crate::lab::{REASON, Targets};
+use crate::measure::{Dice, SystemClock};
+use anyhow::{Context, Result};
+use domain::event::Type;
+use domain::keys::Target;
+use domain::ledger::{Reason, SourceType};
+use domain::refund::{Origin, State};
+use domain::time::Clock as _;
+use rusqlite::{Connection, Transaction, params};
+use std::path::Path;
+use std::time::Duration;
+use ulid::Ulid;
+
+/// Refunds in one transaction.
+const CHUNK: u64 = 50_000;
+
+/// Between one old refund and the next, milliseconds.
+const APART_MS: u64 = 2_000;
+
+/// Adds `count` succeeded refunds of 1 minor unit each. Nobody else may have the file open.
+pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
+    let mut connection = Connection::open(database).context("the database cannot be opened")?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // If this is interrupted the file is thrown away.
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "cache_size", -1_048_576)?;
+    let started = SystemClock.now().0.unsigned_abs().saturating_sub(count * APART_MS);
+    let mut past = Past { targets, dice: Dice::new(29), started, number: 0, spent: Vec::new() };
+    past.spent.resize(targets.payments.len(), (0, 0));
+    while past.number < count {
+        let transaction = connection.transaction()?;
+        past.write(&transaction, CHUNK.min(count - past.number))?;
+        transaction.commit()?;
+    }
+    let transaction = connection.transaction()?;
+    past.settle(&transaction)?;
+    transaction.commit()?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.close().map_err(|(_, error)| error).context("the database cannot be closed")
+}
+
+struct Past<'t> {
+    targets: &'t Targets,
+    dice: Dice,
+    started: u64,
+    number: u64,
+    /// Per payment: refunds, and events about the payment itself.
+    spent: Vec<(i64, i64)>,
+}
+
+impl Past<'_> {
+    fn write(&mut self, transaction: &Transaction<'_>, count: u64) -> Result<()> {
+        let mut refunds = transaction.prepare(
+            "INSERT INTO refunds (scope, id, payment, amount, currency, state, status, origin, late, \
+             before_settlement, checks, last_seq, updated_at, evidence_at, reason, \
+             provider_refund_id) \
+             VALUES (?1, ?2, ?3, 1, 'USD', ?4, ?5, ?6, 0, 0, 0, 2, ?7, ?7, ?8, ?9)",
+        )?;
+        let mut keys = transaction.prepare(
+            "INSERT INTO keys (scope, hash, request, target, id, state) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let mut events = transaction.prepare(
+            "INSERT INTO events (scope, id, type, payment, refund, state, seq, detail) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let mut postings = transaction.prepare(
+            "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, \
+             currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 'USD')",
+        )?;
+        let scope = self.targets.scope.code();
+        let (sending, done) = (State::Sending.code(), State::Succeeded);
+        for _ in 0..count {
+            let at = self.started + self.number * APART_MS;
+            self.number += 1;
+            let first = Ulid::from_parts(at, u128::from(self.dice.next() >> 1)).0;
+            let id = |nth: u128| Ulid(first + nth).to_bytes();
+            let payment = self.targets.pick(&mut self.dice);
+            let spent = &mut self.spent[payment];
+            *spent = (spent.0 + 1, spent.1 + 1);
+            let payment_seq = 1 + spent.1;
+            let payment = self.targets.payments[payment].bytes();
+            let refund = id(0);
+            let provider_refund = format!("re_{}", Ulid(first));
+            refunds.execute(params![
+                scope,
+                refund,
+                payment,
+                done.code(),
+                done.status().code(),
+                Origin::Api.code(),
+                i64::try_from(at)?,
+                REASON,
+                provider_refund,
+            ])?;
+            let (hash, request) = (self.dice.bytes(), self.dice.bytes());
+            keys.execute(params![scope, hash, request, Target::Refund.code(), refund, sending])?;
+            let absent: Option<&[u8]> = None;
+            let nothing: Option<&str> = None;
+            let created = Type::RefundCreated.code();
+            events.execute(params![scope, id(1), created, absent, refund, sending, 1, nothing])?;
+            let arrived = format!(
+                r#"{{"providerRefundId":"{provider_refund}","source":"submit","providerAt":{at}}}"#
+            );
+            let succeeded = Type::RefundSucceeded.code();
+            events.execute(params![
+                scope,
+                id(2),
+                succeeded,
+                absent,
+                refund,
+                done.code(),
+                2,
+                arrived
+            ])?;
+            let balance = format!(r#"{{"refunded":{}}}"#, spent.0);
+            let partly = Type::PaymentPartiallyRefunded.code();
+            let state: Option<i64> = None;
+            events.execute(params![
+                scope,
+                id(3),
+                partly,
+                payment,
+                absent,
+                state,
+                payment_seq,
+                balance
+            ])?;
+            let (reason, kind) = (Reason::Refund.code(), SourceType::Refund.code());
+            postings.execute(params![scope, id(4), reason, kind, refund, payment])?;
+        }
+        Ok(())
+    }
+
+    /// Adds what went back to the payments and to the ledger's totals.
+    fn settle(&self, transaction: &Transaction<'_>) -> Result<()> {
+        let scope = self.targets.scope.code();
+        let mut update = transaction.prepare(
+            "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4 \
+             WHERE scope = ?1 AND id = ?2",
+        )?;
+        for (payment, (refunded, events)) in self.targets.payments.iter().zip(&self.spent) {
+            update.execute(params![scope, payment.bytes(), refunded, events])?;
+        }
+        let mut add = transaction.prepare(
+            "INSERT INTO totals (scope, currency, code, debits, credits) \
+             VALUES (?1, 'USD', ?2, ?3, ?4) ON CONFLICT (scope, currency, code) \
+             DO UPDATE SET debits = debits + excluded.debits, credits = credits + excluded.credits",
+        )?;
+        let moved = i64::try_from(self.number)?;
+        let (debit, credit) = Reason::Refund.legs();
+        add.execute(params![scope, debit.code(), moved, 0])?;
+        add.execute(params![scope, credit.code(), 0, moved])?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::{in_runtime, wait_until_closed};
+    use crate::lab;
+    use domain::account::{Mode, Scope};
+
+    #[test]
+    fn the_books_balance_after_a_prefill() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("refundry.db");
+        let payments = in_runtime(async {
+            let engine = lab::open_engine(&database, folder.path())?;
+            let account = engine.create_account("Benchmark").await?;
+            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), 50).await
+        });
+        wait_until_closed(&database).unwrap();
+        fill(&database, &payments.unwrap(), 2_000).unwrap();
+        let verify = async { Ok(engine::SqliteStore::open(&database)?.verify().await?) };
+        let report = in_runtime(verify).unwrap();
+        assert_eq!((report.payments, report.refunds, report.postings), (50, 2_000, 2_050));
+        assert_eq!(report.differences, []);
+    }
+}

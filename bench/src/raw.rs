@@ -1,0 +1,301 @@
+//! The raw loop: one thread that writes what creating refunds writes, with the store's own
+//! statements and settings, and does nothing else. It reads nothing, decides nothing, answers
+//! nobody. What the committer reaches is measured against it.
+
+use crate::lab::{REASON, Targets};
+use crate::load::Achieved;
+use crate::measure::{Dice, Latencies, Stopwatch, SystemClock, real};
+use anyhow::{Context, Result, anyhow};
+use domain::event::Type;
+use domain::keys::Target;
+use domain::refund::{Origin, State};
+use domain::time::Clock as _;
+use rusqlite::{Connection, Statement, params};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use ulid::Ulid;
+
+const INSERT_REFUND: &str = "INSERT INTO refunds (scope, id, payment, amount, currency, state, \
+     status, origin, late, before_settlement, checks, last_seq, updated_at, due_at, evidence_at, \
+     reason, reference, metadata, provider_refund_id, failure_code, failure_message) VALUES (?1, \
+     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+
+const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, state, expires_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
+     detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, held = ?5, \
+     excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
+     WHERE scope = ?1 AND id = ?2";
+
+/// As in the store.
+const STEP_PAGES: i32 = 1_000;
+
+/// As in the store.
+const LIMIT_PAGES: i32 = 16_000;
+
+/// Opens a migrated database the way the store does for its writer.
+fn open(database: &Path) -> Result<Connection> {
+    let connection = Connection::open(database).context("the database cannot be opened")?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+/// Runs the loop with `batch` refunds per transaction for `duration`, after a warm-up of a fifth.
+pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -> Result<Achieved> {
+    let mut connection = open(database)?;
+    let log = Log::watch(&mut connection, database)?;
+    let mut rows = Rows::new(&connection, targets)?;
+    let mut begin = connection.prepare("BEGIN IMMEDIATE")?;
+    let mut commit = connection.prepare("COMMIT")?;
+    let warm_up = Stopwatch::start();
+    let mut counted = Stopwatch::start();
+    let mut micros = Vec::new();
+    let mut warm = false;
+    let mut wal_bytes = 0;
+    loop {
+        if !warm && warm_up.elapsed() >= duration / 5 {
+            warm = true;
+            counted = Stopwatch::start();
+            micros.clear();
+        }
+        if warm && counted.elapsed() >= duration {
+            break;
+        }
+        let stopwatch = Stopwatch::start();
+        begin.execute([])?;
+        rows.write(batch)?;
+        commit.execute([])?;
+        log.after_commit(&connection);
+        micros.push(stopwatch.micros());
+        wal_bytes = wal_bytes.max(log.bytes());
+    }
+    let elapsed = counted.elapsed();
+    log.end()?;
+    let batches = u64::try_from(micros.len()).unwrap_or(u64::MAX);
+    Ok(Achieved {
+        per_second: real(batches.saturating_mul(batch)) / elapsed.as_secs_f64(),
+        latencies: Latencies::of(micros),
+        batch,
+        wal_bytes,
+    })
+}
+
+struct Rows<'c> {
+    targets: Targets,
+    balances: Vec<Balance>,
+    dice: Dice,
+    last: u128,
+    refund: Statement<'c>,
+    key: Statement<'c>,
+    event: Statement<'c>,
+    payment: Statement<'c>,
+}
+
+impl<'c> Rows<'c> {
+    fn new(connection: &'c Connection, targets: &Targets) -> Result<Self> {
+        Ok(Self {
+            targets: targets.clone(),
+            balances: balances(connection, targets)?,
+            dice: Dice::new(SystemClock.now().0.unsigned_abs()),
+            last: 0,
+            refund: connection.prepare(INSERT_REFUND)?,
+            key: connection.prepare(INSERT_KEY)?,
+            event: connection.prepare(INSERT_EVENT)?,
+            payment: connection.prepare(UPDATE_PAYMENT)?,
+        })
+    }
+
+    /// An id greater than all before it, with the time in front.
+    fn id(&mut self, now: i64) -> [u8; 16] {
+        let now = u64::try_from(now).unwrap_or(0);
+        self.last = if Ulid(self.last).timestamp_ms() >= now {
+            self.last + 1
+        } else {
+            Ulid::from_parts(now, u128::from(self.dice.next() >> 1)).0
+        };
+        Ulid(self.last).to_bytes()
+    }
+
+    /// Writes the rows of `batch` refunds: each table in key order and each payment once, as the
+    /// store does.
+    fn write(&mut self, batch: u64) -> Result<()> {
+        let now = SystemClock.now().0;
+        let scope = self.targets.scope.code();
+        let state = State::Queued;
+        let mut touched = BTreeSet::new();
+        let mut keys = Vec::new();
+        let mut refunds = Vec::new();
+        for _ in 0..batch {
+            let payment = self.targets.pick(&mut self.dice);
+            self.balances[payment].reserved += 1;
+            touched.insert(payment);
+            let refund = self.id(now);
+            let event = self.id(now);
+            refunds.push((refund, event));
+            keys.push((self.dice.bytes(), refund));
+            let absent: Option<&str> = None;
+            self.refund.execute(params![
+                scope,
+                refund,
+                self.targets.payments[payment].bytes(),
+                1,
+                "USD",
+                state.code(),
+                state.status().code(),
+                Origin::Api.code(),
+                false,
+                false,
+                0,
+                1,
+                now,
+                now,
+                absent,
+                REASON,
+                absent,
+                absent,
+                absent,
+                absent,
+                absent,
+            ])?;
+        }
+        for payment in touched {
+            let id = self.targets.payments[payment].bytes();
+            let Balance { refunded, reserved, last_seq } = self.balances[payment];
+            let settled_at: Option<i64> = None;
+            self.payment.execute(params![
+                scope, id, refunded, reserved, 0, 0, false, last_seq, now, settled_at
+            ])?;
+        }
+        keys.sort_unstable();
+        for (hash, refund) in keys {
+            let expires_at: Option<i64> = None;
+            let request = self.dice.bytes();
+            let target = Target::Refund.code();
+            self.key.execute(params![
+                scope,
+                hash,
+                request,
+                target,
+                refund,
+                state.code(),
+                expires_at
+            ])?;
+        }
+        for (refund, event) in refunds {
+            let (payment, detail): (Option<&[u8]>, Option<&str>) = (None, None);
+            let event_type = Type::RefundCreated.code();
+            self.event.execute(params![
+                scope,
+                event,
+                event_type,
+                payment,
+                refund,
+                state.code(),
+                1,
+                detail
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// The changing part of a payment.
+#[derive(Clone, Copy)]
+struct Balance {
+    refunded: i64,
+    reserved: i64,
+    last_seq: i64,
+}
+
+fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> {
+    let mut select = connection.prepare(
+        "SELECT refunded, reserved, last_seq FROM payments WHERE scope = ?1 AND id = ?2",
+    )?;
+    let mut balances = Vec::with_capacity(targets.payments.len());
+    for payment in &*targets.payments {
+        let balance = select.query_row(params![targets.scope.code(), payment.bytes()], |row| {
+            Ok(Balance { refunded: row.get(0)?, reserved: row.get(1)?, last_seq: row.get(2)? })
+        })?;
+        balances.push(balance);
+    }
+    Ok(balances)
+}
+
+/// The write-ahead log, checkpointed in the background as the store does.
+struct Log {
+    pages: Arc<AtomicI32>,
+    stepping: Arc<AtomicBool>,
+    wake: mpsc::SyncSender<()>,
+    thread: std::thread::JoinHandle<()>,
+    path: std::path::PathBuf,
+}
+
+impl Log {
+    fn watch(connection: &mut Connection, database: &Path) -> Result<Self> {
+        let (wake, woken) = mpsc::sync_channel(1);
+        let (pages, stepping) = (Arc::<AtomicI32>::default(), Arc::<AtomicBool>::default());
+        let shared = pages.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now| {
+            shared.store(now, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let beside = open(database)?;
+        let shared = (pages.clone(), stepping.clone());
+        let thread = std::thread::spawn(move || step(&beside, &woken, &shared.0, &shared.1));
+        Ok(Self { pages, stepping, wake, thread, path: crate::load::wal_of(database) })
+    }
+
+    /// Ends the checkpoints beside.
+    fn end(self) -> Result<()> {
+        drop(self.wake);
+        self.thread.join().map_err(|_| anyhow!("the checkpoint thread died"))
+    }
+
+    fn after_commit(&self, connection: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages > LIMIT_PAGES && !self.stepping.load(Ordering::Acquire) {
+            checkpoint(connection);
+        } else if pages > STEP_PAGES {
+            // It is awake already when there is no room.
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
+    }
+}
+
+fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, stepping: &AtomicBool) {
+    let mut done = 0;
+    while woken.recv().is_ok() {
+        let now = pages.load(Ordering::Relaxed);
+        if now < done {
+            done = 0;
+        }
+        if now - done < STEP_PAGES {
+            continue;
+        }
+        stepping.store(true, Ordering::Release);
+        checkpoint(beside);
+        stepping.store(false, Ordering::Release);
+        done = now;
+    }
+}
+
+fn checkpoint(connection: &Connection) {
+    // A step that fails is made up for by the next one.
+    let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+}

@@ -1,0 +1,127 @@
+//! wrk, the load generator: runs it and reads what it found.
+
+use crate::lab::{HOT, HOT_ONE_IN, Targets};
+use crate::measure::{Latencies, real};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const SCRIPT: &str = include_str!("../wrk/refund.lua");
+
+/// Threads of wrk.
+const THREADS: u32 = 2;
+
+/// wrk with its script and the payments it refunds.
+pub struct Wrk {
+    folder: tempfile::TempDir,
+    script: PathBuf,
+    payments: PathBuf,
+}
+
+/// What one run of wrk is aimed at.
+pub struct Aim<'a> {
+    /// Host and port.
+    pub address: &'a str,
+    /// Path of the POSTs.
+    pub path: &'a str,
+    /// Bearer token.
+    pub bearer: &'a str,
+    /// Connections at the same time.
+    pub connections: u32,
+    /// For how long.
+    pub duration: Duration,
+}
+
+/// What one run of wrk found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Answers per second.
+    pub per_second: f64,
+    /// How long they took.
+    pub latencies: Latencies,
+    /// Answers that were not 2xx or 3xx, and requests without an answer.
+    pub errors: u64,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    requests: u64,
+    micros: u64,
+    refused: u64,
+    failed: u64,
+    p50: u32,
+    p99: u32,
+    max: u32,
+}
+
+impl Wrk {
+    /// Prepares runs against `targets`.
+    pub fn new(targets: &Targets) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("refundry-wrk-").tempdir()?;
+        let script = folder.path().join("refund.lua");
+        std::fs::write(&script, SCRIPT)?;
+        let payments = folder.path().join("payments");
+        let ids: Vec<String> = targets.payments.iter().map(ToString::to_string).collect();
+        std::fs::write(&payments, ids.join("\n"))?;
+        Ok(Self { folder, script, payments })
+    }
+
+    /// One run. Its idempotency keys start with the name of the folder it has to itself.
+    pub fn run(&self, aim: &Aim<'_>) -> Result<Found> {
+        let run = tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.path())?;
+        let name = run.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let output = Command::new("wrk")
+            .arg(format!("--threads={THREADS}"))
+            .arg(format!("--connections={}", aim.connections))
+            .arg(format!("--duration={}s", aim.duration.as_secs().max(1)))
+            .arg("--timeout=30s")
+            .arg("--script")
+            .arg(&self.script)
+            .arg(format!("http://{}", aim.address))
+            .arg("--")
+            .args([aim.path, aim.address, aim.bearer, &name])
+            .arg(&self.payments)
+            .args([HOT.to_string(), HOT_ONE_IN.to_string()])
+            .output()
+            .context("wrk cannot be started: scripts/install-tools installs it")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
+    }
+
+    /// A folder for scratch files that lives as long as this.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn read(text: &str) -> Result<Found> {
+    let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));
+    let line: Line = serde_json::from_str(line.context("there is no RESULT line")?)?;
+    let ms = |micros: u32| f64::from(micros) / 1000.0;
+    Ok(Found {
+        per_second: real(line.requests) / (real(line.micros) / 1e6),
+        latencies: Latencies { p50_ms: ms(line.p50), p99_ms: ms(line.p99), max_ms: ms(line.max) },
+        errors: line.refused + line.failed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_line_is_found_between_the_lines_of_wrk() {
+        let text = "Running 1s test\n  2 threads\n\nRESULT {\"requests\":500,\"micros\":250000,\
+                    \"refused\":1,\"failed\":2,\"p50\":1500,\"p99\":9000,\"max\":20000}\n";
+        let found = read(text).unwrap();
+        assert_eq!(found.errors, 3);
+        assert!((found.per_second - 2000.0).abs() < 0.1);
+        assert!((found.latencies.p99_ms - 9.0).abs() < 0.001);
+        assert!(read("Running").is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! API keys, managed with a key that may. A caller sees and changes the keys of its own account and
+//! mode, and hands on no more than it holds; a platform key sees both modes.
+
+use super::error::{Details, Problem};
+use super::serve::Call;
+use crate::body::{Object, StringList, missing};
+use crate::invalid::{Invalid, excerpt};
+use crate::time::Iso;
+use axum::response::Response;
+use domain::account::Mode;
+use engine::access::{ErrorProfile, Permissions};
+use engine::{KeyListing, KeyOwner, KeyRequest};
+use http::StatusCode;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+/// Characters of a name.
+pub const LONGEST_NAME: usize = 80;
+/// How many scopes a key can be asked for with, and how long each can be.
+pub const SCOPES: StringList = StringList { most: 50, longest: 64 };
+
+/// A key. `key` and `secret` are there only in the answer to its creation.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyWire<'a> {
+    id: &'a str,
+    key_id: &'a str,
+    name: &'a str,
+    key_prefix: Option<&'a str>,
+    environment: &'static str,
+    scopes: Vec<&'a str>,
+    last_used_at: Option<Iso>,
+    created_at: Iso,
+    revoked_at: Option<Iso>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+impl<'a> KeyWire<'a> {
+    fn new(key: &'a KeyListing) -> Self {
+        Self {
+            id: &key.id,
+            key_id: &key.id,
+            name: &key.name,
+            key_prefix: key.prefix.as_deref(),
+            environment: key.mode.map_or("platform", Mode::as_str),
+            scopes: key.scopes.split_whitespace().collect(),
+            last_used_at: key.last_used_at.map(Iso),
+            created_at: Iso(key.created_at),
+            revoked_at: key.revoked_at.map(Iso),
+            key: None,
+            secret: None,
+        }
+    }
+}
+
+/// Whose keys the caller manages.
+fn owner(call: &Call) -> KeyOwner {
+    let mode = if call.key().platform { None } else { Some(call.scope().mode()) };
+    KeyOwner { account: call.scope().account(), mode }
+}
+
+/// Lists keys: those that work first, newest first.
+pub async fn list(call: Call) -> Result<Response, Problem> {
+    let keys = call.engine().list_keys_of(owner(&call)).await;
+    let keys = keys.map_err(|error| call.refused(&error))?;
+    let items: Vec<_> = keys.iter().map(KeyWire::new).collect();
+    Ok(call.answer(StatusCode::OK, &items))
+}
+
+/// Makes a key. Its secrets are in this answer and nowhere else, so a repeated request makes
+/// another key instead of repeating them.
+pub async fn create(call: Call) -> Result<Response, Problem> {
+    let object = call.object()?;
+    let name = object.name("name", LONGEST_NAME)?;
+    let name = name.ok_or_else(|| missing("name", "what you call the key, such as \"till 3\""))?;
+    let mode = read_environment(&call, &object)?;
+    let scopes = read_scopes(&call, &object)?;
+    let error_profile = read_profile(&object)?;
+    let request = KeyRequest {
+        account: call.account(),
+        mode: Some(mode),
+        scopes: scopes.clone(),
+        error_profile,
+        name: name.clone().into_owned(),
+    };
+    let made = call.engine().create_key(request).await.map_err(|error| call.refused(&error))?;
+    let (key, secret) = (made.bearer.expose_secret(), made.secret.expose_secret());
+    let wire = KeyWire {
+        id: &made.key_id,
+        key_id: &made.key_id,
+        name: &name,
+        key_prefix: Some(&made.prefix),
+        environment: mode.as_str(),
+        scopes: scopes.split_whitespace().collect(),
+        last_used_at: None,
+        created_at: Iso(made.created_at),
+        revoked_at: None,
+        key: Some(key),
+        secret: Some(secret),
+    };
+    Ok(call.answer(StatusCode::CREATED, &wire))
+}
+
+/// The mode of the new key, the caller's own unless it says otherwise. The two modes never mix, so only a platform key makes keys of a mode
+/// that it does not work in at that moment.
+fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
+    let field = "environment";
+    let own = call.scope().mode();
+    let mode = match object.text(field, 64)? {
+        None => own,
+        Some(text) => Mode::from_text(&text).ok_or_else(|| {
+            let text = excerpt(&text);
+            Invalid::field(field, format!("environment is test or live, not {text:?}"))
+        })?,
+    };
+    if mode == own || call.key().platform {
+        return Ok(mode);
+    }
+    let message = format!(
+        "a {own} key makes {own} keys only; send \"environment\": \"{own}\" or use a {mode} key"
+    );
+    let problem = Problem::new(StatusCode::FORBIDDEN, "wrong_environment", message);
+    Err(problem.about(field))
+}
+
+/// The scopes of the new key, as they are stored. None means all that a merchant can have.
+fn read_scopes(call: &Call, object: &Object<'_>) -> Result<String, Problem> {
+    let words = object.strings("scopes", SCOPES)?.unwrap_or_default();
+    if let Some(word) = words.iter().find(|word| !is_word(word)) {
+        let word = excerpt(word);
+        let message = format!("each scope is one word such as refund:read; got {word:?}");
+        return Err(Invalid::field("scopes", message).into());
+    }
+    let scopes = if words.is_empty() { "*".to_owned() } else { words.join(" ") };
+    let wanted =
+        Permissions::parse(&scopes).map_err(|error| Invalid::field("scopes", error.to_string()))?;
+    match call.key().permissions.first_beyond(&wanted) {
+        None => Ok(scopes),
+        Some(scope) => Err(beyond(scope)),
+    }
+}
+
+/// Scopes are stored with spaces between them.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
+}
+
+fn beyond(scope: String) -> Problem {
+    let message = format!(
+        "this key does not have the scope {scope} and so cannot give it to another; ask for less, \
+         or use a key that has it"
+    );
+    Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", message)
+        .about("scopes")
+        .with(Details::Scope { scope })
+}
+
+fn read_profile(object: &Object<'_>) -> Result<ErrorProfile, Invalid> {
+    let Some(text) = object.text("errorProfile", 64)? else { return Ok(ErrorProfile::Node) };
+    ErrorProfile::from_text(&text).ok_or_else(|| {
+        let text = excerpt(&text);
+        Invalid::field("errorProfile", format!("errorProfile is node or go, not {text:?}"))
+    })
+}
+
+/// Revokes a key at once. Revoking it again changes nothing.
+pub async fn revoke(call: Call) -> Result<Response, Problem> {
+    call.expect_no_fields()?;
+    let found = call.engine().find_key_of(owner(&call), call.id()).await;
+    let found = found.map_err(|error| call.refused(&error))?;
+    let found = found.ok_or_else(|| Problem::not_found("API key"))?;
+    if found.id == call.key().id {
+        let message = "this is the key that the request was made with; revoke it with another key";
+        return Err(Problem::new(StatusCode::CONFLICT, "cannot_revoke_current", message));
+    }
+    call.engine().revoke_key(&found.id).await.map_err(|error| call.refused(&error))?;
+    Ok(call.no_content())
+}

@@ -1,0 +1,48 @@
+//! Rate limits as this door shows them (`reference/plugipay.md` §13).
+
+use super::envelope;
+use super::error::Problem;
+use crate::App;
+use crate::limits::{Peer, Standing};
+use axum::extract::Request;
+use axum::response::Response;
+use domain::time::Timestamp;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::net::IpAddr;
+
+static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Tells a caller how its share stands, and at which second it is whole again.
+pub fn show(response: &mut Response, standing: &Standing, now: Timestamp) {
+    let full_in_ms = i64::try_from(standing.full_in.as_millis()).unwrap_or(i64::MAX);
+    let full_at_s = now.plus_ms(full_in_ms).plus_ms(999).0.div_euclid(1000);
+    let headers = response.headers_mut();
+    headers.insert(LIMIT.clone(), HeaderValue::from(standing.limit));
+    headers.insert(REMAINING.clone(), HeaderValue::from(standing.remaining));
+    headers.insert(RESET.clone(), HeaderValue::from(full_at_s));
+}
+
+/// Counts a refusal against the client when it says that nobody is known to have sent the request.
+/// A genuine key is never refused for what others on its address do wrong.
+pub fn count_failure(app: &App, client: Option<IpAddr>, problem: Problem) -> Problem {
+    if problem.status != StatusCode::UNAUTHORIZED {
+        return problem;
+    }
+    let (Some(limits), Some(client)) = (&app.limits, client) else { return problem };
+    limits.failure(client).retry_in.map_or(problem, Problem::rate_limited)
+}
+
+/// Who sent a request; `None` when nobody is counted.
+pub fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    app.limits.as_ref()?.client(headers, extensions.get::<Peer>().copied())
+}
+
+/// Counts a request that needs no key. The answer when it is one too many.
+pub fn refuse_excess(app: &App, request: &Request) -> Option<Response> {
+    let client = client(app, request.headers(), request.extensions())?;
+    let wait = app.limits.as_ref()?.public(client).retry_in?;
+    let problem = Problem::rate_limited(wait);
+    Some(envelope::refuse(app, app.engine.request_id(), &problem))
+}

@@ -1,0 +1,116 @@
+//! Events.
+
+use super::{Described, parts, replay};
+use crate::doors::native::events::LIST;
+use crate::openapi::Chapter;
+use crate::openapi::operation::Parameter;
+use crate::openapi::schema::{Fields, Schema};
+use domain::event::Type;
+use domain::ids::{EndpointId, RefundId};
+use domain::payment::Kind;
+
+pub const TAG: &str = "Events";
+
+/// This part of the document.
+pub fn chapter() -> Chapter {
+    let mut operations = vec![
+        Described::get("/api/v1/events", "listEvents", TAG, "List events")
+            .takes([Parameter::query("type", "Only events of this type.", types())])
+            .gives_pages("A page of events.", &LIST, "Event")
+            .done(),
+        Described::get("/api/v1/events/types", "listEventTypes", TAG, "List event types")
+            .gives(200, "Every type of event.", Schema::list(types()), &[])
+            .done(),
+        Described::get("/api/v1/events/{id}", "getEvent", TAG, "Get an event")
+            .of(parts::event_id(), "The event.")
+            .gives(200, "The event.", Schema::named("Event"), &[])
+            .done(),
+    ];
+    operations.extend(replay::operations());
+    Chapter {
+        tags: vec![(TAG, "What happened, in order per subject.")],
+        operations,
+        schemas: vec![
+            ("Event", event()),
+            ("DisabledEndpoint", disabled()),
+            ("TriggeredEvent", replay::triggered()),
+        ],
+        ..Chapter::default()
+    }
+}
+
+/// Every type of event.
+pub fn types() -> Schema {
+    Schema::words(Type::ALL.iter().map(|event| event.as_str()))
+}
+
+fn event() -> Schema {
+    fields(1).closed().says("Something that happened, with its subject.")
+}
+
+/// What events are about.
+fn subjects() -> impl Iterator<Item = &'static str> {
+    let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
+    ["refund", "webhook_endpoint"].into_iter().chain(kinds)
+}
+
+/// The fields of an event whose number is at least `least_seq`.
+pub fn fields(least_seq: i64) -> Fields {
+    let mut prefixes = vec![RefundId::PREFIX, EndpointId::PREFIX];
+    prefixes.extend(Kind::ALL.iter().map(|kind| kind.prefix()));
+    let data = Fields::new()
+        .must(
+            "object",
+            Schema::any_of([
+                Schema::named("Refund"),
+                Schema::named("Payment"),
+                Schema::named("CheckoutSession"),
+                Schema::named("Invoice"),
+                Schema::named("DisabledEndpoint"),
+            ])
+            .says("The subject as it was right after the event."),
+        )
+        .must("aggregateType", Schema::words(subjects()).like("refund"))
+        .must("aggregateId", parts::id(&prefixes))
+        .closed();
+    let metadata = Fields::new()
+        .must("source", Schema::string().says("Where the evidence came from."))
+        .must("providerAt", Schema::time().says("The provider's own time of it.").or_null())
+        .closed();
+    Fields::new()
+        .must("id", parts::event_id())
+        .must("type", types().like("refund.created"))
+        .must("accountId", parts::account_id())
+        .must("mode", parts::mode())
+        .must("occurredAt", Schema::time())
+        .must(
+            "seq",
+            Schema::integer(least_seq)
+                .says("Counts the subject's events from 1 without a gap.")
+                .like(1),
+        )
+        .must("data", data)
+        .must(
+            "metadata",
+            metadata
+                .says("The evidence that made it happen; `null` where there was none.")
+                .or_null(),
+        )
+        .must("createdAt", Schema::time())
+        .must("publishedAt", Schema::time())
+}
+
+/// An endpoint as the event of its disabling shows it.
+fn disabled() -> Schema {
+    Fields::new()
+        .must("id", parts::id(&[EndpointId::PREFIX]))
+        .must("url", Schema::string())
+        .must("mode", parts::mode())
+        .must("active", Schema::boolean().like(false))
+        .must("disabledAt", Schema::time())
+        .must("disabledReason", Schema::string())
+        .must("consecutiveFailures", Schema::integer(0))
+        .must("failingSince", Schema::time().or_null())
+        .closed()
+        .says("A webhook endpoint that was disabled.")
+}

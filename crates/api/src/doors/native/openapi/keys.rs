@@ -1,0 +1,101 @@
+//! API keys.
+
+use super::{Described, example, parts};
+use crate::doors::native::keys::{LONGEST_NAME, SCOPES};
+use crate::openapi::Chapter;
+use crate::openapi::operation::{Answer, Operation};
+use crate::openapi::schema::{Fields, Schema};
+use engine::access::RESOURCES;
+use http::Method;
+use serde_json::json;
+
+const TAG: &str = "API keys";
+
+/// This part of the document.
+pub fn chapter() -> Chapter {
+    let list = Described::get("/api/v1/api-keys", "listApiKeys", TAG, "List API keys")
+        .says(
+            "The keys of the account in the mode of the calling key, those that work first; a \
+             platform key sees both modes. At most 1,000.",
+        )
+        .gives(200, "Every key, without its secrets.", Schema::list(Schema::named("ApiKey")), &[])
+        .done();
+    let gone = Answer::empty(204, "It does not work any more.").with_headers(&["X-Request-Id"]);
+    let revoke = Described::new(
+        Method::DELETE,
+        "/api/v1/api-keys/{id}",
+        "revokeApiKey",
+        TAG,
+        "Revoke an API key",
+    )
+    .says("Takes effect at once. The key that the request is made with cannot be revoked.")
+    .of(Schema::string(), "The key's id.")
+    .reads_nothing()
+    .refuses(&[(409, "cannot_revoke_current")]);
+    let revoke = Described { operation: revoke.operation.answers(gone), ..revoke }.done();
+    Chapter {
+        tags: vec![(TAG, "Keys that make keys: never for more than they may do themselves.")],
+        operations: vec![list, create(), revoke],
+        schemas: vec![
+            ("ApiKey", key().closed().says("A key, without its secrets.")),
+            ("NewApiKey", new_key().closed().says("A key with its secrets, shown this once.")),
+        ],
+        ..Chapter::default()
+    }
+}
+
+fn create() -> Operation {
+    let body = Fields::new()
+        .must("name", Schema::name(LONGEST_NAME).says("What you call it."))
+        .may(
+            "environment",
+            parts::mode()
+                .says("The calling key's own mode unless that is a platform key.")
+                .or_null(),
+        )
+        .may(
+            "scopes",
+            Schema::list(Schema::text(SCOPES.longest))
+                .with("maxItems", SCOPES.most)
+                .says(&format!(
+                    "`resource:action`, where resource is one of {} or `*`, and action is `read`, \
+                     `write` or `*`, or `event:trigger`. None at all means everything.",
+                    RESOURCES.join(", ")
+                ))
+                .or_null(),
+        )
+        .may("errorProfile", Schema::words(["node", "go"]).or_null())
+        .open();
+    let till = json!({"name": "till 3", "scopes": ["refund:write", "refund:read"]});
+    Described::new(Method::POST, "/api/v1/api-keys", "createApiKey", TAG, "Create an API key")
+        .says(
+            "The answer is the only one with the key's secrets, so a repeated request makes another \
+             key whatever its Idempotency-Key.",
+        )
+        .reads(body, &[example("till", "A key for refunds", till)])
+        .gives(201, "The key and its secrets.", Schema::named("NewApiKey"), &[])
+        .refuses(&[(403, "wrong_environment")])
+        .done()
+}
+
+fn key() -> Fields {
+    Fields::new()
+        .must("id", Schema::string().like("ak_test_01KREAEM40E8TXW4VNC0XM1R2P"))
+        .must("keyId", Schema::string().says("The same, as signed requests name it."))
+        .must("name", Schema::string())
+        .must(
+            "keyPrefix",
+            Schema::string().says("The first 12 characters of the Bearer token.").or_null(),
+        )
+        .must("environment", Schema::words(["test", "live", "platform"]))
+        .must("scopes", Schema::list(Schema::string()))
+        .must("lastUsedAt", Schema::time().says("To the hour.").or_null())
+        .must("createdAt", Schema::time())
+        .must("revokedAt", Schema::time().or_null())
+}
+
+fn new_key() -> Fields {
+    key()
+        .must("key", Schema::string().says("The Bearer token."))
+        .must("secret", Schema::string().says("What signs requests."))
+}

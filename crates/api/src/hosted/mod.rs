@@ -1,0 +1,212 @@
+//! The pages on which buyers pay: `/c/{id}` for checkouts, `/i/{id}` for invoices.
+//!
+//! Plain HTML made on the server. Every act is a form that is answered with a redirect, so the pages
+//! work without scripts; the one script only looks whether a payment that is under way has ended.
+//! Whoever knows an id may see the page and pay; nothing on it is the merchant's secret.
+
+mod assets;
+mod form;
+mod html;
+mod openapi;
+mod page;
+
+pub use openapi::chapter;
+
+use crate::App;
+use crate::body;
+use crate::doors::native::parse_checkout_id;
+use crate::query::Query;
+use crate::route::Route;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use domain::account::Scope;
+use domain::checkout::Checkout;
+use domain::ids::InvoiceId;
+use domain::invoice::{self, Invoice};
+use domain::money::Money;
+use domain::payment::{Kind, Payment};
+use form::Wish;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+};
+use http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+
+/// The bank that money is sent to by hand, as far as the simulator goes.
+pub const BANK_NAME: &str = "Sandbox Bank";
+/// The account there.
+pub const BANK_ACCOUNT: &str = "0000 1234 5678";
+
+/// Nothing from elsewhere, nothing inline, no frames, forms only to here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+     img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Every page.
+pub fn routes() -> Vec<Route> {
+    use Method as M;
+    vec![
+        Route::open(M::GET, "/c/{id}", show),
+        Route::open(M::POST, "/c/{id}", act),
+        Route::open(M::GET, "/i/{id}", show),
+        Route::open(M::POST, "/i/{id}", act),
+        Route::open(M::GET, "/assets/hosted.css", assets::style),
+        Route::open(M::GET, "/assets/hosted.js", assets::script),
+    ]
+}
+
+/// What a page is about.
+pub(crate) struct Subject {
+    merchant: Box<str>,
+    scope: Scope,
+    total: Money,
+    checkout: Option<Checkout>,
+    invoice: Option<Invoice>,
+    payment: Option<Payment>,
+    /// Its time is over, whether or not a step has seen to that.
+    run_out: bool,
+    /// The buyer wants to see every way to pay again.
+    choose: bool,
+    /// What was wrong with the last form.
+    problem: Option<String>,
+}
+
+/// Why there is no page.
+enum Missing {
+    Unknown,
+    Failed(engine::Error),
+}
+
+impl From<engine::Error> for Missing {
+    fn from(error: engine::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn show(app: Arc<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match find(&app, &parts).await {
+        Ok(subject) => respond(StatusCode::OK, page::of_subject(&subject)),
+        Err(missing) => without_page(&missing),
+    }
+}
+
+async fn act(app: Arc<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if !form::is_from_here(&parts.headers) {
+        let text = "This request came from another site, so nothing was done.";
+        return respond(StatusCode::FORBIDDEN, page::notice("Not from here", text));
+    }
+    let limits = &app.config;
+    let body = body::read(&parts.headers, body, limits.max_body_bytes, limits.body_timeout).await;
+    let subject = match find(&app, &parts).await {
+        Ok(subject) => subject,
+        Err(missing) => return without_page(&missing),
+    };
+    let wish = body.ok().and_then(|body| form::read(&body));
+    let Some(wish) = wish else { return again(subject, "Choose how to pay.") };
+    let Some(checkout) = &subject.checkout else {
+        return again(subject, "There is nothing to pay any more.");
+    };
+    let engine = &app.engine;
+    let done = match wish {
+        Wish::Pay(method) => engine.pay_checkout(checkout, &method).await,
+        Wish::Approve => engine.answer_action(checkout, true).await,
+        Wish::Refuse => engine.answer_action(checkout, false).await,
+        Wish::Claim => engine.claim_checkout(checkout, None).await,
+    };
+    match done {
+        // The page that follows says what became of it, whoever did it.
+        Ok(_) | Err(engine::Error::Refused(_)) => to_page(&parts),
+        Err(engine::Error::Invalid { .. }) => again(subject, "Choose one of the ways to pay."),
+        Err(error) => without_page(&Missing::Failed(error)),
+    }
+}
+
+/// Finds what the path names, and everything that the page shows of it.
+async fn find(app: &App, parts: &Parts) -> Result<Subject, Missing> {
+    let mut segments = parts.uri.path().split('/').skip(1);
+    let (folder, id) = (segments.next(), segments.next().unwrap_or_default());
+    let engine = &app.engine;
+    let (checkout, invoice) = if folder == Some("i") {
+        let id = InvoiceId::parse(id).map_err(|_| Missing::Unknown)?;
+        let invoice = engine.find_public_invoice(id).await?;
+        let invoice = invoice.filter(|found| found.state != invoice::State::Draft);
+        let invoice = invoice.filter(|found| found.issued_at.is_some()).ok_or(Missing::Unknown)?;
+        let checkout = engine.find_public_checkout(Kind::Invoice, invoice.payment()).await?;
+        (checkout, Some(invoice))
+    } else {
+        let (kind, id) = parse_checkout_id(id).ok_or(Missing::Unknown)?;
+        (Some(engine.find_public_checkout(kind, id).await?.ok_or(Missing::Unknown)?), None)
+    };
+    let (scope, total) = match (&invoice, &checkout) {
+        (Some(invoice), _) => {
+            let facts = &invoice.facts;
+            (facts.scope, Money::new(facts.totals.total, facts.currency))
+        }
+        (None, Some(checkout)) => (checkout.facts.scope, checkout.facts.money()),
+        (None, None) => return Err(Missing::Unknown),
+    };
+    let payment = match &checkout {
+        Some(checkout) if checkout.completed_at.is_some() => {
+            engine.find_payment(scope, checkout.facts.id).await?
+        }
+        _ => None,
+    };
+    let query = Query::parse(parts.uri.query());
+    Ok(Subject {
+        merchant: engine.merchant_name(scope).await?,
+        run_out: checkout.as_ref().is_some_and(|checkout| checkout.has_run_out(engine.now())),
+        scope,
+        total,
+        checkout,
+        invoice,
+        payment,
+        choose: query.get("choose").is_ok_and(|value| value.is_some()),
+        problem: None,
+    })
+}
+
+/// The page once more, with what was wrong.
+fn again(subject: Subject, problem: &str) -> Response {
+    let subject = Subject { problem: Some(problem.to_owned()), ..subject };
+    respond(StatusCode::UNPROCESSABLE_ENTITY, page::of_subject(&subject))
+}
+
+fn without_page(missing: &Missing) -> Response {
+    match missing {
+        Missing::Unknown => {
+            let text = "Check the link, or ask whoever sent it for a new one.";
+            respond(StatusCode::NOT_FOUND, page::notice("There is nothing to pay here", text))
+        }
+        Missing::Failed(error) => {
+            tracing::error!(%error, "a hosted page failed");
+            let text = "Nothing was lost. Wait a moment and load this page again.";
+            respond(StatusCode::SERVICE_UNAVAILABLE, page::notice("This does not work now", text))
+        }
+    }
+}
+
+/// Leads back to the page by GET, so that loading it again repeats nothing.
+fn to_page(parts: &Parts) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    // The path was routed, so it is one; it is only ever this server's own.
+    if let Ok(path) = HeaderValue::try_from(parts.uri.path()) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}
+
+fn respond(status: StatusCode, html: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        // Not `no-referrer`: with that, browsers send forms with an Origin of null.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ];
+    (status, headers, html).into_response()
+}

@@ -1,0 +1,337 @@
+//! What the pages say.
+
+use super::html::{Text, amount};
+use super::{BANK_ACCOUNT, BANK_NAME, Subject};
+use crate::time::Iso;
+use domain::account::Mode;
+use domain::checkout::{Checkout, Flight, State};
+use domain::invoice::{self, Invoice};
+use domain::line::Line;
+use domain::money::Money;
+use domain::payment::Payment;
+use domain::time::Timestamp;
+use engine::{MANUAL, find_method, simulator};
+use std::fmt::Write as _;
+
+/// A page around `body`.
+fn frame(title: &str, polls: Option<&Checkout>, body: &str) -> String {
+    let polls = polls.map(poll).unwrap_or_default();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"robots\" content=\"noindex\">\n<title>{}</title>\n\
+         <link rel=\"stylesheet\" href=\"/assets/hosted.css\">\n\
+         <script src=\"/assets/hosted.js\" defer></script>\n</head>\n<body{polls}>\n{body}</body>\n</html>\n",
+        Text(title)
+    )
+}
+
+/// What the script needs to see that the state is no longer the one that is shown.
+fn poll(checkout: &Checkout) -> String {
+    format!(
+        " data-poll=\"/api/v1/public/checkout/sessions/{}\" data-status=\"{}\"",
+        Text(checkout.facts.name()),
+        Text(checkout.state),
+    )
+}
+
+/// A page that only says something.
+pub(super) fn notice(heading: &str, text: &str) -> String {
+    let body =
+        format!("<main class=\"card\"><h1>{}</h1><p>{}</p></main>\n", Text(heading), Text(text));
+    frame(heading, None, &body)
+}
+
+/// The page of a checkout or an invoice.
+pub(super) fn of_subject(subject: &Subject) -> String {
+    let total = subject.total;
+    let shown = outcome(subject);
+    let mut body = String::new();
+    if subject.scope.mode() == Mode::Test {
+        body.push_str("<p class=\"ribbon\" role=\"note\">Test mode: no real money moves</p>\n");
+    }
+    let _ = write!(
+        body,
+        "<main class=\"card\">\n<header>\n<p class=\"merchant\">{}</p>\n\
+         <h1><span class=\"label\">{}</span> <span class=\"amount\">{}</span></h1>\n",
+        Text(&subject.merchant),
+        Text(&shown.heading),
+        Text(amount(total)),
+    );
+    if let Some(invoice) = &subject.invoice {
+        about_invoice(&mut body, invoice);
+    }
+    body.push_str("</header>\n");
+    summary(&mut body, subject, total);
+    body.push_str(&shown.body);
+    body.push_str("</main>\n<footer><p>Payments by Refundry</p></footer>\n");
+    let polls = subject.checkout.as_ref().filter(|_| shown.polls);
+    frame(&format!("{} – {}", shown.heading, subject.merchant), polls, &body)
+}
+
+fn about_invoice(body: &mut String, invoice: &Invoice) {
+    let number = crate::doors::native::invoice_number(invoice);
+    let _ = write!(body, "<p class=\"about\">Invoice {}", Text(number));
+    if let Some(due) = invoice.facts.due_at {
+        let _ = write!(body, ", due {}", Text(day(due)));
+    }
+    body.push_str("</p>\n");
+    if let Some(memo) = &invoice.facts.memo {
+        let _ = writeln!(body, "<p class=\"memo\">{}</p>", Text(memo));
+    }
+}
+
+/// The date, in UTC.
+fn day(at: Timestamp) -> String {
+    Iso(at).to_string().chars().take(10).collect()
+}
+
+/// What is paid for.
+fn summary(body: &mut String, subject: &Subject, total: Money) {
+    let lines: &[Line] = match (&subject.invoice, &subject.checkout) {
+        (Some(invoice), _) => &invoice.facts.lines,
+        (None, Some(checkout)) => &checkout.facts.lines,
+        (None, None) => &[],
+    };
+    if lines.is_empty() {
+        return;
+    }
+    let money = |minor| amount(Money::new(minor, total.currency));
+    body.push_str(
+        "<section aria-labelledby=\"summary\">\n<h2 id=\"summary\">Summary</h2>\n\
+         <table>\n<thead class=\"unseen\"><tr><th scope=\"col\">Item</th>\
+         <th scope=\"col\">Amount</th></tr></thead>\n<tbody>\n",
+    );
+    for line in lines {
+        let _ = write!(body, "<tr><td>{}", Text(&line.text));
+        if line.quantity > 1 {
+            let _ = write!(
+                body,
+                " <span class=\"quantity\">{} × {}</span>",
+                line.quantity,
+                Text(money(line.unit_amount))
+            );
+        }
+        let sum = line.amount().unwrap_or_default();
+        let _ = writeln!(body, "</td><td class=\"number\">{}</td></tr>", Text(money(sum)));
+    }
+    body.push_str("</tbody>\n<tfoot>\n");
+    let mut foot = |name: &str, text: String| {
+        let _ = writeln!(
+            body,
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td></tr>",
+            Text(name),
+            Text(text)
+        );
+    };
+    if let Some(invoice) = &subject.invoice {
+        let totals = invoice.facts.totals;
+        if totals.discount > 0 {
+            foot("Discount", format!("−{}", money(totals.discount)));
+        }
+        if totals.tax > 0 {
+            foot("Tax", money(totals.tax));
+        }
+    }
+    foot("Total", money(total.minor));
+    body.push_str("</tfoot>\n</table>\n</section>\n");
+}
+
+/// How it stands, and what can be done about it.
+struct Shown {
+    heading: String,
+    body: String,
+    /// It changes by itself.
+    polls: bool,
+}
+
+impl Shown {
+    fn new(heading: &str, body: String) -> Self {
+        Self { heading: heading.to_owned(), body, polls: false }
+    }
+}
+
+fn outcome(subject: &Subject) -> Shown {
+    if let Some(invoice) = &subject.invoice {
+        match invoice.state {
+            invoice::State::Void => {
+                let text = "This invoice was withdrawn. There is nothing to pay.";
+                return Shown::new("Withdrawn", status("info", "Withdrawn", text));
+            }
+            invoice::State::Uncollectible => {
+                let text = "This invoice can no longer be paid here.";
+                return Shown::new("Closed", status("info", "Closed", text));
+            }
+            invoice::State::Paid if !invoice.charged => {
+                return Shown::new("Paid", status("good", "Paid", "Thank you."));
+            }
+            invoice::State::Draft
+            | invoice::State::Open
+            | invoice::State::PastDue
+            | invoice::State::Paid => {}
+        }
+    }
+    let Some(checkout) = &subject.checkout else {
+        return Shown::new("Closed", status("info", "Closed", "There is nothing to pay."));
+    };
+    match checkout.state {
+        State::Open | State::Failed if subject.run_out => expired(checkout),
+        State::Open | State::Failed => payable(subject, checkout),
+        State::Pending if checkout.flight == Flight::ActionRequired => approval(checkout),
+        State::Pending => {
+            let text = "Your payment is being processed. This page follows it; you can also \
+                        load it again.";
+            let body = status("info", "Processing", text);
+            Shown { polls: true, ..Shown::new("Processing", body) }
+        }
+        State::PendingReview => {
+            let text = "Thank you. The shop looks whether the money has arrived and then \
+                        confirms your payment.";
+            let mut body = status("info", "Waiting for confirmation", text);
+            body.push_str(&link(checkout.facts.success_url.as_deref(), "Return to the shop"));
+            Shown { polls: true, ..Shown::new("In review", body) }
+        }
+        State::Completed => paid(checkout, subject.payment.as_ref()),
+        State::Expired => expired(checkout),
+        State::Canceled => {
+            let text = "The shop withdrew this payment. Nothing was charged.";
+            let mut body = status("info", "Canceled", text);
+            body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Return to the shop"));
+            Shown::new("Canceled", body)
+        }
+    }
+}
+
+/// A box that says how it stands. Read out when the page opens.
+fn status(tone: &str, heading: &str, text: &str) -> String {
+    let role = if tone == "bad" { "alert" } else { "status" };
+    format!(
+        "<section class=\"status {tone}\" role=\"{role}\">\n<h2>{}</h2>\n<p>{}</p>\n</section>\n",
+        Text(heading),
+        Text(text)
+    )
+}
+
+/// A link to the shop. Only links that were http or https when they came in are kept at all.
+fn link(url: Option<&str>, text: &str) -> String {
+    let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
+    url.filter(web).map_or_else(String::new, |url| {
+        format!("<p><a class=\"button quiet\" href=\"{}\">{}</a></p>\n", Text(url), Text(text))
+    })
+}
+
+fn expired(checkout: &Checkout) -> Shown {
+    let text = "The time to pay is over. Nothing was charged.";
+    let mut body = status("info", "Expired", text);
+    body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Return to the shop"));
+    Shown::new("Expired", body)
+}
+
+fn paid(checkout: &Checkout, payment: Option<&Payment>) -> Shown {
+    let money = |minor| amount(Money::new(minor, checkout.facts.currency));
+    let (heading, text) = match payment {
+        Some(payment) if payment.refunded >= payment.facts.captured => {
+            ("Refunded", "The whole amount was paid back to you.".to_owned())
+        }
+        Some(payment) if payment.refunded > 0 => {
+            ("Partially refunded", format!("{} was paid back to you.", money(payment.refunded)))
+        }
+        _ => ("Paid", "Thank you. Your payment was received.".to_owned()),
+    };
+    let mut body = status("good", heading, &text);
+    if let Some(payment) = payment.filter(|payment| payment.reserved > 0) {
+        let text = format!("A refund of {} is on its way.", money(payment.reserved));
+        body.push_str(&status("info", "Refund under way", &text));
+    }
+    body.push_str(&link(checkout.facts.success_url.as_deref(), "Return to the shop"));
+    Shown::new(heading, body)
+}
+
+fn approval(checkout: &Checkout) -> Shown {
+    let text =
+        format!("Your bank asks whether you want to pay {}.", amount(checkout.facts.money()));
+    let body = format!(
+        "{}<form method=\"post\" class=\"row\">\n\
+         <button class=\"button\" name=\"do\" value=\"approve\">Approve</button>\n\
+         <button class=\"button quiet\" name=\"do\" value=\"refuse\">Decline</button>\n</form>\n",
+        status("info", "Approve this payment", &text)
+    );
+    Shown::new("Approve", body)
+}
+
+fn payable(subject: &Subject, checkout: &Checkout) -> Shown {
+    let mut body = String::new();
+    let by_hand = checkout.method.as_deref() == Some(MANUAL.id) && !subject.choose;
+    if let Some(failure) = &checkout.failure
+        && !by_hand
+    {
+        let text = format!("{} Nothing was charged. You can try again.", failure.message);
+        body.push_str(&status("bad", "The payment did not go through", &text));
+    }
+    if let Some(problem) = &subject.problem {
+        body.push_str(&status("bad", "Please check", problem));
+    }
+    if by_hand {
+        body.push_str(&transfer(subject, checkout));
+    } else {
+        body.push_str(&choice(subject, checkout));
+    }
+    body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Cancel and return to the shop"));
+    Shown::new("Pay", body)
+}
+
+/// How to send the money by hand.
+fn transfer(subject: &Subject, checkout: &Checkout) -> String {
+    format!(
+        "<section aria-labelledby=\"transfer\">\n<h2 id=\"transfer\">Bank transfer</h2>\n\
+         <p>Send exactly this amount, then say that you sent it.</p>\n<dl>\n\
+         <dt>Amount</dt><dd>{}</dd>\n<dt>Bank</dt><dd>{BANK_NAME}</dd>\n\
+         <dt>Account</dt><dd>{BANK_ACCOUNT}</dd>\n<dt>Holder</dt><dd>{}</dd>\n\
+         <dt>Reference</dt><dd class=\"code\">{}</dd>\n</dl>\n\
+         <form method=\"post\"><button class=\"button\" name=\"do\" value=\"claim\">\
+         I have sent the money</button></form>\n\
+         <p><a href=\"?choose=1\">Pay in another way</a></p>\n</section>\n",
+        Text(amount(checkout.facts.money())),
+        Text(&subject.merchant),
+        Text(checkout.facts.name()),
+    )
+}
+
+/// The ways to pay.
+fn choice(subject: &Subject, checkout: &Checkout) -> String {
+    let mut form = String::from(
+        "<form method=\"post\">\n<input type=\"hidden\" name=\"do\" value=\"pay\">\n\
+         <fieldset>\n<legend>How do you want to pay?</legend>\n",
+    );
+    let only = checkout.facts.methods.len() == 1;
+    let known = checkout.facts.methods.iter();
+    for (id, method) in known.filter_map(|id| Some((id, find_method(id)?.0))) {
+        let chosen = only || checkout.method.as_ref() == Some(id);
+        let _ = writeln!(
+            form,
+            "<label class=\"choice\"><input type=\"radio\" name=\"method\" value=\"{}\" required{}> \
+             <span>{}</span></label>",
+            Text(id),
+            if chosen { " checked" } else { "" },
+            Text(method.label),
+        );
+    }
+    form.push_str("</fieldset>\n");
+    if subject.scope.mode() == Mode::Test {
+        form.push_str(
+            "<p class=\"field\"><label for=\"outcome\">What should happen in this test?</label>\n\
+             <select id=\"outcome\" name=\"outcome\">\n\
+             <option value=\"\">The payment succeeds</option>\n",
+        );
+        for (word, text) in simulator::OUTCOMES {
+            let _ = writeln!(form, "<option value=\"{}\">{}</option>", Text(word), Text(text));
+        }
+        form.push_str("</select></p>\n");
+    }
+    let _ = write!(
+        form,
+        "<button class=\"button\">Pay {}</button>\n</form>\n",
+        Text(amount(checkout.facts.money()))
+    );
+    form
+}

@@ -1,0 +1,54 @@
+//! What the OpenAPI document says about these operations.
+
+use crate::openapi::Chapter;
+use crate::openapi::operation::{Answer, JSON, Operation};
+use crate::openapi::schema::{Fields, Schema};
+use http::Method;
+
+const TAG: &str = "Service";
+
+/// This part of the document.
+pub fn chapter() -> Chapter {
+    let get = |path, id, summary| Operation::new(Method::GET, path, id, TAG, summary);
+    let alive = |operation: Operation| {
+        operation.says("The process answers. Asks nobody else.").answers(Answer::json(
+            200,
+            "It does.",
+            status("ok"),
+        ))
+    };
+    let operations = vec![
+        alive(get("/health", "getHealth", "Check that the process answers")),
+        alive(get("/healthz", "getHealthz", "Check that the process answers")),
+        get("/readyz", "getReadiness", "Check that the process can do its work")
+            .answers(Answer::json(200, "It can.", status("ok")))
+            .answers(Answer::json(503, "The database is not available.", status("unavailable"))),
+        get("/metrics", "getMetrics", "Get the metrics").answers(Answer::of(
+            200,
+            "In Prometheus' text format.",
+            "text/plain",
+            Schema::string(),
+        )),
+        get("/openapi.json", "getOpenapi", "Get this document").answers(Answer::of(
+            200,
+            "The OpenAPI document.",
+            JSON,
+            Schema::any().with("type", "object"),
+        )),
+        get("/docs", "getDocs", "Read this document").answers(Answer::of(
+            200,
+            "The document as a page.",
+            "text/html",
+            Schema::string(),
+        )),
+    ];
+    Chapter {
+        tags: vec![(TAG, "For the people and machines that run the service. No key is asked for.")],
+        operations,
+        ..Chapter::default()
+    }
+}
+
+fn status(word: &str) -> Schema {
+    Fields::new().must("status", Schema::words([word])).closed()
+}

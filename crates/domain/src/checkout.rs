@@ -1,0 +1,331 @@
+//! A checkout: somebody is asked to pay, once. Native sessions, the paying of invoices, and what
+//! other doors call intents and checkouts are all of this one kind of row.
+//!
+//! [`next`] is the whole machine: one match over every pair of fact and state, without a wildcard.
+//! A checkout shares its ULID with the payment that it becomes.
+
+use crate::account::Scope;
+use crate::codes::codes;
+use crate::ids::PaymentId;
+use crate::line::Line;
+use crate::money::{Currency, Money};
+use crate::payment::Kind;
+use crate::refund::Failure;
+use crate::time::Timestamp;
+use State as S;
+use std::sync::Arc;
+
+codes! {
+    /// Where a checkout is.
+    pub enum State {
+        /// Can be paid.
+        Open = 1 "open",
+        /// A provider was asked to take the money and has not decided.
+        Pending = 2 "pending",
+        /// Somebody says that it is paid, and the merchant must look.
+        PendingReview = 3 "pending_review",
+        /// Paid.
+        Completed = 4 "completed",
+        /// The last attempt was declined. Can be tried again.
+        Failed = 5 "failed",
+        /// Not paid in time.
+        Expired = 6 "expired",
+        /// Withdrawn by the merchant.
+        Canceled = 7 "canceled",
+    }
+}
+
+codes! {
+    /// Something that happened to a checkout, as far as the state machine is concerned.
+    pub enum Fact {
+        /// The buyer chose a way to pay, and the provider is about to be asked.
+        Started = 1 "started",
+        /// The buyer says that the money was sent by hand.
+        Claimed = 2 "claimed",
+        /// The provider took the money.
+        Paid = 3 "paid",
+        /// The provider did not, and will not under this attempt.
+        Declined = 4 "declined",
+        /// The provider speaks of another amount than was asked for.
+        Contradicted = 5 "contradicted",
+        /// The merchant saw the money.
+        Confirmed = 6 "confirmed",
+        /// The merchant withdrew it.
+        Canceled = 7 "canceled",
+        /// Its time ran out.
+        Expired = 8 "expired",
+        /// The merchant wants it gone.
+        Deleted = 9 "deleted",
+    }
+}
+
+codes! {
+    /// How far the attempt that is in flight has come.
+    pub enum Flight {
+        /// There is none.
+        None = 0 "none",
+        /// The intent is durable; the provider may have been asked.
+        Sending = 1 "sending",
+        /// The provider works on it.
+        Processing = 2 "processing",
+        /// The buyer must agree to it.
+        ActionRequired = 3 "action_required",
+    }
+}
+
+/// What a fact does to a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It moves the checkout on.
+    Move(State),
+    /// It says nothing new.
+    Stay,
+    /// It cannot happen here.
+    Refuse,
+}
+
+/// The state machine.
+pub const fn next(state: State, fact: Fact) -> Next {
+    use Next::{Move, Refuse, Stay};
+    match (fact, state) {
+        (Fact::Started, S::Open | S::Failed) => Move(S::Pending),
+        (
+            Fact::Started,
+            S::Pending | S::PendingReview | S::Completed | S::Expired | S::Canceled,
+        ) => Refuse,
+
+        (Fact::Claimed, S::Open | S::Failed) => Move(S::PendingReview),
+        (Fact::Claimed, S::PendingReview) => Stay,
+        (Fact::Claimed, S::Pending | S::Completed | S::Expired | S::Canceled) => Refuse,
+
+        // The money did move, whatever was decided meanwhile: it is booked, never denied.
+        (
+            Fact::Paid,
+            S::Pending | S::PendingReview | S::Failed | S::Expired | S::Canceled | S::Open,
+        ) => Move(S::Completed),
+        (Fact::Paid, S::Completed) => Stay,
+
+        (Fact::Declined, S::Pending) => Move(S::Failed),
+        (
+            Fact::Declined,
+            S::Open | S::PendingReview | S::Completed | S::Failed | S::Expired | S::Canceled,
+        ) => Stay,
+
+        (Fact::Contradicted, S::Open | S::Pending | S::Failed | S::Expired | S::Canceled) => {
+            Move(S::PendingReview)
+        }
+        (Fact::Contradicted, S::PendingReview | S::Completed) => Stay,
+
+        (Fact::Confirmed, S::PendingReview) => Move(S::Completed),
+        (
+            Fact::Confirmed,
+            S::Open | S::Pending | S::Completed | S::Failed | S::Expired | S::Canceled,
+        ) => Refuse,
+
+        (Fact::Canceled, S::Open | S::Pending | S::PendingReview | S::Failed) => Move(S::Canceled),
+        (Fact::Canceled, S::Completed | S::Expired | S::Canceled) => Refuse,
+
+        (Fact::Expired, S::Open | S::Failed) => Move(S::Expired),
+        // An attempt is stopped at the provider first; a claim is for the merchant to judge.
+        (Fact::Expired, S::Pending | S::PendingReview) => Refuse,
+        (Fact::Expired, S::Completed | S::Expired | S::Canceled) => Stay,
+
+        (Fact::Deleted, S::Open | S::Failed) => Move(S::Canceled),
+        (Fact::Deleted, S::Expired | S::Canceled) => Stay,
+        (Fact::Deleted, S::Pending | S::PendingReview | S::Completed) => Refuse,
+    }
+}
+
+impl State {
+    /// True where nothing but a provider's late word changes anything any more.
+    pub const fn is_over(self) -> bool {
+        match self {
+            S::Completed | S::Expired | S::Canceled => true,
+            S::Open | S::Pending | S::PendingReview | S::Failed => false,
+        }
+    }
+}
+
+/// What never changes about a checkout.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whose it is.
+    pub scope: Scope,
+    /// Its id, which is also the id of the payment that it becomes.
+    pub id: PaymentId,
+    /// What it is called, and by which prefix.
+    pub kind: Kind,
+    /// Minor units, positive.
+    pub amount: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// The ways to pay that are offered.
+    pub methods: Vec<Box<str>>,
+    /// Where the buyer goes after paying, http or https.
+    pub success_url: Option<Box<str>>,
+    /// Where the buyer goes instead, http or https.
+    pub cancel_url: Option<Box<str>>,
+    /// What is sold.
+    pub lines: Vec<Line>,
+    /// The caller's id of the buyer.
+    pub customer: Option<Box<str>>,
+    /// The caller's id of a template; only kept.
+    pub template: Option<Box<str>>,
+    /// The caller's key-value pairs as a JSON object.
+    pub metadata: Option<Box<str>>,
+    /// Until when it can be paid; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Facts {
+    /// What is asked for.
+    pub const fn money(&self) -> Money {
+        Money::new(self.amount, self.currency)
+    }
+
+    /// Its name, with the prefix of its kind.
+    pub fn name(&self) -> String {
+        self.id.with_prefix(self.kind.prefix())
+    }
+}
+
+/// Somebody who is asked to pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkout {
+    /// What never changes.
+    pub facts: Arc<Facts>,
+    /// Where it is.
+    pub state: State,
+    /// The way to pay that was chosen last.
+    pub method: Option<Box<str>>,
+    /// How many attempts were made. Part of the key that the provider knows an attempt by.
+    pub attempts: u32,
+    /// How far the last attempt has come. Also set after a cancellation, until the provider has
+    /// stopped the attempt.
+    pub flight: Flight,
+    /// How often in a row asking about the attempt settled nothing.
+    pub checks: u32,
+    /// The provider's id of the payment, once there is one.
+    pub provider_payment_id: Option<Box<str>>,
+    /// Why the last attempt did not succeed.
+    pub failure: Option<Failure>,
+    /// Where the buyer shows a proof of payment.
+    pub proof_url: Option<Box<str>>,
+    /// When it was paid.
+    pub completed_at: Option<Timestamp>,
+    /// When a step looks at it next.
+    pub due_at: Option<Timestamp>,
+    /// The merchant does not want to see it any more.
+    pub deleted: bool,
+    /// Sequence number of its last event.
+    pub last_seq: u32,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Checkout {
+    /// A checkout that nobody has tried to pay yet.
+    pub fn new(facts: Arc<Facts>, now: Timestamp) -> Self {
+        Self {
+            due_at: facts.expires_at,
+            facts,
+            state: State::Open,
+            method: None,
+            attempts: 0,
+            flight: Flight::None,
+            checks: 0,
+            provider_payment_id: None,
+            failure: None,
+            proof_url: None,
+            completed_at: None,
+            deleted: false,
+            last_seq: 0,
+            updated_at: now,
+        }
+    }
+
+    /// The one idempotency key that the provider sees for the current attempt.
+    pub fn provider_key(&self) -> String {
+        format!("{}_{}", self.facts.id, self.attempts)
+    }
+
+    /// True when its time is over.
+    pub fn has_run_out(&self, now: Timestamp) -> bool {
+        self.facts.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// When a step must look at it while no attempt is in flight.
+    pub fn rests_until(&self) -> Option<Timestamp> {
+        match self.state {
+            S::Open | S::Failed => self.facts.expires_at,
+            S::Pending | S::PendingReview | S::Completed | S::Expired | S::Canceled => None,
+        }
+    }
+}
+
+/// What the provider said about an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The money was taken.
+    Paid {
+        /// The provider's id of the payment.
+        provider_payment_id: Box<str>,
+        /// How much.
+        money: Money,
+        /// When, by the provider's clock.
+        at: Timestamp,
+    },
+    /// It was not, and will not be.
+    Declined(Failure),
+    /// The buyer must agree to it.
+    ActionRequired,
+    /// The provider works on it.
+    Processing,
+    /// No usable answer.
+    Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the reference: every state and where it may go.
+    const LEAVES_TO: &[(State, &[State])] = &[
+        (S::Open, &[S::Pending, S::PendingReview, S::Completed, S::Expired, S::Canceled]),
+        (S::Pending, &[S::PendingReview, S::Completed, S::Failed, S::Canceled]),
+        (S::PendingReview, &[S::Completed, S::Canceled]),
+        (S::Completed, &[]),
+        (S::Failed, &[S::Pending, S::PendingReview, S::Completed, S::Expired, S::Canceled]),
+        (S::Expired, &[S::PendingReview, S::Completed]),
+        (S::Canceled, &[S::PendingReview, S::Completed]),
+    ];
+
+    #[test]
+    fn each_state_leaves_to_where_the_table_says() {
+        assert_eq!(LEAVES_TO.len(), State::ALL.len());
+        for (state, expected) in LEAVES_TO {
+            for to in State::ALL {
+                let reached = Fact::ALL.iter().any(|fact| next(*state, *fact) == Next::Move(*to));
+                assert_eq!(reached, expected.contains(to), "{state} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_over_moves_only_for_money_that_moved() {
+        for state in State::ALL.iter().filter(|state| state.is_over()) {
+            for fact in Fact::ALL {
+                let moves = matches!(next(*state, *fact), Next::Move(_));
+                let of_money = matches!(fact, Fact::Paid | Fact::Contradicted);
+                assert!(!moves || of_money, "{state} {fact}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_paid_checkout_stays_paid_whatever_happens() {
+        for fact in Fact::ALL {
+            assert!(!matches!(next(S::Completed, *fact), Next::Move(_)), "{fact}");
+        }
+    }
+}

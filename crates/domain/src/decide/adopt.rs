@@ -1,0 +1,85 @@
+//! Booking a refund that was made at the provider itself.
+
+use super::advance::rebalance;
+use super::names::{insert_key, live_key};
+use super::record::{decide as decide_record, record};
+use super::tell::tell_refund;
+use super::{Done, RefundRef, Refusal};
+use crate::account::Scope;
+use crate::event::Type;
+use crate::evidence::Evidence;
+use crate::ids::{Ids, PaymentId, RefundId};
+use crate::keys::{Key, KeyHash, Target};
+use crate::payment::Payment;
+use crate::refund::{Origin, Refund, State};
+use crate::time::Timestamp;
+use crate::view::{Row, View};
+use rand_core::Rng;
+
+pub(super) fn decide<R: Rng>(
+    view: &mut View,
+    (scope, name): (Scope, KeyHash),
+    payment_id: PaymentId,
+    evidence: &Evidence,
+    recheck_at: Timestamp,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    if let Some(taken) = live_key(view, scope, name, now) {
+        let of = RefundRef { scope, refund: RefundId::from_ulid(taken.id), payment: payment_id };
+        return decide_record(view, of, evidence, recheck_at, now, ids);
+    }
+    let row = view.payments.get(&(scope, payment_id)).ok_or(Refusal::PaymentNotFound)?;
+    let money = evidence.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
+    let facts = row.value.facts.clone();
+    if money.currency != facts.currency {
+        return Err(Refusal::CurrencyMismatch { expected: facts.currency, given: money.currency });
+    }
+    let reserved = row.value.reserved.checked_add(money.minor).ok_or(Refusal::TooLarge)?;
+    let rebalanced = rebalance(&row.value, row.value.refunded, reserved)?;
+    let mut refund = Refund {
+        scope,
+        id: ids.refund(now),
+        payment: payment_id,
+        amount: money.minor,
+        currency: money.currency,
+        state: State::Submitted,
+        origin: Origin::External,
+        late: false,
+        before_settlement: row.value.settled_at.is_some_and(|at| now < at),
+        reason: None,
+        reference: None,
+        metadata: None,
+        provider_refund_id: evidence.provider_refund_id.clone(),
+        failure: None,
+        checks: 0,
+        due_at: Some(recheck_at),
+        evidence_at: None,
+        last_seq: 0,
+        updated_at: now,
+    };
+    let mut payment = row.clone();
+    *payment.change() = Payment { updated_at: now, ..rebalanced };
+    let told = view.book.events.len();
+    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
+    let id = refund.id;
+    let mut refund = Row::inserted(refund);
+    let rows = (&mut refund, &mut payment, &mut view.book);
+    let done = record(rows, evidence, recheck_at, now, ids).inspect_err(|_| {
+        // What the provider said cannot be booked, and so there is no such refund.
+        view.book.events.truncate(told);
+    })?;
+    let key = Key {
+        scope,
+        hash: name,
+        request: [0; 16],
+        target: Target::Refund,
+        id: id.ulid(),
+        state: None,
+        expires_at: None,
+    };
+    insert_key(view, key);
+    view.payments.insert((scope, payment_id), payment);
+    view.refunds.insert((scope, id), refund);
+    Ok(done)
+}

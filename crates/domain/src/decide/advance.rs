@@ -1,0 +1,172 @@
+//! Moving a refund from state to state, and what that takes: balances, postings, events.
+
+use super::tell::{tell_payment, tell_refund};
+use super::{Done, Refusal};
+use crate::event::Type;
+use crate::evidence::{Evidence, Source};
+use crate::ids::Ids;
+use crate::ledger::{Posting, Reason};
+use crate::payment::Payment;
+use crate::refund::{Bucket, Fact, Failure, Next, Refund, State, Status, next};
+use crate::time::Timestamp;
+use crate::view::{Book, Row};
+use rand_core::Rng;
+
+/// How a refund arrives in its next state.
+#[derive(Default)]
+pub(super) struct Arrival<'a> {
+    /// When to look again.
+    pub(super) due_at: Option<Timestamp>,
+    /// What is wrong with it now.
+    pub(super) failure: Option<Failure>,
+    /// What was said.
+    pub(super) evidence: Option<&'a Evidence>,
+    /// Something newer is already known, so nothing moves.
+    pub(super) stale: bool,
+}
+
+/// Runs the state machine and does what a move takes: balances, postings, events.
+pub(super) fn advance<R: Rng>(
+    refund_row: &mut Row<Refund>,
+    payment_row: &mut Row<Payment>,
+    book: &mut Book,
+    fact: Fact,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let state = refund_row.value.state;
+    let step = if arrival.stale { Next::Stay } else { next(state, fact) };
+    match step {
+        Next::Refuse => return Err(Refusal::Impossible { state, fact }),
+        Next::Stay => stay(refund_row, &arrival),
+        Next::Move(to) => move_money(refund_row, payment_row, book, to, arrival, now, ids)?,
+    }
+    let (refund, payment) = (refund_row.value.clone(), payment_row.value.clone());
+    Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
+}
+
+/// Nothing moved: remember what else the evidence said, and look again later.
+fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
+    let asked = arrival.evidence.is_some_and(|e| e.source != Source::Webhook);
+    let refund = &row.value;
+    let learns_id = refund.provider_refund_id.is_none()
+        && arrival.evidence.is_some_and(|e| e.provider_refund_id.is_some());
+    let newer_at = arrival.evidence.and_then(|e| e.at).filter(|at| Some(*at) > refund.evidence_at);
+    let reschedules = refund.state.has_work() && asked;
+    if !(learns_id || newer_at.is_some() || reschedules) {
+        return;
+    }
+    let refund = row.change();
+    if reschedules {
+        refund.due_at = arrival.due_at;
+        refund.checks = refund.checks.saturating_add(1);
+    }
+    if learns_id {
+        refund.provider_refund_id = arrival.evidence.and_then(|e| e.provider_refund_id.clone());
+    }
+    // A failed refund keeps the time of its failure: only evidence newer than that revives it.
+    if newer_at.is_some() && !arrival.stale {
+        refund.evidence_at = newer_at;
+    }
+}
+
+fn move_money<R: Rng>(
+    refund_row: &mut Row<Refund>,
+    payment_row: &mut Row<Payment>,
+    book: &mut Book,
+    to: State,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<(), Refusal> {
+    let (from, amount) = (refund_row.value.state, refund_row.value.amount);
+    let payment = &payment_row.value;
+    let (mut reserved, mut refunded) = (payment.reserved, payment.refunded);
+    let minus = |sum: i64| sum.checked_sub(amount).ok_or(Refusal::TooLarge);
+    let plus = |sum: i64| sum.checked_add(amount).ok_or(Refusal::TooLarge);
+    let reason = match (from.bucket(), to.bucket()) {
+        (Bucket::Reserved, Bucket::Refunded) => {
+            (reserved, refunded) = (minus(reserved)?, plus(refunded)?);
+            Some(Reason::Refund)
+        }
+        (Bucket::Reserved, Bucket::Released) => {
+            reserved = minus(reserved)?;
+            None
+        }
+        (Bucket::Refunded, Bucket::Released) => {
+            refunded = minus(refunded)?;
+            Some(Reason::LateFailure)
+        }
+        (Bucket::Released, Bucket::Refunded) => {
+            refunded = plus(refunded)?;
+            Some(Reason::Refund)
+        }
+        (Bucket::Refunded | Bucket::Released | Bucket::Reserved, Bucket::Reserved)
+        | (Bucket::Refunded, Bucket::Refunded)
+        | (Bucket::Released, Bucket::Released) => None,
+    };
+    let rebalanced = rebalance(payment, refunded, reserved)?;
+    if let Some(reason) = reason
+        && !book.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
+    {
+        return Err(Refusal::TooLarge);
+    }
+
+    let refund = refund_row.change();
+    refund.state = to;
+    refund.late = from == State::Succeeded;
+    refund.due_at = arrival.due_at.filter(|_| to.has_work());
+    refund.checks = match (from, to) {
+        (State::Sending, State::Queued | State::WaitingForFunds) => refund.checks.saturating_add(1),
+        (_, State::Sending) => refund.checks,
+        _ => 0,
+    };
+    refund.failure = arrival.failure;
+    if let Some(evidence) = arrival.evidence {
+        if refund.provider_refund_id.is_none() {
+            refund.provider_refund_id.clone_from(&evidence.provider_refund_id);
+        }
+        refund.evidence_at = evidence.at.max(refund.evidence_at);
+    }
+    tell_refund(refund, book, Type::of_arrival(to), arrival.evidence, now, ids);
+
+    if from.bucket() != to.bucket() {
+        let before_settlement = refund.before_settlement;
+        let payment = payment_row.change();
+        *payment = Payment { updated_at: now, ..rebalanced };
+        settle_payment(payment, to, before_settlement, book, now, ids);
+    }
+    Ok(())
+}
+
+/// The payment with other sums, and with by how much more than the captured amount they make. Only
+/// what a provider did on its own gets here with more; Refundry's own refunds are checked when they
+/// are created. Refused when the sums do not fit into one, so that nobody who adds them overflows.
+pub(super) fn rebalance(
+    payment: &Payment,
+    refunded: i64,
+    reserved: i64,
+) -> Result<Payment, Refusal> {
+    let spent = refunded.checked_add(reserved).and_then(|sum| sum.checked_add(payment.held));
+    let excess = spent.ok_or(Refusal::TooLarge)?.saturating_sub(payment.facts.captured).max(0);
+    let payment = Payment { refunded, reserved, excess, ..payment.clone() };
+    assert!(payment.within_limit(), "a payment's balance is out of bounds");
+    Ok(payment)
+}
+
+fn settle_payment<R: Rng>(
+    payment: &mut Payment,
+    to: State,
+    before_settlement: bool,
+    book: &mut Book,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    let full = payment.refunded >= payment.facts.captured;
+    payment.reversed = full && (payment.reversed || before_settlement);
+    if to.status() == Status::Succeeded {
+        let event = if full { Type::PaymentRefunded } else { Type::PaymentPartiallyRefunded };
+        tell_payment(payment, book, event, now, ids);
+    }
+}

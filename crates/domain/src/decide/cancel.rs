@@ -1,0 +1,50 @@
+//! Withdrawing a refund.
+
+use super::advance::{Arrival, advance};
+use super::names::{insert_key, live_key};
+use super::{Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, rows};
+use crate::ids::Ids;
+use crate::keys::{Key, Target};
+use crate::refund::Fact;
+use crate::time::Timestamp;
+use crate::view::View;
+use rand_core::Rng;
+
+pub(super) fn decide<R: Rng>(
+    view: &mut View,
+    of: RefundRef,
+    key: Option<KeyUse>,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    if let Some(name) = key
+        && let Some(taken) = live_key(view, of.scope, name.hash, now)
+    {
+        if taken.request != name.request || taken.target != Target::Cancel {
+            return Err(Refusal::KeyReused);
+        }
+        let (refund, payment, _) = rows(view, of)?;
+        let (refund, payment) = (refund.value.clone(), payment.value.clone());
+        return Ok(Done::Refund { refund: Box::new(refund), payment, replayed: true });
+    }
+    let (refund, payment, book) = rows(view, of)?;
+    let state = refund.value.state;
+    let done = advance(refund, payment, book, Fact::Withdrawn, Arrival::default(), now, ids)
+        .map_err(|refusal| match refusal {
+            Refusal::Impossible { .. } => Refusal::TooLateToCancel(state),
+            other => other,
+        })?;
+    if let Some(name) = key {
+        let key = Key {
+            scope: of.scope,
+            hash: name.hash,
+            request: name.request,
+            target: Target::Cancel,
+            id: of.refund.ulid(),
+            state: None,
+            expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
+        };
+        insert_key(view, key);
+    }
+    Ok(done)
+}

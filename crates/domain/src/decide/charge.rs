@@ -1,0 +1,128 @@
+//! What becomes of a checkout's attempt: it is paid, declined, or goes on.
+
+use super::Refusal;
+use super::checkout::{Charge, advance};
+use super::names::{insert_key, live_key};
+use super::tell::tell_payment;
+use crate::checkout::{Checkout, Fact, Facts, Flight, Outcome};
+use crate::event::Type;
+use crate::ids::{Ids, PaymentId};
+use crate::keys::{Key, Target};
+use crate::ledger::Posting;
+use crate::payment::{self, Payment};
+use crate::refund::Failure;
+use crate::time::Timestamp;
+use crate::view::{Row, View};
+use rand_core::Rng;
+
+/// What the provider said about the attempt in flight.
+pub(super) fn record<R: Rng>(
+    view: &mut View,
+    checkout: &mut Checkout,
+    outcome: &Outcome,
+    charge: Option<&Charge>,
+    recheck_at: Timestamp,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Option<Type>, Refusal> {
+    let flight = match outcome {
+        Outcome::Paid { provider_payment_id, money, at } => {
+            let charge = charge.filter(|charge| charge.id == *provider_payment_id);
+            let charge = charge.ok_or(Refusal::NoAmount)?;
+            if *money == checkout.facts.money() {
+                return complete(view, checkout, Fact::Paid, charge, *at, now, ids);
+            }
+            let asked = checkout.facts.money();
+            let message = format!("the provider took {money} and {asked} was asked for");
+            let failure = Failure { code: "amount_mismatch".into(), message: message.into() };
+            checkout.provider_payment_id = Some(provider_payment_id.clone());
+            return land(checkout, Fact::Contradicted, failure, Type::CheckoutPendingReview);
+        }
+        Outcome::Declined(failure) => {
+            return land(checkout, Fact::Declined, failure.clone(), Type::CheckoutFailed);
+        }
+        Outcome::ActionRequired => Flight::ActionRequired,
+        Outcome::Processing => Flight::Processing,
+        Outcome::Lost => checkout.flight,
+    };
+    checkout.checks = checkout.checks.saturating_add(1);
+    checkout.flight = flight;
+    checkout.due_at = Some(recheck_at);
+    Ok(None)
+}
+
+/// Ends the attempt in flight without a payment.
+fn land(
+    checkout: &mut Checkout,
+    fact: Fact,
+    failure: Failure,
+    event: Type,
+) -> Result<Option<Type>, Refusal> {
+    let moved = advance(checkout, fact)?;
+    checkout.flight = Flight::None;
+    checkout.checks = 0;
+    checkout.failure = Some(failure);
+    checkout.due_at = checkout.rests_until();
+    Ok(moved.then_some(event))
+}
+
+/// Turns a checkout into a payment: the row, its name, its posting, its event.
+pub(super) fn complete<R: Rng>(
+    view: &mut View,
+    checkout: &mut Checkout,
+    fact: Fact,
+    charge: &Charge,
+    captured_at: Timestamp,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Option<Type>, Refusal> {
+    let facts = checkout.facts.clone();
+    let (scope, id) = (facts.scope, facts.id);
+    if !advance(checkout, fact)? {
+        return Ok(None);
+    }
+    if let Some(taken) = live_key(view, scope, charge.name, now) {
+        return Err(Refusal::ChargeTaken(PaymentId::from_ulid(taken.id)));
+    }
+    if view.payments.contains_key(&(scope, id)) {
+        return Err(Refusal::PaymentExists(id));
+    }
+    let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), None, now);
+    if !view.book.post(Posting::capture(ids.posting(now), &payment)) {
+        return Err(Refusal::TooLarge);
+    }
+    tell_payment(&mut payment, &mut view.book, Type::PaymentCreated, now, ids);
+    let key = Key {
+        scope,
+        hash: charge.name,
+        request: id.bytes(),
+        target: Target::Payment,
+        id: id.ulid(),
+        state: None,
+        expires_at: None,
+    };
+    insert_key(view, key);
+    view.payments.insert((scope, id), Row::inserted(payment));
+    checkout.flight = Flight::None;
+    checkout.checks = 0;
+    checkout.failure = None;
+    checkout.provider_payment_id = Some(charge.id.clone());
+    checkout.completed_at = Some(now);
+    checkout.due_at = None;
+    Ok(Some(Type::CheckoutCompleted))
+}
+
+fn payment_facts(facts: &Facts, charge: &Charge, captured_at: Timestamp) -> payment::Facts {
+    payment::Facts {
+        scope: facts.scope,
+        id: facts.id,
+        kind: facts.kind,
+        captured: facts.amount,
+        currency: facts.currency,
+        provider: charge.provider.clone(),
+        provider_payment_id: charge.id.clone(),
+        captured_at,
+        reference: None,
+        metadata: facts.metadata.clone(),
+    }
+}

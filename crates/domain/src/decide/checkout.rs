@@ -1,0 +1,366 @@
+//! Checkouts: opening one, paying it, and everything else that can become of it.
+//!
+//! Each act works on a copy of the row, which is saved once everything has been checked.
+
+use super::charge::{complete, record};
+use super::names::{insert_key, live_key};
+use super::tell::tell_checkout;
+use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
+use crate::account::Scope;
+use crate::checkout::{Checkout, Fact, Facts, Flight, Next, Outcome, State, next};
+use crate::event::Type;
+use crate::ids::{Ids, InvoiceId, PaymentId};
+use crate::invoice;
+use crate::keys::{Key, KeyHash, Target};
+use crate::payment::Kind;
+use crate::time::Timestamp;
+use crate::view::{Row, View, Wanted};
+use rand_core::Rng;
+use std::sync::Arc;
+
+/// Asks somebody to pay.
+#[derive(Debug)]
+pub struct OpenCheckout {
+    /// What never changes about it.
+    pub facts: Arc<Facts>,
+    /// The caller's idempotency key.
+    pub key: Option<KeyUse>,
+}
+
+/// Does something to a checkout.
+#[derive(Debug)]
+pub struct ActOnCheckout {
+    /// Whose.
+    pub scope: Scope,
+    /// Which.
+    pub id: PaymentId,
+    /// What.
+    pub act: Act,
+    /// The caller's idempotency key.
+    pub key: Option<KeyUse>,
+}
+
+/// The payment at a provider that a checkout becomes.
+#[derive(Clone, Debug)]
+pub struct Charge {
+    /// Name of the provider that holds the money.
+    pub provider: Box<str>,
+    /// The provider's id of it.
+    pub id: Box<str>,
+    /// The name of that id: it pays for one thing.
+    pub name: KeyHash,
+}
+
+/// What can be done to a checkout.
+#[derive(Debug)]
+pub enum Act {
+    /// The buyer looks how to pay by hand.
+    Choose {
+        /// The way to pay.
+        method: Box<str>,
+    },
+    /// The buyer pays: a provider is about to be asked.
+    Start {
+        /// The way to pay.
+        method: Box<str>,
+        /// When another node may take over.
+        lease_until: Timestamp,
+    },
+    /// The buyer says that the money was sent by hand.
+    Claim {
+        /// The way to pay.
+        method: Box<str>,
+        /// Where a proof of it is.
+        proof_url: Option<Box<str>>,
+    },
+    /// Records what the provider said about an attempt.
+    Record {
+        /// Which attempt; what is said about an older one is nothing new.
+        attempt: u32,
+        /// What was said.
+        outcome: Outcome,
+        /// Where the money is, if it was taken.
+        charge: Option<Charge>,
+        /// When to ask again if that does not settle it.
+        recheck_at: Timestamp,
+    },
+    /// The merchant saw the money.
+    Confirm {
+        /// Where it is.
+        charge: Charge,
+    },
+    /// The merchant withdraws it.
+    Cancel,
+    /// The merchant wants it gone.
+    Delete,
+    /// Takes the work on a checkout that is due; one that ran out expires.
+    Wake {
+        /// When another node may take over.
+        lease_until: Timestamp,
+    },
+}
+
+impl ActOnCheckout {
+    pub(super) fn wants(&self, wanted: &mut Wanted) {
+        let (scope, id) = (self.scope, self.id);
+        wanted.keys.extend(self.key.map(|key| (scope, key.hash)));
+        wanted.checkouts.insert((scope, id));
+        wanted.payments.insert((scope, id));
+        wanted.invoices.insert((scope, InvoiceId::from_ulid(id.ulid())));
+        match &self.act {
+            Act::Record { charge: Some(charge), .. } | Act::Confirm { charge } => {
+                wanted.keys.insert((scope, charge.name));
+            }
+            Act::Record { charge: None, .. }
+            | Act::Choose { .. }
+            | Act::Start { .. }
+            | Act::Claim { .. }
+            | Act::Cancel
+            | Act::Delete
+            | Act::Wake { .. } => {}
+        }
+    }
+}
+
+pub(super) fn open<R: Rng>(
+    view: &mut View,
+    open: &OpenCheckout,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let (scope, id) = (open.facts.scope, open.facts.id);
+    if let Some(taken) = replayed(view, scope, open.key, now)? {
+        let row = view.checkouts.get(&(scope, taken)).ok_or(Refusal::CheckoutNotFound)?;
+        let checkout = Checkout::new(row.value.facts.clone(), taken.at());
+        return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
+    }
+    if view.checkouts.contains_key(&(scope, id)) {
+        return Err(Refusal::PaymentExists(id));
+    }
+    // The time of its id, so that a repeated request can be answered the same.
+    let mut checkout = Checkout::new(open.facts.clone(), id.at());
+    tell_checkout(&mut checkout, &mut view.book, Type::CheckoutCreated, id.at(), ids);
+    take_key(view, scope, id, open.key, now);
+    view.checkouts.insert((scope, id), Row::inserted(checkout.clone()));
+    Ok(Done::Checkout { checkout: Box::new(checkout), replayed: false })
+}
+
+pub(super) fn act<R: Rng>(
+    view: &mut View,
+    command: &ActOnCheckout,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let at = (command.scope, command.id);
+    let row = view.checkouts.get(&at).filter(|row| !row.value.deleted);
+    let mut checkout = row.ok_or(Refusal::CheckoutNotFound)?.value.clone();
+    if replayed(view, command.scope, command.key, now)?.is_some() {
+        return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
+    }
+    let event = match &command.act {
+        Act::Choose { method } => choose(&mut checkout, method, now)?,
+        Act::Start { method, lease_until } => start(&mut checkout, method, *lease_until, now)?,
+        Act::Claim { method, proof_url } => {
+            claim(&mut checkout, method, proof_url.as_deref(), now)?
+        }
+        Act::Record { attempt, outcome, charge, recheck_at } => {
+            if checkout.attempts == *attempt && checkout.flight != Flight::None {
+                record(view, &mut checkout, outcome, charge.as_ref(), *recheck_at, now, ids)?
+            } else {
+                None
+            }
+        }
+        Act::Confirm { charge } => {
+            let known = checkout.provider_payment_id.as_ref();
+            if known.is_some_and(|known| *known != charge.id) {
+                return Err(Refusal::ChargeTaken(command.id));
+            }
+            complete(view, &mut checkout, Fact::Confirmed, charge, now, now, ids)?
+        }
+        Act::Cancel => cancel(&mut checkout, now)?,
+        Act::Delete => delete(&mut checkout)?,
+        Act::Wake { lease_until } => wake(&mut checkout, *lease_until, now)?,
+    };
+    if let Some(event) = event {
+        tell(view, &mut checkout, event, now, ids);
+    }
+    take_key(view, command.scope, command.id, command.key, now);
+    if let Some(row) = view.checkouts.get_mut(&at)
+        && row.value != checkout
+    {
+        *row.change() = checkout.clone();
+    }
+    Ok(Done::Checkout { checkout: Box::new(checkout), replayed: false })
+}
+
+/// Runs the state machine. True when the checkout moved.
+pub(super) fn advance(checkout: &mut Checkout, fact: Fact) -> Result<bool, Refusal> {
+    match next(checkout.state, fact) {
+        Next::Refuse => Err(Refusal::CheckoutIs { state: checkout.state, fact }),
+        Next::Stay => Ok(false),
+        Next::Move(to) => {
+            checkout.state = to;
+            Ok(true)
+        }
+    }
+}
+
+/// Refuses what comes after the checkout's time, also before a step has seen to it.
+fn check_time(checkout: &Checkout, fact: Fact, now: Timestamp) -> Result<(), Refusal> {
+    let waits = matches!(checkout.state, State::Open | State::Failed);
+    if waits && checkout.has_run_out(now) {
+        return Err(Refusal::CheckoutIs { state: State::Expired, fact });
+    }
+    Ok(())
+}
+
+fn choose(checkout: &mut Checkout, method: &str, now: Timestamp) -> Result<Option<Type>, Refusal> {
+    check_time(checkout, Fact::Claimed, now)?;
+    if let Next::Refuse = next(checkout.state, Fact::Claimed) {
+        return Err(Refusal::CheckoutIs { state: checkout.state, fact: Fact::Claimed });
+    }
+    checkout.method = Some(method.into());
+    Ok(None)
+}
+
+fn start(
+    checkout: &mut Checkout,
+    method: &str,
+    lease_until: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Type>, Refusal> {
+    check_time(checkout, Fact::Started, now)?;
+    let attempts = checkout.attempts.checked_add(1).ok_or(Refusal::TooLarge)?;
+    advance(checkout, Fact::Started)?;
+    checkout.method = Some(method.into());
+    checkout.attempts = attempts;
+    checkout.flight = Flight::Sending;
+    checkout.checks = 0;
+    checkout.failure = None;
+    checkout.due_at = Some(lease_until);
+    Ok(Some(Type::CheckoutPending))
+}
+
+fn claim(
+    checkout: &mut Checkout,
+    method: &str,
+    proof_url: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Type>, Refusal> {
+    check_time(checkout, Fact::Claimed, now)?;
+    let moved = advance(checkout, Fact::Claimed)?;
+    if let Some(url) = proof_url {
+        checkout.proof_url = Some(url.into());
+    }
+    if moved {
+        checkout.method = Some(method.into());
+        checkout.failure = None;
+        checkout.due_at = None;
+    }
+    Ok(moved.then_some(Type::CheckoutPendingReview))
+}
+
+fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<Type>, Refusal> {
+    advance(checkout, Fact::Canceled)?;
+    // An attempt in flight is stopped at the provider next.
+    checkout.due_at = (checkout.flight != Flight::None).then_some(now);
+    Ok(Some(Type::CheckoutCanceled))
+}
+
+fn delete(checkout: &mut Checkout) -> Result<Option<Type>, Refusal> {
+    if checkout.flight != Flight::None {
+        return Err(Refusal::AttemptInFlight);
+    }
+    advance(checkout, Fact::Deleted)?;
+    checkout.deleted = true;
+    checkout.due_at = None;
+    Ok(Some(Type::CheckoutDeleted))
+}
+
+fn wake(
+    checkout: &mut Checkout,
+    lease_until: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Type>, Refusal> {
+    if checkout.due_at.is_none_or(|due| now < due) {
+        return Err(Refusal::NotDue);
+    }
+    if checkout.flight != Flight::None {
+        checkout.due_at = Some(lease_until);
+        return Ok(None);
+    }
+    if checkout.has_run_out(now) && advance(checkout, Fact::Expired)? {
+        checkout.due_at = None;
+        return Ok(Some(Type::CheckoutExpired));
+    }
+    checkout.due_at = checkout.rests_until();
+    Ok(None)
+}
+
+/// Tells of a change; about an invoice's checkout in the words of invoices.
+fn tell<R: Rng>(
+    view: &mut View,
+    checkout: &mut Checkout,
+    event: Type,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    if checkout.facts.kind == Kind::Invoice {
+        checkout.updated_at = now;
+        super::invoice::follow(view, checkout, event, now, ids);
+    } else {
+        tell_checkout(checkout, &mut view.book, event, now, ids);
+    }
+}
+
+/// The checkout that an idempotency key led to before.
+fn replayed(
+    view: &View,
+    scope: Scope,
+    key: Option<KeyUse>,
+    now: Timestamp,
+) -> Result<Option<PaymentId>, Refusal> {
+    let Some(key) = key else { return Ok(None) };
+    match live_key(view, scope, key.hash, now) {
+        None => Ok(None),
+        Some(taken) if taken.request == key.request && taken.target == Target::Checkout => {
+            Ok(Some(PaymentId::from_ulid(taken.id)))
+        }
+        Some(_) => Err(Refusal::KeyReused),
+    }
+}
+
+fn take_key(view: &mut View, scope: Scope, id: PaymentId, key: Option<KeyUse>, now: Timestamp) {
+    let Some(key) = key else { return };
+    let key = Key {
+        scope,
+        hash: key.hash,
+        request: key.request,
+        target: Target::Checkout,
+        id: id.ulid(),
+        state: None,
+        expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
+    };
+    insert_key(view, key);
+}
+
+/// Closes the checkout of an invoice that is no longer to be paid through it.
+pub(super) fn close(
+    view: &mut View,
+    invoice: &invoice::Invoice,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let Some(row) = view.checkouts.get_mut(&(invoice.facts.scope, invoice.payment())) else {
+        return Ok(());
+    };
+    if row.value.flight != Flight::None {
+        return Err(Refusal::AttemptInFlight);
+    }
+    if let Next::Move(to) = next(row.value.state, Fact::Canceled) {
+        let checkout = row.change();
+        checkout.state = to;
+        checkout.due_at = None;
+        checkout.updated_at = now;
+    }
+    Ok(())
+}

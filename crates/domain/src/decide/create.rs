@@ -1,0 +1,140 @@
+//! Asking for a refund.
+
+use super::names::{insert_key, live_key};
+use super::tell::tell_refund;
+use super::{CreateRefund, Done, Refusal, Start};
+use crate::event::Type;
+use crate::ids::{Ids, RefundId};
+use crate::keys::{Key, Target};
+use crate::payment::Payment;
+use crate::refund::{Origin, Refund, State};
+use crate::time::Timestamp;
+use crate::view::{Row, View};
+use rand_core::Rng;
+
+pub(super) fn decide<R: Rng>(
+    view: &mut View,
+    create: &CreateRefund,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let scope = create.scope;
+    if let Some(hash) = create.key
+        && let Some(taken) = live_key(view, scope, hash, now)
+    {
+        if taken.request != create.request || taken.target != Target::Refund {
+            return Err(Refusal::KeyReused);
+        }
+        return replay_refund(view, taken);
+    }
+    if let Some((_, hash)) = &create.reference
+        && let Some(taken) = live_key(view, scope, *hash, now)
+    {
+        let taken = taken.clone();
+        if taken.request != create.request {
+            return Err(Refusal::ReferenceTaken(RefundId::from_ulid(taken.id)));
+        }
+        if let Some(hash) = create.key {
+            insert_key(view, Key { hash, ..taken.clone() });
+        }
+        return replay_refund(view, &taken);
+    }
+
+    let payment = &view
+        .payments
+        .get(&(scope, create.payment))
+        .filter(|row| create.kind.is_none_or(|kind| kind == row.value.facts.kind))
+        .ok_or(Refusal::PaymentNotFound)?
+        .value;
+    let amount = check_amount(payment, create)?;
+    let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
+    let (state, due_at) = match create.start {
+        Start::Send { lease_until } => (State::Sending, Some(lease_until)),
+        Start::Queue => (State::Queued, Some(now)),
+        Start::Schedule { until } => (State::Scheduled, Some(until)),
+        Start::AwaitApproval => (State::AwaitingApproval, None),
+    };
+    let mut refund = Refund {
+        scope,
+        id: ids.refund(now),
+        payment: create.payment,
+        amount,
+        currency: payment.facts.currency,
+        state,
+        origin: Origin::Api,
+        late: false,
+        before_settlement: payment.settled_at.is_some_and(|at| now < at),
+        reason: create.reason.clone(),
+        reference: create.reference.as_ref().map(|(text, _)| text.clone()),
+        metadata: create.metadata.clone(),
+        provider_refund_id: None,
+        failure: None,
+        checks: 0,
+        due_at,
+        evidence_at: None,
+        last_seq: 0,
+        updated_at: now,
+    };
+    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
+    let names = create.key.into_iter().chain(create.reference.as_ref().map(|(_, hash)| *hash));
+    for hash in names {
+        let key = Key {
+            scope,
+            hash,
+            request: create.request,
+            target: Target::Refund,
+            id: refund.id.ulid(),
+            state: Some(state),
+            expires_at: None,
+        };
+        insert_key(view, key);
+    }
+    let row = view.payments.get_mut(&(scope, create.payment)).ok_or(Refusal::PaymentNotFound)?;
+    let payment = row.change();
+    payment.reserved = reserved;
+    payment.updated_at = now;
+    assert!(payment.within_limit(), "a refund passed the captured amount");
+    let payment = payment.clone();
+    view.refunds.insert((scope, refund.id), Row::inserted(refund.clone()));
+    Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
+}
+
+/// The amount to refund, once everything about it has been checked.
+fn check_amount(payment: &Payment, create: &CreateRefund) -> Result<i64, Refusal> {
+    let refundable = payment.refundable();
+    if let Some(given) = create.currency
+        && given != payment.facts.currency
+    {
+        return Err(Refusal::CurrencyMismatch { expected: payment.facts.currency, given });
+    }
+    if let Some(expected) = create.expected_refundable
+        && expected != refundable
+    {
+        return Err(Refusal::BalanceChanged { expected, refundable });
+    }
+    match create.amount {
+        None if refundable == 0 => Err(Refusal::NothingRefundable),
+        None => Ok(refundable),
+        Some(requested) if requested < 1 || requested > refundable => {
+            Err(Refusal::OverRefund { requested, refundable })
+        }
+        Some(requested) => Ok(requested),
+    }
+}
+
+/// The refund as it was when the request that made it was answered.
+fn replay_refund(view: &View, taken: &Key) -> Result<Done, Refusal> {
+    let id = RefundId::from_ulid(taken.id);
+    let now = &view.refunds.get(&(taken.scope, id)).ok_or(Refusal::RefundNotFound)?.value;
+    let payment =
+        &view.payments.get(&(taken.scope, now.payment)).ok_or(Refusal::PaymentNotFound)?.value;
+    let refund = Refund {
+        state: taken.state.unwrap_or(now.state),
+        late: false,
+        provider_refund_id: None,
+        failure: None,
+        updated_at: id.at(),
+        ..now.clone()
+    };
+    Ok(Done::Refund { refund: Box::new(refund), payment: payment.clone(), replayed: true })
+}

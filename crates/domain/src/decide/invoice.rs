@@ -1,0 +1,313 @@
+//! Invoices: writing one, asking for it, and what becomes of it.
+
+use super::checkout;
+use super::names::{insert_key, live_key};
+use super::tell::tell_invoice;
+use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
+use crate::account::Scope;
+use crate::checkout::Checkout;
+use crate::event::Type;
+use crate::ids::{Ids, InvoiceId, PaymentId};
+use crate::invoice::{Fact, Facts, Invoice, Next, State, next};
+use crate::keys::{Key, Target};
+use crate::payment::Kind;
+use crate::time::Timestamp;
+use crate::view::{Row, View, Wanted};
+use rand_core::Rng;
+use std::sync::Arc;
+
+/// Writes an invoice.
+#[derive(Debug)]
+pub struct CreateInvoice {
+    /// What never changes about it, but for its number, which is given to it.
+    pub facts: Arc<Facts>,
+    /// Ask for it at once; the ways to pay that are offered then.
+    pub open: Option<Vec<Box<str>>>,
+    /// The caller's idempotency key.
+    pub key: Option<KeyUse>,
+}
+
+/// Does something to an invoice.
+#[derive(Debug)]
+pub struct ActOnInvoice {
+    /// Whose.
+    pub scope: Scope,
+    /// Which.
+    pub id: InvoiceId,
+    /// What.
+    pub act: Act,
+    /// The caller's idempotency key.
+    pub key: Option<KeyUse>,
+}
+
+/// What can be done to an invoice.
+#[derive(Debug)]
+pub enum Act {
+    /// Asks for it.
+    Finalize {
+        /// The ways to pay that are offered.
+        methods: Vec<Box<str>>,
+    },
+    /// The merchant got the money some other way.
+    Pay,
+    /// The merchant withdraws it.
+    Void,
+    /// Tells that it is sent to the buyer.
+    Send {
+        /// To whom.
+        to: Option<Box<str>>,
+    },
+    /// Sees to an invoice whose time to be paid is over.
+    Wake,
+}
+
+impl ActOnInvoice {
+    pub(super) fn wants(&self, wanted: &mut Wanted) {
+        wanted.keys.extend(self.key.map(|key| (self.scope, key.hash)));
+        wanted.invoices.insert((self.scope, self.id));
+        wanted.checkouts.insert((self.scope, PaymentId::from_ulid(self.id.ulid())));
+    }
+}
+
+pub(super) fn create<R: Rng>(
+    view: &mut View,
+    create: &CreateInvoice,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let (scope, id) = (create.facts.scope, create.facts.id);
+    if let Some(taken) = replayed(view, scope, create.key, now)? {
+        let row = view.invoices.get(&(scope, taken)).ok_or(Refusal::InvoiceNotFound)?;
+        let mut invoice = blank(row.value.facts.clone(), taken.at());
+        if create.open.is_some() {
+            issue(&mut invoice, taken.at());
+        }
+        return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
+    }
+    if view.invoices.contains_key(&(scope, id)) {
+        return Err(Refusal::PaymentExists(PaymentId::from_ulid(id.ulid())));
+    }
+    let last = view.invoice_numbers.get(&scope).map_or(0, |row| row.value);
+    let number = last.checked_add(1).ok_or(Refusal::TooLarge)?;
+    match view.invoice_numbers.get_mut(&scope) {
+        Some(row) => *row.change() = number,
+        None => {
+            view.invoice_numbers.insert(scope, Row::inserted(number));
+        }
+    }
+    // The time of its id, so that a repeated request can be answered the same.
+    let mut invoice = blank(Arc::new(numbered(&create.facts, number)), id.at());
+    tell_invoice(&mut invoice, &mut view.book, Type::InvoiceCreated, None, id.at(), ids);
+    if let Some(methods) = &create.open {
+        ask_for(view, &mut invoice, methods, id.at(), ids);
+    }
+    take_key(view, scope, id, create.key, now);
+    view.invoices.insert((scope, id), Row::inserted(invoice.clone()));
+    Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
+}
+
+pub(super) fn act<R: Rng>(
+    view: &mut View,
+    command: &ActOnInvoice,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let at = (command.scope, command.id);
+    let mut invoice = view.invoices.get(&at).ok_or(Refusal::InvoiceNotFound)?.value.clone();
+    if replayed(view, command.scope, command.key, now)?.is_some() {
+        return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
+    }
+    match &command.act {
+        Act::Finalize { methods } => {
+            check(&invoice, Fact::Finalized)?;
+            ask_for(view, &mut invoice, methods, now, ids);
+        }
+        Act::Pay => {
+            let state = check(&invoice, Fact::PaidElsewhere)?;
+            checkout::close(view, &invoice, now)?;
+            pay(&mut invoice, state, now);
+            tell_invoice(&mut invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+        }
+        Act::Void => {
+            let state = check(&invoice, Fact::Voided)?;
+            checkout::close(view, &invoice, now)?;
+            invoice.state = state;
+            invoice.voided_at = Some(now);
+            invoice.wake_at = None;
+            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceVoided, None, now, ids);
+        }
+        Act::Send { to } => {
+            if matches!(invoice.state, State::Draft | State::Void) {
+                return Err(Refusal::InvoiceCannotBeSent(invoice.state));
+            }
+            let to = to.as_deref();
+            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceSent, to, now, ids);
+        }
+        Act::Wake => {
+            if invoice.wake_at.is_none_or(|due| now < due) {
+                return Err(Refusal::NotDue);
+            }
+            invoice.wake_at = None;
+            if let Next::Move(to) = next(invoice.state, Fact::FellDue) {
+                invoice.state = to;
+                tell_invoice(&mut invoice, &mut view.book, Type::InvoicePastDue, None, now, ids);
+            }
+        }
+    }
+    take_key(view, command.scope, command.id, command.key, now);
+    if let Some(row) = view.invoices.get_mut(&at)
+        && row.value != invoice
+    {
+        *row.change() = invoice.clone();
+    }
+    Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
+}
+
+/// What an event of its checkout means for an invoice.
+pub(super) fn follow<R: Rng>(
+    view: &mut View,
+    checkout: &Checkout,
+    event: Type,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    let at = (checkout.facts.scope, InvoiceId::from_ulid(checkout.facts.id.ulid()));
+    let Some(row) = view.invoices.get_mut(&at) else { return };
+    let invoice = row.change();
+    let event = match event {
+        Type::CheckoutPending => Type::InvoicePending,
+        Type::CheckoutCompleted => {
+            invoice.charged = true;
+            let Next::Move(to) = next(invoice.state, Fact::Charged) else { return };
+            pay(invoice, to, now);
+            Type::InvoicePaid
+        }
+        _ => {
+            invoice.attempts = invoice.attempts.saturating_add(1);
+            Type::InvoiceFailed
+        }
+    };
+    tell_invoice(invoice, &mut view.book, event, None, now, ids);
+}
+
+fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
+    match next(invoice.state, fact) {
+        Next::Move(to) => Ok(to),
+        Next::Stay | Next::Refuse => Err(Refusal::InvoiceIs { state: invoice.state, fact }),
+    }
+}
+
+/// A new draft.
+fn blank(facts: Arc<Facts>, now: Timestamp) -> Invoice {
+    Invoice {
+        facts,
+        state: State::Draft,
+        issued_at: None,
+        paid_at: None,
+        voided_at: None,
+        charged: false,
+        attempts: 0,
+        wake_at: None,
+        last_seq: 0,
+        updated_at: now,
+    }
+}
+
+fn issue(invoice: &mut Invoice, now: Timestamp) {
+    invoice.state = State::Open;
+    invoice.issued_at = Some(now);
+    invoice.wake_at = invoice.facts.due_at;
+    if invoice.facts.totals.total == 0 {
+        // There is nothing to pay.
+        pay(invoice, State::Paid, now);
+    }
+}
+
+fn pay(invoice: &mut Invoice, state: State, now: Timestamp) {
+    invoice.state = state;
+    invoice.paid_at = Some(now);
+    invoice.voided_at = None;
+    invoice.wake_at = None;
+}
+
+/// Asks for an invoice: it can be paid through a checkout of its own from now on.
+fn ask_for<R: Rng>(
+    view: &mut View,
+    invoice: &mut Invoice,
+    methods: &[Box<str>],
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    issue(invoice, now);
+    tell_invoice(invoice, &mut view.book, Type::InvoiceFinalized, None, now, ids);
+    if invoice.state == State::Paid {
+        tell_invoice(invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+        return;
+    }
+    let facts = crate::checkout::Facts {
+        scope: invoice.facts.scope,
+        id: invoice.payment(),
+        kind: Kind::Invoice,
+        amount: invoice.facts.totals.total,
+        currency: invoice.facts.currency,
+        methods: methods.to_vec(),
+        success_url: None,
+        cancel_url: None,
+        // They are the invoice's, and kept there.
+        lines: Vec::new(),
+        customer: None,
+        template: None,
+        metadata: invoice.facts.metadata.clone(),
+        expires_at: None,
+    };
+    let at = (facts.scope, facts.id);
+    view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(facts), now)));
+}
+
+fn numbered(facts: &Facts, number: i64) -> Facts {
+    Facts {
+        scope: facts.scope,
+        id: facts.id,
+        number,
+        customer: facts.customer.clone(),
+        subscription: facts.subscription.clone(),
+        template: facts.template.clone(),
+        memo: facts.memo.clone(),
+        metadata: facts.metadata.clone(),
+        currency: facts.currency,
+        lines: facts.lines.clone(),
+        totals: facts.totals,
+        due_at: facts.due_at,
+    }
+}
+
+/// The invoice that an idempotency key led to before.
+fn replayed(
+    view: &View,
+    scope: Scope,
+    key: Option<KeyUse>,
+    now: Timestamp,
+) -> Result<Option<InvoiceId>, Refusal> {
+    let Some(key) = key else { return Ok(None) };
+    match live_key(view, scope, key.hash, now) {
+        None => Ok(None),
+        Some(taken) if taken.request == key.request && taken.target == Target::Invoice => {
+            Ok(Some(InvoiceId::from_ulid(taken.id)))
+        }
+        Some(_) => Err(Refusal::KeyReused),
+    }
+}
+
+fn take_key(view: &mut View, scope: Scope, id: InvoiceId, key: Option<KeyUse>, now: Timestamp) {
+    let Some(key) = key else { return };
+    let key = Key {
+        scope,
+        hash: key.hash,
+        request: key.request,
+        target: Target::Invoice,
+        id: id.ulid(),
+        state: None,
+        expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
+    };
+    insert_key(view, key);
+}

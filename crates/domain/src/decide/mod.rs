@@ -1,0 +1,443 @@
+//! Decisions: one command, the rows it touches, and what becomes of them.
+//!
+//! A command either is refused and changes nothing, or changes rows and appends to the book. All
+//! checks of a command stand before its first change.
+
+mod adopt;
+mod advance;
+mod cancel;
+mod charge;
+pub mod checkout;
+mod claim;
+mod create;
+pub mod invoice;
+mod names;
+mod record;
+mod register;
+mod tell;
+pub mod webhook;
+
+use crate::account::Scope;
+use crate::checkout::{self as checkout_state, Checkout};
+use crate::evidence::Evidence;
+use crate::ids::{Ids, PaymentId, RefundId};
+use crate::invoice::{self as invoice_state, Invoice};
+use crate::keys::KeyHash;
+use crate::money::Currency;
+use crate::payment::{Facts, Kind, Payment};
+use crate::refund::{Fact, Refund, State};
+use crate::time::Timestamp;
+use crate::view::{Book, Row, View, Wanted};
+use crate::webhook::{Delivery, Endpoint};
+use rand_core::Rng;
+
+/// The largest amount of one payment in minor units: 2^53 - 1, which every client language reads
+/// exactly, JavaScript included.
+pub const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
+
+/// How long a name other than a refund's is remembered.
+pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A caller's idempotency key, and the request it came with.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyUse {
+    /// Hash of the key.
+    pub hash: KeyHash,
+    /// Hash of the request.
+    pub request: [u8; 16],
+}
+
+/// How a new refund starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The committing node calls the provider at once and holds the lease until then.
+    Send {
+        /// When another node may take over.
+        lease_until: Timestamp,
+    },
+    /// Any node sends it when it can.
+    Queue,
+    /// It waits out a grace delay.
+    Schedule {
+        /// When the delay is over.
+        until: Timestamp,
+    },
+    /// Somebody else must agree first.
+    AwaitApproval,
+}
+
+/// Registers a captured payment.
+#[derive(Debug)]
+pub struct RegisterPayment {
+    /// The payment.
+    pub facts: Facts,
+    /// When it settled, if it has.
+    pub settled_at: Option<Timestamp>,
+    /// Name of the provider's payment id: a second payment under it is refused.
+    pub charge: KeyUse,
+    /// The caller's idempotency key.
+    pub key: Option<KeyUse>,
+}
+
+/// Asks for a refund.
+#[derive(Debug)]
+pub struct CreateRefund {
+    /// Whose payment.
+    pub scope: Scope,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// What kind of payment the caller named; another kind is not found.
+    pub kind: Option<Kind>,
+    /// Minor units; `None` is all that remains.
+    pub amount: Option<i64>,
+    /// The currency the caller believes in.
+    pub currency: Option<Currency>,
+    /// What the caller believes is refundable; another balance refuses the refund.
+    pub expected_refundable: Option<i64>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+    /// The caller's own id, and its name.
+    pub reference: Option<(Box<str>, KeyHash)>,
+    /// JSON object.
+    pub metadata: Option<Box<str>>,
+    /// The caller's idempotency key.
+    pub key: Option<KeyHash>,
+    /// Hash of everything above but the keys.
+    pub request: [u8; 16],
+    /// How it starts.
+    pub start: Start,
+}
+
+/// A refund and the payment it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefundRef {
+    /// Whose.
+    pub scope: Scope,
+    /// The refund.
+    pub refund: RefundId,
+    /// Its payment.
+    pub payment: PaymentId,
+}
+
+/// Something to decide.
+#[derive(Debug)]
+pub enum Command {
+    /// Registers a captured payment.
+    Register(Box<RegisterPayment>),
+    /// Asks for a refund.
+    Create(Box<CreateRefund>),
+    /// Withdraws a refund that was not sent.
+    Cancel {
+        /// Which.
+        of: RefundRef,
+        /// The caller's idempotency key.
+        key: Option<KeyUse>,
+    },
+    /// Takes the work on a refund that is due, until the lease runs out.
+    Claim {
+        /// Which.
+        of: RefundRef,
+        /// When another node may take over.
+        lease_until: Timestamp,
+    },
+    /// Records what was said about a refund.
+    Record {
+        /// Which.
+        of: RefundRef,
+        /// What was said.
+        evidence: Evidence,
+        /// When to look again if that does not settle it.
+        recheck_at: Timestamp,
+    },
+    /// Stops looking for evidence of an unknown refund.
+    GiveUp {
+        /// Which.
+        of: RefundRef,
+    },
+    /// Books a refund that was made at the provider itself.
+    Adopt {
+        /// Whose payment.
+        scope: Scope,
+        /// Which payment.
+        payment: PaymentId,
+        /// Name of the provider's refund id: it is adopted once.
+        name: KeyHash,
+        /// What the provider says; must carry the money.
+        evidence: Evidence,
+        /// When to look again if that does not settle it.
+        recheck_at: Timestamp,
+    },
+    /// Asks somebody to pay.
+    OpenCheckout(Box<checkout::OpenCheckout>),
+    /// Does something to a checkout.
+    Checkout(Box<checkout::ActOnCheckout>),
+    /// Writes an invoice.
+    CreateInvoice(Box<invoice::CreateInvoice>),
+    /// Does something to an invoice.
+    Invoice(Box<invoice::ActOnInvoice>),
+    /// Does something to a webhook endpoint or a delivery of this account and mode.
+    Webhook(Scope, Box<webhook::WebhookCommand>),
+}
+
+impl Command {
+    /// Adds the keys of the rows this command needs.
+    pub fn wants(&self, wanted: &mut Wanted) {
+        match self {
+            Self::Register(register) => {
+                let scope = register.facts.scope;
+                wanted.keys.insert((scope, register.charge.hash));
+                wanted.keys.extend(register.key.map(|key| (scope, key.hash)));
+                wanted.payments.insert((scope, register.facts.id));
+            }
+            Self::Create(create) => {
+                wanted.keys.extend(create.key.map(|key| (create.scope, key)));
+                wanted.keys.extend(create.reference.as_ref().map(|(_, key)| (create.scope, *key)));
+                wanted.payments.insert((create.scope, create.payment));
+            }
+            Self::Cancel { of, key } => {
+                wanted.keys.extend(key.map(|key| (of.scope, key.hash)));
+                of.wants(wanted);
+            }
+            Self::Claim { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
+                of.wants(wanted);
+            }
+            Self::Adopt { scope, payment, name, .. } => {
+                wanted.keys.insert((*scope, *name));
+                wanted.payments.insert((*scope, *payment));
+            }
+            Self::OpenCheckout(open) => {
+                let scope = open.facts.scope;
+                wanted.keys.extend(open.key.map(|key| (scope, key.hash)));
+                wanted.checkouts.insert((scope, open.facts.id));
+            }
+            Self::Checkout(act) => act.wants(wanted),
+            Self::CreateInvoice(create) => {
+                let scope = create.facts.scope;
+                wanted.keys.extend(create.key.map(|key| (scope, key.hash)));
+                wanted.invoices.insert((scope, create.facts.id));
+                wanted.invoice_numbers.insert(scope);
+            }
+            Self::Invoice(act) => act.wants(wanted),
+            Self::Webhook(scope, command) => command.wants(*scope, wanted),
+        }
+    }
+}
+
+impl RefundRef {
+    fn wants(self, wanted: &mut Wanted) {
+        wanted.refunds.insert((self.scope, self.refund));
+        wanted.payments.insert((self.scope, self.payment));
+    }
+}
+
+impl From<&Refund> for RefundRef {
+    fn from(refund: &Refund) -> Self {
+        Self { scope: refund.scope, refund: refund.id, payment: refund.payment }
+    }
+}
+
+/// What a command did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A payment as it is now.
+    Payment {
+        /// The payment.
+        payment: Payment,
+        /// The same request had come before.
+        replayed: bool,
+    },
+    /// A refund (as it is now; as it was created, when replayed) and its payment.
+    Refund {
+        /// The refund.
+        refund: Box<Refund>,
+        /// Its payment.
+        payment: Payment,
+        /// The same request had come before.
+        replayed: bool,
+    },
+    /// A checkout as it is now; as it was opened, when that is replayed.
+    Checkout {
+        /// The checkout.
+        checkout: Box<Checkout>,
+        /// The same request had come before.
+        replayed: bool,
+    },
+    /// An invoice as it is now; as it was written, when that is replayed.
+    Invoice {
+        /// The invoice.
+        invoice: Box<Invoice>,
+        /// The same request had come before.
+        replayed: bool,
+    },
+    /// A webhook endpoint as it is now; as it was, when it was removed.
+    Endpoint(Box<Endpoint>),
+    /// A delivery as it is now.
+    Delivery {
+        /// The delivery.
+        delivery: Box<Delivery>,
+        /// Its endpoint is not sent to any more since this.
+        disabled: bool,
+    },
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such payment for this account and mode.
+    #[error("no such payment")]
+    PaymentNotFound,
+    /// No such refund for this account and mode.
+    #[error("no such refund")]
+    RefundNotFound,
+    /// No such webhook endpoint for this account and mode.
+    #[error("no such webhook endpoint")]
+    EndpointNotFound,
+    /// No such delivery for this account and mode.
+    #[error("no such delivery")]
+    DeliveryNotFound,
+    /// The account has as many webhook endpoints as it can have.
+    #[error("there are {most} webhook endpoints already", most = crate::webhook::MOST_ENDPOINTS)]
+    TooManyEndpoints,
+    /// The delivery is still to be sent.
+    #[error("the delivery is queued already")]
+    AlreadyQueued,
+    /// The delivery's webhook endpoint is not active, or is gone.
+    #[error("the webhook endpoint is not active")]
+    EndpointDisabled,
+    /// The idempotency key came before with another request.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The reference belongs to another request.
+    #[error("this reference belongs to another refund: {0}")]
+    ReferenceTaken(RefundId),
+    /// The provider's payment id is registered with other facts.
+    #[error("this provider payment id is registered as {0} with other facts")]
+    ChargeTaken(PaymentId),
+    /// The thing named by this id already has a payment.
+    #[error("{0} exists")]
+    PaymentExists(PaymentId),
+    /// Another currency than the payment's.
+    #[error("the payment is in {expected}, not {given}")]
+    CurrencyMismatch {
+        /// The payment's.
+        expected: Currency,
+        /// The caller's.
+        given: Currency,
+    },
+    /// More than what remains.
+    #[error(
+        "amount exceeds refundable balance: {requested} was asked for and {refundable} is refundable"
+    )]
+    OverRefund {
+        /// Asked for, minor units.
+        requested: i64,
+        /// What remains, minor units.
+        refundable: i64,
+    },
+    /// Nothing remains to refund.
+    #[error("nothing is refundable: the payment is refunded or its refunds are under way")]
+    NothingRefundable,
+    /// The balance is not what the caller expected.
+    #[error("{expected} was expected to be refundable and {refundable} is")]
+    BalanceChanged {
+        /// The caller's, minor units.
+        expected: i64,
+        /// What remains, minor units.
+        refundable: i64,
+    },
+    /// The refund is past the point where it can be withdrawn.
+    #[error("a refund that is {0} cannot be canceled")]
+    TooLateToCancel(State),
+    /// Another node works on it, or it is not due.
+    #[error("the refund is not due")]
+    NotDue,
+    /// The evidence cannot be true of a refund in this state.
+    #[error("{fact} cannot happen to a refund that is {state}")]
+    Impossible {
+        /// The refund's state.
+        state: State,
+        /// What was claimed.
+        fact: Fact,
+    },
+    /// The evidence lacks what it takes to book it.
+    #[error("the evidence names no amount")]
+    NoAmount,
+    /// No such checkout for this account and mode.
+    #[error("no such checkout")]
+    CheckoutNotFound,
+    /// No such invoice for this account and mode.
+    #[error("no such invoice")]
+    InvoiceNotFound,
+    /// It cannot happen to a checkout in this state.
+    #[error("a checkout that is {state} cannot be {fact}")]
+    CheckoutIs {
+        /// The checkout's state.
+        state: checkout_state::State,
+        /// What was to happen to it.
+        fact: checkout_state::Fact,
+    },
+    /// It cannot happen to an invoice in this state.
+    #[error("an invoice that is {state} cannot be {fact}")]
+    InvoiceIs {
+        /// The invoice's state.
+        state: invoice_state::State,
+        /// What was to happen to it.
+        fact: invoice_state::Fact,
+    },
+    /// There is nothing to send.
+    #[error("an invoice that is {0} cannot be sent")]
+    InvoiceCannotBeSent(invoice_state::State),
+    /// A provider is being asked to take the money.
+    #[error("a payment attempt is under way")]
+    AttemptInFlight,
+    /// Nothing was paid there, so nothing can be refunded.
+    #[error("the {kind} is {status} and holds no payment that could be refunded")]
+    NotPaid {
+        /// What was to be refunded.
+        kind: Kind,
+        /// In which state it is.
+        status: &'static str,
+    },
+    /// A sum would pass what 64 bits hold.
+    #[error("a sum would be too large")]
+    TooLarge,
+}
+
+/// Decides one command.
+pub fn decide<R: Rng>(
+    view: &mut View,
+    command: &Command,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    match command {
+        Command::Register(command) => register::decide(view, command, now, ids),
+        Command::Create(command) => create::decide(view, command, now, ids),
+        Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
+        Command::Claim { of, lease_until } => claim::decide(view, *of, *lease_until, now, ids),
+        Command::Record { of, evidence, recheck_at } => {
+            record::decide(view, *of, evidence, *recheck_at, now, ids)
+        }
+        Command::GiveUp { of } => record::give_up(view, *of, now, ids),
+        Command::Adopt { scope, payment, name, evidence, recheck_at } => {
+            let key = (*scope, *name);
+            adopt::decide(view, key, *payment, evidence, *recheck_at, now, ids)
+        }
+        Command::OpenCheckout(command) => checkout::open(view, command, now, ids),
+        Command::Checkout(command) => checkout::act(view, command, now, ids),
+        Command::CreateInvoice(command) => invoice::create(view, command, now, ids),
+        Command::Invoice(command) => invoice::act(view, command, now, ids),
+        Command::Webhook(scope, command) => webhook::decide(view, *scope, command, now, ids),
+    }
+}
+
+/// The rows of a refund and its payment, and the book to write what becomes of them.
+type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut Book);
+
+fn rows(view: &mut View, of: RefundRef) -> Result<Rows<'_>, Refusal> {
+    let refund = view.refunds.get_mut(&(of.scope, of.refund)).ok_or(Refusal::RefundNotFound)?;
+    // The refund knows best whose money it is, also when whoever asks names another payment.
+    let payment = (of.scope, refund.value.payment);
+    let payment = view.payments.get_mut(&payment).ok_or(Refusal::PaymentNotFound)?;
+    Ok((refund, payment, &mut view.book))
+}

@@ -1,0 +1,23 @@
+//! Names in a view.
+
+use crate::account::Scope;
+use crate::keys::{Key, KeyHash};
+use crate::time::Timestamp;
+use crate::view::{Row, View};
+
+/// What a name leads to, unless it ran out.
+pub(super) fn live_key(view: &View, scope: Scope, hash: KeyHash, now: Timestamp) -> Option<&Key> {
+    let key = &view.keys.get(&(scope, hash))?.value;
+    key.expires_at.is_none_or(|at| now < at).then_some(key)
+}
+
+/// Takes a name. A name that ran out and was not yet swept away is taken over.
+pub(super) fn insert_key(view: &mut View, key: Key) {
+    let at = (key.scope, key.hash);
+    match view.keys.get_mut(&at) {
+        Some(row) => *row.change() = key,
+        None => {
+            view.keys.insert(at, Row::inserted(key));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Registering a captured payment.
+
+use super::names::{insert_key, live_key};
+use super::tell::tell_payment;
+use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal, RegisterPayment};
+use crate::account::Scope;
+use crate::event::Type;
+use crate::ids::{Ids, PaymentId};
+use crate::keys::{Key, Target};
+use crate::ledger::Posting;
+use crate::payment::{Facts, Payment};
+use crate::time::Timestamp;
+use crate::view::{Row, View};
+use rand_core::Rng;
+
+pub(super) fn decide<R: Rng>(
+    view: &mut View,
+    register: &RegisterPayment,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let scope = register.facts.scope;
+    if let Some(key) = register.key
+        && let Some(taken) = live_key(view, scope, key.hash, now)
+    {
+        if taken.request != key.request || taken.target != Target::Payment {
+            return Err(Refusal::KeyReused);
+        }
+        return replay_payment(view, scope, PaymentId::from_ulid(taken.id));
+    }
+    if let Some(taken) = live_key(view, scope, register.charge.hash, now) {
+        let id = PaymentId::from_ulid(taken.id);
+        if taken.request != register.charge.request {
+            return Err(Refusal::ChargeTaken(id));
+        }
+        let replay = replay_payment(view, scope, id)?;
+        if let Some(name) = register.key {
+            insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
+        }
+        return Ok(replay);
+    }
+    let id = register.facts.id;
+    if view.payments.contains_key(&(scope, id)) {
+        return Err(Refusal::PaymentExists(id));
+    }
+    let mut payment = Payment::new(copy_facts(&register.facts), register.settled_at, now);
+    let posting = Posting::capture(ids.posting(now), &payment);
+    if !view.book.post(posting) {
+        return Err(Refusal::TooLarge);
+    }
+    tell_payment(&mut payment, &mut view.book, Type::PaymentCreated, now, ids);
+    insert_key(view, payment_key(scope, id, register.charge, None));
+    if let Some(name) = register.key {
+        insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
+    }
+    view.payments.insert((scope, id), Row::inserted(payment.clone()));
+    Ok(Done::Payment { payment, replayed: false })
+}
+
+fn payment_key(scope: Scope, id: PaymentId, name: KeyUse, expires_at: Option<Timestamp>) -> Key {
+    Key {
+        scope,
+        hash: name.hash,
+        request: name.request,
+        target: Target::Payment,
+        id: id.ulid(),
+        state: None,
+        expires_at,
+    }
+}
+
+fn copy_facts(facts: &Facts) -> Facts {
+    Facts {
+        scope: facts.scope,
+        id: facts.id,
+        kind: facts.kind,
+        captured: facts.captured,
+        currency: facts.currency,
+        provider: facts.provider.clone(),
+        provider_payment_id: facts.provider_payment_id.clone(),
+        captured_at: facts.captured_at,
+        reference: facts.reference.clone(),
+        metadata: facts.metadata.clone(),
+    }
+}
+
+fn replay_payment(view: &View, scope: Scope, id: PaymentId) -> Result<Done, Refusal> {
+    let row = view.payments.get(&(scope, id)).ok_or(Refusal::PaymentNotFound)?;
+    Ok(Done::Payment { payment: row.value.clone(), replayed: true })
+}

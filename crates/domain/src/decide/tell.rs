@@ -1,0 +1,122 @@
+//! Writing events.
+
+use crate::checkout::Checkout;
+use crate::event::{Detail, Event, Subject, Type};
+use crate::evidence::Evidence;
+use crate::ids::Ids;
+use crate::invoice::Invoice;
+use crate::payment::Payment;
+use crate::refund::Refund;
+use crate::time::Timestamp;
+use crate::view::Book;
+use rand_core::Rng;
+
+pub(super) fn tell_refund<R: Rng>(
+    refund: &mut Refund,
+    book: &mut Book,
+    event_type: Type,
+    evidence: Option<&Evidence>,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    refund.last_seq = refund.last_seq.saturating_add(1);
+    refund.updated_at = now;
+    let detail = Detail {
+        provider_refund_id: refund.provider_refund_id.clone(),
+        failure_code: refund.failure.as_ref().map(|f| f.code.clone()),
+        failure_message: refund.failure.as_ref().map(|f| f.message.clone()),
+        late: refund.late,
+        source: evidence.map(|e| e.source.as_str().into()),
+        provider_at: evidence.and_then(|e| e.at).map(|at| at.0),
+        ..Detail::default()
+    };
+    book.events.push(Event {
+        scope: refund.scope,
+        id: ids.event(now),
+        event_type,
+        subject: Subject::Refund(refund.id, refund.state),
+        seq: refund.last_seq,
+        detail: (detail != Detail::default()).then(|| Box::new(detail)),
+    });
+}
+
+pub(super) fn tell_payment<R: Rng>(
+    payment: &mut Payment,
+    book: &mut Book,
+    event_type: Type,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    payment.last_seq = payment.last_seq.saturating_add(1);
+    let amount = |minor: i64| Some(minor).filter(|&minor| minor != 0);
+    let detail = Detail {
+        refunded: amount(payment.refunded),
+        reserved: amount(payment.reserved),
+        excess: amount(payment.excess),
+        reversed: payment.reversed,
+        ..Detail::default()
+    };
+    book.events.push(Event {
+        scope: payment.facts.scope,
+        id: ids.event(now),
+        event_type,
+        subject: Subject::Payment(payment.facts.id),
+        seq: payment.last_seq,
+        detail: (detail != Detail::default()).then(|| Box::new(detail)),
+    });
+}
+
+pub(super) fn tell_checkout<R: Rng>(
+    checkout: &mut Checkout,
+    book: &mut Book,
+    event_type: Type,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    checkout.last_seq = checkout.last_seq.saturating_add(1);
+    checkout.updated_at = now;
+    let detail = Detail {
+        method: checkout.method.clone(),
+        provider_payment_id: checkout.provider_payment_id.clone(),
+        failure_code: checkout.failure.as_ref().map(|f| f.code.clone()),
+        failure_message: checkout.failure.as_ref().map(|f| f.message.clone()),
+        paid_at: checkout.completed_at.map(|at| at.0),
+        ..Detail::default()
+    };
+    book.events.push(Event {
+        scope: checkout.facts.scope,
+        id: ids.event(now),
+        event_type,
+        subject: Subject::Checkout(checkout.facts.id, checkout.state),
+        seq: checkout.last_seq,
+        detail: (detail != Detail::default()).then(|| Box::new(detail)),
+    });
+}
+
+pub(super) fn tell_invoice<R: Rng>(
+    invoice: &mut Invoice,
+    book: &mut Book,
+    event_type: Type,
+    to: Option<&str>,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    invoice.last_seq = invoice.last_seq.saturating_add(1);
+    invoice.updated_at = now;
+    let detail = Detail {
+        issued_at: invoice.issued_at.map(|at| at.0),
+        paid_at: invoice.paid_at.map(|at| at.0),
+        voided_at: invoice.voided_at.map(|at| at.0),
+        attempts: Some(invoice.attempts).filter(|&attempts| attempts > 0),
+        to: to.map(Box::from),
+        ..Detail::default()
+    };
+    book.events.push(Event {
+        scope: invoice.facts.scope,
+        id: ids.event(now),
+        event_type,
+        subject: Subject::Invoice(invoice.facts.id, invoice.state),
+        seq: invoice.last_seq,
+        detail: (detail != Detail::default()).then(|| Box::new(detail)),
+    });
+}

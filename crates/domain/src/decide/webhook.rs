@@ -1,0 +1,340 @@
+//! Webhook endpoints, and the deliveries to them.
+
+use super::{Done, Refusal};
+use crate::account::Scope;
+use crate::event::{Detail, EndpointDetail, Event, Subject, Type};
+use crate::ids::{DeliveryId, EndpointId, Ids};
+use crate::time::Timestamp;
+use crate::view::{Book, Row, View, Wanted};
+use crate::webhook::{
+    Attempt, Body, Delivery, Endpoint, Format, MOST_ATTEMPTS, MOST_ENDPOINTS, OLD_SECRET_MS,
+    Outcome, Sealed, Status, wait_ms,
+};
+use rand_core::Rng;
+
+/// A new endpoint.
+#[derive(Debug)]
+pub struct NewEndpoint {
+    /// Its id; its secret is sealed for it.
+    pub id: EndpointId,
+    /// Where to post to.
+    pub url: Box<str>,
+    /// Names of the events it wants, space-separated.
+    pub events: Box<str>,
+    /// How it is spoken to.
+    pub format: Format,
+    /// What people call it.
+    pub description: Option<Box<str>>,
+    /// It is sent to.
+    pub active: bool,
+    /// What signs.
+    pub secret: Sealed,
+}
+
+/// Changes of an endpoint. What is `None` stays.
+#[derive(Debug, Default)]
+pub struct EndpointChanges {
+    /// Where to post to.
+    pub url: Option<Box<str>>,
+    /// Names of the events it wants, space-separated.
+    pub events: Option<Box<str>>,
+    /// What people call it; an empty text takes that away.
+    pub description: Option<Box<str>>,
+    /// It is sent to.
+    pub active: Option<bool>,
+}
+
+/// Something to decide about an endpoint or a delivery.
+#[derive(Debug)]
+pub enum WebhookCommand {
+    /// Makes an endpoint.
+    Create(NewEndpoint),
+    /// Changes an endpoint.
+    Change(EndpointId, EndpointChanges),
+    /// Takes a new secret; the one before still signs for a day.
+    Rotate(EndpointId, Sealed),
+    /// Forgets an endpoint.
+    Remove(EndpointId),
+    /// Takes the work on a delivery that is due, until the lease runs out.
+    Claim {
+        /// Which.
+        delivery: DeliveryId,
+        /// When it was due as far as the caller knows; at another time somebody else has it.
+        seen_at: Timestamp,
+        /// When another node may take over.
+        lease_until: Timestamp,
+        /// The text to send, where it is not stored yet.
+        body: Option<Box<str>>,
+    },
+    /// Records what became of an attempt.
+    Record {
+        /// Of which delivery.
+        delivery: DeliveryId,
+        /// To which endpoint.
+        endpoint: EndpointId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Asks for one more attempt at a delivery that is done.
+    Retry {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// To which endpoint.
+        endpoint: EndpointId,
+    },
+}
+
+impl WebhookCommand {
+    pub(super) fn wants(&self, scope: Scope, wanted: &mut Wanted) {
+        let (endpoint, delivery) = match self {
+            Self::Create(new) => (Some(new.id), None),
+            Self::Change(endpoint, _) | Self::Rotate(endpoint, _) | Self::Remove(endpoint) => {
+                (Some(*endpoint), None)
+            }
+            Self::Claim { delivery, .. } => (None, Some(*delivery)),
+            Self::Record { delivery, endpoint, .. } | Self::Retry { delivery, endpoint } => {
+                (Some(*endpoint), Some(*delivery))
+            }
+        };
+        wanted.endpoints.extend(endpoint.map(|id| (scope, id)));
+        wanted.deliveries.extend(delivery.map(|id| (scope, id)));
+    }
+}
+
+pub(super) fn decide<R: Rng>(
+    view: &mut View,
+    scope: Scope,
+    command: &WebhookCommand,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    match command {
+        WebhookCommand::Create(new) => create(view, scope, new, now),
+        WebhookCommand::Change(id, changes) => change(view, (scope, *id), changes, now),
+        WebhookCommand::Rotate(id, secret) => rotate(view, (scope, *id), secret, now),
+        WebhookCommand::Remove(id) => remove(view, (scope, *id)),
+        WebhookCommand::Claim { delivery, seen_at, lease_until, body } => {
+            let row = delivery_row(view, scope, *delivery)?;
+            claim(row, *seen_at, *lease_until, body.as_deref())
+        }
+        WebhookCommand::Record { delivery, endpoint, outcome } => {
+            record(view, (scope, *delivery), *endpoint, outcome, now, ids)
+        }
+        WebhookCommand::Retry { delivery, endpoint } => {
+            let active = view.endpoints.get(&(scope, *endpoint)).is_some_and(|e| e.value.active);
+            retry(delivery_row(view, scope, *delivery)?, active, now)
+        }
+    }
+}
+
+fn delivery_row(
+    view: &mut View,
+    scope: Scope,
+    id: DeliveryId,
+) -> Result<&mut Row<Delivery>, Refusal> {
+    view.deliveries.get_mut(&(scope, id)).ok_or(Refusal::DeliveryNotFound)
+}
+
+fn endpoint_row(view: &mut View, key: (Scope, EndpointId)) -> Result<&mut Row<Endpoint>, Refusal> {
+    view.endpoints.get_mut(&key).ok_or(Refusal::EndpointNotFound)
+}
+
+fn create(
+    view: &mut View,
+    scope: Scope,
+    new: &NewEndpoint,
+    now: Timestamp,
+) -> Result<Done, Refusal> {
+    let stored = view.subscribers.get(&scope).map_or(0, Vec::len);
+    let of_batch = |row: &&Row<Endpoint>| {
+        row.change == crate::view::Change::Inserted && row.value.scope == scope
+    };
+    if stored + view.endpoints.values().filter(of_batch).count() >= MOST_ENDPOINTS {
+        return Err(Refusal::TooManyEndpoints);
+    }
+    let endpoint = Endpoint {
+        scope,
+        id: new.id,
+        url: new.url.clone(),
+        events: new.events.clone(),
+        format: new.format,
+        description: new.description.clone(),
+        active: new.active,
+        secret: new.secret.clone(),
+        previous: None,
+        consecutive_failures: 0,
+        failing_since: None,
+        disabled_at: None,
+        disabled_reason: None,
+        last_seq: 0,
+        updated_at: now,
+    };
+    view.endpoints.insert((scope, new.id), Row::inserted(endpoint.clone()));
+    Ok(Done::Endpoint(Box::new(endpoint)))
+}
+
+fn change(
+    view: &mut View,
+    key: (Scope, EndpointId),
+    changes: &EndpointChanges,
+    now: Timestamp,
+) -> Result<Done, Refusal> {
+    let endpoint = endpoint_row(view, key)?.change();
+    if let Some(url) = &changes.url {
+        endpoint.url.clone_from(url);
+    }
+    if let Some(events) = &changes.events {
+        endpoint.events.clone_from(events);
+    }
+    if let Some(description) = &changes.description {
+        endpoint.description = Some(description.clone()).filter(|text| !text.is_empty());
+    }
+    if let Some(active) = changes.active {
+        endpoint.active = active;
+        if active {
+            endpoint.worked();
+            endpoint.disabled_at = None;
+            endpoint.disabled_reason = None;
+        }
+    }
+    endpoint.updated_at = now;
+    Ok(Done::Endpoint(Box::new(endpoint.clone())))
+}
+
+fn rotate(
+    view: &mut View,
+    key: (Scope, EndpointId),
+    secret: &Sealed,
+    now: Timestamp,
+) -> Result<Done, Refusal> {
+    let endpoint = endpoint_row(view, key)?.change();
+    let old = std::mem::replace(&mut endpoint.secret, secret.clone());
+    endpoint.previous = Some((old, now.plus_ms(OLD_SECRET_MS)));
+    endpoint.updated_at = now;
+    Ok(Done::Endpoint(Box::new(endpoint.clone())))
+}
+
+fn remove(view: &mut View, key: (Scope, EndpointId)) -> Result<Done, Refusal> {
+    let row = view.endpoints.remove(&key).ok_or(Refusal::EndpointNotFound)?;
+    view.book.removed_endpoints.push(key);
+    Ok(Done::Endpoint(Box::new(row.value)))
+}
+
+fn claim(
+    row: &mut Row<Delivery>,
+    seen_at: Timestamp,
+    lease_until: Timestamp,
+    body: Option<&str>,
+) -> Result<Done, Refusal> {
+    if row.value.status != Status::Pending || row.value.next_at != Some(seen_at) {
+        return Err(Refusal::NotDue);
+    }
+    let delivery = row.change();
+    delivery.next_at = Some(lease_until);
+    if let (Body::None, Some(text)) = (&delivery.body, body) {
+        delivery.body = Body::New(text.into());
+    }
+    Ok(Done::Delivery { delivery: Box::new(delivery.clone()), disabled: false })
+}
+
+fn retry(row: &mut Row<Delivery>, active: bool, now: Timestamp) -> Result<Done, Refusal> {
+    if row.value.status == Status::Pending {
+        return Err(Refusal::AlreadyQueued);
+    }
+    if !active {
+        return Err(Refusal::EndpointDisabled);
+    }
+    let delivery = row.change();
+    delivery.status = Status::Pending;
+    delivery.once = true;
+    delivery.next_at = Some(now);
+    delivery.updated_at = now;
+    Ok(Done::Delivery { delivery: Box::new(delivery.clone()), disabled: false })
+}
+
+fn record<R: Rng>(
+    view: &mut View,
+    (scope, id): (Scope, DeliveryId),
+    endpoint: EndpointId,
+    outcome: &Outcome,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let row = view.deliveries.get_mut(&(scope, id)).ok_or(Refusal::DeliveryNotFound)?;
+    let endpoint = view.endpoints.get_mut(&(scope, endpoint)).filter(|row| row.value.active);
+    let delivery = row.change();
+    delivery.attempts = delivery.attempts.saturating_add(1);
+    delivery.last_attempt_at = Some(outcome.attempted_at);
+    delivery.response_code = outcome.response_code;
+    delivery.last_error = outcome.explain();
+    delivery.updated_at = now;
+    let mut disabled = false;
+    if outcome.is_success() {
+        delivery.delivered_at = Some(now);
+        finish(delivery, Status::Succeeded);
+        if let Some(row) = endpoint
+            && (row.value.consecutive_failures > 0 || row.value.failing_since.is_some())
+        {
+            row.change().worked();
+        }
+    } else if delivery.status == Status::Pending {
+        let wait = wait_ms(delivery.attempts, outcome.retry_after_ms, ids.rng());
+        match (wait.filter(|_| !delivery.once && delivery.attempts < MOST_ATTEMPTS), &endpoint) {
+            (Some(wait), Some(_)) => delivery.next_at = Some(now.plus_ms(wait)),
+            (_, _) => finish(delivery, Status::Failed),
+        }
+        if let Some(row) = endpoint {
+            let gone = outcome.response_code == Some(410);
+            if let Some(reason) = row.change().failed(gone, now) {
+                finish(delivery, Status::Failed);
+                disable(&mut row.value, &mut view.book, reason, now, ids);
+                disabled = true;
+            }
+        }
+    }
+    let attempt = Attempt {
+        scope,
+        delivery: id,
+        number: delivery.attempts,
+        outcome: outcome.clone(),
+        next_at: delivery.next_at,
+    };
+    let delivery = Box::new(delivery.clone());
+    view.book.attempts.push(attempt);
+    Ok(Done::Delivery { delivery, disabled })
+}
+
+fn finish(delivery: &mut Delivery, status: Status) {
+    delivery.status = status;
+    delivery.next_at = None;
+    delivery.once = false;
+}
+
+/// Stops sending to an endpoint, and says so to whoever else listens.
+fn disable<R: Rng>(
+    endpoint: &mut Endpoint,
+    book: &mut Book,
+    reason: &'static str,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    endpoint.active = false;
+    endpoint.disabled_at = Some(now);
+    endpoint.disabled_reason = Some(reason.into());
+    endpoint.updated_at = now;
+    endpoint.last_seq = endpoint.last_seq.saturating_add(1);
+    let told = EndpointDetail {
+        url: endpoint.url.clone(),
+        disabled_reason: reason.into(),
+        consecutive_failures: endpoint.consecutive_failures,
+        failing_since: endpoint.failing_since.map(|at| at.0),
+    };
+    book.events.push(Event {
+        scope: endpoint.scope,
+        id: ids.event(now),
+        event_type: Type::EndpointDisabled,
+        subject: Subject::Endpoint(endpoint.id),
+        seq: endpoint.last_seq,
+        detail: Some(Box::new(Detail { endpoint: Some(told), ..Detail::default() })),
+    });
+}

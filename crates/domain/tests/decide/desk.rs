@@ -1,0 +1,194 @@
+//! Where one command after another is decided, each in a transaction of its own.
+
+use crate::rows::Rows;
+use domain::account::{Mode, Scope};
+use domain::decide::{
+    Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
+};
+use domain::evidence::{Claim, Evidence, Source};
+use domain::ids::{Ids, PaymentId};
+use domain::keys::KeyHash;
+use domain::money::{Currency, Money};
+use domain::payment::{Facts, Kind, Payment};
+use domain::refund::{Refund, State};
+use domain::time::Timestamp;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
+
+pub struct Desk {
+    pub rows: Rows,
+    pub now: Timestamp,
+    pub ids: Ids<ChaCha8Rng>,
+    charges: u64,
+}
+
+/// A refund, its payment, and whether the same request had come before.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Created {
+    pub refund: Refund,
+    pub payment: Payment,
+    pub replayed: bool,
+}
+
+impl Desk {
+    pub fn open() -> Self {
+        Self {
+            rows: Rows::default(),
+            now: START,
+            ids: Ids::new(ChaCha8Rng::seed_from_u64(1)),
+            charges: 0,
+        }
+    }
+
+    pub fn run(&mut self, command: Command) -> Result<Done, Refusal> {
+        self.run_all(&[command]).remove(0)
+    }
+
+    pub fn run_all(&mut self, commands: &[Command]) -> Vec<Result<Done, Refusal>> {
+        self.rows.run(commands, self.now, &mut self.ids)
+    }
+
+    /// Registers a payment in dollars under a charge id of its own.
+    pub fn pay(&mut self, captured: i64) -> PaymentId {
+        self.charges += 1;
+        let facts = self.facts(&format!("ch_{}", self.charges), captured);
+        let id = facts.id;
+        self.run(register(facts, None)).expect("registered");
+        id
+    }
+
+    pub fn facts(&mut self, charge: &str, captured: i64) -> Facts {
+        Facts {
+            scope: scope(),
+            id: self.ids.payment(self.now),
+            kind: Kind::Payment,
+            captured,
+            currency: usd(),
+            provider: "simulator".into(),
+            provider_payment_id: charge.into(),
+            captured_at: self.now,
+            reference: None,
+            metadata: None,
+        }
+    }
+
+    pub fn create(&mut self, create: CreateRefund) -> Result<Created, Refusal> {
+        let done = self.run(Command::Create(Box::new(create)))?;
+        let Done::Refund { refund, payment, replayed } = done else { panic!("{done:?}") };
+        Ok(Created { refund: *refund, payment, replayed })
+    }
+
+    /// A refund whose call to the provider is under way.
+    pub fn send(&mut self, payment: PaymentId, amount: i64) -> RefundRef {
+        let created = self.create(ask(payment, amount)).expect("created");
+        RefundRef::from(&created.refund)
+    }
+
+    /// Records evidence and returns where the refund is then.
+    pub fn say(&mut self, of: RefundRef, evidence: Evidence) -> Result<State, Refusal> {
+        let recheck_at = self.now.plus_ms(1_000);
+        self.run(Command::Record { of, evidence, recheck_at })?;
+        Ok(self.refund(of).state)
+    }
+
+    pub fn adopt(
+        &mut self,
+        payment: PaymentId,
+        name: &str,
+        evidence: Evidence,
+    ) -> Result<Refund, Refusal> {
+        let recheck_at = self.now.plus_ms(1_000);
+        let name = hash("external", name);
+        let adopt = Command::Adopt { scope: scope(), payment, name, evidence, recheck_at };
+        let done = self.run(adopt)?;
+        let Done::Refund { refund, .. } = done else { panic!("{done:?}") };
+        Ok(*refund)
+    }
+
+    /// Takes the work on a refund when it is due.
+    pub fn claim_when_due(&mut self, of: RefundRef) -> Result<State, Refusal> {
+        self.now = self.refund(of).due_at.expect("it is due some time").max(self.now);
+        let lease_until = self.now.plus_ms(30_000);
+        self.run(Command::Claim { of, lease_until })?;
+        Ok(self.refund(of).state)
+    }
+
+    pub fn refund(&self, of: RefundRef) -> &Refund {
+        &self.rows.refunds[&(of.scope, of.refund)]
+    }
+
+    pub fn payment(&self, id: PaymentId) -> &Payment {
+        &self.rows.payments[&(scope(), id)]
+    }
+
+    /// What is refunded, reserved and beyond the limit.
+    pub fn balance(&self, id: PaymentId) -> (i64, i64, i64) {
+        let payment = self.payment(id);
+        (payment.refunded, payment.reserved, payment.excess)
+    }
+}
+
+pub fn scope() -> Scope {
+    Scope::new(1, Mode::Test)
+}
+
+pub fn usd() -> Currency {
+    Currency::parse("USD").expect("a currency")
+}
+
+/// The name of `text` in a namespace. Tests only need names that differ.
+pub fn hash(namespace: &str, text: &str) -> KeyHash {
+    let bytes: Vec<u8> = namespace.bytes().chain([b':']).chain(text.bytes()).collect();
+    let mut hash = [0_u8; 16];
+    for (at, byte) in bytes.iter().enumerate() {
+        let slot = &mut hash[at % 16];
+        *slot = slot.wrapping_mul(31).wrapping_add(*byte);
+    }
+    KeyHash(hash)
+}
+
+pub fn register(facts: Facts, key: Option<KeyUse>) -> Command {
+    let request = hash("request", &format!("{} {}", facts.provider_payment_id, facts.captured)).0;
+    let charge = KeyUse { hash: hash("charge", &facts.provider_payment_id), request };
+    Command::Register(Box::new(RegisterPayment { facts, settled_at: None, charge, key }))
+}
+
+/// A request for a refund that is sent at once.
+pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
+    CreateRefund {
+        scope: scope(),
+        payment,
+        kind: None,
+        amount: Some(amount),
+        currency: None,
+        expected_refundable: None,
+        reason: None,
+        reference: None,
+        metadata: None,
+        key: None,
+        request: hash("request", &format!("{payment} {amount}")).0,
+        start: Start::Send { lease_until: START.plus_ms(30_000) },
+    }
+}
+
+/// The same request under an idempotency key.
+pub fn under_key(key: &str, create: CreateRefund) -> CreateRefund {
+    CreateRefund { key: Some(hash("key", key)), ..create }
+}
+
+/// The same request with the caller's own id.
+pub fn with_reference(reference: &str, create: CreateRefund) -> CreateRefund {
+    CreateRefund { reference: Some((reference.into(), hash("reference", reference))), ..create }
+}
+
+/// What a webhook says that was sent `ms` after the start.
+pub fn told(claim: Claim, ms: i64) -> Evidence {
+    Evidence { at: Some(START.plus_ms(ms)), ..Evidence::new(Source::Webhook, claim) }
+}
+
+/// The same, of an amount in dollars.
+pub fn told_of(minor: i64, claim: Claim, ms: i64) -> Evidence {
+    Evidence { money: Some(Money::new(minor, usd())), ..told(claim, ms) }
+}

@@ -1,0 +1,9 @@
+//! Decisions about money: directed cases, and random sequences of commands of which every one must
+//! keep the promises.
+
+mod adoption;
+mod creation;
+mod desk;
+mod evidence;
+mod random;
+mod rows;

@@ -1,0 +1,407 @@
+//! Checkouts: asking somebody to pay, taking the money, and seeing to it that every attempt ends.
+//!
+//! An attempt is three moves like any money step: the intent is committed, the provider is asked
+//! outside of any transaction under the attempt's own key, the outcome is committed. A crash between
+//! any two leaves an attempt whose lease runs out; a step asks again under the same key.
+
+use crate::facade::{Answered, Engine};
+use crate::input::{IdempotencyKey, NewCheckout};
+use crate::{Error, names};
+use domain::account::Scope;
+use domain::checkout::{Checkout, Facts, Flight, Outcome, State};
+use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
+use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
+use domain::decide::{Command, Done, KeyUse, Refusal};
+use domain::ids::{InvoiceId, PaymentId};
+use domain::payment::Kind;
+use domain::refund::Failure;
+use domain::time::Timestamp;
+use providers::Why;
+use providers::simulator::{self, ChargeAnswer, ChargeOrder, Method};
+use std::sync::Arc;
+use store::{CheckoutFilter, Page, PageQuery};
+
+/// The provider that checkouts are paid through.
+const PROVIDER: &str = "simulator";
+
+/// The way to pay by hand: the buyer sends the money and says so, the merchant looks.
+pub const MANUAL: Method = Method { id: "manual", label: "Bank transfer", group: "offline" };
+
+/// How long a buyer may take to agree to an attempt before it is given up, milliseconds.
+const ACTION_MS: i64 = 15 * 60 * 1000;
+
+/// The ways to pay that invoices offer.
+const INVOICE_METHODS: &[&str] = &["card", "debit", "paypal", "qris", "ewallet", "va"];
+
+/// The way to pay called `id`, and what the simulator is told to do with it.
+pub fn find_method(id: &str) -> Option<(Method, Option<&'static str>)> {
+    if id == MANUAL.id {
+        return Some((MANUAL, None));
+    }
+    simulator::parse_method(id).map(|(method, outcome)| (*method, outcome))
+}
+
+/// The names of every way to pay.
+pub fn method_ids() -> impl Iterator<Item = &'static str> {
+    simulator::METHODS.iter().map(|method| method.id).chain([MANUAL.id])
+}
+
+/// True when a checkout offers a way to pay, by itself or with one of the simulator's outcomes.
+fn offers(checkout: &Checkout, id: &str) -> bool {
+    let Some((method, _)) = find_method(id) else { return false };
+    checkout.facts.methods.iter().any(|offered| **offered == *id || **offered == *method.id)
+}
+
+impl Engine {
+    /// Asks somebody to pay.
+    pub async fn open_checkout(
+        &self,
+        new: NewCheckout,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
+        if self.simulator().is_none() {
+            let message = "no provider is configured that takes payments".into();
+            return Err(Error::Invalid { field: "methods", message });
+        }
+        let (now, scope) = (self.now(), new.scope);
+        let request = names::checkout_request(&new);
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let facts = Facts {
+            scope,
+            id: PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now))),
+            kind: new.kind,
+            amount: new.amount,
+            currency: new.currency,
+            methods: new.methods,
+            success_url: new.success_url,
+            cancel_url: new.cancel_url,
+            lines: new.lines,
+            customer: new.customer,
+            template: new.template,
+            metadata: new.metadata,
+            expires_at: new.expires_in_ms.map(|ms| now.plus_ms(ms)),
+        };
+        let open = OpenCheckout { facts: Arc::new(facts), key };
+        let command = Command::OpenCheckout(Box::new(open));
+        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+    }
+
+    /// The checkout of this kind and id.
+    pub async fn find_checkout(
+        &self,
+        scope: Scope,
+        kind: Kind,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, Error> {
+        let found = self.store().find_checkout(scope, id).await?;
+        Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
+    }
+
+    /// The checkout of this kind and id, whoever's it is: whoever knows its id may see and pay it.
+    pub async fn find_public_checkout(
+        &self,
+        kind: Kind,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, Error> {
+        let found = self.store().find_checkout_anywhere(id).await?;
+        Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
+    }
+
+    /// Where the buyer pays: the hosted page of a checkout, or of an invoice.
+    pub fn hosted_url(&self, kind: Kind, id: PaymentId) -> String {
+        let folder = if kind == Kind::Invoice { 'i' } else { 'c' };
+        let name = id.with_prefix(kind.prefix());
+        format!("{}/{folder}/{name}", self.config().public_url)
+    }
+
+    /// The name of the merchant that an account and mode belong to.
+    pub async fn merchant_name(&self, scope: Scope) -> Result<Box<str>, Error> {
+        let account = self.store().find_account_by_number(scope.account()).await?;
+        Ok(account.map(|account| account.name).unwrap_or_default())
+    }
+
+    /// Checkouts by time.
+    pub async fn list_checkouts(
+        &self,
+        scope: Scope,
+        filter: CheckoutFilter,
+        page: PageQuery,
+    ) -> Result<Page<Checkout>, Error> {
+        Ok(self.store().list_checkouts(scope, filter, page).await?)
+    }
+
+    /// Withdraws a checkout. An attempt in flight is stopped at the provider after that.
+    pub async fn cancel_checkout(
+        &self,
+        checkout: &Checkout,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
+        self.act(checkout, "cancel", Act::Cancel, key).await
+    }
+
+    /// The merchant saw the money that a buyer sent by hand.
+    pub async fn confirm_checkout(
+        &self,
+        checkout: &Checkout,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
+        // Money sent by hand has no id but the checkout's own.
+        let known = checkout.provider_payment_id.clone();
+        let id = known.unwrap_or_else(|| checkout.facts.name().into());
+        let act = Act::Confirm { charge: charge_of(&id) };
+        self.act(checkout, "confirm", act, key).await
+    }
+
+    /// Removes a checkout that was not paid and is not being paid.
+    pub async fn delete_checkout(
+        &self,
+        checkout: &Checkout,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
+        self.act(checkout, "delete", Act::Delete, key).await
+    }
+
+    /// The buyer pays. One who clicks twice is told how the first click goes on.
+    pub async fn pay_checkout(&self, checkout: &Checkout, method: &str) -> Result<Checkout, Error> {
+        if !offers(checkout, method) {
+            return Err(Error::Invalid {
+                field: "method",
+                message: format!("method must be one of {}", checkout.facts.methods.join(", ")),
+            });
+        }
+        let method = method.into();
+        let act = if method == Box::from(MANUAL.id) {
+            Act::Choose { method }
+        } else {
+            let lease_until = self.now().plus_ms(self.config().lease_ms);
+            Act::Start { method, lease_until }
+        };
+        let started = match self.act(checkout, "pay", act, None).await {
+            Ok(answered) => answered.value,
+            Err(Error::Refused(Refusal::CheckoutIs {
+                state: State::Pending | State::Completed,
+                ..
+            })) => return self.read_again(checkout).await,
+            Err(error) => return Err(error),
+        };
+        if started.flight == Flight::None {
+            return Ok(started);
+        }
+        self.see_through(started).await
+    }
+
+    /// The buyer agrees to the attempt that needs it, or does not.
+    pub async fn answer_action(&self, checkout: &Checkout, agree: bool) -> Result<Checkout, Error> {
+        let checkout = self.read_again(checkout).await?;
+        if checkout.flight != Flight::ActionRequired || checkout.state != State::Pending {
+            return Ok(checkout);
+        }
+        let Some(simulator) = self.simulator().cloned() else { return Ok(checkout) };
+        let (scope, key) = (checkout.facts.scope, checkout.provider_key());
+        let answer = if agree {
+            simulator.approve_charge(scope, &key).await
+        } else {
+            simulator.stop_charge(scope, &key, checkout.facts.money()).await
+        };
+        self.record_charge(&checkout, answer).await;
+        self.read_again(&checkout).await
+    }
+
+    /// The buyer says that the money was sent by hand.
+    pub async fn claim_checkout(
+        &self,
+        checkout: &Checkout,
+        proof_url: Option<Box<str>>,
+    ) -> Result<Checkout, Error> {
+        if !offers(checkout, MANUAL.id) {
+            return Err(Error::Invalid {
+                field: "method",
+                message: "this checkout does not offer payment by hand".into(),
+            });
+        }
+        let act = Act::Claim { method: MANUAL.id.into(), proof_url };
+        Ok(self.act(checkout, "claim", act, None).await?.value)
+    }
+
+    /// The ways to pay that an invoice offers.
+    pub(crate) fn invoice_methods(&self) -> Vec<Box<str>> {
+        match self.simulator() {
+            Some(_) => INVOICE_METHODS.iter().map(|id| Box::from(*id)).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    async fn act(
+        &self,
+        checkout: &Checkout,
+        word: &str,
+        act: Act,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
+        let (scope, id) = (checkout.facts.scope, checkout.facts.id);
+        let request = names::act_request(word, id.ulid());
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key }));
+        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+    }
+
+    async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
+        let found = self.store().find_checkout(checkout.facts.scope, checkout.facts.id).await?;
+        Ok(found.filter(|found| !found.deleted).ok_or(Refusal::CheckoutNotFound)?)
+    }
+
+    /// Asks the provider, whether or not whoever started it stays to hear the answer.
+    async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
+        let (engine, attempt) = (self.clone(), started.clone());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.spawn(async move {
+            engine.attempt(&attempt).await;
+            let _ = tell.send(());
+        });
+        let _ = told.await;
+        self.read_again(&started).await
+    }
+
+    /// Asks the provider about the attempt in flight and records what it says.
+    async fn attempt(&self, checkout: &Checkout) {
+        let Some(simulator) = self.simulator().cloned() else {
+            tracing::error!(checkout = %checkout.facts.id, "no provider is configured that takes payments");
+            return;
+        };
+        let (facts, key) = (&checkout.facts, checkout.provider_key());
+        // Nobody waits for it any more, or the buyer did not agree in time.
+        let stop = checkout.state != State::Pending
+            || checkout.has_run_out(self.now())
+            || checkout.flight == Flight::ActionRequired;
+        let call = async {
+            if stop {
+                return simulator.stop_charge(facts.scope, &key, facts.money()).await;
+            }
+            let method = checkout.method.clone().unwrap_or_default();
+            let key = key.clone().into();
+            let order = ChargeOrder { scope: facts.scope, key, money: facts.money(), method };
+            simulator.charge(order).await
+        };
+        let limit = self.config().provider_timeout;
+        let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+            ChargeAnswer::Unknown(Why::new("timeout", "the provider did not answer in time"))
+        });
+        self.record_charge(checkout, answer).await;
+    }
+
+    /// Records an answer. When that fails the lease runs out and a step asks again.
+    async fn record_charge(&self, checkout: &Checkout, answer: ChargeAnswer) {
+        let patience = self.config().policies.of(PROVIDER);
+        let backoff = match &answer {
+            ChargeAnswer::Unknown(_) => patience.unknown,
+            _ => patience.pending,
+        };
+        let mut wait = self.with_ids(|ids| backoff.wait_ms(checkout.checks, ids.rng()));
+        let mut charge = None;
+        let outcome = match answer {
+            ChargeAnswer::Paid { provider_payment_id, money, at } => {
+                charge = Some(charge_of(&provider_payment_id));
+                Outcome::Paid { provider_payment_id, money, at }
+            }
+            ChargeAnswer::Declined(why) => {
+                Outcome::Declined(Failure { code: why.code, message: why.message })
+            }
+            ChargeAnswer::ActionRequired => {
+                wait = ACTION_MS;
+                Outcome::ActionRequired
+            }
+            ChargeAnswer::Processing => Outcome::Processing,
+            ChargeAnswer::Unknown(why) => {
+                tracing::warn!(checkout = %checkout.facts.id, code = %why.code, "a charge was not answered");
+                Outcome::Lost
+            }
+        };
+        let (scope, id, attempt) = (checkout.facts.scope, checkout.facts.id, checkout.attempts);
+        let recheck_at = self.now().plus_ms(wait);
+        let act = Act::Record { attempt, outcome, charge, recheck_at };
+        let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key: None }));
+        if let Err(error) = self.committer().run(command).await {
+            tracing::error!(checkout = %id, %error, "a charge was not recorded; it is asked about again");
+        }
+    }
+
+    /// When the next checkout or invoice is due, if any is.
+    pub async fn next_checkout_due(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.store().next_checkout_due().await?)
+    }
+
+    /// Does what is due: attempts without an answer are asked about, checkouts whose time is over
+    /// expire, invoices become past due. Returns how many were worked on.
+    pub async fn step_checkouts(&self, limit: u32) -> Result<usize, Error> {
+        let now = self.now();
+        let lease_until = now.plus_ms(self.config().lease_ms);
+        let mut commands = Vec::new();
+        for (scope, id) in self.store().due_checkouts(now, limit).await? {
+            let act = Act::Wake { lease_until };
+            let act = ActOnCheckout { scope, id, act, key: None };
+            commands.push(Command::Checkout(Box::new(act)));
+        }
+        for (scope, id) in self.store().due_invoices(now, limit).await? {
+            let act = ActOnInvoice { scope, id, act: InvoiceAct::Wake, key: None };
+            commands.push(Command::Invoice(Box::new(act)));
+        }
+        let worked = commands.len();
+        let mut pending = Vec::with_capacity(worked);
+        for command in commands {
+            // A full queue leaves the rest for the next step.
+            let Ok(answer) = self.committer().submit(command, None) else { break };
+            pending.push(answer);
+        }
+        let mut attempts = tokio::task::JoinSet::new();
+        for answer in pending {
+            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
+                Ok(Done::Checkout { checkout, .. }) if checkout.flight != Flight::None => {
+                    let engine = self.clone();
+                    attempts.spawn(async move { engine.attempt(&checkout).await });
+                }
+                // Done, or another node was faster.
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        attempts.join_all().await;
+        Ok(worked)
+    }
+
+    /// Why a refund of something that holds no payment is refused.
+    pub(crate) async fn why_not_paid(
+        &self,
+        scope: Scope,
+        id: PaymentId,
+        kind: Option<Kind>,
+    ) -> Result<Refusal, Error> {
+        let wanted = |found| kind.is_none_or(|kind| kind == found);
+        let invoice = self.store().find_invoice(scope, InvoiceId::from_ulid(id.ulid())).await?;
+        if let Some(invoice) = invoice.filter(|_| wanted(Kind::Invoice)) {
+            let status = invoice.state.as_str();
+            return Ok(Refusal::NotPaid { kind: Kind::Invoice, status });
+        }
+        let checkout = self.store().find_checkout(scope, id).await?;
+        Ok(match checkout.filter(|found| !found.deleted && wanted(found.facts.kind)) {
+            Some(found) => {
+                Refusal::NotPaid { kind: found.facts.kind, status: found.state.as_str() }
+            }
+            None => Refusal::PaymentNotFound,
+        })
+    }
+}
+
+fn charge_of(provider_payment_id: &str) -> Charge {
+    Charge {
+        provider: PROVIDER.into(),
+        id: provider_payment_id.into(),
+        name: names::charge(provider_payment_id),
+    }
+}
+
+fn answer(done: Done) -> Result<Answered<Checkout>, Error> {
+    match done {
+        Done::Checkout { checkout, replayed } => Ok(Answered { value: *checkout, replayed }),
+        _ => Err(Error::Refused(Refusal::KeyReused)),
+    }
+}

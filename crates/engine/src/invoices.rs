@@ -1,0 +1,138 @@
+//! Invoices: writing them, asking for them, and what the merchant does with them.
+
+use crate::facade::{Answered, Engine};
+use crate::input::{IdempotencyKey, NewInvoice};
+use crate::{Error, names};
+use domain::account::Scope;
+use domain::decide::invoice::{Act, ActOnInvoice, CreateInvoice};
+use domain::decide::{Command, Done, KeyUse, Refusal};
+use domain::ids::InvoiceId;
+use domain::invoice::{Facts, Invoice, NoTotal, Totals};
+use std::sync::Arc;
+use store::{InvoiceFilter, Page, PageQuery};
+
+impl Engine {
+    /// Writes an invoice, and asks for it when `new.open`.
+    pub async fn create_invoice(
+        &self,
+        new: NewInvoice,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        let (now, scope) = (self.now(), new.scope);
+        let totals = Totals::of(&new.lines, new.discount, new.tax).map_err(|why| {
+            let field = match why {
+                NoTotal::TooLarge => "lines",
+                NoTotal::Discount => "discount",
+            };
+            Error::Invalid { field, message: format!("{why}; change lines, discount or tax") }
+        })?;
+        let request = names::invoice_request(&new);
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let facts = Facts {
+            scope,
+            id: InvoiceId::from_ulid(self.with_ids(|ids| ids.unguessable(now))),
+            number: 0,
+            customer: new.customer,
+            subscription: new.subscription,
+            template: new.template,
+            memo: new.memo,
+            metadata: new.metadata,
+            currency: new.currency,
+            lines: new.lines,
+            totals,
+            due_at: new.due_at,
+        };
+        let open = new.open.then(|| self.invoice_methods());
+        let create = CreateInvoice { facts: Arc::new(facts), open, key };
+        let command = Command::CreateInvoice(Box::new(create));
+        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+    }
+
+    /// The invoice with this id.
+    pub async fn find_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+    ) -> Result<Option<Invoice>, Error> {
+        Ok(self.store().find_invoice(scope, id).await?)
+    }
+
+    /// The invoice with this id, whoever's it is: whoever knows its id may see and pay it.
+    pub async fn find_public_invoice(&self, id: InvoiceId) -> Result<Option<Invoice>, Error> {
+        Ok(self.store().find_invoice_anywhere(id).await?)
+    }
+
+    /// Invoices by time.
+    pub async fn list_invoices(
+        &self,
+        scope: Scope,
+        filter: InvoiceFilter,
+        page: PageQuery,
+    ) -> Result<Page<Invoice>, Error> {
+        Ok(self.store().list_invoices(scope, filter, page).await?)
+    }
+
+    /// Asks for a draft.
+    pub async fn finalize_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        let methods = self.invoice_methods();
+        self.act_on_invoice(scope, id, "finalize", Act::Finalize { methods }, key).await
+    }
+
+    /// The merchant got the money some other way. It cannot be refunded here.
+    pub async fn pay_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        self.act_on_invoice(scope, id, "pay invoice", Act::Pay, key).await
+    }
+
+    /// Withdraws an invoice that is not paid.
+    pub async fn void_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        self.act_on_invoice(scope, id, "void", Act::Void, key).await
+    }
+
+    /// Tells subscribers that an invoice is sent to the buyer.
+    pub async fn send_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+        to: Option<Box<str>>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        let word = format!("send {}", to.as_deref().unwrap_or_default());
+        self.act_on_invoice(scope, id, &word, Act::Send { to }, key).await
+    }
+
+    async fn act_on_invoice(
+        &self,
+        scope: Scope,
+        id: InvoiceId,
+        word: &str,
+        act: Act,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Invoice>, Error> {
+        let request = names::act_request(word, id.ulid());
+        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let command = Command::Invoice(Box::new(ActOnInvoice { scope, id, act, key }));
+        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+    }
+}
+
+fn answer(done: Done) -> Result<Answered<Invoice>, Error> {
+    match done {
+        Done::Invoice { invoice, replayed } => Ok(Answered { value: *invoice, replayed }),
+        _ => Err(Error::Refused(Refusal::KeyReused)),
+    }
+}

@@ -1,0 +1,217 @@
+//! Events told once more, and events that are only tried out. Neither changes money, states or the
+//! sequence of real events: all they make is deliveries.
+
+use crate::webhooks::WebhookFormat;
+use crate::{Engine, Error, EventSubject, EventView};
+use domain::account::Scope;
+use domain::decide::Refusal;
+use domain::event::{Detail, Event, Subject, Type};
+use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
+use domain::refund::{Failure, State};
+use domain::time::Timestamp;
+use domain::webhook::{Body, Delivery, Status, Subscriber, fan_out};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use store::{Replay, StoreError};
+
+/// Where the evidence of a tried-out event comes from.
+const TRIGGER: &str = "trigger";
+
+/// What became of events that were to be told once more.
+#[derive(Debug)]
+pub enum Replayed {
+    /// How many deliveries each of them got.
+    Queued(Vec<(EventId, u32)>),
+    /// These do not exist, so nothing was done.
+    Unknown(Vec<EventId>),
+}
+
+/// What an event is tried out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// A refund.
+    Refund(RefundId),
+    /// A payment.
+    Payment(PaymentId),
+}
+
+/// An event that did not happen, and how many deliveries tell of it.
+pub struct Triggered {
+    /// The event as it would look.
+    pub view: EventView,
+    /// How many endpoints are told.
+    pub deliveries: u32,
+}
+
+impl Engine {
+    /// Tells events once more, to every active endpoint that wants them now. All or nothing.
+    pub async fn replay_events(
+        &self,
+        scope: Scope,
+        events: Vec<EventId>,
+    ) -> Result<Replayed, Error> {
+        let (engine, now, asked) = (self.clone(), self.now(), events.clone());
+        let again = move |view: &mut _| engine.with_ids(|ids| fan_out(view, now, ids));
+        Ok(match self.store().replay_events(scope, events, again).await? {
+            Replay::Unknown(events) => Replayed::Unknown(events),
+            Replay::Queued(deliveries) => {
+                self.outbox().wake();
+                let mut counts: BTreeMap<EventId, u32> = BTreeMap::new();
+                for delivery in &deliveries {
+                    *counts.entry(delivery.event).or_default() += 1;
+                }
+                let count = |id| (id, counts.get(&id).copied().unwrap_or(0));
+                Replayed::Queued(asked.into_iter().map(count).collect())
+            }
+        })
+    }
+
+    /// Tells every active endpoint that wants it of an event that did not happen. It has an id of
+    /// its own, is in nobody's sequence, and says `metadata.source: trigger` wherever it is shown.
+    /// `extra` is added to its data.
+    pub async fn trigger_event(
+        &self,
+        scope: Scope,
+        account: AccountId,
+        (event_type, aggregate): (Type, Aggregate),
+        extra: &Map<String, Value>,
+    ) -> Result<Triggered, Error> {
+        let now = self.now();
+        let id = self.with_ids(|ids| ids.event(now));
+        let view = self.imagine(scope, id, event_type, aggregate).await?;
+        let mut deliveries = Vec::new();
+        for subscriber in self.store().subscribers(scope).await? {
+            if let Some(body) = self.body_for(&subscriber, &view, account, extra)? {
+                let delivery = self.with_ids(|ids| ids.delivery(now));
+                deliveries.push(tell(&subscriber, &view.event, (delivery, now), body));
+            }
+        }
+        let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            self.store().queue_deliveries(deliveries).await?;
+            self.outbox().wake();
+        }
+        Ok(Triggered { view, deliveries: count })
+    }
+
+    /// The event as it would look if it had happened now.
+    async fn imagine(
+        &self,
+        scope: Scope,
+        id: EventId,
+        event_type: Type,
+        aggregate: Aggregate,
+    ) -> Result<EventView, Error> {
+        let (of, subject) = match aggregate {
+            Aggregate::Refund(refund) => {
+                let found = self.find_refund(scope, refund).await?;
+                let mut view = found.ok_or(Refusal::RefundNotFound)?;
+                let now = &mut view.refund;
+                now.state = state_after(event_type).unwrap_or(now.state);
+                now.failure = now.failure.take().or_else(imagined_failure);
+                now.failure = now.failure.take().filter(|_| now.state == State::Failed);
+                (Subject::Refund(refund, now.state), EventSubject::Refund(Box::new(view)))
+            }
+            Aggregate::Payment(payment) => {
+                let found = self.find_payment(scope, payment).await?;
+                let mut now = found.ok_or(Refusal::PaymentNotFound)?;
+                if event_type == Type::PaymentRefunded {
+                    now.refunded = now.facts.captured;
+                }
+                (Subject::Payment(payment), EventSubject::Payment(Box::new(now)))
+            }
+        };
+        let detail = Detail { source: Some(TRIGGER.into()), ..Detail::default() };
+        let detail = Some(Box::new(detail));
+        // No real event has the number 0.
+        let event = Event { scope, id, event_type, subject: of, seq: 0, detail };
+        Ok(EventView { event, subject })
+    }
+
+    /// What an endpoint is told, if it wants to be.
+    fn body_for(
+        &self,
+        subscriber: &Subscriber,
+        view: &EventView,
+        account: AccountId,
+        extra: &Map<String, Value>,
+    ) -> Result<Option<Box<str>>, Error> {
+        let event_type = view.event.event_type;
+        if !subscriber.active || !subscriber.wants.contains(event_type) {
+            return Ok(None);
+        }
+        let words = subscriber.format;
+        let Some(name) = words.event_name(event_type) else { return Ok(None) };
+        let Some(format) = self.outbox().format(words) else { return Ok(None) };
+        let body = mark(format, name, view, account, self, extra);
+        let body = body.map_err(|e| StoreError::Inconsistent(format!("an event: {e}")))?;
+        Ok(Some(body.into()))
+    }
+}
+
+/// The text of an event that says that it did not happen.
+fn mark(
+    format: &dyn WebhookFormat,
+    name: &'static str,
+    view: &EventView,
+    account: AccountId,
+    engine: &Engine,
+    extra: &Map<String, Value>,
+) -> Result<String, serde_json::Error> {
+    let text = format.body(name, view, account, engine)?;
+    let mut body: Map<String, Value> = serde_json::from_str(&text)?;
+    body.insert("metadata".to_owned(), serde_json::json!({ "source": TRIGGER }));
+    if let Some(Value::Object(data)) = body.get_mut("data") {
+        for (key, value) in extra {
+            data.entry(key.as_str()).or_insert_with(|| value.clone());
+        }
+    }
+    serde_json::to_string(&body)
+}
+
+/// The state that an event tells of, where it tells of one.
+const fn state_after(event_type: Type) -> Option<State> {
+    match event_type {
+        Type::RefundCreated => Some(State::Queued),
+        Type::RefundSubmitted => Some(State::Submitted),
+        Type::RefundSucceeded => Some(State::Succeeded),
+        Type::RefundFailed => Some(State::Failed),
+        Type::RefundCanceled => Some(State::Canceled),
+        Type::RefundNeedsReview => Some(State::NeedsReview),
+        _ => None,
+    }
+}
+
+fn imagined_failure() -> Option<Failure> {
+    let message = "this event was triggered by hand; nothing failed".into();
+    Some(Failure { code: "triggered".into(), message })
+}
+
+/// A delivery of an event that is its own subject: it waits for nothing and nothing waits for it.
+fn tell(
+    subscriber: &Subscriber,
+    event: &Event,
+    (id, now): (DeliveryId, Timestamp),
+    body: Box<str>,
+) -> Delivery {
+    Delivery {
+        scope: event.scope,
+        id,
+        endpoint: subscriber.endpoint,
+        format: subscriber.format,
+        event: event.id,
+        event_type: event.event_type,
+        subject: event.id.ulid(),
+        seq: event.seq,
+        status: Status::Pending,
+        attempts: 0,
+        once: false,
+        next_at: Some(now),
+        last_attempt_at: None,
+        delivered_at: None,
+        response_code: None,
+        last_error: None,
+        body: Body::New(body),
+        updated_at: now,
+    }
+}

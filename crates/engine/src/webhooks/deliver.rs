@@ -1,0 +1,288 @@
+//! Sending what is due.
+
+use super::{Flight, Looked, Signing, WebhookFormat};
+use crate::Error;
+use crate::committer::Pending;
+use crate::facade::Engine;
+use crate::snapshot::EventView;
+use domain::account::Scope;
+use domain::decide::webhook::WebhookCommand;
+use domain::decide::{Command, Done};
+use domain::ids::{AccountId, EndpointId};
+use domain::time::Timestamp;
+use domain::webhook::{Delivery, Endpoint, NOT_ACTIVE, Outcome};
+use providers::outbound::{CallError, Reply, RetryAfter};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{DueBatch, DueDelivery};
+
+/// Deliveries of a stopped endpoint that are failed in one transaction.
+const FAIL_AT_ONCE: u32 = 1_000;
+
+/// How many of those transactions one caller waits for. Further looks do the rest.
+const FAIL_ROUNDS: u32 = 20;
+
+/// What a look for due deliveries came to.
+#[derive(Default)]
+pub struct Look {
+    /// Deliveries that this node holds the lease of, to be handed to [`Engine::deliver`].
+    pub claimed: Vec<ClaimedDelivery>,
+    /// There may be more that could be claimed at once.
+    pub again: bool,
+    /// When the next one is due, as far as this look could tell.
+    pub next_at: Option<Timestamp>,
+}
+
+/// A delivery that this node holds the lease of.
+pub struct ClaimedDelivery {
+    delivery: Delivery,
+    body: Box<str>,
+    recipient: Arc<Recipient>,
+    flight: Flight,
+}
+
+/// An endpoint as far as sending to it goes.
+struct Recipient {
+    url: Box<str>,
+    secrets: Vec<SecretString>,
+}
+
+impl Engine {
+    /// Resolves when there may be something to send.
+    pub async fn deliveries_arrived(&self) {
+        self.outbox().changed.notified().await;
+    }
+
+    /// Takes the leases of deliveries that are due, `limit` at most and as many as there are free
+    /// calls, and fixes what will be sent.
+    pub async fn claim_deliveries(&self, limit: u32) -> Result<Look, Error> {
+        let outbox = self.outbox();
+        let free = u32::try_from(outbox.slots.available_permits()).unwrap_or(u32::MAX).min(limit);
+        if free == 0 || outbox.webhooks.senders.is_none() {
+            return Ok(Look::default());
+        }
+        let room = outbox.room();
+        let batch = self.store().due_deliveries(self.now(), outbox.place(), free, room).await?;
+        for endpoint in &batch.stopped {
+            let key = *endpoint;
+            self.store().fail_queued_deliveries(key, NOT_ACTIVE, self.now(), FAIL_AT_ONCE).await?;
+        }
+        let (place, next_at, stopped) = (batch.place, batch.next_at, !batch.stopped.is_empty());
+        let claimed = self.claim_all(batch).await?;
+        let found = stopped || !claimed.is_empty();
+        let rest = outbox.looked(place, Looked { found, next_at });
+        Ok(Look { again: rest.is_none(), claimed, next_at: rest.and_then(|rest| rest.until) })
+    }
+
+    async fn claim_all(&self, batch: DueBatch) -> Result<Vec<ClaimedDelivery>, Error> {
+        let DueBatch { due, endpoints, accounts, .. } = batch;
+        let recipients: BTreeMap<_, _> =
+            endpoints.iter().map(|(key, endpoint)| (*key, self.recipient(endpoint))).collect();
+        let mut claims = Vec::with_capacity(due.len());
+        for due in due {
+            let (scope, endpoint) = (due.delivery.scope, due.delivery.endpoint);
+            let Some(recipient) = recipients.get(&(scope, endpoint)).cloned() else { continue };
+            let Some(flight) = self.outbox().take_off(endpoint) else { break };
+            let account = accounts.get(&scope.account()).copied();
+            // A full queue has more urgent things to do.
+            let Ok((pending, body)) = self.submit_claim(due, account) else { break };
+            claims.push((pending, body, recipient, flight));
+        }
+        let (mut claimed, mut failed) = (Vec::with_capacity(claims.len()), None);
+        for (pending, body, recipient, flight) in claims {
+            match pending.await.unwrap_or_else(|_| Err(Error::closed())) {
+                Ok(Done::Delivery { delivery, .. }) => {
+                    claimed.push(ClaimedDelivery { delivery: *delivery, body, recipient, flight });
+                }
+                // Another node was faster.
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        // Whatever became of the others, what is claimed is sent.
+        match failed {
+            Some(error) if claimed.is_empty() => Err(error),
+            Some(_) | None => Ok(claimed),
+        }
+    }
+
+    /// Asks for the lease of a delivery, and fixes its text if this is the first time.
+    fn submit_claim(
+        &self,
+        due: DueDelivery,
+        account: Option<AccountId>,
+    ) -> Result<(Pending, Box<str>), Error> {
+        let DueDelivery { delivery, body, event } = due;
+        let fresh = body.is_none();
+        let body = body.or_else(|| {
+            let (event, account) = event.zip(account)?;
+            Some(self.render(&delivery, &event.into(), account))
+        });
+        let body = body.unwrap_or_default();
+        let claim = WebhookCommand::Claim {
+            delivery: delivery.id,
+            // What is due has a time; without one the claim is refused.
+            seen_at: delivery.next_at.unwrap_or_default(),
+            lease_until: self.now().plus_ms(self.outbox().webhooks.lease_ms),
+            body: Some(body.clone()).filter(|body| fresh && !body.is_empty()),
+        };
+        let command = Command::Webhook(delivery.scope, Box::new(claim));
+        Ok((self.committer().submit(command, None)?, body))
+    }
+
+    /// The text of a delivery; empty when it cannot be printed.
+    pub(super) fn render(
+        &self,
+        delivery: &Delivery,
+        event: &EventView,
+        account: AccountId,
+    ) -> Box<str> {
+        let format = self.outbox().webhooks.format(delivery.format);
+        let name = delivery.format.event_name(delivery.event_type);
+        let Some((format, name)) = format.zip(name) else { return Box::default() };
+        match format.body(name, event, account, self) {
+            Ok(text) => text.into(),
+            Err(error) => {
+                tracing::error!(%error, delivery = %delivery.id, "an event could not be printed");
+                Box::default()
+            }
+        }
+    }
+
+    fn recipient(&self, endpoint: &Endpoint) -> Arc<Recipient> {
+        let now = self.now();
+        let previous = endpoint.previous.as_ref().filter(|(_, until)| now < *until);
+        let sealed = std::iter::once(&endpoint.secret).chain(previous.map(|(secret, _)| secret));
+        let secrets = sealed.filter_map(|secret| self.open_secret(endpoint.id, secret));
+        Arc::new(Recipient { url: endpoint.url.clone(), secrets: secrets.collect() })
+    }
+
+    /// Sends a claimed delivery and records what became of it.
+    pub async fn deliver(&self, claimed: ClaimedDelivery) {
+        let ClaimedDelivery { delivery, body, recipient, flight } = claimed;
+        let outcome = self.try_delivery(&delivery, &body, &recipient).await;
+        let result = if outcome.is_success() { "succeeded" } else { "failed" };
+        metrics::counter!("refundry_webhook_attempts_total", "result" => result).increment(1);
+        let (scope, endpoint) = (delivery.scope, delivery.endpoint);
+        let record = WebhookCommand::Record { delivery: delivery.id, endpoint, outcome };
+        match self.committer().run(Command::Webhook(scope, Box::new(record))).await {
+            Ok(Done::Delivery { disabled: true, .. }) => {
+                tracing::warn!(%endpoint, "a webhook endpoint was disabled");
+                self.fail_queued(scope, endpoint).await;
+            }
+            Ok(_) => {}
+            // Its lease runs out and it is sent again.
+            Err(error) => {
+                tracing::warn!(%error, delivery = %delivery.id, "a delivery was not recorded");
+            }
+        }
+        drop(flight);
+    }
+
+    async fn try_delivery(
+        &self,
+        delivery: &Delivery,
+        body: &str,
+        recipient: &Recipient,
+    ) -> Outcome {
+        let attempted_at = self.now();
+        let answer = self.call_receiver(delivery, body, recipient, attempted_at).await;
+        let now = self.now();
+        let mut outcome = Outcome {
+            attempted_at,
+            duration_ms: now.ms_since(attempted_at).max(0),
+            response_code: None,
+            error: None,
+            retry_after_ms: None,
+        };
+        match answer {
+            Ok(reply) => {
+                outcome.response_code = Some(reply.status);
+                outcome.retry_after_ms = reply.retry_after.map(|after| match after {
+                    RetryAfter::Seconds(seconds) => i64::from(seconds) * 1000,
+                    RetryAfter::At(at_s) => at_s.saturating_mul(1000).saturating_sub(now.0),
+                });
+            }
+            Err(why) => outcome.error = Some(why),
+        }
+        outcome
+    }
+
+    async fn call_receiver(
+        &self,
+        delivery: &Delivery,
+        body: &str,
+        recipient: &Recipient,
+        at: Timestamp,
+    ) -> Result<Reply, Box<str>> {
+        let webhooks = &self.outbox().webhooks;
+        let sender = webhooks.sender(delivery.scope).ok_or("webhooks are not sent here")?;
+        let format: &dyn WebhookFormat =
+            webhooks.format(delivery.format).ok_or("this format is not known here")?;
+        if body.is_empty() {
+            return Err("the event cannot be printed".into());
+        }
+        if recipient.secrets.is_empty() {
+            return Err("the signing secret cannot be opened".into());
+        }
+        let secrets = recipient.secrets.iter().map(SecretString::expose_secret).collect();
+        let headers = format.headers(&Signing {
+            event: delivery.event,
+            delivery: delivery.id,
+            at_s: at.0 / 1000,
+            body,
+            secrets,
+        });
+        let bytes = body.to_owned().into();
+        let explain = |error: CallError| error.to_string().into();
+        sender.post(&recipient.url, &headers, bytes).await.map_err(explain)
+    }
+
+    /// Claims what is due and sends it. Returns how many deliveries were tried. For tests, which
+    /// drive it by hand.
+    pub async fn step_deliver(&self, limit: u32) -> Result<usize, Error> {
+        let mut tried = 0;
+        loop {
+            let look = self.claim_deliveries(limit).await?;
+            let mut tasks = tokio::task::JoinSet::new();
+            for claimed in look.claimed {
+                let engine = self.clone();
+                tasks.spawn(async move { engine.deliver(claimed).await });
+            }
+            let sent = tasks.join_all().await.len();
+            tried += sent;
+            if sent > 0 || !look.again {
+                return Ok(tried);
+            }
+        }
+    }
+
+    /// Fails what is still queued for an endpoint. What is left when this gives up is done by
+    /// further looks.
+    pub(super) async fn fail_queued(&self, scope: Scope, endpoint: EndpointId) {
+        for _ in 0..FAIL_ROUNDS {
+            let key = (scope, endpoint);
+            let failed = self
+                .store()
+                .fail_queued_deliveries(key, NOT_ACTIVE, self.now(), FAIL_AT_ONCE)
+                .await;
+            match failed {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, %endpoint, "queued deliveries were not failed yet");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What is sent, or would be.
+    pub(super) fn text_of(&self, due: DueDelivery, account: AccountId) -> (Delivery, Box<str>) {
+        let DueDelivery { delivery, body, event } = due;
+        let body =
+            body.or_else(|| event.map(|event| self.render(&delivery, &event.into(), account)));
+        (delivery, body.unwrap_or_default())
+    }
+}

@@ -1,0 +1,229 @@
+//! Telling the world: webhook endpoints, and the deliveries of events to them.
+//!
+//! A delivery is committed with its event. A look claims what is due under a lease and fixes its
+//! text, the call is made outside of any transaction, and what became of it is committed. A crash
+//! between any two sends the same text again: at least once.
+
+mod deliver;
+mod endpoints;
+
+pub use deliver::{ClaimedDelivery, Look};
+pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
+
+use crate::{Engine, EventView};
+use domain::account::{Mode, Scope};
+use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
+use domain::time::Timestamp;
+use domain::webhook::{Endpoint, Format};
+use providers::outbound::{Outbound, Policy};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// What a signature is made of.
+pub struct Signing<'a> {
+    /// The event that is told of; the same on every attempt.
+    pub event: EventId,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The time of this attempt, seconds since the epoch.
+    pub at_s: i64,
+    /// What is sent.
+    pub body: &'a str,
+    /// The endpoint's secrets as they were shown, the current one first.
+    pub secrets: Vec<&'a str>,
+}
+
+/// The words in which an endpoint is spoken to. Implemented by the door whose words they are.
+pub trait WebhookFormat: Send + Sync {
+    /// Which format it is.
+    fn format(&self) -> Format;
+
+    /// The text that tells `account` of an event which is called `name` in this format. The same for
+    /// the same event however often it is asked for.
+    fn body(
+        &self,
+        name: &'static str,
+        event: &EventView,
+        account: AccountId,
+        engine: &Engine,
+    ) -> Result<String, serde_json::Error>;
+
+    /// The headers that go with it.
+    fn headers(&self, signing: &Signing<'_>) -> Vec<(&'static str, String)>;
+}
+
+/// How webhooks are sent. By default they are not: deliveries are kept until somebody does.
+#[derive(Clone)]
+pub struct Webhooks {
+    /// The formats that endpoints can have.
+    pub formats: Vec<Arc<dyn WebhookFormat>>,
+    /// Where receivers may be, in test mode and in live mode. Checked when they are registered; the
+    /// senders check what they call.
+    pub policies: (Policy, Policy),
+    /// What calls receivers of test mode and of live mode.
+    pub senders: Option<(Outbound, Outbound)>,
+    /// Calls under way at the same time, at most.
+    pub concurrency: usize,
+    /// Of them to one endpoint, at most.
+    pub per_endpoint: u32,
+    /// How long a node may work on a delivery before another may take over, milliseconds. Longer
+    /// than a call may take.
+    pub lease_ms: i64,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            formats: Vec::new(),
+            policies: (Policy::default(), Policy { https_only: true, ..Policy::default() }),
+            senders: None,
+            concurrency: 512,
+            per_endpoint: 64,
+            lease_ms: 30_000,
+        }
+    }
+}
+
+/// Calls at the same time to an endpoint whose last call failed: enough to notice that it works
+/// again, too few to be in anybody's way.
+const PER_FAILING_ENDPOINT: u32 = 4;
+
+impl Webhooks {
+    fn sender(&self, scope: Scope) -> Option<&Outbound> {
+        let (test, live) = self.senders.as_ref()?;
+        Some(match scope.mode() {
+            Mode::Test => test,
+            Mode::Live => live,
+        })
+    }
+
+    /// Where endpoints of a scope may be.
+    fn policy(&self, scope: Scope) -> &Policy {
+        match scope.mode() {
+            Mode::Test => &self.policies.0,
+            Mode::Live => &self.policies.1,
+        }
+    }
+
+    fn format(&self, format: Format) -> Option<&dyn WebhookFormat> {
+        self.formats.iter().find(|known| known.format() == format).map(|known| &**known)
+    }
+}
+
+/// One way through all endpoints that have something to be sent, in as many looks as it takes.
+#[derive(Default)]
+struct Round {
+    place: Option<(Scope, EndpointId)>,
+    found: bool,
+    next_at: Option<Timestamp>,
+}
+
+/// What one look came to.
+#[derive(Clone, Copy)]
+struct Looked {
+    found: bool,
+    next_at: Option<Timestamp>,
+}
+
+/// Nothing is to be done before something happens, or this time comes.
+struct Rest {
+    until: Option<Timestamp>,
+}
+
+/// What is on its way.
+pub(crate) struct Outbox {
+    webhooks: Webhooks,
+    slots: Arc<Semaphore>,
+    in_flight: Mutex<HashMap<EndpointId, u32>>,
+    round: Mutex<Round>,
+    changed: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new(webhooks: Webhooks) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(webhooks.concurrency.max(1))),
+            webhooks,
+            in_flight: Mutex::default(),
+            round: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn format(&self, format: Format) -> Option<&dyn WebhookFormat> {
+        self.webhooks.format(format)
+    }
+
+    /// Says that there may be something to send, or room for it.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until every call that is under way has been recorded.
+    pub(crate) async fn drain(&self) {
+        let all = u32::try_from(self.webhooks.concurrency.max(1)).unwrap_or(u32::MAX);
+        let _ = self.slots.acquire_many(all).await;
+    }
+
+    fn take_off(self: &Arc<Self>, endpoint: EndpointId) -> Option<Flight> {
+        let slot = self.slots.clone().try_acquire_owned().ok()?;
+        *self.counts().entry(endpoint).or_default() += 1;
+        Some(Flight { outbox: self.clone(), endpoint, _slot: slot })
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, u32>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Behind which endpoint the next look begins.
+    fn place(&self) -> Option<(Scope, EndpointId)> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner).place
+    }
+
+    /// Notes how far a look came. When the round is over and found nothing: when the next delivery
+    /// is due, as far as it could tell; `None` while there is more to look at.
+    fn looked(&self, place: Option<(Scope, EndpointId)>, look: Looked) -> Option<Rest> {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        round.found |= look.found;
+        round.next_at = round.next_at.into_iter().chain(look.next_at).min();
+        round.place = place;
+        if place.is_some() {
+            return None;
+        }
+        let whole = std::mem::take(&mut *round);
+        (!whole.found).then_some(Rest { until: whole.next_at })
+    }
+
+    /// How many more calls each endpoint may get.
+    fn room(&self) -> impl Fn(&Endpoint) -> u32 + Send + 'static {
+        let in_flight = self.counts().clone();
+        let healthy = self.webhooks.per_endpoint.max(1);
+        move |endpoint| {
+            let failing = endpoint.consecutive_failures > 0;
+            let most = if failing { healthy.min(PER_FAILING_ENDPOINT) } else { healthy };
+            most.saturating_sub(in_flight.get(&endpoint.id).copied().unwrap_or(0))
+        }
+    }
+}
+
+/// A call under way; it ends when this is dropped.
+struct Flight {
+    outbox: Arc<Outbox>,
+    endpoint: EndpointId,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut counts = self.outbox.counts();
+        if let Some(count) = counts.get_mut(&self.endpoint) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.endpoint);
+            }
+        }
+        drop(counts);
+        self.outbox.wake();
+    }
+}

@@ -1,0 +1,16 @@
+//! The engine from the outside: real SQLite, the simulator as the provider, a clock that stands
+//! still until a test moves it.
+
+mod backup;
+mod cancel;
+mod committer;
+mod crashes;
+mod dashboard;
+mod keyless;
+mod lock;
+mod races;
+mod scripts;
+mod steps;
+mod tampering;
+mod waiting;
+mod webhooks;

@@ -1,0 +1,157 @@
+//! Steps in a world that is not in order: no provider, no answer, no room.
+
+use crate::lock::WriteLock;
+use domain::refund::State as S;
+use engine::{CommitterConfig, Engine, EngineConfig, Error, Registry};
+use std::time::Duration;
+use testkit::{EngineRig, Setup, StopAt, Stopping, eventually, within_limit};
+
+/// An engine on the rig's database with other providers.
+fn engine_with(rig: &EngineRig, registry: Registry) -> Engine {
+    let config = EngineConfig {
+        dispatch_at_once: false,
+        provider_timeout: Duration::from_millis(20),
+        ..EngineConfig::default()
+    };
+    Engine::start(rig.parts_with(registry, &config))
+}
+
+#[tokio::test]
+async fn a_refund_whose_provider_is_not_configured_waits_in_the_queue() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).create().await;
+    let without = engine_with(&rig, Registry::new());
+    assert_eq!(without.step_due(10).await.expect("a step"), 1);
+    let waiting = rig.reload(&refund).await;
+    assert_eq!(waiting.state, S::Queued, "nothing can have been sent");
+    let code = waiting.failure.map(|failure| failure.code);
+    assert_eq!(code.as_deref(), Some("provider_not_configured"));
+    assert_eq!(without.step_due(10).await.expect("a step"), 0, "not at once again");
+
+    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
+    rig.verify_clean().await;
+}
+
+#[tokio::test]
+async fn a_lost_refund_whose_provider_is_not_configured_stays_lost_until_it_is() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).simulate("timeout_after_booking").create().await;
+    rig.run_now().await;
+    let lost = rig.reload(&refund).await;
+    assert_eq!(lost.state, S::Unknown);
+    rig.clock.advance_to(lost.due_at.expect("it is due some time"));
+    let without = engine_with(&rig, Registry::new());
+    assert_eq!(without.step_due(10).await.expect("a step"), 1);
+    let still_lost = rig.reload(&refund).await;
+    assert_eq!((still_lost.state, still_lost.checks), (S::Unknown, lost.checks + 1));
+    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_costs_its_time_limit_and_no_more() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).create().await;
+    let hangs = |at| Registry::new().with(Stopping::new(rig.simulator.clone(), at));
+
+    let silent = engine_with(&rig, hangs(StopAt::AfterSubmit));
+    assert_eq!(within_limit("a step", silent.step_due(10)).await.expect("a step"), 1);
+    let lost = rig.reload(&refund).await;
+    assert_eq!(lost.state, S::Unknown);
+    assert_eq!(lost.failure.map(|f| f.code).as_deref(), Some("timeout"));
+
+    rig.clock.advance_to(lost.due_at.expect("it is due some time"));
+    let silent = engine_with(&rig, hangs(StopAt::BeforeLookup));
+    assert_eq!(within_limit("a step", silent.step_due(10)).await.expect("a step"), 1);
+    assert!(silent.drain(Duration::ZERO).await, "its slot is free again");
+    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
+}
+
+#[tokio::test]
+async fn what_a_step_could_claim_is_worked_on_though_the_queue_had_no_room_for_the_rest() {
+    let mut setup = Setup::default();
+    setup.engine.committer = CommitterConfig { queue: 2, batch: 1 };
+    let rig = EngineRig::open_with(setup).await;
+    let payment = rig.pay(10_000, "USD").await;
+    for _ in 0..5 {
+        rig.refund(&payment).amount(10).create().await;
+    }
+    let lock = WriteLock::take(&rig);
+    let engine = rig.engine.clone();
+    let step = tokio::spawn(async move { engine.step_due(5).await });
+    let aside = rig.refund(&payment).amount(1);
+    eventually("a full queue", async || {
+        let full = tokio::time::timeout(Duration::from_millis(1), aside.clone().try_create()).await;
+        matches!(full, Ok(Err(Error::Busy))).then_some(())
+    })
+    .await;
+    drop(lock);
+    let worked = within_limit("the step", step).await.expect("no panic").expect("a step");
+    assert!(worked > 0);
+    for refund in rig.refunds_of(&payment).await {
+        // A claim that nobody works on would stay in `sending` until it is `unknown`.
+        let state = rig.reload(&refund).await.state;
+        assert!(matches!(state, S::Queued | S::Succeeded), "{state}");
+    }
+    rig.run_until_quiet().await;
+    rig.verify_paid_as_booked(&payment).await;
+    rig.verify_clean().await;
+}
+
+#[tokio::test]
+async fn draining_waits_for_calls_under_way_and_says_when_some_are_left() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let provider = Stopping::new(rig.simulator.clone(), StopAt::AfterSubmit);
+    let node = rig.start_node(provider.clone());
+    let refund = rig.refund(&payment).of(node.engine()).create().await;
+    provider.stopped().await;
+    assert!(!node.engine().drain(Duration::from_millis(10)).await);
+    provider.let_go();
+    assert!(node.engine().drain(testkit::LIMIT).await);
+    assert_eq!(rig.reload(&refund).await.state, S::Succeeded);
+}
+
+#[tokio::test]
+async fn a_refund_that_finds_no_free_call_waits_in_the_queue() {
+    let mut setup = Setup::default();
+    setup.engine.dispatch_limit = 1;
+    let rig = EngineRig::open_with(setup).await;
+    let payment = rig.pay(10_000, "USD").await;
+    let provider = Stopping::new(rig.simulator.clone(), StopAt::BeforeSubmit);
+    let node = rig.start_node(provider.clone());
+    let first = rig.refund(&payment).amount(1).of(node.engine()).create().await;
+    provider.stopped().await;
+    let second = rig.refund(&payment).amount(1).of(node.engine()).create().await;
+    assert_eq!((first.state, second.state), (S::Sending, S::Queued));
+    assert_eq!(node.engine().step_due(10).await.expect("a step"), 0, "no call is free");
+    provider.let_go();
+    rig.wait_for(&first, S::Succeeded).await;
+    assert_eq!(node.engine().step_due(10).await.expect("a step"), 1);
+    assert_eq!(rig.reload(&second).await.state, S::Succeeded);
+}
+
+#[tokio::test]
+async fn keys_that_ran_out_are_swept_away_and_those_of_refunds_never() {
+    let rig = EngineRig::open().await;
+    let key = |value: &str| engine::IdempotencyKey { door: "native", value: value.into() };
+    let new = rig.new_payment("ch_k", 10_000, "USD");
+    let payment =
+        rig.engine.register_payment(new, Some(&key("p"))).await.expect("registered").value;
+    let refund = rig.refund(&payment).amount(1).key("r").reference("mine").create().await;
+    rig.clock.advance(domain::decide::KEY_LIFETIME_MS + 1);
+    assert_eq!(rig.engine.step_expire(100).await.expect("a step"), 1);
+    assert_eq!(rig.engine.step_expire(100).await.expect("a step"), 0);
+    rig.clock.advance(365 * domain::decide::KEY_LIFETIME_MS);
+    assert_eq!(rig.engine.step_expire(100).await.expect("a step"), 0);
+    let again = rig.refund(&payment).amount(1).key("r").reference("mine").try_create().await;
+    let again = again.expect("answered");
+    assert!(again.replayed);
+    assert_eq!(again.value.refund.id, refund.id);
+    rig.verify_clean().await;
+}

@@ -1,0 +1,98 @@
+//! Connecting: a name is resolved once, every address it has is checked, and the connection goes to
+//! one of the very addresses that were checked. A second answer of the same name server is never
+//! asked for, so it cannot lead anywhere else.
+
+use super::target::{Host, Policy, Refused, check_host};
+use async_trait::async_trait;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long one address may take to accept a connection before the next one is tried.
+const PER_ADDRESS: Duration = Duration::from_secs(3);
+
+/// How many addresses of one name are tried.
+const ADDRESSES: usize = 4;
+
+/// Turns names into addresses.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// Every address of `host`.
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// Asks the system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+#[async_trait]
+impl Resolver for SystemResolver {
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// Makes connections that a policy permits.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) policy: Arc<Policy>,
+    pub(super) resolver: Arc<dyn Resolver>,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, io::Error> {
+        let port =
+            uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let host = check_host(uri.host().unwrap_or_default(), &self.policy).map_err(refused)?;
+        let addresses = match host {
+            Host::Address(address) => vec![address],
+            Host::Name(name) => self.resolve(&name).await?,
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses.into_iter().take(ADDRESSES) {
+            let connecting = TcpStream::connect(SocketAddr::new(address, port));
+            match tokio::time::timeout(PER_ADDRESS, connecting).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(TokioIo::new(stream));
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+            }
+        }
+        Err(last)
+    }
+
+    /// One closed address closes the name: nobody has a good reason to mix them.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let addresses = self.resolver.resolve(name).await?;
+        if addresses.iter().all(|address| self.policy.permits(*address)) {
+            return Ok(addresses);
+        }
+        Err(refused(Refused::NotPublic))
+    }
+}
+
+fn refused(why: Refused) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}

@@ -1,0 +1,177 @@
+//! HTTP calls to places that somebody else named.
+//!
+//! A URL that a caller registered must never lead into the network that Refundry runs in. So: names
+//! are resolved once and the connection goes to an address that was checked ([`connect`]), no
+//! redirect is followed, no proxy of the environment is used, and no more than the start of an
+//! answer is read.
+
+mod address;
+mod connect;
+mod target;
+
+pub use address::{BadNetwork, Network, is_public};
+pub use connect::{Resolver, SystemResolver};
+pub use target::{Policy, Refused, check_url};
+
+use connect::Connector;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring::default_provider as ring;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How much of an answer is read.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Connections kept open to one host, and for how long.
+const IDLE_CONNECTIONS: usize = 64;
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+static AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("Refundry/", env!("CARGO_PKG_VERSION")));
+
+/// What a receiver answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// How long it asks us to wait.
+    pub retry_after: Option<RetryAfter>,
+}
+
+/// How long a receiver asks us to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// So many seconds.
+    Seconds(u32),
+    /// Until a time, in seconds since the epoch.
+    At(i64),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The URL, or what it leads to, may not be called.
+    #[error("the URL {0}")]
+    Refused(#[from] Refused),
+    /// It took too long.
+    #[error("timed out after {0}ms")]
+    TimedOut(u128),
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// TLS cannot be used on this machine.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct TlsError(String);
+
+/// Calls URLs, within a policy. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Outbound {
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    policy: Arc<Policy>,
+    timeout: Duration,
+}
+
+impl Outbound {
+    /// A client that goes only where `policy` permits and gives up after `timeout`.
+    pub fn new(
+        policy: Policy,
+        resolver: Arc<dyn Resolver>,
+        timeout: Duration,
+    ) -> Result<Self, TlsError> {
+        let policy = Arc::new(policy);
+        let connector = Connector { policy: policy.clone(), resolver };
+        // A machine without certificates of its own still knows the public authorities.
+        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring()) {
+            Ok(builder) => Ok(builder),
+            Err(error) => {
+                tracing::info!(%error, "the system has no root certificates; using built-in ones");
+                HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring())
+            }
+        };
+        let builder = builder.map_err(|error| TlsError(error.to_string()))?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(builder.https_or_http().enable_http1().wrap_connector(connector));
+        Ok(Self { client, policy, timeout })
+    }
+
+    /// Posts a JSON body. Redirects are answers like any other.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Bytes,
+    ) -> Result<Reply, CallError> {
+        let uri = check_url(url, &self.policy)?;
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(USER_AGENT, &AGENT)
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| CallError::Failed(format!("the request cannot be made: {error}")))?;
+        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(reply) => reply,
+            Err(_) => Err(CallError::TimedOut(self.timeout.as_millis())),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, CallError> {
+        let response = self.client.request(request).await.map_err(|error| explain(&error))?;
+        let reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: response.headers().get(RETRY_AFTER).and_then(read_retry_after),
+        };
+        finish(response).await;
+        Ok(reply)
+    }
+}
+
+/// Reads the answer to its end so that the connection can be used again, or drops the connection
+/// when the answer is too long. The status stands either way.
+async fn finish(response: Response<Incoming>) {
+    let _ = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+}
+
+fn read_retry_after(value: &HeaderValue) -> Option<RetryAfter> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(RetryAfter::Seconds(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok().map(RetryAfter::At)
+}
+
+/// The innermost cause, which is what a person can act on.
+fn explain(error: &ClientError) -> CallError {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let refused = cause.downcast_ref::<Refused>().or_else(|| {
+        let error = cause.downcast_ref::<std::io::Error>()?;
+        error.get_ref()?.downcast_ref::<Refused>()
+    });
+    match refused {
+        Some(refused) => CallError::Refused(refused.clone()),
+        None if error.is_connect() => CallError::Failed(format!("no connection: {cause}")),
+        None => CallError::Failed(format!("the connection failed: {cause}")),
+    }
+}

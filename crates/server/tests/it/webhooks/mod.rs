@@ -1,0 +1,10 @@
+//! Outgoing webhooks: engines whose clock stands still, a real receiver over real HTTP, and
+//! signatures checked by code that shares nothing with what makes them.
+
+mod addresses;
+mod api;
+mod receiver;
+mod schedule;
+mod sending;
+mod server;
+mod world;

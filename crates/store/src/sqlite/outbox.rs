@@ -1,0 +1,284 @@
+//! Read queries about endpoints and deliveries: what is due, and what people ask for.
+
+use super::SqliteStore;
+use super::codec::Columns;
+use super::reads::{Query, find_event, ulid};
+use super::webhooks::{
+    DELIVERY_COLUMNS, ENDPOINT_COLUMNS, fail_queued, load_endpoint, read_delivery, read_endpoint,
+};
+use crate::StoreError;
+use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery};
+use domain::account::Scope;
+use domain::ids::{AccountId, DeliveryId, EndpointId};
+use domain::time::Timestamp;
+use domain::webhook::{Attempt, Body, Delivery, Endpoint, Outcome};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+use std::collections::btree_map::Entry;
+
+impl SqliteStore {
+    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: of each
+    /// what `room` gives it, `limit` in all.
+    pub async fn due_deliveries(
+        &self,
+        now: Timestamp,
+        after: Place,
+        limit: u32,
+        room: impl Fn(&Endpoint) -> u32 + Send + 'static,
+    ) -> Result<DueBatch, StoreError> {
+        self.read(move |c| due_deliveries(c, now, after, limit, room)).await
+    }
+
+    /// The webhook endpoints of an account and mode, newest first.
+    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+        self.read(move |c| list_endpoints(c, scope)).await
+    }
+
+    /// The webhook endpoint with this id.
+    pub async fn find_endpoint(
+        &self,
+        scope: Scope,
+        id: EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        self.read(move |c| load_endpoint(c, scope, id)).await
+    }
+
+    /// Deliveries, by id and so by time.
+    pub async fn list_deliveries(
+        &self,
+        scope: Scope,
+        filter: DeliveryFilter,
+        page: PageQuery,
+    ) -> Result<Page<DueDelivery>, StoreError> {
+        self.read(move |c| list_deliveries(c, scope, &filter, page)).await
+    }
+
+    /// The delivery with this id, and the attempts at it, oldest first.
+    pub async fn find_delivery(
+        &self,
+        scope: Scope,
+        id: DeliveryId,
+    ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
+        self.read(move |c| find_delivery(c, scope, id)).await
+    }
+
+    /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,
+    /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
+    pub async fn fail_queued_deliveries(
+        &self,
+        endpoint: (Scope, EndpointId),
+        why: &'static str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<usize, StoreError> {
+        self.writer.run(move |c| fail_queued(c, endpoint, why, now, limit)).await
+    }
+}
+
+/// Endpoints that one look goes through at most. The next look goes on behind the last one.
+const ENDPOINTS_PER_LOOK: usize = 256;
+
+/// The first delivery of the next endpoint that has one to be sent.
+const NEXT_ENDPOINT: &str = "SELECT scope, endpoint, next_at FROM deliveries \
+     WHERE next_at IS NOT NULL AND (scope, endpoint) > (?1, ?2) \
+     ORDER BY scope, endpoint, next_at LIMIT 1";
+
+const SELECT_DUE: &str = "SELECT scope, id, endpoint, event, subject, type, format, seq, status, \
+     attempts, once, updated_at, next_at, last_attempt_at, delivered_at, response_code, body, \
+     last_error FROM deliveries WHERE scope = ?1 AND endpoint = ?2 AND next_at <= ?3 \
+     ORDER BY next_at, id LIMIT ?4";
+
+const SELECT_BODY: &str = "SELECT body FROM delivery_bodies WHERE no = ?1";
+
+const SELECT_ACCOUNT: &str = "SELECT id FROM accounts WHERE no = ?1";
+
+const SELECT_ATTEMPTS: &str = "SELECT number, attempted_at, duration_ms, response_code, next_at, \
+     error FROM delivery_attempts WHERE scope = ?1 AND delivery = ?2 ORDER BY number LIMIT 1000";
+
+/// Where a look for due deliveries goes on: behind this endpoint.
+pub type Place = Option<(Scope, EndpointId)>;
+
+/// Finds deliveries that are due: of each endpoint at most what `room` gives it, `limit` in all,
+/// and tells which endpoints with due deliveries are not active any more.
+pub(super) fn due_deliveries(
+    connection: &Connection,
+    now: Timestamp,
+    after: Place,
+    limit: u32,
+    room: impl Fn(&Endpoint) -> u32,
+) -> Result<DueBatch, StoreError> {
+    let mut batch = DueBatch::default();
+    let mut place = after;
+    let mut left = limit;
+    for _ in 0..ENDPOINTS_PER_LOOK {
+        let Some((scope, id, first_at)) = next_endpoint(connection, place)? else {
+            // Around the end and once more from the beginning, up to where this look began.
+            place = None;
+            break;
+        };
+        place = Some((scope, id));
+        if first_at > now {
+            batch.next_at = Some(batch.next_at.map_or(first_at, |at| at.min(first_at)));
+            continue;
+        }
+        let endpoint = load_endpoint(connection, scope, id)?;
+        let Some(endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
+            batch.stopped.push((scope, id));
+            continue;
+        };
+        let wanted = room(&endpoint).min(left);
+        if wanted > 0 {
+            left -= take_due(connection, &endpoint, now, wanted, &mut batch)?;
+            batch.endpoints.insert((scope, id), endpoint);
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    batch.place = place;
+    Ok(batch)
+}
+
+fn next_endpoint(
+    connection: &Connection,
+    after: Place,
+) -> Result<Option<(Scope, EndpointId, Timestamp)>, StoreError> {
+    let mut select = connection.prepare_cached(NEXT_ENDPOINT)?;
+    let (scope, endpoint) =
+        after.map_or((-1, [0; 16]), |(scope, endpoint)| (scope.code(), endpoint.bytes()));
+    let mut rows = select.query(params![scope, endpoint])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut c = Columns::new(row);
+    Ok(Some((c.scope()?, EndpointId::from_ulid(c.ulid()?), Timestamp(c.take()?))))
+}
+
+fn take_due(
+    connection: &Connection,
+    endpoint: &Endpoint,
+    now: Timestamp,
+    limit: u32,
+    batch: &mut DueBatch,
+) -> Result<u32, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_DUE)?;
+    let (scope, id) = (endpoint.scope, endpoint.id);
+    let mut rows = select.query(params![scope.code(), id.bytes(), now.0, limit])?;
+    let mut taken = 0;
+    while let Some(row) = rows.next()? {
+        let delivery = read_delivery(&mut Columns::new(row))?;
+        let due = with_text(connection, delivery)?;
+        batch.due.push(due);
+        taken += 1;
+    }
+    if let Entry::Vacant(entry) = batch.accounts.entry(scope.account())
+        && let Some(account) = load_account(connection, scope.account())?
+    {
+        entry.insert(account);
+    }
+    Ok(taken)
+}
+
+fn load_body(connection: &Connection, number: i64) -> Result<Box<str>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_BODY)?;
+    Ok(select.query_row([number], |row| row.get(0))?)
+}
+
+fn load_account(connection: &Connection, number: u32) -> Result<Option<AccountId>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_ACCOUNT)?;
+    let mut rows = select.query([number])?;
+    rows.next()?.map(|row| Ok(AccountId::from_ulid(Columns::new(row).ulid()?))).transpose()
+}
+
+pub(super) fn list_endpoints(
+    connection: &Connection,
+    scope: Scope,
+) -> Result<Vec<Endpoint>, StoreError> {
+    let sql = format!(
+        "SELECT {ENDPOINT_COLUMNS} FROM webhook_endpoints WHERE scope = ?1 ORDER BY id DESC"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query([scope.code()])?;
+    let mut endpoints = Vec::new();
+    while let Some(row) = rows.next()? {
+        endpoints.push(read_endpoint(&mut Columns::new(row))?);
+    }
+    Ok(endpoints)
+}
+
+/// Deliveries as they are listed, each with its body where it has one, or else its event.
+pub(super) fn list_deliveries(
+    connection: &Connection,
+    scope: Scope,
+    filter: &DeliveryFilter,
+    page: PageQuery,
+) -> Result<Page<DueDelivery>, StoreError> {
+    let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = ?1");
+    let mut query = Query::new(sql, scope);
+    if let Some(endpoint) = filter.endpoint {
+        query.and("endpoint = ?", ulid(endpoint.ulid()));
+    }
+    if let Some(status) = filter.status {
+        // Written out, so that the partial indexes can be used; one digit, no input.
+        query.push(&format!(" AND status = {}", status.code()));
+    }
+    if let Some(types) = &filter.types {
+        let codes: Vec<String> = types.iter().map(|event| event.code().to_string()).collect();
+        query.push(&format!(" AND type IN ({})", codes.join(", ")));
+    }
+    if let Some(format) = filter.format {
+        query.and("format = ?", Value::Integer(format.code()));
+    }
+    query.page("id", page);
+    let page = query.run(connection, page.limit, read_delivery)?;
+    let items = page.items.into_iter().map(|delivery| with_text(connection, delivery));
+    Ok(Page { items: items.collect::<Result<_, _>>()?, more: page.more })
+}
+
+pub(super) fn find_delivery(
+    connection: &Connection,
+    scope: Scope,
+    id: DeliveryId,
+) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
+    let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = ?1");
+    let mut query = Query::new(sql, scope);
+    query.and("id = ?", ulid(id.ulid()));
+    let Some(delivery) = query.run(connection, 1, read_delivery)?.items.pop() else {
+        return Ok(None);
+    };
+    let attempts = list_attempts(connection, &delivery)?;
+    Ok(Some((with_text(connection, delivery)?, attempts)))
+}
+
+fn with_text(connection: &Connection, delivery: Delivery) -> Result<DueDelivery, StoreError> {
+    Ok(match delivery.body {
+        Body::Stored(number) => {
+            let body = load_body(connection, number)?;
+            DueDelivery { delivery, body: Some(body), event: None }
+        }
+        Body::None | Body::New(_) => {
+            let event = find_event(connection, delivery.scope, delivery.event)?;
+            DueDelivery { delivery, body: None, event }
+        }
+    })
+}
+
+fn list_attempts(connection: &Connection, delivery: &Delivery) -> Result<Vec<Attempt>, StoreError> {
+    let mut select = connection.prepare_cached(SELECT_ATTEMPTS)?;
+    let mut rows = select.query(params![delivery.scope.code(), delivery.id.bytes()])?;
+    let mut attempts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut c = Columns::new(row);
+        let number = c.take()?;
+        let mut outcome = Outcome {
+            attempted_at: Timestamp(c.take()?),
+            duration_ms: c.take()?,
+            response_code: c.take()?,
+            error: None,
+            retry_after_ms: None,
+        };
+        let next_at = c.take::<Option<i64>>()?.map(Timestamp);
+        outcome.error = c.text()?;
+        let (scope, delivery) = (delivery.scope, delivery.id);
+        attempts.push(Attempt { scope, delivery, number, outcome, next_at });
+    }
+    Ok(attempts)
+}

@@ -1,0 +1,130 @@
+//! Deliveries outside the batch of an event: events that are told once more, and events that are
+//! only tried out. Neither touches refunds, payments, events or their sequence numbers.
+
+use super::SqliteStore;
+use super::reads::find_event;
+use super::webhooks::load_subscribers;
+use crate::StoreError;
+use domain::account::Scope;
+use domain::ids::EventId;
+use domain::view::View;
+use domain::webhook::{Body, Delivery};
+use rusqlite::{Connection, params};
+
+/// Unlike a new event, one that is told once more waits for whatever is pending of its subject, also
+/// when it is the first of it.
+const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, \
+     format, seq, status, attempts, once, updated_at, next_at, body) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, 0, ?9, CASE WHEN EXISTS \
+     (SELECT 1 FROM deliveries WHERE scope = ?1 AND endpoint = ?3 AND subject = ?5 AND status = 1) \
+     THEN NULL ELSE ?10 END, ?11)";
+
+const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
+
+/// What became of events that were to be told once more.
+#[derive(Debug)]
+pub enum Replay {
+    /// They are queued: these deliveries, durably.
+    Queued(Vec<Delivery>),
+    /// These do not exist, so nothing was done.
+    Unknown(Vec<EventId>),
+}
+
+impl SqliteStore {
+    /// Tells events once more. `fan_out` is given a view with the events in its book and the
+    /// endpoints of the scope, and appends the deliveries. All in one transaction.
+    pub async fn replay_events(
+        &self,
+        scope: Scope,
+        events: Vec<EventId>,
+        fan_out: impl FnOnce(&mut View) + Send + 'static,
+    ) -> Result<Replay, StoreError> {
+        self.writer
+            .run(move |connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                let replay = replay(&transaction, scope, &events, fan_out)?;
+                transaction.commit()?;
+                Ok(replay)
+            })
+            .await
+    }
+
+    /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
+    pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                for delivery in &deliveries {
+                    insert(&transaction, delivery)?;
+                }
+                transaction.commit()?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The endpoints of a scope, as a batch sees them.
+    pub async fn subscribers(
+        &self,
+        scope: Scope,
+    ) -> Result<Vec<domain::webhook::Subscriber>, StoreError> {
+        self.read(move |c| load_subscribers(c, scope)).await
+    }
+}
+
+fn replay(
+    connection: &Connection,
+    scope: Scope,
+    events: &[EventId],
+    fan_out: impl FnOnce(&mut View),
+) -> Result<Replay, StoreError> {
+    let mut view = View::default();
+    let mut unknown = Vec::new();
+    for &id in events {
+        match find_event(connection, scope, id)? {
+            Some(stored) => view.book.events.push(stored.event),
+            None => unknown.push(id),
+        }
+    }
+    if !unknown.is_empty() {
+        return Ok(Replay::Unknown(unknown));
+    }
+    // In the order in which they happened, so that each waits for the one before it.
+    view.book.events.sort_by_key(|event| event.id);
+    let subscribers = load_subscribers(connection, scope)?;
+    if !subscribers.is_empty() {
+        view.subscribers.insert(scope, subscribers);
+    }
+    fan_out(&mut view);
+    for delivery in &view.book.deliveries {
+        insert(connection, delivery)?;
+    }
+    Ok(Replay::Queued(view.book.deliveries))
+}
+
+fn insert(connection: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
+    let body = match &delivery.body {
+        Body::None => None,
+        Body::Stored(number) => Some(*number),
+        Body::New(text) => {
+            connection.prepare_cached(INSERT_BODY)?.execute([text])?;
+            Some(connection.last_insert_rowid())
+        }
+    };
+    connection.prepare_cached(INSERT_DELIVERY)?.execute(params![
+        delivery.scope.code(),
+        delivery.id.bytes(),
+        delivery.endpoint.bytes(),
+        delivery.event.bytes(),
+        delivery.subject.to_bytes(),
+        delivery.event_type.code(),
+        delivery.format.code(),
+        delivery.seq,
+        delivery.updated_at.0,
+        delivery.next_at.map(|at| at.0),
+        body,
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The OpenAPI document as a contract: every answer of a documented operation is held against it,
+//! and so is every body that an operation accepted.
+
+use http::HeaderMap;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One request and its answer.
+pub struct Exchange<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The request target, query included.
+    pub target: &'a str,
+    /// The body that was sent.
+    pub sent: &'a [u8],
+    /// The status that came back.
+    pub status: u16,
+    /// The headers that came back.
+    pub headers: &'a HeaderMap,
+    /// The body that came back.
+    pub received: &'a [u8],
+}
+
+/// An OpenAPI document and the validators made from it so far.
+pub struct Contract {
+    document: Value,
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+impl Contract {
+    /// Reads a document.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    pub fn new(document: &str) -> Self {
+        let document = serde_json::from_str(document).expect("the document is JSON");
+        Self { document, validators: Mutex::default() }
+    }
+
+    /// Holds an exchange against the document. Paths and methods that it does not have are not its
+    /// business, nor are answers to `HEAD`, which have no body.
+    ///
+    /// # Panics
+    /// When the answer is not as documented, or a body was accepted that is documented as wrong.
+    #[track_caller]
+    pub fn check(&self, exchange: &Exchange<'_>) {
+        if let Err(why) = self.compare(exchange) {
+            let Exchange { method, target, status, received, .. } = exchange;
+            let body = String::from_utf8_lossy(received);
+            panic!("{method} {target} answered {status} against the document: {why}\n{body}");
+        }
+    }
+
+    fn compare(&self, exchange: &Exchange<'_>) -> Result<(), String> {
+        let Some((place, operation)) = self.find(exchange.method, exchange.target) else {
+            return Ok(());
+        };
+        let status = exchange.status.to_string();
+        let answer = operation["responses"].get(&status).ok_or("the status is not documented")?;
+        let answer = self.resolve(answer);
+        let place = format!("{place}/responses/{status}");
+        self.compare_headers(answer, exchange.headers)?;
+        self.compare_body(&place, answer, exchange)?;
+        if (200..300).contains(&exchange.status) {
+            self.compare_request(operation, exchange.sent)?;
+        }
+        Ok(())
+    }
+
+    /// The operation that a request means, and where it is in the document.
+    fn find(&self, method: &str, target: &str) -> Option<(String, &Value)> {
+        let path = target.split('?').next().unwrap_or_default();
+        let fits = |template: &str| {
+            let (mut asked, mut known) = (path.split('/'), template.split('/'));
+            loop {
+                match (asked.next(), known.next()) {
+                    (None, None) => return true,
+                    (Some(asked), Some(known)) if asked == known => {}
+                    (Some(asked), Some(known)) if known.starts_with('{') && !asked.is_empty() => {}
+                    _ => return false,
+                }
+            }
+        };
+        let paths = self.document["paths"].as_object()?;
+        // A path without parameters goes before one with them.
+        let mut templates: Vec<_> = paths.keys().filter(|template| fits(template)).collect();
+        templates.sort_by_key(|template| template.matches('{').count());
+        let template = templates.first()?;
+        let operation = paths[*template].get(method.to_ascii_lowercase())?;
+        Some((format!("{method} {template}"), operation))
+    }
+
+    fn compare_headers(&self, answer: &Value, headers: &HeaderMap) -> Result<(), String> {
+        for (name, header) in answer["headers"].as_object().into_iter().flatten() {
+            let header = self.resolve(header);
+            let Some(value) = headers.get(name.as_str()) else {
+                if header["required"] == true {
+                    return Err(format!("the header {name} is missing"));
+                }
+                continue;
+            };
+            let value = json!(String::from_utf8_lossy(value.as_bytes()));
+            self.validate(&format!("header {name}"), &header["schema"], &value)?;
+        }
+        Ok(())
+    }
+
+    fn compare_body(
+        &self,
+        place: &str,
+        answer: &Value,
+        exchange: &Exchange<'_>,
+    ) -> Result<(), String> {
+        let Some(content) = answer["content"].as_object() else {
+            let empty = exchange.received.is_empty();
+            return if empty { Ok(()) } else { Err("no body is documented".into()) };
+        };
+        let media_type = exchange.headers.get("content-type");
+        let media_type = media_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let bare = media_type.split(';').next().unwrap_or_default().trim();
+        let documented = content.get(bare);
+        let documented = documented.ok_or(format!("{media_type:?} is not documented"))?;
+        let body = if bare == "application/json" {
+            serde_json::from_slice(exchange.received).map_err(|why| format!("no JSON: {why}"))?
+        } else {
+            json!(String::from_utf8_lossy(exchange.received))
+        };
+        self.validate(&format!("{place}/{bare}"), &documented["schema"], &body)
+    }
+
+    fn compare_request(&self, operation: &Value, sent: &[u8]) -> Result<(), String> {
+        let request = &operation["requestBody"];
+        if sent.is_empty() {
+            let required = request["required"] == true;
+            return if required { Err("no body was accepted".into()) } else { Ok(()) };
+        }
+        let Ok(body) = serde_json::from_slice(sent) else { return Ok(()) };
+        let schema = &request["content"]["application/json"]["schema"];
+        let id = &operation["operationId"];
+        self.validate(&format!("request of {id}"), schema, &body)
+            .map_err(|why| format!("a request was accepted that is documented as wrong: {why}"))
+    }
+
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let reference = value["$ref"].as_str().and_then(|text| text.strip_prefix('#'));
+        reference.and_then(|at| self.document.pointer(at)).unwrap_or(value)
+    }
+
+    /// Validates against the schema that is known by `name`.
+    fn validate(&self, name: &str, schema: &Value, value: &Value) -> Result<(), String> {
+        if schema.is_null() {
+            return Ok(());
+        }
+        let validator = self.validator(name, schema);
+        let flaws: Vec<_> = validator
+            .iter_errors(value)
+            .map(|flaw| format!("{flaw} at {}", flaw.instance_path()))
+            .collect();
+        if flaws.is_empty() { Ok(()) } else { Err(format!("{name}: {}", flaws.join("; "))) }
+    }
+
+    fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            // References mean the whole document, so its components go along.
+            let mut schema = schema.clone();
+            schema["components"] = self.document["components"].clone();
+            let options = jsonschema::draft202012::options().should_validate_formats(true);
+            let validator = options.build(&schema);
+            Arc::new(validator.unwrap_or_else(|why| panic!("{name} is no schema: {why}")))
+        };
+        Arc::clone(validators.entry(name.to_owned()).or_insert_with(make))
+    }
+}

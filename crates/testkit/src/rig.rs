@@ -1,0 +1,394 @@
+//! An engine with everything around it.
+
+use crate::{ManualClock, Node, eventually};
+use async_trait::async_trait;
+use domain::account::{Mode, Scope};
+use domain::ids::{PaymentId, RefundId};
+use domain::ledger::Code;
+use domain::money::{Currency, Money};
+use domain::payment::{Kind, Payment};
+use domain::refund::{Origin, Refund, State, Status};
+use domain::time::Clock;
+use engine::simulator::{
+    DashboardRefund, PaymentBook, Payout, Simulator, SimulatorConfig, Step, WebhookSink,
+};
+use engine::{
+    Direction, Engine, EngineConfig, EventFilter, EventSubject, InboundWebhook, MasterKey,
+    NewPayment, Order, PageQuery, Parts, PostingFilter, RefundFilter, Registry, SqliteStore,
+};
+use providers::Provider;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Rounds after which a run is taken to be without end.
+const ROUNDS: usize = 10_000;
+
+/// Refunds and webhooks per round.
+const PER_ROUND: u32 = 64;
+
+/// How a rig is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The engine. Refunds are not dispatched at once unless a test asks for it, so that nothing
+    /// happens between two lines of a test.
+    pub engine: EngineConfig,
+    /// The simulator.
+    pub simulator: SimulatorConfig,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let engine = EngineConfig { dispatch_at_once: false, ..EngineConfig::default() };
+        Self { engine, simulator: SimulatorConfig::default() }
+    }
+}
+
+/// One leg of the ledger: its account, its side, minor units.
+pub type Leg = (Code, Direction, i64);
+
+/// What a payment has refunded, reserved and refunded in excess, minor units.
+pub fn amounts(payment: &Payment) -> (i64, i64, i64) {
+    (payment.refunded, payment.reserved, payment.excess)
+}
+
+/// An engine on a real database with the simulator behind it and a clock that stands still.
+pub struct EngineRig {
+    /// The clock of everything in the rig.
+    pub clock: Arc<ManualClock>,
+    /// The database.
+    pub store: SqliteStore,
+    /// The provider.
+    pub simulator: Arc<Simulator>,
+    /// The engine.
+    pub engine: Engine,
+    /// The account and mode that everything belongs to.
+    pub scope: Scope,
+    config: EngineConfig,
+    engines: AtomicU8,
+    charges: AtomicU32,
+    dir: TempDir,
+}
+
+impl EngineRig {
+    /// A rig with the default setup.
+    pub async fn open() -> Self {
+        Self::open_with(Setup::default()).await
+    }
+
+    /// A rig in which a new refund is sent at once, as in a server.
+    pub async fn dispatching() -> Self {
+        let mut setup = Setup::default();
+        setup.engine.dispatch_at_once = true;
+        Self::open_with(setup).await
+    }
+
+    /// A rig with a setup of its own.
+    pub async fn open_with(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = ManualClock::new();
+        let store = SqliteStore::open(&dir.path().join("refundry.db")).expect("a database");
+        let book = dir.path().join("simulator.db");
+        let simulator =
+            Simulator::open(&book, setup.simulator, clock.clone(), [7; 32]).expect("a simulator");
+        let config = setup.engine;
+        let registry = Registry::new().with(simulator.clone());
+        let engine = Engine::start(parts(&store, &simulator, &clock, registry, &config, 0));
+        let account = engine.create_account("Test merchant").await.expect("an account");
+        Self {
+            scope: Scope::new(account.number, Mode::Test),
+            clock,
+            store,
+            simulator,
+            engine,
+            config,
+            engines: AtomicU8::new(1),
+            charges: AtomicU32::new(0),
+            dir,
+        }
+    }
+
+    /// The database's file, to look at it or tamper with it from outside.
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("refundry.db")
+    }
+
+    /// The rig's folder.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What a further engine on the same database is made of. Its ids are its own.
+    pub fn parts(&self, provider: Arc<dyn Provider>) -> Parts {
+        self.parts_with(Registry::new().with(provider), &self.config)
+    }
+
+    /// The same with other providers and configured otherwise.
+    pub fn parts_with(&self, registry: Registry, config: &EngineConfig) -> Parts {
+        let number = self.engines.fetch_add(1, Ordering::SeqCst);
+        parts(&self.store, &self.simulator, &self.clock, registry, config, number)
+    }
+
+    /// Starts a second node that sends refunds at once through `provider`.
+    pub fn start_node(&self, provider: Arc<dyn Provider>) -> Node {
+        let config = EngineConfig { dispatch_at_once: true, ..self.config.clone() };
+        Node::start(self.parts_with(Registry::new().with(provider), &config))
+    }
+
+    /// Puts a new engine in the place of the rig's, as a restart does.
+    pub fn restart(&mut self) {
+        self.engine = Engine::start(self.parts(self.simulator.clone()));
+    }
+
+    /// Registers a captured payment under a charge id of its own.
+    pub async fn pay(&self, captured: i64, currency: &str) -> Payment {
+        let number = self.charges.fetch_add(1, Ordering::SeqCst);
+        let new = self.new_payment(&format!("ch_{number}"), captured, currency);
+        self.engine.register_payment(new, None).await.expect("the payment is accepted").value
+    }
+
+    /// A captured payment to register.
+    pub fn new_payment(&self, charge: &str, captured: i64, currency: &str) -> NewPayment {
+        NewPayment {
+            scope: self.scope,
+            kind: Kind::Payment,
+            id: None,
+            captured,
+            currency: Currency::parse(currency).expect("a currency"),
+            provider: "simulator".into(),
+            provider_payment_id: charge.into(),
+            captured_at: None,
+            settled_at: None,
+            reference: None,
+            metadata: None,
+        }
+    }
+
+    /// The payment as it is now.
+    pub async fn payment(&self, id: PaymentId) -> Payment {
+        let found = self.engine.find_payment(self.scope, id).await.expect("a read");
+        found.expect("the payment exists")
+    }
+
+    /// What the payment has refunded, reserved and refunded in excess now.
+    pub async fn amounts(&self, payment: &Payment) -> (i64, i64, i64) {
+        amounts(&self.payment(payment.facts.id).await)
+    }
+
+    /// The refund as it is now.
+    pub async fn reload(&self, refund: &Refund) -> Refund {
+        self.find(refund.id).await.expect("the refund exists")
+    }
+
+    /// The refund with this id.
+    pub async fn find(&self, id: RefundId) -> Option<Refund> {
+        let found = self.engine.find_refund(self.scope, id).await.expect("a read");
+        found.map(|view| view.refund)
+    }
+
+    /// Every refund of the payment, oldest first.
+    pub async fn refunds_of(&self, payment: &Payment) -> Vec<Refund> {
+        let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
+        let page = self.engine.list_refunds(self.scope, filter, everything()).await;
+        page.expect("a read").items.into_iter().map(|view| view.refund).collect()
+    }
+
+    /// The states the refund went through, read from its events, whose sequence is checked.
+    pub async fn states(&self, refund: &Refund) -> Vec<State> {
+        let filter = EventFilter { event_type: None, refund: Some(refund.id) };
+        let page = self.engine.list_events(self.scope, filter, everything()).await;
+        let mut states = Vec::new();
+        for (before, event) in (0_u32..).zip(page.expect("a read").items) {
+            assert_eq!(event.event.seq, before + 1, "events count from 1 without a gap");
+            match event.subject {
+                EventSubject::Refund(view) => states.push(view.refund.state),
+                other => panic!("{other:?} in a timeline"),
+            }
+        }
+        states
+    }
+
+    /// What the ledger holds about the refund, oldest first.
+    pub async fn legs(&self, refund: &Refund) -> Vec<Leg> {
+        let filter = PostingFilter { source: Some(refund.id.ulid()), ..PostingFilter::default() };
+        let page = self.engine.list_entries(self.scope, filter, everything()).await;
+        let leg = |entry: engine::Entry| (entry.code, entry.direction, entry.posting.amount);
+        page.expect("a read").items.into_iter().map(leg).collect()
+    }
+
+    /// What the provider has of the payment.
+    pub async fn book(&self, payment: &Payment) -> PaymentBook {
+        let charge = &payment.facts.provider_payment_id;
+        self.simulator.payment_book(self.scope, charge).await.expect("a book")
+    }
+
+    /// What the provider paid out and did not get back, minor units.
+    pub async fn paid_out(&self, payment: &Payment) -> i64 {
+        let payouts = self.book(payment).await.payouts;
+        payouts.iter().filter(|payout| payout.returned_at.is_none()).map(|p| p.amount).sum()
+    }
+
+    /// Makes a refund at the provider itself.
+    pub async fn refund_in_dashboard(&self, payment: &Payment, minor: i64) -> DashboardRefund {
+        let money = Money::new(minor, payment.facts.currency);
+        let charge = &payment.facts.provider_payment_id;
+        let made = self.simulator.dashboard_refund(self.scope, charge, money).await;
+        made.expect("the dashboard makes it")
+    }
+
+    /// Delivers what the simulator has due into the engine.
+    pub async fn step_simulator(&self) -> Step {
+        self.simulator.step(&Inbox(&self.engine), 64).await
+    }
+
+    /// Does what is due now, the provider's part and ours, once. False when there was nothing.
+    pub async fn turn(&self) -> bool {
+        assert!(self.engine.drain(crate::LIMIT).await, "calls to the provider never ended");
+        let worked = self.engine.step_due(PER_ROUND).await.expect("a step");
+        let step = self.step_simulator().await;
+        worked > 0 || !step.is_idle()
+    }
+
+    /// Does everything that is due, again and again, until nothing is due at this time.
+    pub async fn run_now(&self) {
+        for _ in 0..ROUNDS {
+            if !self.turn().await {
+                return;
+            }
+        }
+        panic!("there was always something due at {:?}", self.clock.now());
+    }
+
+    /// Lets time pass and does what becomes due, until the clock has moved by `ms`.
+    pub async fn run_for(&self, ms: i64) {
+        let end = self.clock.now().plus_ms(ms);
+        self.run_now().await;
+        while let Some(due) = self.next_due().await.filter(|due| *due <= end) {
+            self.clock.advance_to(due);
+            self.run_now().await;
+        }
+        self.clock.advance_to(end);
+        self.run_now().await;
+    }
+
+    /// Lets time pass until the refund is decided or needs a person, and gives it as it is then.
+    pub async fn run_until_settled(&self, refund: &Refund) -> Refund {
+        for _ in 0..ROUNDS {
+            self.run_now().await;
+            let now = self.reload(refund).await;
+            if now.state.status() != Status::Pending || now.state == State::NeedsReview {
+                return now;
+            }
+            let due = self.next_due().await;
+            self.clock.advance_to(due.unwrap_or_else(|| panic!("{now:?} waits for nothing")));
+        }
+        panic!("{} is never settled: {:?}", refund.id, self.states(refund).await);
+    }
+
+    /// Lets time pass until nothing is ever due again.
+    pub async fn run_until_quiet(&self) {
+        for _ in 0..ROUNDS {
+            self.run_now().await;
+            match self.next_due().await {
+                Some(due) => self.clock.advance_to(due),
+                None => return,
+            }
+        }
+        panic!("there is always something due");
+    }
+
+    /// When something is next due, with us or with the provider.
+    async fn next_due(&self) -> Option<domain::time::Timestamp> {
+        let ours = self.engine.next_due().await.expect("a read");
+        ours.into_iter().chain(self.simulator.next_due()).min()
+    }
+
+    /// Waits in real time until the refund is in `state`. For engines that work by themselves.
+    pub async fn wait_for(&self, refund: &Refund, state: State) -> Refund {
+        eventually(&format!("{} to be {state}", refund.id), async || {
+            Some(self.reload(refund).await).filter(|refund| refund.state == state)
+        })
+        .await
+    }
+
+    /// Waits until every call to a provider is recorded.
+    pub async fn drain(&self) {
+        assert!(self.engine.drain(Duration::from_secs(20)).await, "a call is still under way");
+    }
+
+    /// Asserts that everything derived again is what is stored.
+    pub async fn verify_clean(&self) {
+        let report = self.store.verify().await.expect("a verification");
+        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+    }
+
+    /// Asserts that the provider paid each of our refunds at most once, and paid out for this
+    /// payment exactly what is booked as refunded. Gives what that is.
+    pub async fn verify_paid_as_booked(&self, payment: &Payment) -> i64 {
+        let book = self.book(payment).await;
+        assert_paid_once(&book.payouts);
+        let kept = |payout: &&Payout| payout.returned_at.is_none();
+        let paid: i64 = book.payouts.iter().filter(kept).map(|payout| payout.amount).sum();
+        let booked = self.payment(payment.facts.id).await;
+        assert_eq!(paid, booked.refunded, "paid out for {}", payment.facts.id);
+        for refund in self.refunds_of(payment).await {
+            let key = refund.provider_key();
+            let of_refund = |p: &&Payout| p.key.as_ref() == Some(&key) && kept(p);
+            let paid = book.payouts.iter().find(of_refund).map(|payout| payout.amount);
+            let booked = (refund.state == State::Succeeded).then_some(refund.amount);
+            if refund.origin == Origin::Api {
+                assert_eq!(paid, booked, "paid out for {} in state {}", refund.id, refund.state);
+            }
+        }
+        paid
+    }
+}
+
+/// Asserts that no key was paid out twice.
+fn assert_paid_once(payouts: &[Payout]) {
+    let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+    for key in payouts.iter().filter_map(|payout| payout.key.as_deref()) {
+        *times.entry(key).or_default() += 1;
+    }
+    assert!(times.values().all(|&paid| paid == 1), "paid more than once: {times:?}");
+}
+
+/// One page of everything there is, oldest first.
+fn everything() -> PageQuery {
+    PageQuery { limit: 10_000, after: None, order: Order::Ascending, from: None, until: None }
+}
+
+fn parts(
+    store: &SqliteStore,
+    simulator: &Arc<Simulator>,
+    clock: &Arc<ManualClock>,
+    registry: Registry,
+    config: &EngineConfig,
+    number: u8,
+) -> Parts {
+    // Two engines with one seed would make the same ids.
+    let mut seed = [1; 32];
+    seed[0] = number;
+    Parts {
+        store: store.clone(),
+        registry,
+        simulator: Some(simulator.clone()),
+        master_key: MasterKey::from_bytes([9; 32]),
+        clock: clock.clone(),
+        seed,
+        config: config.clone(),
+    }
+}
+
+/// Takes the simulator's webhooks in as a server would.
+struct Inbox<'a>(&'a Engine);
+
+#[async_trait]
+impl WebhookSink for Inbox<'_> {
+    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+        self.0.receive_webhook(scope, "simulator", webhook).await.is_ok()
+    }
+}

@@ -1,0 +1,99 @@
+//! A provider whose calls stop at one point, as they do when the process dies or hangs there.
+
+use async_trait::async_trait;
+use domain::account::Scope;
+use domain::payment::Facts;
+use providers::{
+    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    WebhookRefused, Why,
+};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Between which two moves a call stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopAt {
+    /// The intent is committed and the provider was not called.
+    BeforeSubmit,
+    /// The provider did what it was asked for and the outcome is not committed.
+    AfterSubmit,
+    /// A look-up was about to be made.
+    BeforeLookup,
+    /// A look-up was answered and its outcome is not committed.
+    AfterLookup,
+}
+
+/// A provider behind which another one does everything, except that calls stop at one point.
+pub struct Stopping {
+    inner: Arc<dyn Provider>,
+    at: StopAt,
+    stopped: Semaphore,
+    gate: Semaphore,
+}
+
+impl Stopping {
+    /// Stops the calls to `inner` at `at`.
+    pub fn new(inner: Arc<dyn Provider>, at: StopAt) -> Arc<Self> {
+        Arc::new(Self { inner, at, stopped: Semaphore::new(0), gate: Semaphore::new(0) })
+    }
+
+    /// Waits until one more call has stopped.
+    pub async fn stopped(&self) {
+        let stopped = self.stopped.acquire().await;
+        stopped.expect("the semaphore is never closed").forget();
+    }
+
+    /// Lets the calls that have stopped go on, and all to come.
+    pub fn let_go(&self) {
+        self.gate.close();
+    }
+
+    async fn pass(&self, point: StopAt) {
+        if self.at == point {
+            self.stopped.add_permits(1);
+            // Nobody ever gives a permit; the only way through is that the gate is gone.
+            let _ = self.gate.acquire().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Stopping {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn submit(&self, order: &RefundOrder) -> Answer {
+        self.pass(StopAt::BeforeSubmit).await;
+        let answer = self.inner.submit(order).await;
+        self.pass(StopAt::AfterSubmit).await;
+        answer
+    }
+
+    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+        self.pass(StopAt::BeforeLookup).await;
+        let found = self.inner.lookup(order).await;
+        self.pass(StopAt::AfterLookup).await;
+        found
+    }
+
+    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+        self.inner.list_for_payment(payment).await
+    }
+
+    async fn fetch_payment(
+        &self,
+        scope: Scope,
+        provider_payment_id: &str,
+    ) -> Result<Option<PaymentReport>, Why> {
+        self.inner.fetch_payment(scope, provider_payment_id).await
+    }
+
+    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {
+        self.inner.parse_webhook(webhook)
+    }
+}

@@ -1,0 +1,130 @@
+//! House rules that neither the formatter nor clippy can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Lines that a source file may have. A file that passes this is usually two things.
+const LINES: usize = 600;
+
+/// Files that may be longer. This list may only shrink.
+const LONG_FILES: &[&str] = &[];
+
+/// Words that say where something was written instead of what it is.
+const FOREIGN: &[&str] = &[
+    concat!("/wor", "k/"),
+    concat!("/roo", "t/"),
+    concat!("/tmp/bash", "_jobs"),
+    concat!("crates", ".io/"),
+    concat!("pypi", ".org"),
+    concat!("registry.npmjs", ".org"),
+    concat!("proxy.golang", ".org"),
+    concat!("deb.debian", ".org"),
+];
+
+/// Which crates of the workspace a crate may use outside of its tests.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("providers", &["domain"]),
+    ("engine", &["domain", "store", "providers"]),
+    ("api", &["domain", "engine"]),
+    ("server", &["domain", "engine", "api"]),
+];
+
+/// Every crate whose use is restricted.
+const CRATES: &[&str] =
+    &["domain", "store", "providers", "engine", "api", "server", "testkit", "sim", "xtask"];
+
+/// Checks every rule and returns what breaks one, a line each.
+pub fn run(root: &Path) -> Result<Vec<String>, String> {
+    let files = tracked(root)?;
+    let mut wrong = Vec::new();
+    for file in &files {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        check_text(file, &text, &mut wrong);
+        if file.ends_with(".md") {
+            check_links(root, file, &text, &mut wrong);
+        }
+    }
+    check_dependencies(root, &mut wrong);
+    check_migrations(&files, &mut wrong);
+    Ok(wrong)
+}
+
+/// The files that git tracks, and the new ones that it does not ignore.
+fn tracked(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("git: {error}"))?;
+    let list = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+fn check_text(file: &str, text: &str, wrong: &mut Vec<String>) {
+    let generated = file.ends_with(".lock") || file == "LICENSE" || file.starts_with("openapi/");
+    for (number, line) in text.lines().enumerate() {
+        if let Some(word) = FOREIGN.iter().find(|word| line.contains(**word))
+            && !generated
+        {
+            wrong.push(format!(
+                "{file}:{}: names {word}, which means nothing to others",
+                number + 1
+            ));
+        }
+        if line.contains(concat!("#[ign", "ore")) {
+            wrong.push(format!(
+                "{file}:{}: an ignored test; assert what happens instead",
+                number + 1
+            ));
+        }
+    }
+    let lines = text.lines().count();
+    if file.ends_with(".rs") && lines > LINES && !LONG_FILES.contains(&file) {
+        wrong.push(format!("{file}: {lines} lines; {LINES} are the limit, split it"));
+    }
+}
+
+/// Relative links lead somewhere.
+fn check_links(root: &Path, file: &str, text: &str, wrong: &mut Vec<String>) {
+    let folder = root.join(file).parent().map(Path::to_owned).unwrap_or_default();
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let target = link.split('#').next().unwrap_or_default();
+        let outside = target.is_empty() || target.contains("://") || target.starts_with("mailto:");
+        if !outside && !folder.join(target).exists() {
+            wrong.push(format!("{file}: the link to {target} leads nowhere"));
+        }
+    }
+}
+
+/// Dependencies point one way.
+fn check_dependencies(root: &Path, wrong: &mut Vec<String>) {
+    for (name, allowed) in MAY_USE {
+        let path = PathBuf::from("crates").join(name).join("Cargo.toml");
+        let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
+        let normal = text.split("[dev-dependencies]").next().unwrap_or_default();
+        for used in CRATES {
+            let line = |line: &str| line.trim_start().starts_with(&format!("{used}.workspace"));
+            if normal.lines().any(line) && !allowed.contains(used) {
+                wrong.push(format!("{}: {name} must not depend on {used}", path.display()));
+            }
+        }
+    }
+}
+
+/// Migrations are numbered from 1 without a gap.
+fn check_migrations(files: &[String], wrong: &mut Vec<String>) {
+    let mut numbers: Vec<u32> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix("crates/store/migrations/sqlite/V"))
+        .filter_map(|rest| rest.split("__").next()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    if numbers.iter().copied().ne(1..=u32::try_from(numbers.len()).unwrap_or(0)) {
+        wrong.push(format!(
+            "crates/store/migrations/sqlite: numbers {numbers:?} have a gap or a twin"
+        ));
+    }
+}

@@ -1,0 +1,85 @@
+"""What the client tests share: the demo's keys, a receiver of webhooks, conditions with a limit."""
+
+import http.server
+import json
+import os
+import threading
+import time
+import uuid
+
+import httpx
+from plugipay import PlugipayClient
+
+with open(os.environ["REFUNDRY_READY_FILE"], encoding="utf-8") as file:
+    KIT = json.load(file)
+
+BASE_URL = KIT["baseUrl"]
+
+
+def client(kind="hmac", mode="test", **options):
+    """The unmodified client, pointed at the demo by its base URL."""
+    key = KIT[mode]
+    if kind == "bearer":
+        return PlugipayClient(api_key=key["bearer"], base_url=BASE_URL, **options)
+    return PlugipayClient(key_id=key["keyId"], secret=key["secret"], base_url=BASE_URL, **options)
+
+
+def pay(amount, currency="USD", charge=None):
+    """Registers a paid payment at the simulated provider; returns its id."""
+    body = {
+        "amount": amount,
+        "currency": currency,
+        "provider": "simulator",
+        "providerPaymentId": charge or f"ch_{uuid.uuid4().hex}",
+    }
+    headers = {"Authorization": f"Bearer {KIT['test']['bearer']}"}
+    reply = httpx.post(f"{BASE_URL}/api/v1/payments", json=body, headers=headers)
+    reply.raise_for_status()
+    return reply.json()["data"]
+
+
+def eventually(what, ready, limit=15.0):
+    """Returns the first truthy answer of `ready`, or fails after `limit` seconds."""
+    end = time.monotonic() + limit
+    while True:
+        value = ready()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {limit} s for {what}")
+        time.sleep(0.02)
+
+
+def settled(plugipay, refund_id):
+    """Polls a refund until it is decided, as the page on refunds shows."""
+
+    def decided():
+        refund = plugipay.refunds.get(refund_id)
+        return refund if refund["status"] in ("succeeded", "failed", "canceled") else None
+
+    return eventually(f"{refund_id} to settle", decided)
+
+
+class Receiver:
+    """A web server on the loopback that keeps what it is sent."""
+
+    def __init__(self):
+        received = self.received = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                received.append((dict(self.headers.items()), body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
