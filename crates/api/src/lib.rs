@@ -71,7 +71,7 @@ struct App {
 /// installed by now, so install it first.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
     let limits = config.rate_limits.as_ref();
-    let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock::default()));
+    let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock));
     let app = Arc::new(App { engine, config, limits });
     doors::routes()
         .into_iter()

@@ -134,19 +134,19 @@ impl Client {
         match address.to_canonical() {
             IpAddr::V4(address) => {
                 let octets = address.octets();
-                let [a, b, ..] = octets;
-                if crowded { Self::Network(false, [a, b]) } else { Self::V4(octets) }
+                if crowded { Self::Network(false, first(&octets)) } else { Self::V4(octets) }
             }
             IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                if crowded {
-                    Self::Network(true, [a, b])
-                } else {
-                    Self::V6([a, b, c, d, e, f, g, h])
-                }
+                let octets = address.octets();
+                if crowded { Self::Network(true, first(&octets)) } else { Self::V6(first(&octets)) }
             }
         }
     }
+}
+
+/// The start of an address.
+fn first<const N: usize>(octets: &[u8]) -> [u8; N] {
+    octets.first_chunk().copied().unwrap_or([0; N])
 }
 
 type Limiter<K, C> = RateLimiter<K, DashMapStateStore<K>, C, StateInformationMiddleware>;
@@ -306,7 +306,7 @@ mod tests {
         let kept = limits.failures.limiter.len();
         assert!(kept <= 2 * MOST_CLIENTS + SWEEP_AFTER, "{kept} buckets");
         assert!(limits.failures.crowded());
-        clock.advance(Duration::from_secs(3_600));
+        clock.advance(Duration::from_hours(1));
         for _ in 0..=kept.max(SWEEP_AFTER) {
             limits.failure(v4(1));
         }

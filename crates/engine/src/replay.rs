@@ -108,8 +108,8 @@ impl Engine {
                 let mut view = found.ok_or(Refusal::RefundNotFound)?;
                 let now = &mut view.refund;
                 now.state = state_after(event_type).unwrap_or(now.state);
-                now.failure = now.failure.take().or_else(imagined_failure);
-                now.failure = now.failure.take().filter(|_| now.state == State::Failed);
+                let failed = now.state == State::Failed;
+                now.failure = failed.then(|| now.failure.take().unwrap_or_else(imagined_failure));
                 (Subject::Refund(refund, now.state), EventSubject::Refund(Box::new(view)))
             }
             Aggregate::Payment(payment) => {
@@ -182,9 +182,9 @@ const fn state_after(event_type: Type) -> Option<State> {
     }
 }
 
-fn imagined_failure() -> Option<Failure> {
+fn imagined_failure() -> Failure {
     let message = "this event was triggered by hand; nothing failed".into();
-    Some(Failure { code: "triggered".into(), message })
+    Failure { code: "triggered".into(), message }
 }
 
 /// A delivery of an event that is its own subject: it waits for nothing and nothing waits for it.

@@ -24,7 +24,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often names that ran out are swept away, and how many at once.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRE_LIMIT: u32 = 1_000;
 
 /// Starts every loop. They end when `stop` becomes true.

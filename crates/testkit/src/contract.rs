@@ -174,3 +174,76 @@ impl Contract {
         Arc::clone(validators.entry(name.to_owned()).or_insert_with(make))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn contract() -> Contract {
+        let thing = json!({
+            "type": "object", "required": ["id"], "additionalProperties": false,
+            "properties": {"id": {"type": "string", "format": "date-time"}},
+        });
+        let schema = json!({"$ref": "#/components/schemas/Thing"});
+        let content = json!({"application/json": {"schema": schema}});
+        let header = json!({"required": true, "schema": {"type": "string", "pattern": "^r"}});
+        Contract::new(
+            &json!({
+                "paths": {"/things/{id}": {"post": {
+                    "operationId": "act",
+                    "requestBody": {"required": true, "content": content},
+                    "responses": {
+                        "200": {"headers": {"X-Request-Id": header}, "content": content},
+                        "204": {"description": "Done."},
+                    },
+                }}},
+                "components": {"schemas": {"Thing": thing}},
+            })
+            .to_string(),
+        )
+    }
+
+    const GOOD: &str = r#"{"id": "2026-05-12T10:42:00Z"}"#;
+
+    /// Why an answer to `POST /things/1` is not as documented.
+    fn why(status: u16, kind: &str, id: &str, sent: &str, received: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("content-type", kind), ("x-request-id", id)] {
+            if !value.is_empty() {
+                headers.insert(name, HeaderValue::from_str(value).expect("a value"));
+            }
+        }
+        let (sent, received) = (sent.as_bytes(), received.as_bytes());
+        let (method, target) = ("POST", "/things/1?a=b");
+        let exchange = Exchange { method, target, sent, status, headers: &headers, received };
+        contract().compare(&exchange).err()
+    }
+
+    #[test]
+    fn what_is_documented_passes() {
+        assert_eq!(why(200, "application/json; charset=utf-8", "r1", GOOD, GOOD), None);
+        assert_eq!(why(204, "", "", GOOD, ""), None);
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        let json = "application/json";
+        for (found, expected) in [
+            (why(500, json, "r1", GOOD, GOOD), "status is not documented"),
+            (why(200, "text/plain", "r1", GOOD, GOOD), "\"text/plain\" is not documented"),
+            (why(200, json, "", GOOD, GOOD), "X-Request-Id is missing"),
+            (why(200, json, "s1", GOOD, GOOD), "does not match"),
+            (why(200, json, "r1", GOOD, "{}"), "required property"),
+            (why(200, json, "r1", GOOD, r#"{"id": "soon"}"#), "date-time"),
+            (why(200, json, "r1", GOOD, r#"{"id": "2026-05-12T10:42:00Z", "x": 1}"#), "'x'"),
+            (why(200, json, "r1", GOOD, "not JSON"), "no JSON"),
+            (why(204, "", "", GOOD, "x"), "no body is documented"),
+            (why(200, json, "r1", "{}", GOOD), "documented as wrong"),
+            (why(204, "", "", "", ""), "no body was accepted"),
+        ] {
+            let found = found.expect(expected);
+            assert!(found.contains(expected), "{found:?} has {expected:?}");
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub fn run(root: &Path) -> Result<Vec<String>, String> {
     for file in &files {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         check_text(file, &text, &mut wrong);
-        if file.ends_with(".md") {
+        if is(file, "md") {
             check_links(root, file, &text, &mut wrong);
         }
     }
@@ -63,8 +63,12 @@ fn tracked(root: &Path) -> Result<Vec<String>, String> {
     Ok(list.lines().map(str::to_owned).collect())
 }
 
+fn is(file: &str, extension: &str) -> bool {
+    Path::new(file).extension().is_some_and(|found| found == extension)
+}
+
 fn check_text(file: &str, text: &str, wrong: &mut Vec<String>) {
-    let generated = file.ends_with(".lock") || file == "LICENSE" || file.starts_with("openapi/");
+    let generated = is(file, "lock") || file == "LICENSE" || file.starts_with("openapi/");
     for (number, line) in text.lines().enumerate() {
         if let Some(word) = FOREIGN.iter().find(|word| line.contains(**word))
             && !generated
@@ -82,7 +86,7 @@ fn check_text(file: &str, text: &str, wrong: &mut Vec<String>) {
         }
     }
     let lines = text.lines().count();
-    if file.ends_with(".rs") && lines > LINES && !LONG_FILES.contains(&file) {
+    if is(file, "rs") && lines > LINES && !LONG_FILES.contains(&file) {
         wrong.push(format!("{file}: {lines} lines; {LINES} are the limit, split it"));
     }
 }

@@ -52,8 +52,8 @@ fn show(path: &'static str, name: &'static str, summary: &'static str) -> Operat
 fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
     let form = Fields::new()
         .must("do", Schema::words(["pay", "approve", "refuse", "claim"]))
-        .may("method", Schema::string().with("maxLength", 64).says("With `pay`: how."))
-        .may("outcome", Schema::string().with("maxLength", 64).says("What the simulator does."))
+        .may("method", Schema::string().says("With `pay`: how, in at most 64 characters."))
+        .may("outcome", Schema::string().says("With `pay`: what the simulator does with it."))
         .open();
     Operation::new(Method::POST, path, name, TAG, summary)
         .takes([id()])

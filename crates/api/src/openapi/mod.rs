@@ -43,18 +43,11 @@ fn document() -> Value {
     let tags = chapters.iter().flat_map(|chapter| &chapter.tags);
     let tags: Vec<_> =
         tags.map(|(name, text)| json!({"name": name, "description": text})).collect();
-    let (mut schemas, mut parameters) = (Map::new(), Map::new());
-    let (mut answers, mut headers, mut schemes) = (Map::new(), Map::new(), Map::new());
+    let mut parts = Parts::default();
     for chapter in chapters {
-        let named = chapter.schemas.into_iter();
-        schemas.extend(named.map(|(name, schema)| (name.to_owned(), schema.into())));
-        let named = chapter.parameters.into_iter();
-        parameters.extend(named.map(|(name, parameter)| (name.to_owned(), parameter.value())));
-        let named = chapter.answers.into_iter();
-        answers.extend(named.map(|(name, answer)| (name.to_owned(), answer.value())));
-        headers.extend(chapter.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        schemes.extend(chapter.security.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        parts.add(chapter);
     }
+    let schemes = parts.schemes;
     let security: Vec<_> = schemes.keys().map(|name| json!({ name: [] })).collect();
     json!({
         "openapi": "3.1.0",
@@ -70,10 +63,36 @@ fn document() -> Value {
         "tags": tags,
         "paths": paths(operations),
         "components": {
-            "securitySchemes": schemes, "parameters": parameters, "headers": headers,
-            "responses": answers, "schemas": schemas,
+            "securitySchemes": schemes, "parameters": parts.parameters,
+            "headers": parts.headers, "responses": parts.answers, "schemas": parts.schemas,
         },
     })
+}
+
+/// What goes by a name of its own.
+#[derive(Default)]
+struct Parts {
+    schemas: Map<String, Value>,
+    parameters: Map<String, Value>,
+    answers: Map<String, Value>,
+    headers: Map<String, Value>,
+    schemes: Map<String, Value>,
+}
+
+impl Parts {
+    fn add(&mut self, chapter: Chapter) {
+        fn named<T>(
+            parts: Vec<(&'static str, T)>,
+            value: impl Fn(T) -> Value,
+        ) -> impl Iterator<Item = (String, Value)> {
+            parts.into_iter().map(move |(name, part)| (name.to_owned(), value(part)))
+        }
+        self.schemas.extend(named(chapter.schemas, Value::from));
+        self.parameters.extend(named(chapter.parameters, Parameter::value));
+        self.answers.extend(named(chapter.answers, Answer::value));
+        self.headers.extend(named(chapter.headers, |header| header));
+        self.schemes.extend(named(chapter.security, |scheme| scheme));
+    }
 }
 
 /// The operations in the order of the route table.

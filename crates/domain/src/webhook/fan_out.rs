@@ -61,3 +61,54 @@ fn delivery<R: Rng>(
         updated_at: now,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Mode, Scope};
+    use crate::event::{Subject, Type};
+    use crate::ids::{EndpointId, RefundId};
+    use crate::refund::State;
+    use crate::webhook::{EventSet, Format};
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn subscriber(number: u8, format: Format, wants: &str, active: bool) -> Subscriber {
+        let endpoint = EndpointId::from_bytes([number; 16]);
+        Subscriber { endpoint, format, active, wants: EventSet::parse(wants) }
+    }
+
+    #[test]
+    fn each_event_goes_to_each_active_endpoint_of_its_scope_that_wants_and_knows_it() {
+        let (here, there) = (Scope::new(1, Mode::Test), Scope::new(1, Mode::Live));
+        let mut ids = Ids::new(ChaCha8Rng::seed_from_u64(1));
+        let mut view = View::default();
+        for (scope, event_type) in
+            [(here, Type::RefundCreated), (here, Type::RefundUpdated), (there, Type::RefundCreated)]
+        {
+            let subject = Subject::Refund(RefundId::from_bytes([9; 16]), State::Sending);
+            let id = ids.event(NOW);
+            view.book.events.push(Event { scope, id, event_type, subject, seq: 1, detail: None });
+        }
+        fan_out(&mut view, NOW, &mut ids);
+        assert!(view.book.deliveries.is_empty(), "nobody subscribed");
+
+        let subscribers = vec![
+            subscriber(1, Format::Refundry, "", true),
+            subscriber(2, Format::Plugipay, "refund.created", true),
+            subscriber(3, Format::Plugipay, "refund.failed", true),
+            subscriber(4, Format::Refundry, "", false),
+        ];
+        view.subscribers.insert(here, subscribers);
+        fan_out(&mut view, NOW, &mut ids);
+        let told: Vec<_> = view.book.deliveries.iter().map(|d| (d.scope, d.endpoint)).collect();
+        let one = |number| (here, EndpointId::from_bytes([number; 16]));
+        assert_eq!(told, [one(1), one(2)]);
+        let first = &view.book.deliveries[0];
+        assert_eq!((first.event, first.seq), (view.book.events[0].id, 1));
+        assert_eq!((first.status, first.next_at), (Status::Pending, Some(NOW)));
+        assert_eq!(first.subject, view.book.events[0].subject.ulid());
+    }
+}

@@ -205,11 +205,11 @@ fn check(view: &View, id: PaymentId) {
     }
 }
 
-fn run(first: Command, id: PaymentId, steps: &[Move]) {
+fn run(first: &Command, id: PaymentId, steps: &[Move]) {
     let mut ids = Ids::new(ChaCha8Rng::seed_from_u64(1));
     let mut now = Timestamp(1);
     let mut view = View::default();
-    decide(&mut view, &first, now, &mut ids).expect("it opens");
+    decide(&mut view, first, now, &mut ids).expect("it opens");
     for step in steps {
         if let Move::Wait(ms) = step {
             now = now.plus_ms(*ms);
@@ -232,7 +232,7 @@ proptest! {
     #[test]
     fn a_session_is_paid_once_or_not_at_all_whatever_happens(steps in prop::collection::vec(moves(), 1..30)) {
         let id = PaymentId::from_ulid(Ulid(1 << 80));
-        run(session(id), id, &steps);
+        run(&session(id), id, &steps);
     }
 
     #[test]
@@ -241,7 +241,7 @@ proptest! {
         // Sessions' own acts are not offered for an invoice's checkout.
         let offered = |step: &Move| !matches!(step, Move::Cancel | Move::Delete | Move::Claim);
         let steps: Vec<_> = steps.into_iter().filter(offered).collect();
-        run(open_invoice(id), PaymentId::from_ulid(id.ulid()), &steps);
+        run(&open_invoice(id), PaymentId::from_ulid(id.ulid()), &steps);
     }
 }
 

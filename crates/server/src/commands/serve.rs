@@ -5,6 +5,7 @@ use crate::config::{Config, Switch};
 use crate::{Failure, http, loops, setup, telemetry};
 use api::ApiConfig;
 use engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl Server {
         let rate_limits = config.rate_limits.limits()?;
         let with_peers = rate_limits.is_some();
         let metrics = telemetry::metrics();
-        let render = move || metrics.as_ref().map_or_else(String::new, |metrics| metrics.render());
+        let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
         let router = api::router(
             engine.clone(),
             ApiConfig { metrics: Arc::new(render), rate_limits, ..ApiConfig::default() },

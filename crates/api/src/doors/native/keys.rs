@@ -86,17 +86,17 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         error_profile,
         name: name.clone().into_owned(),
     };
-    let made = call.engine().create_key(request).await.map_err(|error| call.refused(&error))?;
-    let (key, secret) = (made.bearer.expose_secret(), made.secret.expose_secret());
+    let new = call.engine().create_key(request).await.map_err(|error| call.refused(&error))?;
+    let (key, secret) = (new.bearer.expose_secret(), new.secret.expose_secret());
     let wire = KeyWire {
-        id: &made.key_id,
-        key_id: &made.key_id,
+        id: &new.key_id,
+        key_id: &new.key_id,
         name: &name,
-        key_prefix: Some(&made.prefix),
+        key_prefix: Some(&new.prefix),
         environment: mode.as_str(),
         scopes: scopes.split_whitespace().collect(),
         last_used_at: None,
-        created_at: Iso(made.created_at),
+        created_at: Iso(new.created_at),
         revoked_at: None,
         key: Some(key),
         secret: Some(secret),

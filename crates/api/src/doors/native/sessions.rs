@@ -7,7 +7,7 @@ use super::session_wire::SessionWire;
 use super::source::LONGEST_ID;
 use crate::body::{Least, Object, StringList, missing};
 use crate::invalid::{Invalid, excerpt};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::account::Scope;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
@@ -211,7 +211,7 @@ pub async fn delete(call: Call) -> Result<Response, Problem> {
     let checkout = find(&call).await?;
     let answered = call.engine().delete_checkout(&checkout, call.idempotency_key()).await;
     answered.map_err(|error| call.refused(&error))?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(call.no_content())
 }
 
 fn print(call: &Call, status: StatusCode, answered: &Answered<Checkout>) -> Response {

@@ -1,6 +1,7 @@
 //! Text as HTML: escaping, and the little of Markdown that descriptions use.
 
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// The text of a value; empty when it is none.
 pub fn text(value: &Value) -> &str {
@@ -57,12 +58,17 @@ pub fn inline(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for (at, part) in text.split('`').enumerate() {
         if at % 2 == 1 {
-            html.push_str(&format!("<code>{}</code>", escape(part)));
+            let _ = write!(html, "<code>{}</code>", escape(part));
             continue;
         }
         for (at, part) in part.split("**").enumerate() {
             let part = escape(part);
-            html.push_str(&if at % 2 == 1 { format!("<strong>{part}</strong>") } else { part });
+            let strong = at % 2 == 1;
+            let _ = if strong {
+                write!(html, "<strong>{part}</strong>")
+            } else {
+                write!(html, "{part}")
+            };
         }
     }
     html

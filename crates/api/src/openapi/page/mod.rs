@@ -136,8 +136,8 @@ fn print_menu(page: &mut String, document: &Value, operations: &[Operation<'_>])
 fn print_start(page: &mut String) {
     page.push_str(
         "<section aria-labelledby=\"start\">\n<h2 id=\"start\">Start</h2>\n\
-         <p>The commands on this page use two variables. <code>refundry demo</code> prints both, and \
-         makes the payments that the examples refund.</p>\n\
+         <p>The commands on this page use two variables. <code>refundry demo</code> prints an address \
+         and a key, and makes the payments that the examples refund.</p>\n\
          <pre tabindex=\"0\" aria-label=\"Shell commands\"><code>export REFUNDRY_URL=http://127.0.0.1:8080\nexport REFUNDRY_KEY=pk_test_…</code></pre>\n</section>\n",
     );
 }
@@ -185,9 +185,9 @@ fn print_operation(page: &mut String, document: &Value, operation: &Operation<'_
         paragraphs(text(&value["description"])),
     );
     let command = escape(&curl::command(document, operation));
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<pre tabindex=\"0\" aria-label=\"{id} with curl\"><code>{command}</code></pre>\n"
+        "<pre tabindex=\"0\" aria-label=\"{id} with curl\"><code>{command}</code></pre>"
     );
     print_parameters(page, document, value);
     print_body(page, document, value);
@@ -261,9 +261,9 @@ fn print_answers(page: &mut String, document: &Value, operation: &Value) {
             if status.starts_with('2') && media_type == super::operation::JSON {
                 let value = example::of(document, &content["schema"]);
                 let value = escape(&format!("{value:#}"));
-                let _ = write!(
+                let _ = writeln!(
                     page,
-                    "<pre tabindex=\"0\" aria-label=\"Example of the answer\"><code>{value}</code></pre>\n"
+                    "<pre tabindex=\"0\" aria-label=\"Example of the answer\"><code>{value}</code></pre>"
                 );
                 schemas::print_links(page, &content["schema"]);
             }

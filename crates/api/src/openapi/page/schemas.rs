@@ -4,7 +4,6 @@ use super::anchor;
 use super::example::kind;
 use super::markup::{escape, inline, paragraphs, text};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Every named schema.
@@ -63,10 +62,9 @@ pub fn print_row(
     }
     page.push_str("</dt>\n<dd>");
     let own = text(&schema["description"]);
-    for text in BTreeSet::from([about, own]) {
-        if !text.is_empty() {
-            let _ = write!(page, "<p>{}</p>", inline(text));
-        }
+    let own = if own == about { "" } else { own };
+    for text in [about, own].into_iter().filter(|text| !text.is_empty()) {
+        let _ = write!(page, "<p>{}</p>", inline(text));
     }
     let limits = limits(schema);
     if !limits.is_empty() {

@@ -1,6 +1,6 @@
 //! Never into the network that Refundry runs in: at registration, and again when it is called.
 
-use super::world::{TIMEOUT, World, webhooks};
+use super::world::{TIMEOUT, World, system, webhooks};
 use async_trait::async_trait;
 use domain::account::{Mode, Scope};
 use domain::webhook::Format;
@@ -108,7 +108,7 @@ async fn live_mode_takes_https_only() {
 #[tokio::test]
 async fn a_name_that_leads_inside_is_not_called() {
     for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"] {
-        let mut hooks = webhooks(resolver(&[inside]));
+        let mut hooks = webhooks(&system());
         let strict = Outbound::new(Policy::default(), resolver(&[inside]), TIMEOUT).expect("TLS");
         hooks.senders = Some((strict.clone(), strict));
         let world = World::with(hooks).await;

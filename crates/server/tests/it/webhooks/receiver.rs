@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -116,12 +116,12 @@ impl Receiver {
 
     /// Decides what is answered from now on.
     pub fn answers(&self, script: impl FnMut(&Received) -> Answer + Send + 'static) {
-        *self.script.lock().unwrap() = Box::new(script);
+        *locked(&self.script) = Box::new(script);
     }
 
     /// Everything that came.
     pub fn all(&self) -> Vec<Received> {
-        self.received.lock().unwrap().clone()
+        locked(&self.received).clone()
     }
 
     /// The names of the events that came, in order.
@@ -131,11 +131,11 @@ impl Receiver {
 
     /// How much came at a path.
     pub fn count(&self, path: &str) -> usize {
-        self.received.lock().unwrap().iter().filter(|one| one.path == path).count()
+        locked(&self.received).iter().filter(|one| one.path == path).count()
     }
 
     pub fn forget(&self) {
-        self.received.lock().unwrap().clear();
+        locked(&self.received).clear();
     }
 }
 
@@ -145,6 +145,7 @@ impl Drop for Receiver {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a receiver that is told to be slow")]
 async fn take(
     request: Request<Incoming>,
     received: &Mutex<Vec<Received>>,
@@ -153,12 +154,16 @@ async fn take(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
     let one = Received { path: parts.uri.path().to_owned(), headers: parts.headers, body };
-    let answer = (script.lock().unwrap())(&one);
-    received.lock().unwrap().push(one);
+    let answer = (locked(script))(&one);
+    locked(received).push(one);
     tokio::time::sleep(answer.after).await;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
     response.body(Full::new(Bytes::from(vec![b'x'; answer.body]))).expect("an answer")
+}
+
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

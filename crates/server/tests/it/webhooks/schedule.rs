@@ -70,7 +70,7 @@ async fn a_receiver_can_ask_for_more_time() {
 async fn no_answer_in_time_and_no_connection_are_failures_that_say_so() {
     let world = World::open().await;
     world.endpoint("/", "refund.created", Format::Refundry).await;
-    world.receiver.answers(|_| Answer::status(200).after(std::time::Duration::from_secs(60)));
+    world.receiver.answers(|_| Answer::status(200).after(std::time::Duration::from_mins(1)));
     world.refund().await;
     world.send().await;
     let (view, log) = world.only_delivery().await;

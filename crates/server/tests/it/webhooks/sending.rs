@@ -1,6 +1,6 @@
 //! What is sent, to whom, in which order.
 
-use super::receiver::Answer;
+use super::receiver::{Answer, Received};
 use super::world::{LEASE_MS, World, verify_plugipay, verify_standard};
 use domain::webhook::{Format, Status};
 use serde_json::{Value, json};
@@ -19,11 +19,11 @@ async fn both_formats_tell_of_a_refund_and_verify_with_their_own_secret_only() {
     let at = |path: &str| all.iter().filter(|one| one.path == path).cloned().collect::<Vec<_>>();
     let (of_standard, of_plugipay) = (at("/standard"), at("/plugipay"));
     assert_eq!(
-        of_standard.iter().map(|one| one.kind()).collect::<Vec<_>>(),
+        of_standard.iter().map(Received::kind).collect::<Vec<_>>(),
         ["refund.created", "refund.succeeded"]
     );
     assert_eq!(
-        of_plugipay.iter().map(|one| one.kind()).collect::<Vec<_>>(),
+        of_plugipay.iter().map(Received::kind).collect::<Vec<_>>(),
         ["plugipay.refund.issued.v1", "plugipay.refund.succeeded.v1"]
     );
     for one in &of_standard {
@@ -100,7 +100,7 @@ async fn a_later_event_of_a_refund_waits_for_the_earlier_one_and_other_refunds_d
     world.send().await;
     let told = |subject: &str| {
         let all = world.receiver.all();
-        let of = all.iter().filter(|one| one.subject() == subject).map(|one| one.kind());
+        let of = all.iter().filter(|one| one.subject() == subject).map(Received::kind);
         of.collect::<Vec<_>>()
     };
     assert_eq!(told(&first), ["refund.created"], "the success waits");
@@ -130,9 +130,9 @@ async fn events_of_many_refunds_arrive_in_order_although_half_the_answers_are_er
     }
     assert_eq!(world.statuses().await, [Status::Succeeded; 40]);
     let all = world.receiver.all();
-    for subject in all.iter().map(super::receiver::Received::subject) {
+    for subject in all.iter().map(Received::subject) {
         let kinds: Vec<_> =
-            all.iter().filter(|one| one.subject() == subject).map(|one| one.kind()).collect();
+            all.iter().filter(|one| one.subject() == subject).map(Received::kind).collect();
         assert!(kinds.is_sorted(), "{subject}: {kinds:?}");
     }
 }

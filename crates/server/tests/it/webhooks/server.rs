@@ -1,7 +1,7 @@
 //! Webhooks of a real server that is killed.
 
 use super::api::{refund, send};
-use super::receiver::{Answer, Receiver};
+use super::receiver::{Answer, Received, Receiver};
 use crate::harness::{Demo, eventually};
 use serde_json::json;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ async fn what_was_queued_while_nothing_is_sent_goes_out_later_and_in_order() {
     let all = receiver.all();
     assert_eq!(all.len(), 90);
     for refund in demo.list("/api/v1/refunds").await {
-        let of = all.iter().filter(|one| one.subject() == refund["id"]).map(|one| one.kind());
+        let of = all.iter().filter(|one| one.subject() == refund["id"]).map(Received::kind);
         assert_eq!(of.collect::<Vec<_>>(), ["refund.created", "refund.succeeded"]);
     }
 }

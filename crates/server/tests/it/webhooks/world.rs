@@ -36,7 +36,7 @@ pub struct Made {
     pub secret: String,
 }
 
-pub fn webhooks(resolver: Arc<dyn Resolver>) -> Webhooks {
+pub fn webhooks(resolver: &Arc<dyn Resolver>) -> Webhooks {
     let test = Policy { https_only: false, allowed: Network::LOOPBACK.to_vec() };
     let sender = |policy| Outbound::new(policy, resolver.clone(), TIMEOUT).expect("TLS");
     let live = Policy { https_only: true, allowed: Vec::new() };
@@ -49,9 +49,13 @@ pub fn webhooks(resolver: Arc<dyn Resolver>) -> Webhooks {
     }
 }
 
+pub fn system() -> Arc<dyn Resolver> {
+    Arc::new(SystemResolver)
+}
+
 impl World {
     pub async fn open() -> Self {
-        Self::with(webhooks(Arc::new(SystemResolver))).await
+        Self::with(webhooks(&system())).await
     }
 
     pub async fn with(webhooks: Webhooks) -> Self {
@@ -64,7 +68,7 @@ impl World {
     /// The same database in a new process, as far as that goes.
     pub fn restart(&mut self) {
         let parts = self.rig.parts(self.rig.simulator.clone());
-        self.rig.engine = Engine::start_with(parts, webhooks(Arc::new(SystemResolver)));
+        self.rig.engine = Engine::start_with(parts, webhooks(&system()));
     }
 
     pub fn engine(&self) -> &Engine {
@@ -169,7 +173,8 @@ pub fn verify_plugipay(one: &Received, secret: &str, now_s: i64) -> Option<usize
     let at: i64 = part("t")[0].parse().expect("a time");
     assert!((now_s - at).abs() <= 300, "signed at {at}");
     let bytes = mac(secret.as_bytes(), &format!("{at}.{}", one.text()));
-    let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("a nibble");
+    let expected: String = bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect();
     part("v1").iter().position(|signature| *signature == expected)
 }
 

@@ -73,7 +73,12 @@ fn create() -> Operation {
              key whatever its Idempotency-Key.",
         )
         .reads(body, &[example("till", "A key for refunds", till)])
-        .gives(201, "The key and its secrets.", Schema::named("NewApiKey"), &[])
+        .makes(
+            "The key and its secrets.",
+            Schema::named("NewApiKey"),
+            &[],
+            &[("revokeApiKey", "Revokes the key.")],
+        )
         .refuses(&[(403, "wrong_environment")])
         .done()
 }

@@ -116,6 +116,7 @@ fn create() -> Operation {
                 ("confirmCheckoutSession", "Confirms a payment made by hand."),
                 ("showPublicSession", "Shows what the buyer sees."),
                 ("chargePublicSession", "Pays it."),
+                ("claimPublicSession", "Says that it was paid by hand."),
             ],
         )
         .done()

@@ -96,7 +96,17 @@ fn create() -> Operation {
                 }),
             )],
         )
-        .gives(201, "The endpoint and its secret.", Schema::named("WebhookEndpointWithSecret"), &[])
+        .makes(
+            "The endpoint and its secret.",
+            Schema::named("WebhookEndpointWithSecret"),
+            &[],
+            &[
+                ("getWebhook", "Reads the endpoint."),
+                ("updateWebhook", "Changes it."),
+                ("rotateWebhookSecret", "Gives it another secret."),
+                ("deleteWebhook", "Forgets it."),
+            ],
+        )
         .refuses(&[(409, "state_conflict")])
         .done()
 }
