@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use domain::account::{Mode, Scope};
 use engine::SqliteStore;
 use serde::Deserialize;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -59,9 +61,7 @@ impl Ground {
         let folder = new_folder(under)?;
         for entry in std::fs::read_dir(self.folder.path())? {
             let entry = entry?;
-            let copy = folder.path().join(entry.file_name());
-            std::fs::copy(entry.path(), &copy)?;
-            sync(&copy)?;
+            copy_by_pages(&entry.path(), &folder.path().join(entry.file_name()))?;
         }
         let (binary, bearer) = (self.binary.clone(), self.bearer.clone());
         Ok(Self { folder, binary, bearer, targets: self.targets.clone() })
@@ -105,9 +105,23 @@ impl Ground {
     }
 }
 
+/// Copies a file in steps of a database page. Written in large pieces it would lie in the system's
+/// cache in large pieces, too, which makes every small write into it slower than in a file that a
+/// database wrote.
+fn copy_by_pages(from: &Path, to: &Path) -> Result<()> {
+    let (mut from, mut copy) = (File::open(from)?, File::create(to)?);
+    let mut page = [0; 4096];
+    loop {
+        match from.read(&mut page)? {
+            0 => return Ok(copy.sync_all()?),
+            read => copy.write_all(&page[..read])?,
+        }
+    }
+}
+
 /// Writes a file out, so that this does not happen while something is measured.
 fn sync(file: &Path) -> Result<()> {
-    Ok(std::fs::File::open(file)?.sync_all()?)
+    Ok(File::open(file)?.sync_all()?)
 }
 
 fn new_folder(under: &Path) -> Result<tempfile::TempDir> {

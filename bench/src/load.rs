@@ -4,6 +4,8 @@ use crate::batches::Count;
 use crate::lab::{REASON, Targets};
 use crate::measure::{Dice, Latencies, Stopwatch, pass, real};
 use anyhow::{Context, Result};
+use domain::account::Scope;
+use domain::ids::PaymentId;
 use engine::{Engine, IdempotencyKey, NewRefund};
 use std::path::Path;
 use std::sync::Arc;
@@ -86,17 +88,7 @@ async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u3
         sent += 1;
         let key = IdempotencyKey { door: "native", value: format!("{name}-{sent}").into() };
         let payment = shared.targets.payments[shared.targets.pick(&mut dice)];
-        let refund = NewRefund {
-            scope: shared.targets.scope,
-            payment,
-            kind: None,
-            amount: Some(1),
-            currency: None,
-            expected_refundable: None,
-            reason: Some(REASON.into()),
-            reference: None,
-            metadata: None,
-        };
+        let refund = refund(shared.targets.scope, payment);
         let stopwatch = Stopwatch::start();
         shared.engine.create_refund(refund, Some(&key)).await.context("a refund was refused")?;
         if shared.counting.load(Ordering::Relaxed) {
@@ -104,6 +96,21 @@ async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u3
         }
     }
     Ok(micros)
+}
+
+/// The refund that is created again and again.
+pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
+    NewRefund {
+        scope,
+        payment,
+        kind: None,
+        amount: Some(1),
+        currency: None,
+        expected_refundable: None,
+        reason: Some(REASON.into()),
+        reference: None,
+        metadata: None,
+    }
 }
 
 fn watch_wal(shared: Arc<Shared>, database: &Path) -> std::thread::JoinHandle<()> {

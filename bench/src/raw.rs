@@ -7,11 +7,13 @@ use crate::load::Achieved;
 use crate::measure::{Dice, Latencies, Stopwatch, SystemClock, real};
 use anyhow::{Context, Result, anyhow};
 use domain::event::Type;
+use domain::ids::PaymentId;
 use domain::keys::Target;
 use domain::refund::{Origin, State};
 use domain::time::Clock as _;
+use rusqlite::types::Null as Absent;
 use rusqlite::{Connection, Statement, params};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -28,7 +30,7 @@ const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, st
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
-     detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+     detail, checkout, invoice, endpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, held = ?5, \
      excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
@@ -132,83 +134,102 @@ impl<'c> Rows<'c> {
     /// store does.
     fn write(&mut self, batch: u64) -> Result<()> {
         let now = SystemClock.now().0;
-        let scope = self.targets.scope.code();
-        let state = State::Queued;
-        let mut touched = BTreeSet::new();
-        let mut keys = Vec::new();
-        let mut refunds = Vec::new();
+        let mut new = Vec::new();
+        let mut touched = BTreeMap::new();
         for _ in 0..batch {
             let payment = self.targets.pick(&mut self.dice);
             self.balances[payment].reserved += 1;
-            touched.insert(payment);
-            let refund = self.id(now);
-            let event = self.id(now);
-            refunds.push((refund, event));
-            keys.push((self.dice.bytes(), refund));
-            let absent: Option<&str> = None;
-            self.refund.execute(params![
-                scope,
-                refund,
-                self.targets.payments[payment].bytes(),
-                1,
-                "USD",
-                state.code(),
-                state.status().code(),
-                Origin::Api.code(),
-                false,
-                false,
-                0,
-                1,
-                now,
-                now,
-                absent,
-                REASON,
-                absent,
-                absent,
-                absent,
-                absent,
-                absent,
-            ])?;
+            touched.insert(self.targets.payments[payment], payment);
+            let (refund, event) = (self.id(now), self.id(now));
+            new.push(New { refund, event, payment, hash: self.dice.bytes() });
         }
-        for payment in touched {
-            let id = self.targets.payments[payment].bytes();
-            let Balance { refunded, reserved, last_seq } = self.balances[payment];
-            let settled_at: Option<i64> = None;
-            self.payment.execute(params![
-                scope, id, refunded, reserved, 0, 0, false, last_seq, now, settled_at
-            ])?;
+        for (id, payment) in touched {
+            self.write_payment(id, self.balances[payment], now)?;
         }
-        keys.sort_unstable();
-        for (hash, refund) in keys {
-            let expires_at: Option<i64> = None;
-            let request = self.dice.bytes();
-            let target = Target::Refund.code();
-            self.key.execute(params![
-                scope,
-                hash,
-                request,
-                target,
-                refund,
-                state.code(),
-                expires_at
-            ])?;
+        for new in &new {
+            self.write_refund(new, now)?;
         }
-        for (refund, event) in refunds {
-            let (payment, detail): (Option<&[u8]>, Option<&str>) = (None, None);
-            let event_type = Type::RefundCreated.code();
-            self.event.execute(params![
-                scope,
-                event,
-                event_type,
-                payment,
-                refund,
-                state.code(),
-                1,
-                detail
-            ])?;
+        new.sort_unstable_by_key(|new| new.hash);
+        for new in &new {
+            self.write_key(new)?;
+        }
+        new.sort_unstable_by_key(|new| new.event);
+        for new in &new {
+            self.write_event(new)?;
         }
         Ok(())
     }
+
+    fn write_payment(&mut self, id: PaymentId, balance: Balance, now: i64) -> Result<()> {
+        let Balance { refunded, reserved, last_seq } = balance;
+        let (scope, id) = (self.targets.scope.code(), id.bytes());
+        let (held, excess, reversed, settled_at) = (0, 0, false, Absent);
+        self.payment.execute(params![
+            scope, id, refunded, reserved, held, excess, reversed, last_seq, now, settled_at
+        ])?;
+        Ok(())
+    }
+
+    fn write_refund(&mut self, new: &New, now: i64) -> Result<()> {
+        let state = State::Queued;
+        self.refund.execute(params![
+            self.targets.scope.code(),
+            new.refund,
+            self.targets.payments[new.payment].bytes(),
+            1, // amount
+            "USD",
+            state.code(),
+            state.status().code(),
+            Origin::Api.code(),
+            false, // late
+            false, // before settlement
+            0,     // checks
+            1,     // last sequence number
+            now,   // updated
+            now,   // due
+            Absent,
+            REASON,
+            Absent,
+            Absent,
+            Absent,
+            Absent,
+            Absent,
+        ])?;
+        Ok(())
+    }
+
+    fn write_key(&mut self, new: &New) -> Result<()> {
+        let (scope, request) = (self.targets.scope.code(), self.dice.bytes());
+        let (target, state) = (Target::Refund.code(), State::Queued.code());
+        self.key.execute(params![scope, new.hash, request, target, new.refund, state, Absent])?;
+        Ok(())
+    }
+
+    fn write_event(&mut self, new: &New) -> Result<()> {
+        self.event.execute(params![
+            self.targets.scope.code(),
+            new.event,
+            Type::RefundCreated.code(),
+            Absent, // payment
+            new.refund,
+            State::Queued.code(),
+            1,      // sequence number
+            Absent, // detail
+            Absent, // checkout
+            Absent, // invoice
+            Absent, // endpoint
+        ])?;
+        Ok(())
+    }
+}
+
+/// One refund to write.
+struct New {
+    refund: [u8; 16],
+    event: [u8; 16],
+    /// Index of its payment.
+    payment: usize,
+    hash: [u8; 16],
 }
 
 /// The changing part of a payment.
@@ -298,4 +319,67 @@ fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, step
 fn checkpoint(connection: &Connection) {
     // A step that fails is made up for by the next one.
     let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::{in_runtime, wait_until_closed};
+    use crate::lab;
+    use crate::load;
+    use domain::account::{Mode, Scope};
+    use engine::IdempotencyKey;
+
+    /// What is in every table: how many rows, and how many values of each column are not null.
+    fn contents(database: &Path) -> BTreeMap<String, Vec<(String, i64)>> {
+        let connection = Connection::open(database).unwrap();
+        let names = |sql: &str| -> Vec<String> {
+            let mut select = connection.prepare(sql).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let tables = names("SELECT name FROM sqlite_schema WHERE type = 'table'");
+        let count = |table: &String| {
+            let columns = names(&format!("SELECT name FROM pragma_table_info('{table}')"));
+            let count = |column: String| {
+                let sql = format!("SELECT count(\"{column}\") FROM \"{table}\"");
+                (column, connection.query_row(&sql, [], |row| row.get(0)).unwrap())
+            };
+            columns.into_iter().map(count).collect()
+        };
+        tables.iter().map(|table| (table.clone(), count(table))).collect()
+    }
+
+    #[test]
+    fn the_raw_loop_writes_the_rows_and_columns_that_creating_refunds_writes() {
+        const REFUNDS: usize = 40;
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("refundry.db");
+        let targets = in_runtime(async {
+            let engine = lab::open_engine(&database, folder.path())?;
+            let account = engine.create_account("Benchmark").await?;
+            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), 20).await
+        });
+        let targets = targets.unwrap();
+        wait_until_closed(&database).unwrap();
+        let other = folder.path().join("other.db");
+        std::fs::copy(&database, &other).unwrap();
+
+        let created = in_runtime(async {
+            let engine = lab::open_engine(&database, folder.path())?;
+            let mut dice = Dice::new(1);
+            for number in 0..REFUNDS {
+                let payment = targets.payments[targets.pick(&mut dice)];
+                let key = IdempotencyKey { door: "native", value: number.to_string().into() };
+                engine.create_refund(load::refund(targets.scope, payment), Some(&key)).await?;
+            }
+            Ok(())
+        });
+        created.unwrap();
+        wait_until_closed(&database).unwrap();
+        let connection = Connection::open(&other).unwrap();
+        let mut rows = Rows::new(&connection, &targets).unwrap();
+        rows.write(u64::try_from(REFUNDS).unwrap()).unwrap();
+
+        assert_eq!(contents(&other), contents(&database));
+    }
 }

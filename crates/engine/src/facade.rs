@@ -297,6 +297,12 @@ impl Engine {
         tokio::time::timeout(limit, all).await.is_ok()
     }
 
+    /// How many calls to payment providers are under way or about to be.
+    pub fn calls_under_way(&self) -> usize {
+        let free = self.0.slots.available_permits();
+        self.0.config.dispatch_limit.max(1).saturating_sub(free)
+    }
+
     /// Registers a captured payment.
     pub async fn register_payment(
         &self,

@@ -13,8 +13,9 @@ use engine::simulator::{
     DashboardRefund, PaymentBook, Payout, Simulator, SimulatorConfig, Step, WebhookSink,
 };
 use engine::{
-    Direction, Engine, EngineConfig, EventFilter, EventSubject, InboundWebhook, MasterKey,
-    NewPayment, Order, PageQuery, Parts, PostingFilter, RefundFilter, Registry, SqliteStore,
+    Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
+    MasterKey, NewPayment, Order, PageQuery, Parts, PostingFilter, RefundFilter, Registry,
+    SqliteStore,
 };
 use providers::Provider;
 use std::collections::BTreeMap;
@@ -121,6 +122,11 @@ impl EngineRig {
         self.dir.path()
     }
 
+    /// How the rig's engines run.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
     /// What a further engine on the same database is made of. Its ids are its own.
     pub fn parts(&self, provider: Arc<dyn Provider>) -> Parts {
         self.parts_with(Registry::new().with(provider), &self.config)
@@ -209,6 +215,12 @@ impl EngineRig {
             }
         }
         states
+    }
+
+    /// Every event, oldest first.
+    pub async fn events(&self) -> Vec<EventView> {
+        let all = EventFilter::default();
+        self.engine.list_events(self.scope, all, everything()).await.expect("a read").items
     }
 
     /// What the ledger holds about the refund, oldest first.

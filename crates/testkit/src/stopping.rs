@@ -1,5 +1,6 @@
 //! A provider whose calls stop at one point, as they do when the process dies or hangs there.
 
+use crate::within_limit;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::payment::Facts;
@@ -39,7 +40,7 @@ impl Stopping {
 
     /// Waits until one more call has stopped.
     pub async fn stopped(&self) {
-        let stopped = self.stopped.acquire().await;
+        let stopped = within_limit("a call to stop", self.stopped.acquire()).await;
         stopped.expect("the semaphore is never closed").forget();
     }
 

@@ -4,6 +4,8 @@
 mod backup;
 mod cancel;
 mod committer;
+#[cfg(target_os = "linux")]
+mod connections;
 mod crashes;
 mod dashboard;
 mod keyless;

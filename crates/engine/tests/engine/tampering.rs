@@ -107,10 +107,17 @@ async fn a_ledger_that_is_out_of_balance_is_found() {
 #[tokio::test]
 async fn events_with_a_gap_or_another_end_than_the_refunds_are_found() {
     let subject = &["last event"];
-    check("DELETE FROM events WHERE refund IS NOT NULL AND seq = 1", subject).await;
-    check("DELETE FROM events WHERE refund IS NOT NULL AND seq = 3", subject).await;
-    check("UPDATE events SET seq = 9 WHERE refund IS NOT NULL AND seq = 3", subject).await;
-    check("UPDATE events SET state = 11 WHERE state = 10 AND seq = 2", subject).await;
+    let longer = "refund IN (SELECT id FROM refunds WHERE last_seq > 2)";
+    for gap in [1, 2] {
+        check(&format!("DELETE FROM events WHERE seq = {gap} AND {longer}"), subject).await;
+    }
+    check(&format!("DELETE FROM events WHERE seq = 3 AND {longer}"), subject).await;
+    check(&format!("UPDATE events SET seq = seq + 100 WHERE {longer}"), subject).await;
+    check("UPDATE events SET state = 11 WHERE state = 10", subject).await;
+    let more = "INSERT INTO events (scope, id, type, refund, state, seq)
+         SELECT scope, x'00000000000000000000000000000001', 16, id, state, last_seq + 1
+         FROM refunds WHERE state = 3";
+    check(more, subject).await;
     check("UPDATE refunds SET last_seq = last_seq + 1 WHERE currency = 'JPY'", subject).await;
 }
 

@@ -1,0 +1,110 @@
+//! What must be true at any time, and what must be true in the end.
+
+use crate::world::World;
+use domain::payment::Payment;
+use domain::refund::{Origin, Refund, State, Status};
+use engine::simulator::{PaymentBook, Payout, RefundStatus};
+
+impl World {
+    /// Whatever happens, the books are in order and nothing is paid twice.
+    pub(crate) async fn check_books(&self) {
+        self.rig.verify_clean().await;
+        for payment in &self.payments {
+            let now = self.rig.payment(payment.facts.id).await;
+            assert!(now.within_limit(), "{now:?}");
+            let book = self.rig.book(payment).await;
+            for refund in self.rig.refunds_of(payment).await {
+                let payouts = payouts_of(&book, &refund).count();
+                assert!(payouts <= 1, "{} was paid {payouts} times", refund.id);
+            }
+        }
+    }
+
+    /// In the end every refund is where the provider has it.
+    pub(crate) async fn check_outcome(&self) {
+        self.check_books().await;
+        for (key, asked) in &self.asked {
+            if let Some(id) = asked.answered {
+                assert!(self.rig.find(id).await.is_some(), "{key} was acknowledged and is lost");
+            }
+        }
+        for payment in &self.payments {
+            let book = self.rig.book(payment).await;
+            let refunds = self.rig.refunds_of(payment).await;
+            for refund in &refunds {
+                self.check_refund(refund, &book);
+            }
+            check_adopted(&refunds, &book);
+            self.check_sums(payment, &refunds, &book).await;
+        }
+    }
+
+    fn check_refund(&self, refund: &Refund, book: &PaymentBook) {
+        if refund.origin == Origin::External {
+            return;
+        }
+        let script = self.script_of(refund);
+        let kept = payouts_of(book, refund).find(|payout| payout.returned_at.is_none());
+        let paid = kept.map(|payout| payout.amount);
+        let what = format!("{} ({script}, {}) with {paid:?} paid", refund.id, refund.state);
+        match refund.state {
+            State::Succeeded => assert_eq!(paid, Some(refund.amount), "{what}"),
+            State::Failed | State::Canceled => assert_eq!(paid, None, "{what}"),
+            State::NeedsReview => {
+                // What a provider says otherwise, or, where keys are not honoured, does not say.
+                let unsure = !self.honours_keys && paid.is_none();
+                assert!(script == "wrong_amount" || unsure, "{what}");
+            }
+            State::Submitted => {
+                let key = refund.provider_key();
+                let pending = book.refunds.iter().any(|theirs| {
+                    theirs.key.as_ref() == Some(&key) && theirs.status == RefundStatus::Pending
+                });
+                assert!(script == "stay_pending" && pending, "{what}");
+            }
+            other => panic!("{what} never came to an end: {other}"),
+        }
+    }
+
+    fn script_of(&self, refund: &Refund) -> &'static str {
+        let asked = self.asked.values().find(|asked| asked.answered == Some(refund.id));
+        asked.unwrap_or_else(|| panic!("nobody asked for {}", refund.id)).script
+    }
+
+    /// Everything the provider paid out is booked, or waits for a person to look at it.
+    async fn check_sums(&self, payment: &Payment, refunds: &[Refund], book: &PaymentBook) {
+        let kept = |payout: &&Payout| payout.returned_at.is_none();
+        let paid: i64 = book.payouts.iter().filter(kept).map(|payout| payout.amount).sum();
+        let in_review = refunds.iter().filter(|refund| refund.state == State::NeedsReview);
+        let unbooked: i64 = in_review
+            .flat_map(|refund| payouts_of(book, refund).filter(kept))
+            .map(|payout| payout.amount)
+            .sum();
+        let now = self.rig.payment(payment.facts.id).await;
+        assert_eq!(now.refunded + unbooked, paid, "paid out for {}", payment.facts.id);
+    }
+}
+
+fn payouts_of<'a>(book: &'a PaymentBook, refund: &Refund) -> impl Iterator<Item = &'a Payout> {
+    let key = refund.provider_key();
+    book.payouts.iter().filter(move |payout| payout.key.as_ref() == Some(&key))
+}
+
+/// What was made at the provider itself is adopted, each refund once, and followed.
+fn check_adopted(refunds: &[Refund], book: &PaymentBook) {
+    let theirs: Vec<_> = book.refunds.iter().filter(|refund| refund.key.is_none()).collect();
+    let adopted: Vec<_> = refunds.iter().filter(|r| r.origin == Origin::External).collect();
+    assert_eq!(adopted.len(), theirs.len(), "refunds made at the provider");
+    for made in theirs {
+        let named = |r: &&&Refund| r.provider_refund_id.as_deref() == Some(made.id.as_str());
+        let [ours] = adopted.iter().filter(named).collect::<Vec<_>>()[..] else {
+            panic!("{} is not adopted once", made.id)
+        };
+        let status = match made.status {
+            RefundStatus::Pending => Status::Pending,
+            RefundStatus::Succeeded => Status::Succeeded,
+            RefundStatus::Failed => Status::Failed,
+        };
+        assert_eq!((ours.amount, ours.state.status()), (made.amount, status), "{}", made.id);
+    }
+}
