@@ -76,8 +76,9 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
 /// Loads names first, since they lead to further refunds and payments.
 pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, StoreError> {
     let mut view = View::default();
+    let mut select = connection.prepare_cached(SELECT_KEY)?;
     for (scope, hash) in std::mem::take(&mut wanted.keys) {
-        let Some(key) = load_key(connection, scope, hash)? else { continue };
+        let Some(key) = select_key(&mut select, scope, hash)? else { continue };
         match key.target {
             Target::Refund | Target::Cancel => {
                 wanted.refunds.insert((scope, RefundId::from_ulid(key.id)));
@@ -94,16 +95,18 @@ pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, 
         }
         view.keys.insert((scope, hash), Row::loaded(key));
     }
+    let mut select = connection.prepare_cached(SELECT_REFUND)?;
     for (scope, id) in std::mem::take(&mut wanted.refunds) {
-        if let Some(refund) = load_refund(connection, scope, id)? {
+        if let Some(refund) = select_refund(&mut select, scope, id)? {
             wanted.payments.insert((scope, refund.payment));
             view.refunds.insert((scope, id), Row::loaded(refund));
         }
     }
     checkouts::load(connection, &wanted, &mut view)?;
     webhooks::load(connection, &wanted, &mut view)?;
+    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
     for (scope, id) in wanted.payments {
-        if let Some(payment) = load_payment(connection, scope, id)? {
+        if let Some(payment) = select_payment(&mut select, scope, id)? {
             view.payments.insert((scope, id), Row::loaded(payment));
         }
     }
@@ -144,13 +147,15 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
 }
 
 fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_PAYMENT)?;
+    let mut insert = connection.prepare_cached(INSERT_PAYMENT)?;
     for row in view.payments.values() {
         let payment = &row.value;
         let facts = &payment.facts;
         match row.change {
             Change::None => {}
             Change::Updated => {
-                let changed = connection.prepare_cached(UPDATE_PAYMENT)?.execute(params![
+                let changed = update.execute(params![
                     facts.scope.code(),
                     facts.id.bytes(),
                     payment.refunded,
@@ -165,7 +170,7 @@ fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError>
                 expect_one(changed, "payments")?;
             }
             Change::Inserted => {
-                connection.prepare_cached(INSERT_PAYMENT)?.execute(params![
+                insert.execute(params![
                     facts.scope.code(),
                     facts.id.bytes(),
                     facts.kind.code(),
@@ -192,13 +197,15 @@ fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError>
 }
 
 fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_REFUND)?;
+    let mut insert = connection.prepare_cached(INSERT_REFUND)?;
     for row in view.refunds.values() {
         let refund = &row.value;
         let failure = refund.failure.as_ref();
         match row.change {
             Change::None => {}
             Change::Updated => {
-                let changed = connection.prepare_cached(UPDATE_REFUND)?.execute(params![
+                let changed = update.execute(params![
                     refund.scope.code(),
                     refund.id.bytes(),
                     refund.state.code(),
@@ -216,7 +223,7 @@ fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> 
                 expect_one(changed, "refunds")?;
             }
             Change::Inserted => {
-                connection.prepare_cached(INSERT_REFUND)?.execute(params![
+                insert.execute(params![
                     refund.scope.code(),
                     refund.id.bytes(),
                     refund.payment.bytes(),
@@ -246,14 +253,16 @@ fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> 
 }
 
 fn save_keys(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_KEY)?;
+    let mut insert = connection.prepare_cached(INSERT_KEY)?;
     for row in view.keys.values() {
         let statement = match row.change {
             Change::None => continue,
-            Change::Updated => UPDATE_KEY,
-            Change::Inserted => INSERT_KEY,
+            Change::Updated => &mut update,
+            Change::Inserted => &mut insert,
         };
         let key = &row.value;
-        connection.prepare_cached(statement)?.execute(params![
+        statement.execute(params![
             key.scope.code(),
             key.hash.0,
             key.request,
@@ -327,7 +336,14 @@ pub(super) fn load_key(
     scope: Scope,
     hash: KeyHash,
 ) -> Result<Option<Key>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_KEY)?;
+    select_key(&mut connection.prepare_cached(SELECT_KEY)?, scope, hash)
+}
+
+fn select_key(
+    select: &mut CachedStatement<'_>,
+    scope: Scope,
+    hash: KeyHash,
+) -> Result<Option<Key>, StoreError> {
     let mut rows = select.query(params![scope.code(), hash.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut c = Columns::new(row);
@@ -351,17 +367,23 @@ pub(super) fn load_payment(
     scope: Scope,
     id: PaymentId,
 ) -> Result<Option<Payment>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
+    select_payment(&mut connection.prepare_cached(SELECT_PAYMENT)?, scope, id)
+}
+
+fn select_payment(
+    select: &mut CachedStatement<'_>,
+    scope: Scope,
+    id: PaymentId,
+) -> Result<Option<Payment>, StoreError> {
     let mut rows = select.query(params![scope.code(), id.bytes()])?;
     rows.next()?.map(|row| read_payment(&mut Columns::new(row))).transpose()
 }
 
-pub(super) fn load_refund(
-    connection: &Connection,
+fn select_refund(
+    select: &mut CachedStatement<'_>,
     scope: Scope,
     id: RefundId,
 ) -> Result<Option<Refund>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_REFUND)?;
     let mut rows = select.query(params![scope.code(), id.bytes()])?;
     rows.next()?.map(|row| read_refund(&mut Columns::new(row))).transpose()
 }
