@@ -76,7 +76,7 @@ async fn bad_input_is_refused_and_changes_nothing() {
         (r#"{"amount_cents": 1, "amount_cents": 1}"#, "amount_cents"),
         (r#"{"reason": 5}"#, "reason"),
         (r#"{"reason": "\u0000"}"#, "reason"),
-        (r#"{"metadata": {"a": 5}}"#, "metadata"),
+        (r#"{"metadata": {"a": 5}}"#, "metadata.a"),
         ("[]", ""),
         ("5", ""),
         ("{", ""),
