@@ -118,7 +118,7 @@ pub struct CreateKey {
     /// What the key may do, such as "refund:write payment:read"
     #[arg(long, default_value = "*")]
     pub scopes: String,
-    /// What its bearer token looks like: refundry (pk_…) or elasticpay (sk_sandbox_…, sk_live_…, oa_…)
+    /// What its bearer token looks like: refundry (`pk_…`) or elasticpay (`sk_sandbox_…`, `sk_live_…`, `oa_…`)
     #[arg(long, default_value = "refundry")]
     pub format: String,
     /// The key acts for other accounts too, named per request, in the mode of --mode

@@ -129,13 +129,11 @@ pub async fn find(call: &Call) -> Result<Intent, Problem> {
     let checkout = call.engine().find_any_checkout(call.scope(), id).await;
     let checkout = checkout.map_err(|error| Problem::of_engine(&error))?;
     // An invoice is withdrawn and sent in its own ways, and an intent only once it is paid.
-    match checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
-        Some(checkout) => with_payment(call, checkout).await,
-        None => {
-            let payment = find_payment(call, id).await?.ok_or_else(Problem::no_intent)?;
-            Ok(Intent { checkout: None, payment: Some(payment) })
-        }
+    if let Some(checkout) = checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
+        return with_payment(call, checkout).await;
     }
+    let payment = find_payment(call, id).await?.ok_or_else(Problem::no_intent)?;
+    Ok(Intent { checkout: None, payment: Some(payment) })
 }
 
 async fn find_payment(

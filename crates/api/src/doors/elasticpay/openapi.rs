@@ -12,7 +12,7 @@ use crate::openapi::{Chapter, Document};
 use domain::account::Mode;
 use http::Method;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// This door's document.
 pub const DOCUMENT: Document = Document {
@@ -436,9 +436,9 @@ fn refund() -> Schema {
 }
 
 fn error() -> Schema {
-    let types: BTreeMap<_, ()> = CODES.iter().map(|(status, ..)| (type_of(*status), ())).collect();
+    let types: BTreeSet<_> = CODES.iter().map(|(status, ..)| type_of(*status)).collect();
     let error = Fields::new()
-        .must("type", Schema::words(types.into_keys()))
+        .must("type", Schema::words(types))
         .must("code", Schema::words(CODES.iter().map(|(_, code, _)| *code)).says("Branch on this."))
         .must("message", Schema::string().says("For people: what was wrong and what to do."))
         .may("field", Schema::string().says("The field, parameter or header it is about."))
