@@ -1,7 +1,7 @@
 //! Accounts and API keys: making them, finding them, revoking them.
 
 use crate::Error;
-use crate::access::{ApiKey, ErrorProfile, Permissions};
+use crate::access::{ApiKey, ErrorProfile, KeyForm, Permissions};
 use crate::facade::Engine;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,8 +32,12 @@ const PREFIX_LENGTH: usize = 12;
 pub struct KeyRequest {
     /// The account it belongs to.
     pub account: AccountId,
-    /// The mode it works in; `None` makes a platform key, which acts for other accounts.
+    /// The mode it works in; `None` makes a platform key that works in both.
     pub mode: Option<Mode>,
+    /// It may act for other accounts, as a key without a mode always may.
+    pub platform: bool,
+    /// What its Bearer token looks like.
+    pub form: KeyForm,
     /// What it may do, space-separated scopes.
     pub scopes: String,
     /// Its error table.
@@ -104,6 +108,18 @@ pub(crate) struct KeyCache {
     revocations: AtomicU64,
 }
 
+/// The random part of a Bearer token.
+fn print_token(form: KeyForm, bytes: [u8; 32]) -> String {
+    /// 32 letters and digits: five bits of each byte.
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    match form {
+        KeyForm::Refundry => URL_SAFE_NO_PAD.encode(bytes),
+        KeyForm::ElasticPay => {
+            bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
+        }
+    }
+}
+
 type Cache<K> = HashMap<K, (Arc<ApiKey>, Timestamp)>;
 
 fn cached<K: Hash + Eq>(cache: &Mutex<Cache<K>>, key: &K, now: Timestamp) -> Option<Arc<ApiKey>> {
@@ -171,19 +187,24 @@ impl Engine {
         let account = self.find_account(request.account).await?.ok_or_else(|| {
             invalid("account", format!("there is no account {}", request.account))
         })?;
+        let platform = request.platform || request.mode.is_none();
+        let start = request.form.prefix(request.mode, platform).ok_or_else(|| {
+            let form = request.form.as_str();
+            invalid("mode", format!("a key in the form of {form} works in one mode; name it"))
+        })?;
         let now = self.now();
-        let word = request.mode.map_or("platform", Mode::as_str);
+        let word = request.mode.filter(|_| !platform).map_or("platform", Mode::as_str);
         let (ulid, secret, token) = self.with_ids(|ids| {
             let mut bytes = [[0; 32]; 2];
             for part in &mut bytes {
                 ids.rng().fill_bytes(part);
             }
-            let [secret, token] = bytes.map(|part| URL_SAFE_NO_PAD.encode(part));
-            (ids.ulid(now), secret, token)
+            let [secret, token] = bytes;
+            (ids.ulid(now), URL_SAFE_NO_PAD.encode(secret), print_token(request.form, token))
         });
         let key_id = format!("ak_{word}_{ulid}");
         let secret = format!("sk_{word}_{secret}");
-        let bearer = format!("pk_{word}_{token}");
+        let bearer = format!("{start}{token}");
         let prefix: String = bearer.chars().take(PREFIX_LENGTH).collect();
         let sealed = self
             .with_ids(|ids| self.master_key().seal(&key_id, secret.as_bytes(), ids.rng()))
@@ -192,7 +213,7 @@ impl Engine {
             id: key_id.clone().into(),
             account: account.number,
             mode: request.mode,
-            platform: request.mode.is_none(),
+            platform,
             scopes: request.scopes.into(),
             error_profile: request.error_profile.as_str().into(),
             name: request.name.into(),

@@ -97,6 +97,16 @@ impl Engine {
         Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
     }
 
+    /// The checkout with this id, of whatever kind.
+    pub async fn find_any_checkout(
+        &self,
+        scope: Scope,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, Error> {
+        let found = self.store().find_checkout(scope, id).await?;
+        Ok(found.filter(|checkout| !checkout.deleted))
+    }
+
     /// The checkout of this kind and id, whoever's it is: whoever knows its id may see and pay it.
     pub async fn find_public_checkout(
         &self,
@@ -112,6 +122,11 @@ impl Engine {
         let folder = if kind == Kind::Invoice { 'i' } else { 'c' };
         let name = id.with_prefix(kind.prefix());
         format!("{}/{folder}/{name}", self.config().public_url)
+    }
+
+    /// What somebody who may pay a checkout can show for it: unlike its id, it is on no page.
+    pub fn client_secret(&self, id: PaymentId) -> String {
+        self.master_key().tag("client secret", &id.bytes())
     }
 
     /// The name of the merchant that an account and mode belong to.
@@ -163,12 +178,23 @@ impl Engine {
 
     /// The buyer pays. One who clicks twice is told how the first click goes on.
     pub async fn pay_checkout(&self, checkout: &Checkout, method: &str) -> Result<Checkout, Error> {
+        Ok(self.pay_checkout_once(checkout, method, None).await?.value)
+    }
+
+    /// The same for a caller that names its request: repeated, it starts no other attempt.
+    pub async fn pay_checkout_once(
+        &self,
+        checkout: &Checkout,
+        method: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
         if !offers(checkout, method) {
             return Err(Error::Invalid {
                 field: "method",
                 message: format!("method must be one of {}", checkout.facts.methods.join(", ")),
             });
         }
+        let word = format!("pay by {method}");
         let method = method.into();
         let act = if method == Box::from(MANUAL.id) {
             Act::Choose { method }
@@ -176,18 +202,20 @@ impl Engine {
             let lease_until = self.now().plus_ms(self.config().lease_ms);
             Act::Start { method, lease_until }
         };
-        let started = match self.act(checkout, "pay", act, None).await {
+        let fresh = |value| Answered { value, replayed: false };
+        let started = match self.act(checkout, &word, act, key).await {
+            Ok(answered) if answered.replayed => return Ok(answered),
             Ok(answered) => answered.value,
             Err(Error::Refused(Refusal::CheckoutIs {
                 state: State::Pending | State::Completed,
                 ..
-            })) => return self.read_again(checkout).await,
+            })) => return self.read_again(checkout).await.map(fresh),
             Err(error) => return Err(error),
         };
         if started.flight == Flight::None {
-            return Ok(started);
+            return Ok(fresh(started));
         }
-        self.see_through(started).await
+        self.see_through(started).await.map(fresh)
     }
 
     /// The buyer agrees to the attempt that needs it, or does not.

@@ -49,6 +49,18 @@ pub struct Config {
     pub webhooks: webhooks::Settings,
     /// The built-in simulated provider.
     pub simulator: Simulator,
+    /// The ElasticPay door.
+    pub elasticpay: ElasticPay,
+}
+
+/// Settings of the ElasticPay door.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElasticPay {
+    /// Seconds that a refund waits for the provider's answer before it is answered as pending.
+    pub wait_seconds: u32,
+    /// Take only the reasons that its documentation lists.
+    pub strict_reasons: bool,
 }
 
 /// On or off.
@@ -92,6 +104,7 @@ impl Default for Config {
             rate_limits: rate_limits::Settings::default(),
             webhooks: webhooks::Settings::default(),
             simulator: Simulator { enabled: false, honour_keys: true, late_failure_ms: 1_000 },
+            elasticpay: ElasticPay { wait_seconds: 10, strict_reasons: false },
         }
     }
 }

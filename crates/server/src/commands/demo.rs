@@ -7,7 +7,7 @@ use crate::{Failure, setup};
 use domain::account::{Mode, Scope};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
-use engine::access::ErrorProfile;
+use engine::access::{ErrorProfile, KeyForm};
 use engine::{Engine, KeyRequest, NewPayment};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,8 @@ async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
         let request = KeyRequest {
             account: account.id,
             mode,
+            platform: mode.is_none(),
+            form: KeyForm::default(),
             scopes: "*".into(),
             error_profile: ErrorProfile::Node,
             name: "demo".into(),

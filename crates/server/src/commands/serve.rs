@@ -3,7 +3,7 @@
 use crate::cli::Serve;
 use crate::config::{Config, Switch};
 use crate::{Failure, http, loops, setup, telemetry};
-use api::ApiConfig;
+use api::{ApiConfig, ElasticPayConfig};
 use engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::process::ExitCode;
@@ -64,7 +64,15 @@ impl Server {
         let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
         let router = api::router(
             engine.clone(),
-            ApiConfig { metrics: Arc::new(render), rate_limits, ..ApiConfig::default() },
+            ApiConfig {
+                metrics: Arc::new(render),
+                rate_limits,
+                elasticpay: ElasticPayConfig {
+                    wait: Duration::from_secs(u64::from(config.elasticpay.wait_seconds)),
+                    strict_reasons: config.elasticpay.strict_reasons,
+                },
+                ..ApiConfig::default()
+            },
         );
         let how = http::Service { connections: config.connections, with_peers };
         tracing::info!(%address, "serving");

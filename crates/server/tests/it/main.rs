@@ -4,6 +4,8 @@ mod access;
 mod bad_input;
 mod cli;
 mod crash;
+mod doors;
+mod elasticpay;
 mod harness;
 mod invoices;
 mod keys;

@@ -127,7 +127,8 @@ impl WebhookFormat for Plugipay {
     }
 }
 
-fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+/// The HMAC-SHA256 of `parts`, one behind the other.
+pub fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {

@@ -8,7 +8,7 @@ use crate::invalid::{Invalid, excerpt};
 use crate::time::Iso;
 use axum::response::Response;
 use domain::account::Mode;
-use engine::access::{ErrorProfile, Permissions};
+use engine::access::{ErrorProfile, KeyForm, Permissions};
 use engine::{KeyListing, KeyOwner, KeyRequest};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
@@ -58,7 +58,7 @@ impl<'a> KeyWire<'a> {
 
 /// Whose keys the caller manages.
 fn owner(call: &Call) -> KeyOwner {
-    let mode = if call.key().platform { None } else { Some(call.scope().mode()) };
+    let mode = call.key().mode.map(|_| call.scope().mode());
     KeyOwner { account: call.scope().account(), mode }
 }
 
@@ -82,6 +82,8 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let request = KeyRequest {
         account: call.account(),
         mode: Some(mode),
+        platform: false,
+        form: read_form(&object)?,
         scopes: scopes.clone(),
         error_profile,
         name: name.clone().into_owned(),
@@ -116,7 +118,7 @@ fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
             Invalid::field(field, format!("environment is test or live, not {text:?}"))
         })?,
     };
-    if mode == own || call.key().platform {
+    if mode == own || call.key().mode.is_none() {
         return Ok(mode);
     }
     let message = format!(
@@ -163,6 +165,15 @@ fn read_profile(object: &Object<'_>) -> Result<ErrorProfile, Invalid> {
     ErrorProfile::from_text(&text).ok_or_else(|| {
         let text = excerpt(&text);
         Invalid::field("errorProfile", format!("errorProfile is node or go, not {text:?}"))
+    })
+}
+
+fn read_form(object: &Object<'_>) -> Result<KeyForm, Invalid> {
+    let Some(text) = object.text("format", 64)? else { return Ok(KeyForm::default()) };
+    KeyForm::from_text(&text).ok_or_else(|| {
+        let known = KeyForm::ALL.iter().map(|form| form.as_str()).collect::<Vec<_>>().join(", ");
+        let text = excerpt(&text);
+        Invalid::field("format", format!("format must be one of {known}; got {text:?}"))
     })
 }
 

@@ -27,18 +27,22 @@ mod webhook_wire;
 mod webhooks;
 mod wire;
 
-pub use formats::formats;
-pub use limit::refuse_excess;
-pub use openapi::{LIMITED, chapter};
+pub use error::Problem;
+pub use formats::{formats, sign};
+pub use limit::{client, count_failure, refuse_excess, show as show_share};
+pub use openapi::{LIMITED, chapter, parts};
+pub use page::{MAX_LIMIT, read_limit};
 pub use public::parse_checkout_id;
+pub use serve::{LONGEST_KEY, mark_replayed, read_key};
 pub use session_wire::invoice_number;
+pub use source::parse_source;
+pub use wire::{Raw, Shown};
 
 use crate::App;
 use crate::limits::Class;
 use crate::route::Route;
 use axum::response::Response;
 use engine::access::Permission;
-use error::Problem;
 use http::{Method, StatusCode};
 use serve::{counted, guarded};
 

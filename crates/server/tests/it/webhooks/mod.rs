@@ -3,7 +3,7 @@
 
 mod addresses;
 mod api;
-mod receiver;
+pub mod receiver;
 mod schedule;
 mod sending;
 mod server;

@@ -5,7 +5,7 @@ use crate::doors::native::keys::{LONGEST_NAME, SCOPES};
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation};
 use crate::openapi::schema::{Fields, Schema};
-use engine::access::RESOURCES;
+use engine::access::{KeyForm, RESOURCES};
 use http::Method;
 use serde_json::json;
 
@@ -65,6 +65,12 @@ fn create() -> Operation {
                 .or_null(),
         )
         .may("errorProfile", Schema::words(["node", "go"]).or_null())
+        .may(
+            "format",
+            Schema::words(KeyForm::ALL.iter().map(|form| form.as_str()))
+                .says("What the Bearer token looks like; any key opens every door.")
+                .or_null(),
+        )
         .open();
     let till = json!({"name": "till 3", "scopes": ["refund:write", "refund:read"]});
     Described::new(Method::POST, "/api/v1/api-keys", "createApiKey", TAG, "Create an API key")

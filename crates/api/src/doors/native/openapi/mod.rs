@@ -8,7 +8,7 @@ mod inbound;
 mod invoices;
 mod keys;
 mod ledger;
-mod parts;
+pub mod parts;
 mod payments;
 mod problems;
 mod public;

@@ -157,7 +157,7 @@ fn format() -> Schema {
 fn events() -> Schema {
     Schema::list(Schema::name(EVENTS.longest))
         .with("maxItems", EVENTS.most)
-        .says("Names of events, in the words of either format, or `*`. None at all is all of them.")
+        .says("Names of events, in the words of any format, or `*`. None at all is all of them.")
 }
 
 fn new_endpoint() -> Schema {
