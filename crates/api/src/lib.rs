@@ -18,6 +18,7 @@ mod query;
 mod route;
 mod time;
 
+pub use doors::yoco::Settings as YocoSettings;
 pub use limits::{Peer, RateLimits};
 
 use axum::Router;
@@ -41,6 +42,8 @@ pub struct ApiConfig {
     pub max_wait: Duration,
     /// How much an account or a client may ask for; `None` for as much as it likes.
     pub rate_limits: Option<RateLimits>,
+    /// What the Yoco door does.
+    pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -55,6 +58,7 @@ impl Default for ApiConfig {
             body_timeout: Duration::from_secs(30),
             max_wait: Duration::from_mins(1),
             rate_limits: None,
+            yoco: YocoSettings::default(),
             metrics: Arc::new(String::new),
         }
     }
@@ -94,7 +98,7 @@ pub fn openapi() -> &'static str {
 
 /// The webhook formats of every door, for the engine to speak.
 pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
-    doors::native::formats()
+    doors::native::formats().into_iter().chain(doors::yoco::formats()).collect()
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that

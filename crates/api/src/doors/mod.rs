@@ -2,6 +2,7 @@
 
 pub mod native;
 mod simulator;
+pub mod yoco;
 
 use crate::openapi::Chapter;
 use crate::route::Route;
@@ -11,12 +12,19 @@ use engine::Engine;
 /// Every operation of every door.
 pub fn routes() -> Vec<Route> {
     let unlimited = simulator::routes().into_iter().chain(ops::routes()).map(Route::unlimited);
-    native::routes().into_iter().chain(hosted::routes()).chain(unlimited).collect()
+    let doors = native::routes().into_iter().chain(yoco::routes());
+    doors.chain(hosted::routes()).chain(unlimited).collect()
 }
 
 /// What every door says about itself in the OpenAPI document.
 pub fn chapters() -> Vec<Chapter> {
-    vec![native::chapter(), hosted::chapter(), simulator::chapter(), ops::chapter()]
+    vec![
+        native::chapter(),
+        yoco::chapter(),
+        hosted::chapter(),
+        simulator::chapter(),
+        ops::chapter(),
+    ]
 }
 
 /// False for operations that this installation does not have.

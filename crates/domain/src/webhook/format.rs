@@ -10,6 +10,8 @@ codes! {
         Refundry = 1 "refundry",
         /// `X-Plugipay-Signature` and `plugipay.….v1`.
         Plugipay = 2 "plugipay",
+        /// Standard Webhooks with the events and payloads of Yoco.
+        Yoco = 4 "yoco",
     }
 }
 
@@ -19,6 +21,7 @@ impl Format {
         match self {
             Self::Refundry => refundry(event),
             Self::Plugipay => plugipay(event),
+            Self::Yoco => yoco(event),
         }
     }
 }
@@ -86,6 +89,39 @@ const fn plugipay(event: Type) -> Option<&'static str> {
         | Type::CheckoutCanceled
         | Type::CheckoutDeleted
         | Type::InvoicePastDue => None,
+    }
+}
+
+/// `reference/elasticpay_yoco.md` B.6.
+const fn yoco(event: Type) -> Option<&'static str> {
+    match event {
+        Type::CheckoutCompleted => Some("payment.succeeded"),
+        Type::RefundSucceeded => Some("refund.succeeded"),
+        Type::RefundFailed => Some("refund.failed"),
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
     }
 }
 

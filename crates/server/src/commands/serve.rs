@@ -60,11 +60,12 @@ impl Server {
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
         let rate_limits = config.rate_limits.limits()?;
         let with_peers = rate_limits.is_some();
+        let yoco = config.yoco()?;
         let metrics = telemetry::metrics();
         let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
         let router = api::router(
             engine.clone(),
-            ApiConfig { metrics: Arc::new(render), rate_limits, ..ApiConfig::default() },
+            ApiConfig { metrics: Arc::new(render), rate_limits, yoco, ..ApiConfig::default() },
         );
         let how = http::Service { connections: config.connections, with_peers };
         tracing::info!(%address, "serving");

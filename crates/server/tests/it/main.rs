@@ -14,3 +14,4 @@ mod replay;
 mod reports;
 mod sessions;
 mod webhooks;
+mod yoco;

@@ -27,11 +27,13 @@ mod webhook_wire;
 mod webhooks;
 mod wire;
 
-pub use formats::formats;
+pub use formats::{formats, standard_headers};
 pub use limit::refuse_excess;
 pub use openapi::{LIMITED, chapter};
 pub use public::parse_checkout_id;
 pub use session_wire::invoice_number;
+pub use sessions::{parse_id, read_url};
+pub use wire::Raw;
 
 use crate::App;
 use crate::limits::Class;
@@ -126,6 +128,7 @@ fn merchant_routes() -> Vec<Route> {
         guarded(M::POST, "/api/v1/payments", PAYMENT_WRITE, payments::register),
         guarded(M::GET, "/api/v1/payments", PAYMENT_READ, payments::list),
         guarded(M::GET, "/api/v1/payments/{id}", PAYMENT_READ, payments::get),
+        guarded(M::POST, "/api/v1/payments/{id}/settle", PAYMENT_WRITE, payments::settle),
         guarded(M::POST, "/api/v1/refunds", REFUND_WRITE, refunds::create),
         guarded(M::GET, "/api/v1/refunds", REFUND_READ, refunds::list),
         guarded(M::GET, "/api/v1/refunds/{id}", REFUND_READ, refunds::get),

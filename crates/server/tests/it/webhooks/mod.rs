@@ -3,8 +3,8 @@
 
 mod addresses;
 mod api;
-mod receiver;
+pub mod receiver;
 mod schedule;
 mod sending;
 mod server;
-mod world;
+pub mod world;
