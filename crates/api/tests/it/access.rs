@@ -112,10 +112,7 @@ async fn every_operation_asks_for_a_key_and_for_its_permission() {
         let yoco = path.starts_with("/api/") && !path.starts_with("/api/v1/");
         if yoco {
             assert_eq!(reply.status, 403, "{method} {path}");
-            assert_eq!(
-                reply.body["description"],
-                "A key is required, but has not been specified."
-            );
+            assert_eq!(reply.body["description"], "A key is required, but has not been specified.");
         } else {
             assert_eq!(reply.problem(), "401 unauthorized", "{method} {path}");
             assert!(reply.header("www-authenticate").is_some());

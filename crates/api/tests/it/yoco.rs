@@ -71,7 +71,11 @@ async fn a_key_is_new_again_after_a_day_and_not_before() {
     assert_eq!((new.status.as_u16(), replayed(&new)), (202, false));
     assert_ne!(new.body["refundId"], first.body["refundId"]);
     assert_eq!(shop.refunds().await, 2);
-    assert_eq!(shop.world.engine.step_expire(100).await.expect("a sweep"), 2, "r, and the checkout's name");
+    assert_eq!(
+        shop.world.engine.step_expire(100).await.expect("a sweep"),
+        2,
+        "r, and the checkout's name"
+    );
     assert!(!replayed(&shop.refund("r", good).await), "another request under a forgotten key");
     assert!(replayed(&shop.refund("k", good).await));
 }
@@ -120,7 +124,8 @@ async fn an_answer_that_was_not_kept_comes_out_the_same() {
     // The answer is lost, as if the node had died between the refund and its answer.
     let file = shop.world.folder().path().join("refundry.db");
     let database = rusqlite::Connection::open(file).expect("the database");
-    let lost = database.execute("UPDATE answers SET status = NULL, body = NULL, lease_until = 0", []);
+    let lost =
+        database.execute("UPDATE answers SET status = NULL, body = NULL, lease_until = 0", []);
     assert_eq!(lost.expect("an update"), 1);
     let again = shop.refund("k", r#"{"amount":100}"#).await;
     assert_eq!(again.body, first.body);

@@ -106,7 +106,8 @@ async fn many_requests_under_one_key_make_one_refund() {
     let auth = format!("Bearer {}", demo.kit["live"]["secret"].as_str().unwrap());
     let path = format!("/api/checkouts/{checkout}/refund");
     let headers = [("authorization", auth.as_str()), ("idempotency-key", "many")];
-    let sends = (0..40).map(|_| demo.try_send("POST", &path, &headers, body.to_string().into_bytes()));
+    let sends =
+        (0..40).map(|_| demo.try_send("POST", &path, &headers, body.to_string().into_bytes()));
     let replies = futures_util::future::join_all(sends).await;
     let mut first = Vec::new();
     for reply in replies.into_iter().map(|reply| reply.expect("an answer")) {

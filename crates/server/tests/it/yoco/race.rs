@@ -12,7 +12,8 @@ async fn two_hundred_refunds_through_two_doors_never_pass_what_was_captured() {
     let bearer = format!("Bearer {}", demo.kit["live"]["bearer"].as_str().unwrap());
     let path = format!("/api/checkouts/{checkout}/refund");
     let ours = json!({"amount": PART}).to_string();
-    let theirs = json!({"sourceType": "checkout", "sourceId": checkout, "amount": PART}).to_string();
+    let theirs =
+        json!({"sourceType": "checkout", "sourceId": checkout, "amount": PART}).to_string();
     let sends = (0..200).map(|n| {
         let (demo, secret, bearer) = (&demo, &secret, &bearer);
         let (path, ours, theirs) = (&path, &ours, &theirs);

@@ -153,9 +153,12 @@ async fn both_doors_see_one_payment_with_one_balance() {
         assert_eq!(reply.status, 201, "{}", reply.text);
         made.push(reply.data()["id"].clone());
     }
-    let listed: Vec<_> = refunds(&demo, "live", &checkout).iter().map(|r| r["id"].clone()).collect();
+    let listed: Vec<_> =
+        refunds(&demo, "live", &checkout).iter().map(|r| r["id"].clone()).collect();
     assert_eq!(listed, made);
-    let theirs = native(&demo, "live", "GET", &format!("/api/v1/refunds?sourceId={checkout}"), &Value::Null).await;
+    let theirs =
+        native(&demo, "live", "GET", &format!("/api/v1/refunds?sourceId={checkout}"), &Value::Null)
+            .await;
     assert_eq!(theirs.data().as_array().unwrap().len(), made.len());
     let reply = refund(&demo, "live", &checkout, &json!({"amount": 301})).run();
     assert_error(&reply, 400, "300 is refundable");

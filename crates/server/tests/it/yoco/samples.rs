@@ -178,7 +178,8 @@ async fn each_row_of_the_table_of_errors_is_answered() {
 
     // 422: the same key with another request.
     let other = refund(&demo, "live", &checkout, &json!({"amount": 2}));
-    let text = "The request payload (method, path, parameters) does not match the original request.";
+    let text =
+        "The request payload (method, path, parameters) does not match the original request.";
     assert_error(&other.header("Idempotency-Key", "held").run(), 422, text);
     assert_eq!(refunds(&demo, "live", &checkout).len(), 1);
 }

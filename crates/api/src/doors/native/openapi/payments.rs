@@ -54,7 +54,8 @@ pub fn chapter() -> Chapter {
         .of(parts::payment_id(), "The payment.")
         .says(
             "Says when the provider paid out, or will. A payment that goes back in full is \
-             `reversed` when one of its refunds was asked for before that, `refunded` otherwise.",
+             `reversed` when the refund that completed that was asked for before then, \
+             `refunded` otherwise.",
         )
         .may_read(
             Fields::new()
