@@ -71,11 +71,8 @@ async fn a_key_is_new_again_after_a_day_and_not_before() {
     assert_eq!((new.status.as_u16(), replayed(&new)), (202, false));
     assert_ne!(new.body["refundId"], first.body["refundId"]);
     assert_eq!(shop.refunds().await, 2);
-    assert_eq!(
-        shop.world.engine.step_expire(100).await.expect("a sweep"),
-        2,
-        "r, and the checkout's name"
-    );
+    let swept = shop.world.engine.step_expire(100).await.expect("a sweep");
+    assert_eq!(swept, 1, "the other one");
     assert!(!replayed(&shop.refund("r", good).await), "another request under a forgotten key");
     assert!(replayed(&shop.refund("k", good).await));
 }
