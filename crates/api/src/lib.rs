@@ -18,6 +18,7 @@ mod query;
 mod route;
 mod time;
 
+pub use doors::yoco::Settings as YocoSettings;
 pub use limits::{Peer, RateLimits};
 
 use axum::Router;
@@ -43,6 +44,8 @@ pub struct ApiConfig {
     pub rate_limits: Option<RateLimits>,
     /// How the ElasticPay door behaves.
     pub elasticpay: ElasticPayConfig,
+    /// What the Yoco door does.
+    pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -74,6 +77,7 @@ impl Default for ApiConfig {
             max_wait: Duration::from_mins(1),
             rate_limits: None,
             elasticpay: ElasticPayConfig::default(),
+            yoco: YocoSettings::default(),
             metrics: Arc::new(String::new),
         }
     }

@@ -222,7 +222,8 @@ impl Engine {
             secret_sealed: sealed,
             created_at: now,
         };
-        self.store().create_api_key(row).await?;
+        let secret_hash = Sha256::digest(secret.as_bytes()).into();
+        self.store().create_api_key(row, secret_hash).await?;
         Ok(NewKey { created_at: now, prefix, key_id, secret: secret.into(), bearer: bearer.into() })
     }
 
@@ -256,7 +257,7 @@ impl Engine {
         Ok(Some(key))
     }
 
-    /// The key with this Bearer token. A revoked key is found, marked as such.
+    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key is found, marked as such.
     pub async fn find_key_by_bearer(&self, token: &str) -> Result<Option<Arc<ApiKey>>, Error> {
         let (cache, now) = (&self.key_cache().by_bearer, self.now());
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();

@@ -79,6 +79,7 @@ impl Engine {
             customer: new.customer,
             template: new.template,
             metadata: new.metadata,
+            extra: new.extra,
             expires_at: new.expires_in_ms.map(|ms| now.plus_ms(ms)),
         };
         let open = OpenCheckout { facts: Arc::new(facts), key };
@@ -163,7 +164,7 @@ impl Engine {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
         let id = known.unwrap_or_else(|| checkout.facts.name().into());
-        let act = Act::Confirm { charge: charge_of(&id) };
+        let act = Act::Confirm { charge: self.charge_of(&id) };
         self.act(checkout, "confirm", act, key).await
     }
 
@@ -278,6 +279,18 @@ impl Engine {
         Ok(found.filter(|found| !found.deleted).ok_or(Refusal::CheckoutNotFound)?)
     }
 
+    /// Notes that a buyer looks at the page of a checkout whose door tells that. Nothing depends on
+    /// it, so nothing is said when it fails.
+    pub async fn note_visit(&self, checkout: &Checkout) {
+        let noted = checkout.visited_at.is_some() || checkout.state.is_over();
+        if noted || checkout.facts.kind != Kind::Checkout {
+            return;
+        }
+        if let Err(error) = self.act(checkout, "visit", Act::Visit, None).await {
+            tracing::warn!(%error, checkout = %checkout.facts.id, "a visit was not noted");
+        }
+    }
+
     /// Asks the provider, whether or not whoever started it stays to hear the answer.
     async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
         let (engine, attempt) = (self.clone(), started.clone());
@@ -328,7 +341,7 @@ impl Engine {
         let mut charge = None;
         let outcome = match answer {
             ChargeAnswer::Paid { provider_payment_id, money, at } => {
-                charge = Some(charge_of(&provider_payment_id));
+                charge = Some(self.charge_of(&provider_payment_id));
                 Outcome::Paid { provider_payment_id, money, at }
             }
             ChargeAnswer::Declined(why) => {
@@ -396,6 +409,15 @@ impl Engine {
         Ok(worked)
     }
 
+    fn charge_of(&self, provider_payment_id: &str) -> Charge {
+        Charge {
+            provider: PROVIDER.into(),
+            id: provider_payment_id.into(),
+            name: names::charge(provider_payment_id),
+            settles_after_ms: self.settles_after_ms(PROVIDER),
+        }
+    }
+
     /// Why a refund of something that holds no payment is refused.
     pub(crate) async fn why_not_paid(
         &self,
@@ -416,14 +438,6 @@ impl Engine {
             }
             None => Refusal::PaymentNotFound,
         })
-    }
-}
-
-fn charge_of(provider_payment_id: &str) -> Charge {
-    Charge {
-        provider: PROVIDER.into(),
-        id: provider_payment_id.into(),
-        name: names::charge(provider_payment_id),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod accounts;
+mod answers;
 mod checkouts;
 mod committer;
 mod error;
@@ -25,6 +26,7 @@ mod waiters;
 pub mod webhooks;
 
 pub use accounts::{KeyListing, KeyRequest, NewKey};
+pub use answers::{Begun, Keyed};
 pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;
 pub use error::Error;

@@ -62,6 +62,11 @@ pub(crate) fn idempotency(key: &IdempotencyKey) -> KeyHash {
     KeyHash(Fields::new("idempotency").text(key.door).text(&key.value).finish())
 }
 
+/// What makes two requests under one idempotency key the same request.
+pub(crate) fn whole_request(parts: &[&[u8]]) -> [u8; 16] {
+    parts.iter().fold(Fields::new("request"), |fields, part| fields.bytes(part)).finish()
+}
+
 /// The name of a caller's own refund id.
 pub(crate) fn reference(reference: &str) -> KeyHash {
     KeyHash(Fields::new("refund reference").text(reference).finish())
@@ -126,6 +131,7 @@ pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
         .optional(new.customer.as_deref())
         .optional(new.template.as_deref())
         .optional(new.metadata.as_deref())
+        .optional(new.extra.as_deref())
         .number(new.expires_in_ms)
         .finish()
 }

@@ -3,6 +3,7 @@
 mod elasticpay;
 pub mod native;
 mod simulator;
+pub mod yoco;
 
 use crate::openapi::{Chapter, Document};
 use crate::route::Route;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// Every operation of every door.
 pub fn routes() -> Vec<Route> {
     let unlimited = simulator::routes().into_iter().chain(ops::routes()).map(Route::unlimited);
-    let doors = [native::routes(), elasticpay::routes()].into_iter().flatten();
+    let doors = [native::routes(), elasticpay::routes(), yoco::routes()].into_iter().flatten();
     doors.chain(hosted::routes()).chain(unlimited).collect()
 }
 
@@ -30,6 +31,7 @@ pub const DOCUMENTS: &[Document] = &[
         chapters: native_chapters,
     },
     elasticpay::DOCUMENT,
+    yoco::DOCUMENT,
 ];
 
 fn native_chapters() -> Vec<Chapter> {
@@ -38,7 +40,7 @@ fn native_chapters() -> Vec<Chapter> {
 
 /// The webhook formats of every door.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
-    [native::formats(), elasticpay::formats()].into_iter().flatten().collect()
+    [native::formats(), elasticpay::formats(), yoco::formats()].into_iter().flatten().collect()
 }
 
 /// False for operations that this installation does not have.

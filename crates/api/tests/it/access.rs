@@ -10,6 +10,7 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/payments payment:write",
     "GET /api/v1/payments payment:read",
     "GET /api/v1/payments/{id} payment:read",
+    "POST /api/v1/payments/{id}/settle payment:write",
     "POST /api/v1/refunds refund:write",
     "GET /api/v1/refunds refund:read",
     "GET /api/v1/refunds/{id} refund:read",
@@ -63,6 +64,13 @@ const OPERATIONS: &[&str] = &[
     "POST /api/v1/payment_intents/{id}/cancel payment:write",
     "POST /api/v1/payment_intents/{id}/refunds refund:write",
     "GET /api/v1/payment_intents/{id}/refunds refund:read",
+    "POST /api/checkouts checkout:write",
+    "GET /api/checkouts/{id} checkout:read",
+    "POST /api/checkouts/{id}/refund refund:write",
+    "GET /api/payments/{id}/refunds refund:read",
+    "POST /api/webhooks webhook:write",
+    "GET /api/webhooks webhook:read",
+    "DELETE /api/webhooks/{id} webhook:write",
     "GET /c/{id} -",
     "POST /c/{id} -",
     "GET /i/{id} -",
@@ -109,8 +117,15 @@ async fn every_operation_asks_for_a_key_and_for_its_permission() {
         let Some(permission) = permission else { continue };
         let ask = Ask::new(method.clone(), &example(path));
         let reply = world.send(ask.clone()).await;
-        assert_eq!(reply.problem(), "401 unauthorized", "{method} {path}");
-        assert!(reply.header("www-authenticate").is_some());
+        // The Yoco door answers in its own words.
+        let yoco = path.starts_with("/api/") && !path.starts_with("/api/v1/");
+        if yoco {
+            assert_eq!(reply.status, 403, "{method} {path}");
+            assert_eq!(reply.body["description"], "A key is required, but has not been specified.");
+        } else {
+            assert_eq!(reply.problem(), "401 unauthorized", "{method} {path}");
+            assert!(reply.header("www-authenticate").is_some());
+        }
         let others: Vec<String> = ["refund", "payment", "ledger", "event"]
             .into_iter()
             .flat_map(|resource| ["read", "write"].map(|action| format!("{resource}:{action}")))
@@ -118,9 +133,16 @@ async fn every_operation_asks_for_a_key_and_for_its_permission() {
             .collect();
         let key = world.key(Some(Mode::Test), &others.join(" ")).await;
         let reply = world.send(ask.clone().bearer(&key)).await;
-        assert_eq!(reply.problem(), "403 insufficient_scope", "{method} {path}");
-        let message = reply.body["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(&permission.to_string()), "{message}");
+        if yoco {
+            assert_eq!(reply.status, 403, "{method} {path}");
+            assert_eq!(reply.body["errorCode"], "insufficient_scope");
+            let text = reply.body["description"].as_str().expect("a description");
+            assert!(text.contains(&permission.to_string()), "{text}");
+        } else {
+            assert_eq!(reply.problem(), "403 insufficient_scope", "{method} {path}");
+            let message = reply.body["error"]["message"].as_str().expect("a message");
+            assert!(message.contains(&permission.to_string()), "{message}");
+        }
         if reply.body.get("meta").is_some() {
             assert_eq!(reply.body["error"]["details"]["scope"], permission.to_string());
         }

@@ -9,3 +9,4 @@ mod refunds;
 mod simulator;
 mod sockets;
 mod world;
+mod yoco;

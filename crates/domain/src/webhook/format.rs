@@ -12,6 +12,8 @@ codes! {
         Plugipay = 2 "plugipay",
         /// `X-Webhook-Signature` and `payment_intent.…`.
         ElasticPay = 3 "elasticpay",
+        /// Standard Webhooks with the events and payloads of Yoco.
+        Yoco = 4 "yoco",
     }
 }
 
@@ -22,6 +24,7 @@ impl Format {
             Self::Refundry => refundry(event),
             Self::Plugipay => plugipay(event),
             Self::ElasticPay => elasticpay(event),
+            Self::Yoco => yoco(event),
         }
     }
 }
@@ -113,6 +116,39 @@ const fn elasticpay(event: Type) -> Option<&'static str> {
         | Type::CheckoutPendingReview
         | Type::CheckoutCompleted
         | Type::CheckoutExpired
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
+    }
+}
+
+/// `reference/elasticpay_yoco.md` B.6.
+const fn yoco(event: Type) -> Option<&'static str> {
+    match event {
+        Type::CheckoutCompleted => Some("payment.succeeded"),
+        Type::RefundSucceeded => Some("refund.succeeded"),
+        Type::RefundFailed => Some("refund.failed"),
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
         | Type::CheckoutDeleted
         | Type::InvoiceCreated
         | Type::InvoiceFinalized

@@ -60,6 +60,7 @@ impl Server {
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
         let rate_limits = config.rate_limits.limits()?;
         let with_peers = rate_limits.is_some();
+        let yoco = config.yoco()?;
         let metrics = telemetry::metrics();
         let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
         let router = api::router(
@@ -71,6 +72,7 @@ impl Server {
                     wait: Duration::from_secs(u64::from(config.elasticpay.wait_seconds)),
                     strict_reasons: config.elasticpay.strict_reasons,
                 },
+                yoco,
                 ..ApiConfig::default()
             },
         );

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use testkit::{Contract, Exchange};
 
 /// Every answer is held against the document that has its path.
-static CONTRACTS: LazyLock<Vec<Contract>> =
+pub static CONTRACTS: LazyLock<Vec<Contract>> =
     LazyLock::new(|| api::openapi().map(|(_, text)| Contract::new(text)).collect());
 
 /// The binary under test.

@@ -16,3 +16,4 @@ mod replay;
 mod reports;
 mod sessions;
 mod webhooks;
+mod yoco;

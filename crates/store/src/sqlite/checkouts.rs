@@ -22,19 +22,19 @@ use std::sync::Arc;
 const CHECKOUT_COLUMNS: &str = "scope, id, kind, amount, currency, state, flight, attempts, checks, \
      deleted, last_seq, updated_at, due_at, expires_at, completed_at, methods, lines, method, \
      provider_payment_id, failure_code, failure_message, proof_url, success_url, cancel_url, \
-     customer, template, metadata";
+     customer, template, metadata, extra, visited_at";
 
 const INSERT_CHECKOUT: &str = "INSERT INTO checkouts (scope, id, kind, amount, currency, state, \
      flight, attempts, checks, deleted, last_seq, updated_at, due_at, expires_at, completed_at, \
      methods, lines, method, provider_payment_id, failure_code, failure_message, proof_url, \
-     success_url, cancel_url, customer, template, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+     success_url, cancel_url, customer, template, metadata, extra, visited_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
      ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, \
-     ?27)";
+     ?27, ?28, ?29)";
 
 const UPDATE_CHECKOUT: &str = "UPDATE checkouts SET state = ?3, flight = ?4, attempts = ?5, \
      checks = ?6, deleted = ?7, last_seq = ?8, updated_at = ?9, due_at = ?10, completed_at = ?11, \
      method = ?12, provider_payment_id = ?13, failure_code = ?14, failure_message = ?15, \
-     proof_url = ?16 WHERE scope = ?1 AND id = ?2";
+     proof_url = ?16, visited_at = ?17 WHERE scope = ?1 AND id = ?2";
 
 /// Loads what a batch wants of checkouts and invoices.
 pub(super) fn load(
@@ -120,6 +120,8 @@ fn insert_checkout(connection: &Connection, checkout: &Checkout) -> Result<(), S
         facts.customer,
         facts.template,
         facts.metadata,
+        facts.extra,
+        checkout.visited_at.map(|at| at.0),
     ])?;
     Ok(())
 }
@@ -143,6 +145,7 @@ fn update_checkout(connection: &Connection, checkout: &Checkout) -> Result<(), S
         failure.map(|f| &f.code),
         failure.map(|f| &f.message),
         checkout.proof_url,
+        checkout.visited_at.map(|at| at.0),
     ])?;
     expect_one(changed, "checkouts")
 }
@@ -260,6 +263,7 @@ fn read_checkout(c: &mut Columns<'_, '_>) -> Result<Checkout, StoreError> {
         customer: c.text()?,
         template: c.text()?,
         metadata: c.text()?,
+        extra: c.text()?,
         expires_at,
     };
     Ok(Checkout {
@@ -272,6 +276,7 @@ fn read_checkout(c: &mut Columns<'_, '_>) -> Result<Checkout, StoreError> {
         provider_payment_id,
         failure,
         proof_url,
+        visited_at: c.take::<Option<i64>>()?.map(Timestamp),
         completed_at,
         due_at,
         deleted,

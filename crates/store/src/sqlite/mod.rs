@@ -3,6 +3,7 @@
 //! The file is in WAL mode with `synchronous=FULL`: a commit returns after the log is fsynced.
 
 mod accounts;
+mod answers;
 mod batch;
 mod checkouts;
 mod codec;
@@ -15,6 +16,7 @@ mod verify;
 mod webhooks;
 mod writer;
 
+pub use answers::{Begun, NewRequest};
 pub use replay::Replay;
 
 use crate::StoreError;
@@ -334,9 +336,13 @@ impl SqliteStore {
         self.read(accounts::list).await
     }
 
-    /// Stores an API key.
-    pub async fn create_api_key(&self, key: NewApiKey) -> Result<(), StoreError> {
-        self.writer.run(move |c| accounts::create_key(c, &key)).await
+    /// Stores an API key and the SHA-256 of its secret.
+    pub async fn create_api_key(
+        &self,
+        key: NewApiKey,
+        secret_hash: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.writer.run(move |c| accounts::create_key(c, &key, secret_hash)).await
     }
 
     /// The API key with this id.
@@ -345,7 +351,7 @@ impl SqliteStore {
         self.read(move |c| accounts::find_key(c, &id)).await
     }
 
-    /// The API key with this Bearer token hash.
+    /// The API key with this SHA-256 of its Bearer token, or of its secret.
     pub async fn find_api_key_by_bearer(
         &self,
         hash: [u8; 32],

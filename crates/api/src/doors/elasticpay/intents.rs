@@ -53,6 +53,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
         customer: object.name("customer_id", LONGEST_CUSTOMER)?.map(Into::into),
         template: None,
         metadata: object.metadata("metadata")?,
+        extra: None,
         expires_in_ms: None,
     })
 }

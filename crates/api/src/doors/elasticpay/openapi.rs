@@ -11,7 +11,7 @@ use crate::openapi::schema::{Fields, Schema};
 use crate::openapi::{Chapter, Document};
 use domain::account::Mode;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// This door's document.
@@ -78,7 +78,7 @@ fn chapters() -> Vec<Chapter> {
         operations: operations(),
         schemas: schemas(),
         parameters: parameters(),
-        headers: headers(),
+        headers: parts::headers(),
         security: vec![(
             "bearer",
             json!({"type": "http", "scheme": "bearer", "description": BEARER}),
@@ -286,29 +286,6 @@ fn parameters() -> Vec<(&'static str, Parameter)> {
                 Schema::string().like("wait=5"),
             ),
         ),
-    ]
-}
-
-fn headers() -> Vec<(&'static str, Value)> {
-    let header = |required: bool, text: &str, schema: Schema| json!({"description": text, "required": required, "schema": Value::from(schema)});
-    let number = || Schema::matching("^[0-9]+$");
-    vec![
-        ("X-Request-Id", header(true, "The request's id.", parts::request_id())),
-        (
-            "Idempotent-Replayed",
-            header(false, "An earlier request had this key.", Schema::words(["true"])),
-        ),
-        (
-            "Retry-After",
-            header(false, "Seconds after which it makes sense to try again.", number()),
-        ),
-        (
-            "X-RateLimit-Limit",
-            header(false, "What the account's share holds, where there are limits.", number()),
-        ),
-        ("X-RateLimit-Remaining", header(false, "What is left of it.", number())),
-        ("X-RateLimit-Reset", header(false, "When it is whole again, Unix seconds.", number())),
-        ("WWW-Authenticate", header(true, "What lets callers in.", Schema::string())),
     ]
 }
 

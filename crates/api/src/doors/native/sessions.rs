@@ -76,6 +76,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
         customer: object.name("customerId", LONGEST_ID)?.map(Into::into),
         template: object.name("templateId", LONGEST_ID)?.map(Into::into),
         metadata: object.metadata("metadata")?,
+        extra: None,
         expires_in_ms: Some(lifetime_s.saturating_mul(1000)),
     })
 }

@@ -7,4 +7,4 @@ pub mod receiver;
 mod schedule;
 mod sending;
 mod server;
-mod world;
+pub mod world;
