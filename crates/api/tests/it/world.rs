@@ -28,6 +28,12 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(api::openap
 /// A clock that stands still until it is moved.
 pub struct TestClock(AtomicI64);
 
+impl TestClock {
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))

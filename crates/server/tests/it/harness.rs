@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use testkit::{Contract, Exchange};
 
 /// Every answer is held against the document.
-static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(api::openapi()));
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(api::openapi()));
 
 /// The binary under test.
 pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");

@@ -7,6 +7,7 @@ mod batch;
 mod checkouts;
 mod codec;
 mod invoices;
+mod once;
 mod outbox;
 mod reads;
 mod replay;
@@ -15,6 +16,7 @@ mod verify;
 mod webhooks;
 mod writer;
 
+pub use once::Once;
 pub use replay::Replay;
 
 use crate::StoreError;
@@ -334,9 +336,18 @@ impl SqliteStore {
         self.read(accounts::list).await
     }
 
-    /// Stores an API key.
-    pub async fn create_api_key(&self, key: NewApiKey) -> Result<(), StoreError> {
-        self.writer.run(move |c| accounts::create_key(c, &key)).await
+    /// Stores an API key, once under `name`. What is answered under it later is the key's id.
+    pub async fn create_api_key(
+        &self,
+        key: NewApiKey,
+        name: Option<Key>,
+    ) -> Result<Once<()>, StoreError> {
+        let now = key.created_at;
+        let create = move |connection: &Connection| {
+            accounts::create_key(connection, &key)?;
+            Ok(((), Some(key.id.into())))
+        };
+        self.once(name, now, create).await
     }
 
     /// The API key with this id.

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod api;
+mod document;
 mod receiver;
 mod schedule;
 mod sending;
