@@ -1,3 +1,3 @@
 module refundry.test/clients
 
-go 1.21
+go 1.19

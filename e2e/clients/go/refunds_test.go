@@ -166,7 +166,7 @@ func TestListByStatusAndSource(t *testing.T) {
 	ctx, c := merchant(t)
 	session, one := paidSession(ctx, t, c, nil), int64(1)
 	var made []string
-	for range [3]int{} {
+	for i := 0; i < 3; i++ {
 		refund, err := c.CreateRefund(ctx, RefundInput{
 			SourceType: "checkout_session", SourceID: session, Amount: &one,
 		})

@@ -9,35 +9,44 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+/// Connections that wait to be accepted, at most.
+const BACKLOG: u32 = 1024;
 
 /// Serves until a signal comes.
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
-    let listener = listen(&mut config).await?;
+    let socket = bind(&mut config)?;
     let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
     if engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"
         );
     }
-    let server = Server::new(config, engine, listener)?;
+    let server = Server::new(config, engine, socket)?;
     if let Some(file) = &args.ready_file {
         setup::write_private(file, &format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url()))?;
     }
     server.run().await
 }
 
-/// Binds the address, so that connections queue from here on. Where the system chose the port, the
-/// configuration knows it afterwards: the engine prints links to this server.
-pub async fn listen(config: &mut Config) -> Result<TcpListener, Failure> {
+/// Takes the address; nobody is let in yet. Where the system chose the port, the configuration knows
+/// it afterwards: the engine prints links to this server.
+pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
     let address = config.listen;
-    let at = |source| Failure::Listen { address: address.to_string(), source };
-    let listener = TcpListener::bind(address).await.map_err(at)?;
-    config.listen = listener.local_addr().map_err(at)?;
-    Ok(listener)
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok((socket.local_addr()?, socket))
+    };
+    let taken = take().map_err(|source| Failure::Listen { address: address.to_string(), source });
+    let (address, socket) = taken?;
+    config.listen = address;
+    Ok(socket)
 }
 
 /// A server that is bound to its address.
@@ -49,8 +58,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Catches signals, so that a stop is an orderly one from here on.
-    pub fn new(config: Config, engine: Engine, listener: TcpListener) -> Result<Self, Failure> {
+    /// Connections queue from here on, and a stop is an orderly one.
+    pub fn new(config: Config, engine: Engine, socket: TcpSocket) -> Result<Self, Failure> {
+        let at = |source| Failure::Listen { address: config.listen.to_string(), source };
+        let listener = socket.listen(BACKLOG).map_err(at)?;
         Ok(Self { config, engine, listener, signals: Signals::catch()? })
     }
 
