@@ -86,11 +86,12 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         error_profile,
         name: name.clone().into_owned(),
     };
-    let made = call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
-    let new = match made.map_err(|error| call.refused(&error))? {
+    let answered =
+        call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
+    let new = match answered.map_err(|error| call.refused(&error))? {
         MadeKey::New(new) => new,
-        MadeKey::Before(key) => {
-            let mut response = call.answer(StatusCode::CREATED, &KeyWire::new(&key));
+        MadeKey::Before(listing) => {
+            let mut response = call.answer(StatusCode::CREATED, &KeyWire::new(&listing));
             mark_replayed(&mut response, true);
             return Ok(response);
         }

@@ -94,7 +94,8 @@ async fn everything_that_is_posted_is_as_documented() {
     let trigger = json!({"type": "refund.canceled", "aggregateId": refund, "data": {"why": "try"}});
     demo.post("/api/v1/events/trigger", &trigger).await.data();
 
-    let told = || receiver.all().iter().map(|one| one.kind()).collect::<BTreeSet<_>>();
+    let told =
+        || receiver.all().iter().map(super::receiver::Received::kind).collect::<BTreeSet<_>>();
     let missing = || TOLD.iter().filter(|name| !told().contains(**name)).collect::<Vec<_>>();
     let start = std::time::Instant::now();
     eventually("every event", LIMIT, async || {
