@@ -1,12 +1,15 @@
 //! Accounts and API keys: making them, finding them, revoking them.
 
-use crate::Error;
 use crate::access::{ApiKey, ErrorProfile, KeyForm, Permissions};
 use crate::facade::Engine;
+use crate::input::IdempotencyKey;
+use crate::{Error, names};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::account::Mode;
+use domain::account::{Mode, Scope};
+use domain::decide::Refusal;
 use domain::ids::AccountId;
+use domain::keys::Key;
 use domain::time::Timestamp;
 use rand_core::Rng;
 use secrecy::SecretString;
@@ -15,7 +18,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use store::{Account, ApiKeyRow, NewApiKey};
+use store::{Account, ApiKeyRow, NewApiKey, Once, StoreError};
 
 /// How long a key is believed without looking it up again. A revocation by another process takes
 /// effect within this time; one by this process at once.
@@ -58,6 +61,14 @@ pub struct NewKey {
     pub secret: SecretString,
     /// The Bearer token.
     pub bearer: SecretString,
+}
+
+/// What became of a request for a key.
+pub enum MadeKey {
+    /// It was made.
+    New(NewKey),
+    /// The same request made this one before. Its secrets were shown then.
+    Before(KeyListing),
 }
 
 /// A key as it is listed: without its secrets.
@@ -177,8 +188,40 @@ impl Engine {
         Ok(Some(account))
     }
 
-    /// Makes a key. Its Bearer token is stored as a hash, its signing secret sealed.
+    /// Makes a key.
     pub async fn create_key(&self, request: KeyRequest) -> Result<NewKey, Error> {
+        match self.make_key(request, None).await? {
+            (new, Once::Done(())) => Ok(new),
+            // Without a name there is nothing that could have been done before.
+            (_, Once::Before(_) | Once::Taken) => Err(Error::closed()),
+        }
+    }
+
+    /// Makes a key, once under the idempotency key of a caller in `scope`.
+    pub async fn create_key_once(
+        &self,
+        scope: Scope,
+        request: KeyRequest,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<MadeKey, Error> {
+        let name = key.map(|key| self.name_answer(scope, key, names::key_request(&request)));
+        match self.make_key(request, name).await? {
+            (new, Once::Done(())) => Ok(MadeKey::New(new)),
+            (_, Once::Taken) => Err(Refusal::KeyReused.into()),
+            (_, Once::Before(id)) => {
+                let row = self.store().find_api_key(&id).await?;
+                let missing = || StoreError::Inconsistent("a named API key is missing".into());
+                Ok(MadeKey::Before(row.ok_or_else(missing)?.into()))
+            }
+        }
+    }
+
+    /// A key whose Bearer token is stored as a hash, its signing secret sealed.
+    async fn make_key(
+        &self,
+        request: KeyRequest,
+        name: Option<Key>,
+    ) -> Result<(NewKey, Once<()>), Error> {
         let invalid = |field, message: String| Error::Invalid { field, message };
         Permissions::parse(&request.scopes).map_err(|e| invalid("scopes", e.to_string()))?;
         if request.name.chars().count() > 80 {
@@ -223,8 +266,9 @@ impl Engine {
             created_at: now,
         };
         let secret_hash = Sha256::digest(secret.as_bytes()).into();
-        self.store().create_api_key(row, secret_hash).await?;
-        Ok(NewKey { created_at: now, prefix, key_id, secret: secret.into(), bearer: bearer.into() })
+        let once = self.store().create_api_key(row, secret_hash, name).await?;
+        let (secret, bearer) = (secret.into(), bearer.into());
+        Ok((NewKey { created_at: now, prefix, key_id, secret, bearer }, once))
     }
 
     /// The first 1,000 keys, oldest first, without their secrets.
@@ -276,7 +320,7 @@ impl Engine {
     }
 
     fn usable_key(&self, row: ApiKeyRow) -> Result<Arc<ApiKey>, Error> {
-        let inconsistent = |what: String| Error::from(store::StoreError::Inconsistent(what));
+        let inconsistent = |what: String| Error::from(StoreError::Inconsistent(what));
         let permissions =
             Permissions::parse(&row.key.scopes).map_err(|e| inconsistent(e.to_string()))?;
         let secret = self

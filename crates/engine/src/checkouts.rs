@@ -168,13 +168,18 @@ impl Engine {
         self.act(checkout, "confirm", act, key).await
     }
 
-    /// Removes a checkout that was not paid and is not being paid.
+    /// Removes a checkout that was not paid and is not being paid. One that is gone is found all
+    /// the same, for who repeats the request.
     pub async fn delete_checkout(
         &self,
-        checkout: &Checkout,
+        scope: Scope,
+        kind: Kind,
+        id: PaymentId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        self.act(checkout, "delete", Act::Delete, key).await
+        let found = self.store().find_checkout(scope, id).await?;
+        let found = found.filter(|checkout| checkout.facts.kind == kind);
+        self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
 
     /// The buyer pays. One who clicks twice is told how the first click goes on.

@@ -25,7 +25,7 @@ mod steps;
 mod waiters;
 pub mod webhooks;
 
-pub use accounts::{KeyListing, KeyRequest, NewKey};
+pub use accounts::{KeyListing, KeyRequest, MadeKey, NewKey};
 pub use answers::{Begun, Keyed};
 pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;

@@ -13,7 +13,7 @@ pub use query::{
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
     RefundFilter, StoredEvent, StoredSubject,
 };
-pub use sqlite::{Begun, NewRequest, Replay, SqliteStore};
+pub use sqlite::{Begun, NewRequest, Once, Replay, SqliteStore};
 pub use verify::{Difference, Report};
 
 /// Why the database did not do what it was asked to.

@@ -18,6 +18,8 @@ pub struct Chapter {
     pub tags: Vec<(&'static str, &'static str)>,
     /// Its operations.
     pub operations: Vec<Operation>,
+    /// What it posts to others, under the name of the event as its path.
+    pub webhooks: Vec<Operation>,
     /// Schemas under their names.
     pub schemas: Vec<(&'static str, Schema)>,
     /// Parameters under their names.
@@ -84,6 +86,9 @@ fn print(document: &Document) -> Value {
     let mut chapters = (document.chapters)();
     let operations: Vec<_> =
         chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.operations)).collect();
+    let webhooks = chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.webhooks));
+    let webhooks: Map<String, Value> =
+        webhooks.map(|post| (post.path.to_owned(), json!({"post": post.value(None)}))).collect();
     let tags = chapters.iter().flat_map(|chapter| &chapter.tags);
     let tags: Vec<_> =
         tags.map(|(name, text)| json!({"name": name, "description": text})).collect();
@@ -106,6 +111,7 @@ fn print(document: &Document) -> Value {
         "security": security,
         "tags": tags,
         "paths": paths(operations),
+        "webhooks": webhooks,
         "components": {
             "securitySchemes": schemes, "parameters": parts.parameters,
             "headers": parts.headers, "responses": parts.answers, "schemas": parts.schemas,

@@ -3,9 +3,11 @@
 mod access;
 mod input;
 mod lists;
+mod matrix;
 mod openapi;
 mod payments;
 mod refunds;
+mod repeated;
 mod simulator;
 mod sockets;
 mod world;

@@ -157,10 +157,14 @@ pub(super) fn act<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     let at = (command.scope, command.id);
-    let row = view.checkouts.get(&at).filter(|row| !row.value.deleted);
-    let mut checkout = row.ok_or(Refusal::CheckoutNotFound)?.value.clone();
+    let row = view.checkouts.get(&at).ok_or(Refusal::CheckoutNotFound)?;
+    let mut checkout = row.value.clone();
+    // Whoever deleted it may repeat that; for anything else it is gone.
     if replayed(view, command.scope, command.key, now)?.is_some() {
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
+    }
+    if checkout.deleted {
+        return Err(Refusal::CheckoutNotFound);
     }
     let event = match &command.act {
         Act::Visit => {

@@ -1,7 +1,7 @@
 //! `refundry demo`: an account, keys and paid payments at the simulated provider, ready to try.
 
 use crate::cli::Demo;
-use crate::commands::serve::Server;
+use crate::commands::serve::{Server, bind};
 use crate::config::Config;
 use crate::{Failure, setup};
 use domain::account::{Mode, Scope};
@@ -61,12 +61,13 @@ pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     config.webhooks.loopback = true;
     config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
+    let socket = bind(&mut config)?;
     let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
     let mut kit = match read_kit(&file)? {
         Some(kit) => kit,
         None => make_kit(&engine, &file).await?,
     };
-    let server = Server::bind(config, engine).await?;
+    let server = Server::new(config, engine, socket)?;
     kit.base_url = server.base_url();
     print_guide(&kit);
     if let Some(ready) = &args.ready_file {

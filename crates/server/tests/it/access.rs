@@ -126,7 +126,7 @@ async fn every_operation_refuses_no_key_and_a_wrong_key() {
     let demo = Demo::start(folder.path(), &[]).await;
     let mut open = Vec::new();
     for (method, path, permission) in api::operations() {
-        let target = path.replace('{', "").replace('}', "");
+        let target = path.replace(['{', '}'], "");
         if permission.is_none() {
             open.push(format!("{method} {path}"));
             continue;
@@ -193,7 +193,7 @@ async fn every_operation_refuses_a_key_without_its_scope() {
         if permission.resource == "report" {
             continue;
         }
-        let target = path.replace('{', "").replace('}', "");
+        let target = path.replace(['{', '}'], "");
         let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
         let reply =
             demo.try_send(method.as_str(), &target, &headers, b"{}".to_vec()).await.unwrap();

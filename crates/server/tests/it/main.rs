@@ -1,4 +1,10 @@
 //! The `refundry` binary from the outside: real processes, real HTTP, real SQLite.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    reason = "a test stops at what it did not expect, and runs in real time"
+)]
 
 mod access;
 mod bad_input;

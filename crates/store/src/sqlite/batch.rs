@@ -58,7 +58,7 @@ const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, st
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const UPDATE_KEY: &str = "UPDATE keys SET request = ?3, target = ?4, id = ?5, state = ?6, \
-     expires_at = ?7 WHERE scope = ?1 AND hash = ?2";
+     expires_at = ?7, answer = NULL WHERE scope = ?1 AND hash = ?2";
 
 const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
      detail, checkout, invoice, endpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -92,6 +92,7 @@ pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, 
             Target::Invoice => {
                 wanted.invoices.insert((scope, InvoiceId::from_ulid(key.id)));
             }
+            Target::Answer => {}
         }
         view.keys.insert((scope, hash), Row::loaded(key));
     }

@@ -8,6 +8,7 @@ mod batch;
 mod checkouts;
 mod codec;
 mod invoices;
+mod once;
 mod outbox;
 mod reads;
 mod replay;
@@ -17,6 +18,7 @@ mod webhooks;
 mod writer;
 
 pub use answers::{Begun, NewRequest};
+pub use once::Once;
 pub use replay::Replay;
 
 use crate::StoreError;
@@ -336,13 +338,20 @@ impl SqliteStore {
         self.read(accounts::list).await
     }
 
-    /// Stores an API key and the SHA-256 of its secret.
+    /// Stores an API key and the SHA-256 of its secret, once under `name`. What is answered under
+    /// it later is the key's id.
     pub async fn create_api_key(
         &self,
         key: NewApiKey,
         secret_hash: [u8; 32],
-    ) -> Result<(), StoreError> {
-        self.writer.run(move |c| accounts::create_key(c, &key, secret_hash)).await
+        name: Option<Key>,
+    ) -> Result<Once<()>, StoreError> {
+        let now = key.created_at;
+        let create = move |connection: &Connection| {
+            accounts::create_key(connection, &key, secret_hash)?;
+            Ok(((), Some(key.id.into())))
+        };
+        self.once(name, now, create).await
     }
 
     /// The API key with this id.

@@ -2,11 +2,14 @@
 //! only tried out. Neither touches refunds, payments, events or their sequence numbers.
 
 use super::SqliteStore;
+use super::once::Once;
 use super::reads::find_event;
 use super::webhooks::load_subscribers;
 use crate::StoreError;
 use domain::account::Scope;
 use domain::ids::EventId;
+use domain::keys::Key;
+use domain::time::Timestamp;
 use domain::view::View;
 use domain::webhook::{Body, Delivery};
 use rusqlite::{Connection, params};
@@ -32,22 +35,25 @@ pub enum Replay {
 
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction.
+    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
+    /// `name`; `answer` makes the text that is answered under it later.
     pub async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
+        (name, now): (Option<Key>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
-    ) -> Result<Replay, StoreError> {
-        self.writer
-            .run(move |connection| {
-                let transaction = connection
-                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                let replay = replay(&transaction, scope, &events, fan_out)?;
-                transaction.commit()?;
-                Ok(replay)
-            })
-            .await
+        answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
+    ) -> Result<Once<Replay>, StoreError> {
+        let work = move |connection: &Connection| {
+            let replay = replay(connection, scope, &events, fan_out)?;
+            let answer = match &replay {
+                Replay::Queued(deliveries) => Some(answer(deliveries)),
+                Replay::Unknown(_) => None,
+            };
+            Ok((replay, answer))
+        };
+        self.once(name, now, work).await
     }
 
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.

@@ -66,7 +66,8 @@ impl WebhookFormat for ElasticPay {
         })
     }
 
-    /// One signature, by the newest secret: which one that is says the key id.
+    /// One signature, by the newest secret or, on every second attempt, by the one before it that
+    /// still counts: which one that is says the key id.
     fn headers(&self, signing: &Signing<'_>) -> Vec<(&'static str, String)> {
         let at = Iso(Timestamp(signing.at_s.saturating_mul(1000))).to_string();
         let secret = signing.secrets.first().copied().unwrap_or_default();

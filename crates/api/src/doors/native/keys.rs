@@ -2,14 +2,14 @@
 //! mode, and hands on no more than it holds; a platform key sees both modes.
 
 use super::error::{Details, Problem};
-use super::serve::Call;
+use super::serve::{Call, mark_replayed};
 use crate::body::{Object, StringList, missing};
 use crate::invalid::{Invalid, excerpt};
 use crate::time::Iso;
 use axum::response::Response;
 use domain::account::Mode;
 use engine::access::{ErrorProfile, KeyForm, Permissions};
-use engine::{KeyListing, KeyOwner, KeyRequest};
+use engine::{KeyListing, KeyOwner, KeyRequest, MadeKey};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -70,8 +70,8 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &items))
 }
 
-/// Makes a key. Its secrets are in this answer and nowhere else, so a repeated request makes
-/// another key instead of repeating them.
+/// Makes a key. Its secrets are in this answer and nowhere else: a repeated request is answered
+/// with the key as it stands, without them.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let name = object.name("name", LONGEST_NAME)?;
@@ -88,7 +88,16 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         error_profile,
         name: name.clone().into_owned(),
     };
-    let new = call.engine().create_key(request).await.map_err(|error| call.refused(&error))?;
+    let answered =
+        call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
+    let new = match answered.map_err(|error| call.refused(&error))? {
+        MadeKey::New(new) => new,
+        MadeKey::Before(listing) => {
+            let mut response = call.answer(StatusCode::CREATED, &KeyWire::new(&listing));
+            mark_replayed(&mut response, true);
+            return Ok(response);
+        }
+    };
     let (key, secret) = (new.bearer.expose_secret(), new.secret.expose_secret());
     let wire = KeyWire {
         id: &new.key_id,

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod api;
+mod document;
 pub mod receiver;
 mod schedule;
 mod sending;

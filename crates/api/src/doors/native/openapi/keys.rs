@@ -38,7 +38,7 @@ pub fn chapter() -> Chapter {
         operations: vec![list, create(), revoke],
         schemas: vec![
             ("ApiKey", key().closed().says("A key, without its secrets.")),
-            ("NewApiKey", new_key().closed().says("A key with its secrets, shown this once.")),
+            ("NewApiKey", new_key().closed().says("A key with its secrets, shown once.")),
         ],
         ..Chapter::default()
     }
@@ -75,14 +75,16 @@ fn create() -> Operation {
     let till = json!({"name": "till 3", "scopes": ["refund:write", "refund:read"]});
     Described::new(Method::POST, "/api/v1/api-keys", "createApiKey", TAG, "Create an API key")
         .says(
-            "The answer is the only one with the key's secrets, so a repeated request makes another \
-             key whatever its Idempotency-Key.",
+            "The answer is the only one with the key's secrets. A request that is repeated under its \
+             Idempotency-Key is answered with the key as it stands and without them: where the first \
+             answer was lost, revoke the key and make another under a new Idempotency-Key.",
         )
+        .keyed()
         .reads(body, &[example("till", "A key for refunds", till)])
         .makes(
             "The key and its secrets.",
             Schema::named("NewApiKey"),
-            &[],
+            &["Idempotent-Replayed"],
             &[("revokeApiKey", "Revokes the key.")],
         )
         .refuses(&[(403, "wrong_environment")])
@@ -107,6 +109,6 @@ fn key() -> Fields {
 
 fn new_key() -> Fields {
     key()
-        .must("key", Schema::string().says("The Bearer token."))
-        .must("secret", Schema::string().says("What signs requests."))
+        .may("key", Schema::string().says("The Bearer token. Not there in a repeated answer."))
+        .may("secret", Schema::string().says("What signs requests. Likewise."))
 }

@@ -10,6 +10,7 @@ mod keys;
 mod ledger;
 pub mod parts;
 mod payments;
+mod posted;
 mod problems;
 mod public;
 mod refunds;
@@ -44,10 +45,12 @@ pub fn chapter() -> Chapter {
         webhooks::chapter,
         inbound::chapter,
     ] {
-        let Chapter { tags, operations, schemas, .. } = resource();
+        let Chapter { tags, operations, webhooks, schemas, parameters, .. } = resource();
         chapter.tags.extend(tags);
         chapter.operations.extend(operations);
+        chapter.webhooks.extend(webhooks);
         chapter.schemas.extend(schemas);
+        chapter.parameters.extend(parameters);
     }
     chapter
 }
