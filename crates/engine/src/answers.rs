@@ -68,7 +68,7 @@ impl Engine {
             lease_until: now.plus_ms(self.config().lease_ms),
             expires_at: now.plus_ms(KEY_LIFETIME_MS),
         };
-        Ok(match self.store().begin_request(new, now).await? {
+        Ok(match self.within_commit(self.store().begin_request(new, now)).await? {
             store::Begun::Process(generation) => {
                 Begun::Process(Keyed { door, scope, hash, generation })
             }
@@ -88,13 +88,24 @@ impl Engine {
         let sealed = self.with_ids(|ids| self.master_key().seal(&row, body, ids.rng()));
         let sealed = sealed.map_err(|error| unreadable(&error))?;
         let at = (keyed.scope, keyed.hash, keyed.generation);
-        Ok(self.store().keep_answer(at, status, sealed).await?)
+        self.within_commit(self.store().keep_answer(at, status, sealed)).await
     }
 
     /// Ends a request without an answer to keep: the next one under the key goes on from there.
     pub async fn abandon_request(&self, keyed: &Keyed) -> Result<(), Error> {
         let at = (keyed.scope, keyed.hash, keyed.generation);
-        Ok(self.store().abandon_request(at, self.now()).await?)
+        self.within_commit(self.store().abandon_request(at, self.now())).await
+    }
+
+    /// Waits for the database as long as for any commit.
+    async fn within_commit<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.config().commit_timeout, work).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(Error::TimedOut),
+        }
     }
 }
 

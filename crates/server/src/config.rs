@@ -180,9 +180,6 @@ impl Config {
         self.rate_limits.limits()?;
         self.webhooks.check()?;
         self.yoco()?;
-        if self.yoco_refund_wait_seconds >= self.lease_seconds {
-            return wrong("yoco_refund_wait_seconds must be less than lease_seconds");
-        }
         if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {
             return wrong("dispatch_limit, queue and connections must be at least 1");
         }
@@ -203,11 +200,13 @@ impl Config {
                 "configuration: yoco_refund_status must be succeeded, successful or pending, not {word:?}"
             ))
         })?;
+        // Who waits longer than its lease answers what another node may be answering.
+        let wait = self.yoco_refund_wait_seconds.min(self.lease_seconds / 2);
         Ok(YocoSettings {
             allow_test_refunds: self.yoco_allow_test_refunds,
             full_refunds_only: self.yoco_full_refunds_only,
             refund_status,
-            refund_wait: Duration::from_secs(u64::from(self.yoco_refund_wait_seconds)),
+            refund_wait: Duration::from_secs(u64::from(wait)),
         })
     }
 

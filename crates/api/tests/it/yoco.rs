@@ -99,6 +99,13 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
         reference: None,
         metadata: None,
     };
+    // Whatever else differs is another request: the method, the path, the body.
+    for (at, part) in [b"PUT".as_slice(), b"/api/checkouts", b"{}"].into_iter().enumerate() {
+        let mut other = request;
+        other[at] = part;
+        let begun = shop.world.engine.begin_request(scope, &key, &other).await.expect("a read");
+        assert!(matches!(begun, Begun::Other), "{begun:?}");
+    }
     let made = shop.world.engine.create_refund(new, Some(&keyed.key())).await.expect("a refund");
 
     let reply = shop.refund("left", body).await;

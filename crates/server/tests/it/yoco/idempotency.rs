@@ -150,7 +150,7 @@ async fn a_client_that_does_not_wait_finds_the_answer_under_its_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_between_the_refund_and_its_answer_makes_no_second_refund() {
     let envs = [
-        ("REFUNDRY_LEASE_SECONDS", "5"),
+        ("REFUNDRY_LEASE_SECONDS", "8"),
         ("REFUNDRY_PROVIDER_TIMEOUT_SECONDS", "1"),
         ("REFUNDRY_YOCO_REFUND_WAIT_SECONDS", "4"),
     ];
