@@ -21,6 +21,7 @@ const OF_NOBODY: &[&str] = &[
     "GET /api/v1/invoices",
     "GET /api/v1/ledger",
     "GET /api/v1/ledger/balances",
+    "GET /api/v1/payment_intents",
     "GET /api/v1/payments",
     "GET /api/v1/refunds",
     "GET /api/v1/reports/cash-flow",
@@ -31,6 +32,7 @@ const OF_NOBODY: &[&str] = &[
     "POST /api/v1/api-keys",
     "POST /api/v1/checkout-sessions",
     "POST /api/v1/invoices",
+    "POST /api/v1/payment_intents",
     "POST /api/v1/payments",
     "POST /api/v1/webhooks",
 ];
@@ -63,6 +65,10 @@ fn invoice(amount: i64) -> Value {
     json!({"customerId": "c", "currency": "USD", "lines": lines})
 }
 
+fn intent(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}
+
 fn payment(charge: &str, amount: i64) -> Value {
     json!({"amount": amount, "currency": "USD", "provider": "simulator", "providerPaymentId": charge})
 }
@@ -83,6 +89,9 @@ impl Shop {
         ] {
             things.insert(folder, make(&world, &own, &format!("/api/v1/{folder}"), &body).await);
         }
+        let ask = Ask::post("/api/v1/payment_intents", intent(AMOUNT).to_string());
+        let intent = world.send(ask.bearer(&own)).await.body["id"].as_str().map(str::to_owned);
+        things.insert("payment_intents", intent.expect("an id"));
         for folder in ["events", "webhooks/deliveries"] {
             things.insert(folder, first(&world, &own, &format!("/api/v1/{folder}")).await);
         }
@@ -101,6 +110,10 @@ impl Shop {
             ("POST", "/api/v1/refunds") => json!({"chargeId": "ch_own", "amount": 5}),
             ("POST", "/api/v1/checkout-sessions") => session(50),
             ("POST", "/api/v1/invoices") => invoice(50),
+            ("POST", "/api/v1/payment_intents") => intent(50),
+            ("POST", "/api/v1/payment_intents/{id}/confirm") => {
+                json!({"payment_method": "pm_card"})
+            }
             ("POST", "/api/v1/webhooks") => json!({"url": "https://other.example/hooks"}),
             ("POST", "/api/v1/api-keys") => json!({"name": "mine"}),
             ("POST", "/api/v1/events/replay") => json!({"eventIds": [self.things["events"]]}),
