@@ -30,8 +30,16 @@ pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "cache_size", -1_048_576)?;
     let started = SystemClock.now().0.unsigned_abs().saturating_sub(count * APART_MS);
-    let mut past = Past { targets, dice: Dice::new(29), started, number: 0, spent: Vec::new() };
+    let mut past = Past {
+        targets,
+        dice: Dice::new(29),
+        started,
+        number: 0,
+        spent: Vec::new(),
+        last: Vec::new(),
+    };
     past.spent.resize(targets.payments.len(), (0, 0));
+    past.last.resize(targets.payments.len(), None);
     while past.number < count {
         let transaction = connection.transaction()?;
         past.write(&transaction, CHUNK.min(count - past.number))?;
@@ -51,6 +59,8 @@ struct Past<'t> {
     number: u64,
     /// Per payment: refunds, and events about the payment itself.
     spent: Vec<(i64, i64)>,
+    /// Per payment: the last refund.
+    last: Vec<Option<[u8; 16]>>,
 }
 
 impl Past<'_> {
@@ -58,8 +68,8 @@ impl Past<'_> {
         let mut refunds = transaction.prepare(
             "INSERT INTO refunds (scope, id, payment, amount, currency, state, status, origin, late, \
              before_settlement, checks, last_seq, updated_at, evidence_at, reason, \
-             provider_refund_id) \
-             VALUES (?1, ?2, ?3, 1, 'USD', ?4, ?5, ?6, 0, 0, 0, 2, ?7, ?7, ?8, ?9)",
+             provider_refund_id, previous) \
+             VALUES (?1, ?2, ?3, 1, 'USD', ?4, ?5, ?6, 0, 0, 0, 2, ?7, ?7, ?8, ?9, ?10)",
         )?;
         let mut keys = transaction.prepare(
             "INSERT INTO keys (scope, hash, request, target, id, state) \
@@ -84,8 +94,9 @@ impl Past<'_> {
             let spent = &mut self.spent[payment];
             *spent = (spent.0 + 1, spent.1 + 1);
             let payment_seq = 1 + spent.1;
-            let payment = self.targets.payments[payment].bytes();
             let refund = id(0);
+            let previous = self.last[payment].replace(refund);
+            let payment = self.targets.payments[payment].bytes();
             let provider_refund = format!("re_{}", Ulid(first));
             refunds.execute(params![
                 scope,
@@ -97,6 +108,7 @@ impl Past<'_> {
                 i64::try_from(at)?,
                 REASON,
                 provider_refund,
+                previous,
             ])?;
             let (hash, request) = (self.dice.bytes(), self.dice.bytes());
             keys.execute(params![scope, hash, request, Target::Refund.code(), refund, sending])?;
@@ -141,11 +153,12 @@ impl Past<'_> {
     fn settle(&self, transaction: &Transaction<'_>) -> Result<()> {
         let scope = self.targets.scope.code();
         let mut update = transaction.prepare(
-            "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4 \
-             WHERE scope = ?1 AND id = ?2",
+            "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4, \
+             last_refund = coalesce(?5, last_refund) WHERE scope = ?1 AND id = ?2",
         )?;
-        for (payment, (refunded, events)) in self.targets.payments.iter().zip(&self.spent) {
-            update.execute(params![scope, payment.bytes(), refunded, events])?;
+        let spent = self.spent.iter().zip(&self.last);
+        for (payment, ((refunded, events), last)) in self.targets.payments.iter().zip(spent) {
+            update.execute(params![scope, payment.bytes(), refunded, events, last])?;
         }
         let mut add = transaction.prepare(
             "INSERT INTO totals (scope, currency, code, debits, credits) \

@@ -23,8 +23,9 @@ use ulid::Ulid;
 
 const INSERT_REFUND: &str = "INSERT INTO refunds (scope, id, payment, amount, currency, state, \
      status, origin, late, before_settlement, checks, last_seq, updated_at, due_at, evidence_at, \
-     reason, reference, metadata, provider_refund_id, failure_code, failure_message) VALUES (?1, \
-     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+     reason, reference, metadata, provider_refund_id, failure_code, failure_message, previous) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+     ?20, ?21, ?22)";
 
 const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, state, expires_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -33,8 +34,8 @@ const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund
      detail, checkout, invoice, endpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, held = ?5, \
-     excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
-     WHERE scope = ?1 AND id = ?2";
+     excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10, \
+     last_refund = ?11 WHERE scope = ?1 AND id = ?2";
 
 /// As in the store.
 const STEP_PAGES: i32 = 16_000;
@@ -147,7 +148,8 @@ impl<'c> Rows<'c> {
             self.balances[payment].reserved += 1;
             touched.insert(self.targets.payments[payment], payment);
             let (refund, event) = (self.id(now), self.id(now));
-            new.push(New { refund, event, payment, hash: self.dice.bytes() });
+            let previous = self.balances[payment].last_refund.replace(refund);
+            new.push(New { refund, event, payment, previous, hash: self.dice.bytes() });
         }
         for (id, payment) in touched {
             self.write_payment(id, self.balances[payment], now)?;
@@ -167,11 +169,21 @@ impl<'c> Rows<'c> {
     }
 
     fn write_payment(&mut self, id: PaymentId, balance: Balance, now: i64) -> Result<()> {
-        let Balance { refunded, reserved, last_seq } = balance;
+        let Balance { refunded, reserved, last_seq, last_refund } = balance;
         let (scope, id) = (self.targets.scope.code(), id.bytes());
         let (held, excess, reversed, settled_at) = (0, 0, false, Absent);
         self.payment.execute(params![
-            scope, id, refunded, reserved, held, excess, reversed, last_seq, now, settled_at
+            scope,
+            id,
+            refunded,
+            reserved,
+            held,
+            excess,
+            reversed,
+            last_seq,
+            now,
+            settled_at,
+            last_refund
         ])?;
         Ok(())
     }
@@ -200,6 +212,7 @@ impl<'c> Rows<'c> {
             Absent,
             Absent,
             Absent,
+            new.previous,
         ])?;
         Ok(())
     }
@@ -235,6 +248,8 @@ struct New {
     event: [u8; 16],
     /// Index of its payment.
     payment: usize,
+    /// The refund before it.
+    previous: Option<[u8; 16]>,
     hash: [u8; 16],
 }
 
@@ -244,16 +259,19 @@ struct Balance {
     refunded: i64,
     reserved: i64,
     last_seq: i64,
+    last_refund: Option<[u8; 16]>,
 }
 
 fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> {
     let mut select = connection.prepare(
-        "SELECT refunded, reserved, last_seq FROM payments WHERE scope = ?1 AND id = ?2",
+        "SELECT refunded, reserved, last_seq, last_refund FROM payments \
+         WHERE scope = ?1 AND id = ?2",
     )?;
     let mut balances = Vec::with_capacity(targets.payments.len());
     for payment in &*targets.payments {
         let balance = select.query_row(params![targets.scope.code(), payment.bytes()], |row| {
-            Ok(Balance { refunded: row.get(0)?, reserved: row.get(1)?, last_seq: row.get(2)? })
+            let (refunded, reserved) = (row.get(0)?, row.get(1)?);
+            Ok(Balance { refunded, reserved, last_seq: row.get(2)?, last_refund: row.get(3)? })
         })?;
         balances.push(balance);
     }

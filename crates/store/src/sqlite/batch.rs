@@ -2,6 +2,7 @@
 
 use super::checkouts;
 use super::codec::{Columns, inconsistent};
+use super::payments::Payments;
 use super::webhooks;
 use crate::StoreError;
 use domain::account::Scope;
@@ -20,19 +21,6 @@ pub(super) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, r
      held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
      provider_payment_id, reference, metadata";
 
-const SELECT_PAYMENT: &str = "SELECT scope, id, kind, captured, currency, refunded, reserved, held, \
-     excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
-     provider_payment_id, reference, metadata FROM payments WHERE scope = ?1 AND id = ?2";
-
-const INSERT_PAYMENT: &str = "INSERT INTO payments (scope, id, kind, captured, currency, refunded, \
-     reserved, held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
-     provider_payment_id, reference, metadata) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-
-const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, held = ?5, \
-     excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
-     WHERE scope = ?1 AND id = ?2";
-
 pub(super) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
      before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
      metadata, provider_refund_id, failure_code, failure_message";
@@ -44,8 +32,9 @@ const SELECT_REFUND: &str = "SELECT scope, id, payment, amount, currency, state,
 
 const INSERT_REFUND: &str = "INSERT INTO refunds (scope, id, payment, amount, currency, state, \
      status, origin, late, before_settlement, checks, last_seq, updated_at, due_at, evidence_at, \
-     reason, reference, metadata, provider_refund_id, failure_code, failure_message) VALUES (?1, \
-     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+     reason, reference, metadata, provider_refund_id, failure_code, failure_message, previous) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+     ?20, ?21, ?22)";
 
 const UPDATE_REFUND: &str = "UPDATE refunds SET state = ?3, status = ?4, late = ?5, checks = ?6, \
      last_seq = ?7, updated_at = ?8, due_at = ?9, evidence_at = ?10, provider_refund_id = ?11, \
@@ -74,7 +63,11 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
      (SELECT scope, hash FROM keys WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
 
 /// Loads names first, since they lead to further refunds and payments.
-pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, StoreError> {
+pub(super) fn load(
+    connection: &Connection,
+    mut wanted: Wanted,
+    payments: &mut Payments,
+) -> Result<View, StoreError> {
     let mut view = View::default();
     let mut select = connection.prepare_cached(SELECT_KEY)?;
     for (scope, hash) in std::mem::take(&mut wanted.keys) {
@@ -105,19 +98,18 @@ pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, 
     }
     checkouts::load(connection, &wanted, &mut view)?;
     webhooks::load(connection, &wanted, &mut view)?;
-    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
-    for (scope, id) in wanted.payments {
-        if let Some(payment) = select_payment(&mut select, scope, id)? {
-            view.payments.insert((scope, id), Row::loaded(payment));
-        }
-    }
+    payments.load(connection, wanted.payments, &mut view)?;
     Ok(view)
 }
 
 /// Saves every changed row of the view.
-pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreError> {
-    save_payments(connection, view)?;
-    save_refunds(connection, view)?;
+pub(super) fn save(
+    connection: &Connection,
+    view: &View,
+    payments: &mut Payments,
+) -> Result<(), StoreError> {
+    let links = payments.save(connection, view)?;
+    save_refunds(connection, view, links)?;
     save_keys(connection, view)?;
     checkouts::save(connection, view)?;
     webhooks::save(connection, view)?;
@@ -147,57 +139,13 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
     Ok(())
 }
 
-fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError> {
-    let mut update = connection.prepare_cached(UPDATE_PAYMENT)?;
-    let mut insert = connection.prepare_cached(INSERT_PAYMENT)?;
-    for row in view.payments.values() {
-        let payment = &row.value;
-        let facts = &payment.facts;
-        match row.change {
-            Change::None => {}
-            Change::Updated => {
-                let changed = update.execute(params![
-                    facts.scope.code(),
-                    facts.id.bytes(),
-                    payment.refunded,
-                    payment.reserved,
-                    payment.held,
-                    payment.excess,
-                    payment.reversed,
-                    payment.last_seq,
-                    payment.updated_at.0,
-                    payment.settled_at.map(|at| at.0),
-                ])?;
-                expect_one(changed, "payments")?;
-            }
-            Change::Inserted => {
-                insert.execute(params![
-                    facts.scope.code(),
-                    facts.id.bytes(),
-                    facts.kind.code(),
-                    facts.captured,
-                    facts.currency.as_str(),
-                    payment.refunded,
-                    payment.reserved,
-                    payment.held,
-                    payment.excess,
-                    payment.reversed,
-                    payment.last_seq,
-                    payment.updated_at.0,
-                    facts.captured_at.0,
-                    payment.settled_at.map(|at| at.0),
-                    facts.provider,
-                    facts.provider_payment_id,
-                    facts.reference,
-                    facts.metadata,
-                ])?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> {
+/// `links` are what the new refunds are linked to, in the view's order.
+fn save_refunds(
+    connection: &Connection,
+    view: &View,
+    links: Vec<Option<RefundId>>,
+) -> Result<(), StoreError> {
+    let mut links = links.into_iter();
     let mut update = connection.prepare_cached(UPDATE_REFUND)?;
     let mut insert = connection.prepare_cached(INSERT_REFUND)?;
     for row in view.refunds.values() {
@@ -246,6 +194,7 @@ fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> 
                     refund.provider_refund_id,
                     failure.map(|f| &f.code),
                     failure.map(|f| &f.message),
+                    links.next().flatten().map(|id| id.bytes()),
                 ])?;
             }
         }
@@ -361,23 +310,6 @@ fn select_key(
         expires_at: c.take::<Option<i64>>()?.map(Timestamp),
     };
     Ok(Some(key))
-}
-
-pub(super) fn load_payment(
-    connection: &Connection,
-    scope: Scope,
-    id: PaymentId,
-) -> Result<Option<Payment>, StoreError> {
-    select_payment(&mut connection.prepare_cached(SELECT_PAYMENT)?, scope, id)
-}
-
-fn select_payment(
-    select: &mut CachedStatement<'_>,
-    scope: Scope,
-    id: PaymentId,
-) -> Result<Option<Payment>, StoreError> {
-    let mut rows = select.query(params![scope.code(), id.bytes()])?;
-    rows.next()?.map(|row| read_payment(&mut Columns::new(row))).transpose()
 }
 
 fn select_refund(

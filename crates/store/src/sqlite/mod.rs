@@ -10,6 +10,7 @@ mod codec;
 mod invoices;
 mod once;
 mod outbox;
+mod payments;
 mod reads;
 mod replay;
 mod reports;
@@ -38,6 +39,7 @@ use domain::payment::{Facts, Payment};
 use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
+use payments::Payments;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +59,7 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 pub struct SqliteStore {
     path: Arc<PathBuf>,
     writer: Writer,
+    payments: Arc<Mutex<Payments>>,
     readers: Arc<Readers>,
 }
 
@@ -81,7 +84,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, path)?;
         let readers =
             Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() };
-        Ok(Self { path: Arc::new(path.to_owned()), writer, readers: Arc::new(readers) })
+        let (path, payments) = (Arc::new(path.to_owned()), Arc::default());
+        Ok(Self { path, writer, payments, readers: Arc::new(readers) })
     }
 
     /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
@@ -91,14 +95,20 @@ impl SqliteStore {
         wanted: Wanted,
         decide: impl FnOnce(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
+        let payments = self.payments.clone();
         self.writer
             .run(move |connection| {
                 let transaction = connection
                     .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                let mut view = batch::load(&transaction, wanted)?;
+                let at_hand = || payments.lock().unwrap_or_else(PoisonError::into_inner);
+                // Not put back when something fails.
+                let mut payments = std::mem::take(&mut *at_hand());
+                payments.renew(&transaction)?;
+                let mut view = batch::load(&transaction, wanted, &mut payments)?;
                 let answer = decide(&mut view);
-                batch::save(&transaction, &view)?;
+                batch::save(&transaction, &view, &mut payments)?;
                 transaction.commit()?;
+                *at_hand() = payments;
                 Ok(answer)
             })
             .await
@@ -140,7 +150,7 @@ impl SqliteStore {
         scope: Scope,
         id: PaymentId,
     ) -> Result<Option<Payment>, StoreError> {
-        self.read(move |c| batch::load_payment(c, scope, id)).await
+        self.read(move |c| payments::find(c, scope, id)).await
     }
 
     /// Payments, by id and so by time.

@@ -162,20 +162,65 @@ pub(super) fn list_refunds(
     filter: RefundFilter,
     page: PageQuery,
 ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
-    let mut query = Query::new(select_refunds(), scope);
     if let Some(payment) = filter.payment {
-        query.and("r.payment = ?", ulid(payment.ulid()));
+        return list_chain(connection, scope, payment, filter.status, page);
     }
+    let mut query = Query::new(select_refunds(), scope);
     if let Some(status) = filter.status {
-        // The unary plus keeps the index by payment in use where both filters are given.
-        let column = if filter.payment.is_some() { "+r.status" } else { "r.status" };
-        query.and(&format!("{column} = ?"), Value::Integer(status.code()));
+        query.and("r.status = ?", Value::Integer(status.code()));
         if status != Status::Succeeded {
             // Said in these words, the index of the refunds that did not succeed can be used.
             query.sql.push_str(" AND r.status <> 2");
         }
     }
     query.page("r.id", page);
+    query.run(connection, page.limit, read_refund_view)
+}
+
+/// The refunds of one payment, along their chain. Newest first the walk ends with the page; oldest
+/// first it starts at the newest all the same.
+fn list_chain(
+    connection: &Connection,
+    scope: Scope,
+    payment: PaymentId,
+    status: Option<Status>,
+    page: PageQuery,
+) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    const LAST: &str = "(SELECT last_refund FROM payments WHERE scope = ?1 AND id = ?2)";
+    const BEFORE: &str =
+        "(SELECT previous FROM refunds WHERE scope = ?1 AND id = ?3 AND payment = ?2)";
+    let newest_first = page.order == Order::Descending;
+    let start = if newest_first && page.after.is_some() { BEFORE } else { LAST };
+    let end = if !newest_first && page.after.is_some() { "AND r.id <> ?3" } else { "" };
+    let sql = format!(
+        "WITH RECURSIVE chain (id, previous, place) AS (
+             SELECT r.id, r.previous, 0 FROM refunds r WHERE r.scope = ?1 AND r.id = {start} {end}
+             UNION ALL
+             SELECT r.id, r.previous, c.place + 1 FROM chain c CROSS JOIN refunds r
+             WHERE r.scope = ?1 AND r.id = c.previous {end}
+         )
+         SELECT {}, {} FROM chain c CROSS JOIN refunds r CROSS JOIN payments p
+         WHERE r.scope = ?1 AND r.id = c.id AND p.scope = ?1 AND p.id = ?2",
+        of("r", REFUND_COLUMNS),
+        of("p", PAYMENT_COLUMNS)
+    );
+    let mut query = Query::new(sql, scope);
+    query.values.push(ulid(payment.ulid()));
+    if let Some(after) = page.after {
+        query.values.push(ulid(after));
+    }
+    if let Some(status) = status {
+        query.and("r.status = ?", Value::Integer(status.code()));
+    }
+    if let Some(from) = page.from {
+        query.and("r.id >= ?", ulid(first_at(from)));
+    }
+    if let Some(until) = page.until {
+        query.and("r.id < ?", ulid(first_at(until)));
+    }
+    query.values.push(Value::Integer(i64::from(page.limit) + 1));
+    let order = if newest_first { "" } else { " ORDER BY c.place DESC" };
+    let _ = write!(query.sql, "{order} LIMIT ?{}", query.values.len());
     query.run(connection, page.limit, read_refund_view)
 }
 

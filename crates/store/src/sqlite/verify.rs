@@ -29,6 +29,29 @@ const CHECKS: &[&str] = &[
     "SELECT 'refund ' || hex(r.id) || ' payment currency', r.currency, coalesce(p.currency, 'no payment')
      FROM refunds r LEFT JOIN payments p ON p.scope = r.scope AND p.id = r.payment
      WHERE p.currency IS NOT r.currency LIMIT ?1",
+    // The refunds of a payment are one chain: it has one beginning and one end, and does not fork.
+    "SELECT 'refund ' || hex(r.id) || ' previous', hex(r.previous), 'a refund of the same payment'
+     FROM refunds r LEFT JOIN refunds b ON b.scope = r.scope AND b.id = r.previous
+     WHERE r.previous IS NOT NULL AND b.payment IS NOT r.payment LIMIT ?1",
+    "WITH chains AS (
+         SELECT scope, payment, count(*) AS n, count(DISTINCT previous) AS linked
+         FROM refunds GROUP BY scope, payment
+     )
+     SELECT 'payment ' || hex(payment) || ' chain', linked + 1, n FROM chains
+     WHERE linked + 1 <> n LIMIT ?1",
+    "SELECT 'payment ' || hex(p.id) || ' last refund', hex(p.last_refund), 'a refund of this payment'
+     FROM payments p LEFT JOIN refunds r ON r.scope = p.scope AND r.id = p.last_refund
+     WHERE p.last_refund IS NOT NULL AND r.payment IS NOT p.id LIMIT ?1",
+    "WITH ends AS (
+         SELECT scope, id FROM refunds EXCEPT SELECT scope, previous FROM refunds
+     ), lasts AS (
+         SELECT scope, last_refund AS id FROM payments WHERE last_refund IS NOT NULL
+     )
+     SELECT 'refund ' || hex(coalesce(e.id, l.id)) || ' follower',
+            CASE WHEN l.id IS NULL THEN 'none' ELSE 'one' END,
+            CASE WHEN l.id IS NULL THEN 'one' ELSE 'none, as the last of its payment' END
+     FROM ends e FULL JOIN lasts l ON l.scope = e.scope AND l.id = e.id
+     WHERE e.id IS NULL OR l.id IS NULL LIMIT ?1",
     // The public status follows from the state.
     "SELECT 'refund ' || hex(id) || ' status of state ' || state, status,
             CASE WHEN state < 10 THEN 1 ELSE state - 8 END
