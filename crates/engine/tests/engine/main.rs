@@ -9,6 +9,7 @@ mod connections;
 mod crashes;
 mod dashboard;
 mod keyless;
+mod lists;
 mod lock;
 mod races;
 mod scripts;

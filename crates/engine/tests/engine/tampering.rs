@@ -54,6 +54,28 @@ async fn a_refund_without_a_payment_or_in_another_currency_is_found() {
 }
 
 #[tokio::test]
+async fn a_chain_of_refunds_that_is_broken_is_found() {
+    let of_dollars = "currency = 'USD' AND previous IS NOT NULL";
+    check(&format!("UPDATE refunds SET previous = NULL WHERE {of_dollars}"), &["chain"]).await;
+    check(&format!("UPDATE refunds SET previous = id WHERE {of_dollars}"), &["follower"]).await;
+    let yen = "(SELECT id FROM refunds WHERE currency = 'JPY')";
+    check(&format!("UPDATE refunds SET previous = {yen} WHERE {of_dollars}"), &["previous"]).await;
+    check("UPDATE payments SET last_refund = NULL WHERE currency = 'JPY'", &["follower"]).await;
+    let other = format!("UPDATE payments SET last_refund = {yen} WHERE currency = 'USD'");
+    check(&other, &["last refund", "follower"]).await;
+}
+
+#[tokio::test]
+async fn a_payment_that_somebody_else_changed_is_read_again() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(1_000, "USD").await;
+    rig.refund(&payment).amount(1).create().await;
+    tamper(&rig, "UPDATE payments SET captured = 500");
+    assert!(rig.refund(&payment).amount(600).try_create().await.is_err());
+    rig.refund(&payment).amount(499).create().await;
+}
+
+#[tokio::test]
 async fn a_status_that_does_not_follow_from_the_state_is_found() {
     check("UPDATE refunds SET status = 2 WHERE state = 9", &["status of state"]).await;
 }
