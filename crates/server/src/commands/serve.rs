@@ -16,7 +16,7 @@ use tokio::sync::watch;
 /// Serves until a signal comes.
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.data, args.listen)?;
-    let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
+    let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
     if engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"

@@ -1,9 +1,10 @@
 //! Loads the rows of a batch and saves what became of them.
 
 use super::checkouts;
-use super::codec::{Columns, inconsistent};
+use super::codec::Columns;
 use super::webhooks;
 use crate::StoreError;
+use crate::cells::{Cells, inconsistent};
 use domain::account::Scope;
 use domain::event::{Event, Subject};
 use domain::ids::{InvoiceId, PaymentId, RefundId};
@@ -16,7 +17,7 @@ use domain::view::{Change, Row, View, Wanted};
 use rusqlite::{CachedStatement, Connection, params};
 use std::sync::Arc;
 
-pub(super) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, refunded, reserved, \
+pub(crate) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, refunded, reserved, \
      held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
      provider_payment_id, reference, metadata";
 
@@ -33,7 +34,7 @@ const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, 
      excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10 \
      WHERE scope = ?1 AND id = ?2";
 
-pub(super) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
+pub(crate) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
      before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
      metadata, provider_refund_id, failure_code, failure_message";
 
@@ -330,8 +331,12 @@ pub(super) fn load_key(
     let mut select = connection.prepare_cached(SELECT_KEY)?;
     let mut rows = select.query(params![scope.code(), hash.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let mut c = Columns::new(row);
-    let key = Key {
+    read_key(&mut Columns::new(row)).map(Some)
+}
+
+/// Reads the columns of a name: scope, hash, request, target, id, state, when it runs out.
+pub(crate) fn read_key(c: &mut impl Cells) -> Result<Key, StoreError> {
+    Ok(Key {
         scope: c.scope()?,
         hash: KeyHash(c.take()?),
         request: c.take()?,
@@ -342,8 +347,7 @@ pub(super) fn load_key(
             None => None,
         },
         expires_at: c.take::<Option<i64>>()?.map(Timestamp),
-    };
-    Ok(Some(key))
+    })
 }
 
 pub(super) fn load_payment(
@@ -367,7 +371,7 @@ pub(super) fn load_refund(
 }
 
 /// Reads the columns [`PAYMENT_COLUMNS`].
-pub(super) fn read_payment(c: &mut Columns<'_, '_>) -> Result<Payment, StoreError> {
+pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
     let scope = c.scope()?;
     let id = PaymentId::from_ulid(c.ulid()?);
     let kind = c.code(Kind::from_code, "payments.kind")?;
@@ -403,7 +407,7 @@ pub(super) fn read_payment(c: &mut Columns<'_, '_>) -> Result<Payment, StoreErro
 }
 
 /// Reads the columns [`REFUND_COLUMNS`].
-pub(super) fn read_refund(c: &mut Columns<'_, '_>) -> Result<Refund, StoreError> {
+pub(crate) fn read_refund(c: &mut impl Cells) -> Result<Refund, StoreError> {
     Ok(Refund {
         scope: c.scope()?,
         id: RefundId::from_ulid(c.ulid()?),
@@ -439,7 +443,7 @@ pub(super) fn forget_keys(
 }
 
 /// Reads the columns of a posting: scope, id, reason, source type, source, payment, amount, currency.
-pub(super) fn read_posting(c: &mut Columns<'_, '_>) -> Result<Posting, StoreError> {
+pub(crate) fn read_posting(c: &mut impl Cells) -> Result<Posting, StoreError> {
     Ok(Posting {
         scope: c.scope()?,
         id: domain::ids::PostingId::from_ulid(c.ulid()?),

@@ -2,20 +2,20 @@
 //!
 //! The file is in WAL mode with `synchronous=FULL`: a commit returns after the log is fsynced.
 
-mod accounts;
-mod batch;
-mod checkouts;
+pub(crate) mod accounts;
+pub(crate) mod batch;
+pub(crate) mod checkouts;
 mod codec;
-mod invoices;
-mod outbox;
-mod reads;
+pub(crate) mod invoices;
+pub(crate) mod outbox;
+pub(crate) mod reads;
 mod replay;
 mod reports;
 mod verify;
-mod webhooks;
+pub(crate) mod webhooks;
 mod writer;
 
-pub use replay::Replay;
+pub use outbox::Place;
 
 use crate::StoreError;
 use crate::query::{
@@ -85,7 +85,7 @@ impl SqliteStore {
     pub async fn run_batch<T: Send + 'static>(
         &self,
         wanted: Wanted,
-        decide: impl FnOnce(&mut View) -> T + Send + 'static,
+        mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer
             .run(move |connection| {
@@ -389,6 +389,11 @@ impl SqliteStore {
     /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         self.read(verify::verify).await
+    }
+
+    /// Where it is, for people.
+    pub fn location(&self) -> String {
+        format!("{}, log of {} KiB", self.path.display(), self.wal_bytes() / 1024)
     }
 
     /// Size of the write-ahead log in bytes.

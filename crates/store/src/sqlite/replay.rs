@@ -5,6 +5,7 @@ use super::SqliteStore;
 use super::reads::find_event;
 use super::webhooks::load_subscribers;
 use crate::StoreError;
+use crate::store::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::view::View;
@@ -21,15 +22,6 @@ const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, even
 
 const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
 
-/// What became of events that were to be told once more.
-#[derive(Debug)]
-pub enum Replay {
-    /// They are queued: these deliveries, durably.
-    Queued(Vec<Delivery>),
-    /// These do not exist, so nothing was done.
-    Unknown(Vec<EventId>),
-}
-
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
     /// endpoints of the scope, and appends the deliveries. All in one transaction.
@@ -37,13 +29,13 @@ impl SqliteStore {
         &self,
         scope: Scope,
         events: Vec<EventId>,
-        fan_out: impl FnOnce(&mut View) + Send + 'static,
+        mut fan_out: impl FnMut(&mut View) + Send + 'static,
     ) -> Result<Replay, StoreError> {
         self.writer
             .run(move |connection| {
                 let transaction = connection
                     .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                let replay = replay(&transaction, scope, &events, fan_out)?;
+                let replay = replay(&transaction, scope, &events, &mut fan_out)?;
                 transaction.commit()?;
                 Ok(replay)
             })
@@ -78,7 +70,7 @@ fn replay(
     connection: &Connection,
     scope: Scope,
     events: &[EventId],
-    fan_out: impl FnOnce(&mut View),
+    fan_out: &mut impl FnMut(&mut View),
 ) -> Result<Replay, StoreError> {
     let mut view = View::default();
     let mut unknown = Vec::new();
