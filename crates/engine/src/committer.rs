@@ -66,11 +66,11 @@ impl Committer {
     /// Starts the committer on the current runtime. It ends when the last clone is dropped and
     /// everything queued is done.
     pub(crate) fn start(
-        store: Store,
-        clock: Arc<dyn Clock>,
-        ids: SharedIds,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        ids: &SharedIds,
         config: CommitterConfig,
-        listener: Arc<dyn Committed>,
+        listener: &Arc<dyn Committed>,
     ) -> Self {
         let lanes = match config.lanes {
             0 | 1 => 1,

@@ -205,13 +205,9 @@ impl Engine {
             dispatches,
             outbox: outbox.clone(),
         });
-        let committer = Committer::start(
-            parts.store.clone(),
-            parts.clock.clone(),
-            ids.clone(),
-            parts.config.committer,
-            hooks.clone(),
-        );
+        let listener: Arc<dyn Committed> = hooks.clone();
+        let committer =
+            Committer::start(&parts.store, &parts.clock, &ids, parts.config.committer, &listener);
         let engine = Self(Arc::new(Inner {
             store: parts.store,
             registry: parts.registry,

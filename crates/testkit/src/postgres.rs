@@ -122,17 +122,20 @@ impl Cluster {
     async fn connect(&self, database: &str) -> Client {
         let url = self.url(database);
         eventually("PostgreSQL to start", async || {
-            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(Some(status)) = keeper.try_wait() {
-                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                panic!("PostgreSQL did not start, {status}: {log}");
-            }
-            drop(keeper);
+            self.check_keeper();
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
             tokio::spawn(connection);
             Some(client)
         })
         .await
+    }
+
+    fn check_keeper(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Some(status)) = keeper.try_wait() {
+            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            panic!("PostgreSQL did not start, {status}: {log}");
+        }
     }
 
     /// A new database without anything in it. Gives its address.

@@ -75,7 +75,7 @@ fn update_payments<'a>(rows: impl Iterator<Item = &'a Payment>) -> Option<Statem
     Some(balances(rows).update())
 }
 
-fn balances<'a>(rows: Rows<'a, Payment>) -> Rows<'a, Payment> {
+fn balances(rows: Rows<'_, Payment>) -> Rows<'_, Payment> {
     rows.int("refunded", |p| p.refunded)
         .int("reserved", |p| p.reserved)
         .int("held", |p| p.held)
@@ -108,7 +108,7 @@ fn update_refunds<'a>(rows: impl Iterator<Item = &'a Refund>) -> Option<Statemen
     Some(progress(rows).update())
 }
 
-fn progress<'a>(rows: Rows<'a, Refund>) -> Rows<'a, Refund> {
+fn progress(rows: Rows<'_, Refund>) -> Rows<'_, Refund> {
     rows.int("state", |r| r.state.code())
         .int("status", |r| r.state.status().code())
         .flag("late", |r| r.late)
@@ -173,7 +173,7 @@ fn update_checkouts<'a>(rows: impl Iterator<Item = &'a Checkout>) -> Option<Stat
     Some(attempts(rows).update())
 }
 
-fn attempts<'a>(rows: Rows<'a, Checkout>) -> Rows<'a, Checkout> {
+fn attempts(rows: Rows<'_, Checkout>) -> Rows<'_, Checkout> {
     rows.int("state", |c| c.state.code())
         .int("flight", |c| c.flight.code())
         .int("attempts", |c| i64::from(c.attempts))
@@ -222,7 +222,7 @@ fn update_invoices<'a>(rows: impl Iterator<Item = &'a Invoice>) -> Option<Statem
     Some(dealings(rows).update())
 }
 
-fn dealings<'a>(rows: Rows<'a, Invoice>) -> Rows<'a, Invoice> {
+fn dealings(rows: Rows<'_, Invoice>) -> Rows<'_, Invoice> {
     rows.int("state", |i| i.state.code())
         .flag("charged", |i| i.charged)
         .int("attempts", |i| i64::from(i.attempts))

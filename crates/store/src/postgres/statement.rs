@@ -33,7 +33,7 @@ pub(super) fn keys<'a>(
 /// Rows to be written, column by column.
 pub(super) struct Rows<'a, T> {
     table: &'static str,
-    rows: Vec<&'a T>,
+    of: Vec<&'a T>,
     columns: Vec<(&'static str, Value<'a>)>,
 }
 
@@ -41,7 +41,7 @@ impl<'a, T> Rows<'a, T> {
     /// Rows of a table; `None` when there are none.
     pub(super) fn of(table: &'static str, rows: impl Iterator<Item = &'a T>) -> Option<Self> {
         let rows: Vec<_> = rows.collect();
-        if rows.is_empty() { None } else { Some(Self { table, rows, columns: Vec::new() }) }
+        if rows.is_empty() { None } else { Some(Self { table, of: rows, columns: Vec::new() }) }
     }
 
     pub(super) fn int<V: Into<Option<i64>>>(
@@ -50,7 +50,7 @@ impl<'a, T> Rows<'a, T> {
         value: impl FnMut(&'a T) -> V,
     ) -> Self {
         let mut value = value;
-        let values = self.rows.iter().map(|row| value(row).into()).collect();
+        let values = self.of.iter().map(|row| value(row).into()).collect();
         self.with(name, Value::Ints(values))
     }
 
@@ -63,7 +63,7 @@ impl<'a, T> Rows<'a, T> {
         name: &'static str,
         value: impl Fn(&'a T) -> V,
     ) -> Self {
-        let values = self.rows.iter().map(|row| value(row).into().map(Id)).collect();
+        let values = self.of.iter().map(|row| value(row).into().map(Id)).collect();
         self.with(name, Value::Ids(values))
     }
 
@@ -76,7 +76,7 @@ impl<'a, T> Rows<'a, T> {
         name: &'static str,
         value: impl Fn(&'a T) -> Option<&'a str>,
     ) -> Self {
-        let values = self.rows.iter().map(|row| value(row).map(Cow::Borrowed)).collect();
+        let values = self.of.iter().map(|row| value(row).map(Cow::Borrowed)).collect();
         self.with(name, Value::Texts(values))
     }
 
@@ -90,7 +90,7 @@ impl<'a, T> Rows<'a, T> {
         name: &'static str,
         value: impl Fn(&'a T) -> Option<&'a [u8]>,
     ) -> Self {
-        let values = self.rows.iter().map(|row| value(row)).collect();
+        let values = self.of.iter().map(|row| value(row)).collect();
         self.with(name, Value::Blobs(values))
     }
 
@@ -138,7 +138,7 @@ impl<'a, T> Rows<'a, T> {
     /// Updates the rows, which the first two columns name. Each of them must be there: a row less
     /// ends the transaction, by a division by zero.
     pub(super) fn update(self) -> Statement<'a> {
-        let (table, count) = (self.table, self.rows.len());
+        let (table, count) = (self.table, self.of.len());
         let mut sets = String::new();
         for (name, _) in &self.columns[2..] {
             let separator = if sets.is_empty() { "" } else { ", " };

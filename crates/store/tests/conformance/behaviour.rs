@@ -306,7 +306,8 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
 pub async fn a_delivery_keeps_its_text(world: World) {
     world.account().await;
     make_endpoint(&world).await;
-    world.pay(1, 10_000).await;
+    let payment = world.pay(1, 10_000).await.facts.id;
+    world.create(NOW, payment, 10).await;
     let [delivery] = &deliveries(&world).await[..] else { panic!("one event") };
     let claim = WebhookCommand::Claim {
         delivery: delivery.id,
