@@ -9,6 +9,7 @@ mod address;
 mod batch;
 mod deliveries;
 mod load;
+mod outbox;
 mod reads;
 mod save;
 mod session;
@@ -18,7 +19,7 @@ mod trouble;
 mod value;
 mod verify;
 
-use crate::StoreError;
+use crate::{PostgresError, StoreError};
 use address::Address;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use session::{Session, Step};
@@ -136,8 +137,9 @@ impl PostgresStore {
     async fn session(&self, pool: &Pool) -> Result<Session, StoreError> {
         match pool.get().await {
             Ok(client) => Ok(Session::new(client, self.address.pooled)),
+            // Whatever the reason: there is nothing to talk to.
             Err(deadpool_postgres::PoolError::Backend(error)) => {
-                Err(trouble::classify(error).into_error())
+                Err(StoreError::Away(PostgresError(error).to_string()))
             }
             Err(error) => Err(StoreError::Away(error.to_string())),
         }
