@@ -6,6 +6,7 @@
 
 use crate::eventually;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,16 +16,26 @@ use store::PostgresStore;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
-/// Runs a server until its standard input ends. `$1` is the folder of the programs, `$2` ours.
+/// Runs a server until its standard input ends; at each line of it, the server is killed and started
+/// again. `$1` is the folder of the programs, `$2` ours.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
 cd "$2"
 "$1/initdb" --pgdata="$2/data" --username=refundry --auth=trust --encoding=UTF8 --locale=C \
     >"$2/log" 2>&1 || exit 1
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=250 \
-    >>"$2/log" 2>&1 </dev/null &
-server=$!
-read -r _
+start() {
+    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=250 \
+        >>"$2/log" 2>&1 </dev/null &
+    server=$!
+}
+start "$@"
+while read -r _; do
+    kill -KILL $server
+    wait $server
+    # What is left of it must be gone before another one starts.
+    until start "$@"; sleep 0.3; kill -0 $server; do :; done 2>/dev/null
+    echo again >>"$2/restarts"
+done
 kill -QUIT $server
 wait $server
 rm -rf "$2"
@@ -73,7 +84,8 @@ fn unprivileged() -> Option<(String, u32, u32)> {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    /// Starts a server besides that of this process, for a test that is rough with it.
+    pub fn start() -> Self {
         // Short, since the path of a socket is.
         let folder = tempfile::Builder::new().prefix("refundry-pg-").tempdir_in("/tmp");
         let folder = folder.expect("a folder").keep();
@@ -105,6 +117,20 @@ impl Cluster {
             template: OnceCell::new(),
             keeper: Mutex::new(keeper),
         }
+    }
+
+    /// `kill -9`, and a new start.
+    pub async fn kill_and_restart(&self) {
+        let restarts = || fs::read(self.folder.join("restarts")).map_or(0, |text| text.len());
+        let before = restarts();
+        self.tell_keeper();
+        eventually("PostgreSQL to start again", async || (restarts() > before).then_some(())).await;
+    }
+
+    fn tell_keeper(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let input = keeper.stdin.as_mut().expect("an open pipe");
+        input.write_all(b"again\n").expect("the keeper listens");
     }
 
     /// The folder of the server.

@@ -84,8 +84,8 @@ impl PostgresStore {
             query.push(&format!(" AND status = {}", status.code()));
         }
         if let Some(types) = &filter.types {
-            let codes: Vec<String> = types.iter().map(|event| event.code().to_string()).collect();
-            query.push(&format!(" AND type IN ({})", codes.join(", ")));
+            let codes = types.iter().map(|event| Some(event.code())).collect();
+            query.and("type = ANY (?)", Value::Ints(codes));
         }
         if let Some(format) = filter.format {
             query.and("format = ?", number(format.code()));

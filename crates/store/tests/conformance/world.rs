@@ -51,6 +51,13 @@ impl World {
         Self::on(store.into(), url, None)
     }
 
+    /// A store on a server of its own.
+    pub async fn on_own_server(cluster: &testkit::postgres::Cluster) -> Self {
+        let url = cluster.database().await;
+        let store = PostgresStore::open(&url).await.expect("a database");
+        Self::on(store.into(), url, None)
+    }
+
     fn on(store: Store, url: String, folder: Option<TempDir>) -> Self {
         let ids = Arc::new(Mutex::new(Ids::new(ChaCha8Rng::seed_from_u64(7))));
         Self { store, scope: Scope::new(1, Mode::Test), ids, url, _folder: folder }
@@ -145,6 +152,15 @@ impl World {
             request: [9; 16],
             start: Start::Queue,
         }))
+    }
+
+    /// The same under a key of one's own.
+    pub fn refund_under(&self, payment: PaymentId, amount: i64, key: [u8; 16]) -> Command {
+        let mut command = self.refund(payment, amount, None);
+        if let Command::Create(create) = &mut command {
+            create.key = Some(KeyHash(key));
+        }
+        command
     }
 
     pub async fn create(&self, now: Timestamp, payment: PaymentId, amount: i64) -> Refund {
