@@ -124,7 +124,7 @@ impl EngineRig {
                 (SqliteStore::open(&file).expect("a database").into(), None)
             }
             Backend::Postgres => {
-                let url = crate::postgres::cluster().database().await;
+                let url = Box::pin(crate::postgres::cluster().database()).await;
                 (PostgresStore::attach(&url).expect("a database").into(), Some(url))
             }
         };
