@@ -37,10 +37,16 @@ const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, 
      WHERE scope = ?1 AND id = ?2";
 
 /// As in the store.
-const STEP_PAGES: i32 = 1_000;
+const STEP_PAGES: i32 = 16_000;
 
 /// As in the store.
-const LIMIT_PAGES: i32 = 16_000;
+const LIMIT_PAGES: i32 = 48_000;
+
+/// As in the store.
+const REST_PAGES: i32 = 500;
+
+/// As in the store.
+const SMALLER_STEPS: u32 = 4;
 
 /// Opens a migrated database the way the store does for its writer.
 fn open(database: &Path) -> Result<Connection> {
@@ -257,7 +263,7 @@ fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> 
 /// The write-ahead log, checkpointed in the background as the store does.
 struct Log {
     pages: Arc<AtomicI32>,
-    stepping: Arc<AtomicBool>,
+    finish: Arc<AtomicBool>,
     wake: mpsc::SyncSender<()>,
     thread: std::thread::JoinHandle<()>,
     path: std::path::PathBuf,
@@ -266,16 +272,16 @@ struct Log {
 impl Log {
     fn watch(connection: &mut Connection, database: &Path) -> Result<Self> {
         let (wake, woken) = mpsc::sync_channel(1);
-        let (pages, stepping) = (Arc::<AtomicI32>::default(), Arc::<AtomicBool>::default());
+        let (pages, finish) = (Arc::<AtomicI32>::default(), Arc::<AtomicBool>::default());
         let shared = pages.clone();
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, now| {
             shared.store(now, Ordering::Relaxed);
             Ok(())
         }))?;
         let beside = open(database)?;
-        let shared = (pages.clone(), stepping.clone());
+        let shared = (pages.clone(), finish.clone());
         let thread = std::thread::spawn(move || step(&beside, &woken, &shared.0, &shared.1));
-        Ok(Self { pages, stepping, wake, thread, path: crate::load::wal_of(database) })
+        Ok(Self { pages, finish, wake, thread, path: crate::load::wal_of(database) })
     }
 
     /// Ends the checkpoints beside.
@@ -285,10 +291,10 @@ impl Log {
     }
 
     fn after_commit(&self, connection: &Connection) {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages > LIMIT_PAGES && !self.stepping.load(Ordering::Acquire) {
+        if self.finish.swap(false, Ordering::AcqRel) {
             checkpoint(connection);
-        } else if pages > STEP_PAGES {
+        }
+        if self.pages.load(Ordering::Relaxed) > STEP_PAGES {
             // It is awake already when there is no room.
             let _ = self.wake.try_send(());
         }
@@ -299,20 +305,29 @@ impl Log {
     }
 }
 
-fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, stepping: &AtomicBool) {
+fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, finish: &AtomicBool) {
     let mut done = 0;
     while woken.recv().is_ok() {
         let now = pages.load(Ordering::Relaxed);
         if now < done {
             done = 0;
         }
-        if now - done < STEP_PAGES {
+        if finish.load(Ordering::Acquire) || now - done < STEP_PAGES && now < LIMIT_PAGES {
             continue;
         }
-        stepping.store(true, Ordering::Release);
         checkpoint(beside);
-        stepping.store(false, Ordering::Release);
         done = now;
+        if now >= LIMIT_PAGES {
+            for _ in 0..SMALLER_STEPS {
+                let now = pages.load(Ordering::Relaxed);
+                if now - done < REST_PAGES {
+                    break;
+                }
+                checkpoint(beside);
+                done = now;
+            }
+            finish.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -18,13 +18,14 @@ mod query;
 mod route;
 mod time;
 
+pub use doors::yoco::Settings as YocoSettings;
 pub use limits::{Peer, RateLimits};
 
 use axum::Router;
 use engine::Engine;
 use engine::access::Permission;
 use governor::clock::MonotonicClock;
-use http::Method;
+use http::{Method, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,28 @@ pub struct ApiConfig {
     pub max_wait: Duration,
     /// How much an account or a client may ask for; `None` for as much as it likes.
     pub rate_limits: Option<RateLimits>,
+    /// How the ElasticPay door behaves.
+    pub elasticpay: ElasticPayConfig,
+    /// What the Yoco door does.
+    pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// How the ElasticPay door behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct ElasticPayConfig {
+    /// How long a refund waits for the provider's answer.
+    pub wait: Duration,
+    /// Take only the reasons that its documentation lists.
+    pub strict_reasons: bool,
+}
+
+impl Default for ElasticPayConfig {
+    /// 10 seconds, any reason.
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(10), strict_reasons: false }
+    }
 }
 
 impl Default for ApiConfig {
@@ -55,6 +76,8 @@ impl Default for ApiConfig {
             body_timeout: Duration::from_secs(30),
             max_wait: Duration::from_mins(1),
             rate_limits: None,
+            elasticpay: ElasticPayConfig::default(),
+            yoco: YocoSettings::default(),
             metrics: Arc::new(String::new),
         }
     }
@@ -79,22 +102,24 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .fold(Router::new(), |router, route| route.add_to(router, &app))
         .fallback({
             let app = Arc::clone(&app);
-            move || async move { doors::native::unknown_path(&app) }
+            move |uri: Uri| async move { doors::unknown_path(&app, uri.path()) }
         })
-        .method_not_allowed_fallback(move || async move { doors::native::wrong_method(&app) })
+        .method_not_allowed_fallback(move |uri: Uri| async move {
+            doors::wrong_method(&app, uri.path())
+        })
         // Binds the routes now instead of once per request.
         .with_state(())
 }
 
-/// The OpenAPI document of everything that is served: what `/openapi.json` answers and what
-/// `openapi/refundry.json` in the repository holds.
-pub fn openapi() -> &'static str {
-    &openapi::TEXT
+/// Every OpenAPI document by its name, the native one first: what `/openapi.json` and
+/// `/openapi/{name}.json` answer and what `openapi/{name}.json` in the repository holds.
+pub fn openapi() -> impl Iterator<Item = (&'static str, &'static str)> {
+    openapi::BOOKS.iter().map(|book| (book.name, &*book.text))
 }
 
 /// The webhook formats of every door, for the engine to speak.
 pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
-    doors::native::formats()
+    doors::formats()
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that

@@ -173,6 +173,8 @@ pub struct Facts {
     pub template: Option<Box<str>>,
     /// The caller's key-value pairs as a JSON object.
     pub metadata: Option<Box<str>>,
+    /// What else the door that it was made through keeps of it, as JSON.
+    pub extra: Option<Box<str>>,
     /// Until when it can be paid; `None` for ever.
     pub expires_at: Option<Timestamp>,
 }
@@ -211,6 +213,8 @@ pub struct Checkout {
     pub failure: Option<Failure>,
     /// Where the buyer shows a proof of payment.
     pub proof_url: Option<Box<str>>,
+    /// When a buyer first looked at its page, as far as that is noted.
+    pub visited_at: Option<Timestamp>,
     /// When it was paid.
     pub completed_at: Option<Timestamp>,
     /// When a step looks at it next.
@@ -237,6 +241,7 @@ impl Checkout {
             provider_payment_id: None,
             failure: None,
             proof_url: None,
+            visited_at: None,
             completed_at: None,
             deleted: false,
             last_seq: 0,

@@ -24,6 +24,8 @@ codes! {
         Checkout = 4 "checkout",
         /// An invoice, likewise.
         Invoice = 5 "invoice",
+        /// Nothing but the text that was answered, which is stored with it.
+        Answer = 6 "answer",
     }
 }
 

@@ -126,6 +126,49 @@ impl ErrorProfile {
     }
 }
 
+/// What the Bearer token of a key looks like. Any key opens every door; some clients look at their
+/// key's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KeyForm {
+    /// `pk_test_…`, `pk_live_…`, `pk_platform_…`.
+    #[default]
+    Refundry,
+    /// `sk_sandbox_…` and `sk_live_…`, and `oa_…` for platforms.
+    ElasticPay,
+}
+
+impl KeyForm {
+    /// Every form.
+    pub const ALL: &[Self] = &[Self::Refundry, Self::ElasticPay];
+
+    /// The form called `text`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|form| form.as_str() == text)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refundry => "refundry",
+            Self::ElasticPay => "elasticpay",
+        }
+    }
+
+    /// What a token starts with; `None` where this form has no such key.
+    pub const fn prefix(self, mode: Option<Mode>, platform: bool) -> Option<&'static str> {
+        Some(match (self, mode, platform) {
+            (Self::Refundry, Some(Mode::Test), false) => "pk_test_",
+            (Self::Refundry, Some(Mode::Live), false) => "pk_live_",
+            (Self::Refundry, _, _) => "pk_platform_",
+            (Self::ElasticPay, Some(Mode::Test), false) => "sk_sandbox_",
+            (Self::ElasticPay, Some(Mode::Live), false) => "sk_live_",
+            (Self::ElasticPay, Some(Mode::Test), true) => "oa_sandbox_",
+            (Self::ElasticPay, Some(Mode::Live), true) => "oa_live_",
+            (Self::ElasticPay, None, _) => return None,
+        })
+    }
+}
+
 /// A key as requests are checked against it.
 pub struct ApiKey {
     /// Its public id.

@@ -1,12 +1,15 @@
 //! Accounts and API keys: making them, finding them, revoking them.
 
-use crate::Error;
-use crate::access::{ApiKey, ErrorProfile, Permissions};
+use crate::access::{ApiKey, ErrorProfile, KeyForm, Permissions};
 use crate::facade::Engine;
+use crate::input::IdempotencyKey;
+use crate::{Error, names};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::account::Mode;
+use domain::account::{Mode, Scope};
+use domain::decide::Refusal;
 use domain::ids::AccountId;
+use domain::keys::Key;
 use domain::time::Timestamp;
 use rand_core::Rng;
 use secrecy::SecretString;
@@ -15,7 +18,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use store::{Account, ApiKeyRow, NewApiKey};
+use store::{Account, ApiKeyRow, NewApiKey, Once, StoreError};
 
 /// How long a key is believed without looking it up again. A revocation by another process takes
 /// effect within this time; one by this process at once.
@@ -32,8 +35,12 @@ const PREFIX_LENGTH: usize = 12;
 pub struct KeyRequest {
     /// The account it belongs to.
     pub account: AccountId,
-    /// The mode it works in; `None` makes a platform key, which acts for other accounts.
+    /// The mode it works in; `None` makes a platform key that works in both.
     pub mode: Option<Mode>,
+    /// It may act for other accounts, as a key without a mode always may.
+    pub platform: bool,
+    /// What its Bearer token looks like.
+    pub form: KeyForm,
     /// What it may do, space-separated scopes.
     pub scopes: String,
     /// Its error table.
@@ -54,6 +61,14 @@ pub struct NewKey {
     pub secret: SecretString,
     /// The Bearer token.
     pub bearer: SecretString,
+}
+
+/// What became of a request for a key.
+pub enum MadeKey {
+    /// It was made.
+    New(NewKey),
+    /// The same request made this one before. Its secrets were shown then.
+    Before(KeyListing),
 }
 
 /// A key as it is listed: without its secrets.
@@ -102,6 +117,18 @@ pub(crate) struct KeyCache {
     accounts: Mutex<HashMap<AccountId, Arc<Account>>>,
     /// Counts revocations. A look-up that one overtook is not remembered.
     revocations: AtomicU64,
+}
+
+/// The random part of a Bearer token.
+fn print_token(form: KeyForm, bytes: [u8; 32]) -> String {
+    /// 32 letters and digits: five bits of each byte.
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    match form {
+        KeyForm::Refundry => URL_SAFE_NO_PAD.encode(bytes),
+        KeyForm::ElasticPay => {
+            bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
+        }
+    }
 }
 
 type Cache<K> = HashMap<K, (Arc<ApiKey>, Timestamp)>;
@@ -161,8 +188,40 @@ impl Engine {
         Ok(Some(account))
     }
 
-    /// Makes a key. Its Bearer token is stored as a hash, its signing secret sealed.
+    /// Makes a key.
     pub async fn create_key(&self, request: KeyRequest) -> Result<NewKey, Error> {
+        match self.make_key(request, None).await? {
+            (new, Once::Done(())) => Ok(new),
+            // Without a name there is nothing that could have been done before.
+            (_, Once::Before(_) | Once::Taken) => Err(Error::closed()),
+        }
+    }
+
+    /// Makes a key, once under the idempotency key of a caller in `scope`.
+    pub async fn create_key_once(
+        &self,
+        scope: Scope,
+        request: KeyRequest,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<MadeKey, Error> {
+        let name = key.map(|key| self.name_answer(scope, key, names::key_request(&request)));
+        match self.make_key(request, name).await? {
+            (new, Once::Done(())) => Ok(MadeKey::New(new)),
+            (_, Once::Taken) => Err(Refusal::KeyReused.into()),
+            (_, Once::Before(id)) => {
+                let row = self.store().find_api_key(&id).await?;
+                let missing = || StoreError::Inconsistent("a named API key is missing".into());
+                Ok(MadeKey::Before(row.ok_or_else(missing)?.into()))
+            }
+        }
+    }
+
+    /// A key whose Bearer token is stored as a hash, its signing secret sealed.
+    async fn make_key(
+        &self,
+        request: KeyRequest,
+        name: Option<Key>,
+    ) -> Result<(NewKey, Once<()>), Error> {
         let invalid = |field, message: String| Error::Invalid { field, message };
         Permissions::parse(&request.scopes).map_err(|e| invalid("scopes", e.to_string()))?;
         if request.name.chars().count() > 80 {
@@ -171,19 +230,24 @@ impl Engine {
         let account = self.find_account(request.account).await?.ok_or_else(|| {
             invalid("account", format!("there is no account {}", request.account))
         })?;
+        let platform = request.platform || request.mode.is_none();
+        let start = request.form.prefix(request.mode, platform).ok_or_else(|| {
+            let form = request.form.as_str();
+            invalid("mode", format!("a key in the form of {form} works in one mode; name it"))
+        })?;
         let now = self.now();
-        let word = request.mode.map_or("platform", Mode::as_str);
+        let word = request.mode.filter(|_| !platform).map_or("platform", Mode::as_str);
         let (ulid, secret, token) = self.with_ids(|ids| {
             let mut bytes = [[0; 32]; 2];
             for part in &mut bytes {
                 ids.rng().fill_bytes(part);
             }
-            let [secret, token] = bytes.map(|part| URL_SAFE_NO_PAD.encode(part));
-            (ids.ulid(now), secret, token)
+            let [secret, token] = bytes;
+            (ids.ulid(now), URL_SAFE_NO_PAD.encode(secret), print_token(request.form, token))
         });
         let key_id = format!("ak_{word}_{ulid}");
         let secret = format!("sk_{word}_{secret}");
-        let bearer = format!("pk_{word}_{token}");
+        let bearer = format!("{start}{token}");
         let prefix: String = bearer.chars().take(PREFIX_LENGTH).collect();
         let sealed = self
             .with_ids(|ids| self.master_key().seal(&key_id, secret.as_bytes(), ids.rng()))
@@ -192,7 +256,7 @@ impl Engine {
             id: key_id.clone().into(),
             account: account.number,
             mode: request.mode,
-            platform: request.mode.is_none(),
+            platform,
             scopes: request.scopes.into(),
             error_profile: request.error_profile.as_str().into(),
             name: request.name.into(),
@@ -201,8 +265,10 @@ impl Engine {
             secret_sealed: sealed,
             created_at: now,
         };
-        self.store().create_api_key(row).await?;
-        Ok(NewKey { created_at: now, prefix, key_id, secret: secret.into(), bearer: bearer.into() })
+        let secret_hash = Sha256::digest(secret.as_bytes()).into();
+        let once = self.store().create_api_key(row, secret_hash, name).await?;
+        let (secret, bearer) = (secret.into(), bearer.into());
+        Ok((NewKey { created_at: now, prefix, key_id, secret, bearer }, once))
     }
 
     /// The first 1,000 keys, oldest first, without their secrets.
@@ -235,7 +301,7 @@ impl Engine {
         Ok(Some(key))
     }
 
-    /// The key with this Bearer token. A revoked key is found, marked as such.
+    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key is found, marked as such.
     pub async fn find_key_by_bearer(&self, token: &str) -> Result<Option<Arc<ApiKey>>, Error> {
         let (cache, now) = (&self.key_cache().by_bearer, self.now());
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -254,7 +320,7 @@ impl Engine {
     }
 
     fn usable_key(&self, row: ApiKeyRow) -> Result<Arc<ApiKey>, Error> {
-        let inconsistent = |what: String| Error::from(store::StoreError::Inconsistent(what));
+        let inconsistent = |what: String| Error::from(StoreError::Inconsistent(what));
         let permissions =
             Permissions::parse(&row.key.scopes).map_err(|e| inconsistent(e.to_string()))?;
         let secret = self

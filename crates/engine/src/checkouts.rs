@@ -79,6 +79,7 @@ impl Engine {
             customer: new.customer,
             template: new.template,
             metadata: new.metadata,
+            extra: new.extra,
             expires_at: new.expires_in_ms.map(|ms| now.plus_ms(ms)),
         };
         let open = OpenCheckout { facts: Arc::new(facts), key };
@@ -97,6 +98,16 @@ impl Engine {
         Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
     }
 
+    /// The checkout with this id, of whatever kind.
+    pub async fn find_any_checkout(
+        &self,
+        scope: Scope,
+        id: PaymentId,
+    ) -> Result<Option<Checkout>, Error> {
+        let found = self.store().find_checkout(scope, id).await?;
+        Ok(found.filter(|checkout| !checkout.deleted))
+    }
+
     /// The checkout of this kind and id, whoever's it is: whoever knows its id may see and pay it.
     pub async fn find_public_checkout(
         &self,
@@ -112,6 +123,11 @@ impl Engine {
         let folder = if kind == Kind::Invoice { 'i' } else { 'c' };
         let name = id.with_prefix(kind.prefix());
         format!("{}/{folder}/{name}", self.config().public_url)
+    }
+
+    /// What somebody who may pay a checkout can show for it: unlike its id, it is on no page.
+    pub fn client_secret(&self, id: PaymentId) -> String {
+        self.master_key().tag("client secret", &id.bytes())
     }
 
     /// The name of the merchant that an account and mode belong to.
@@ -148,27 +164,43 @@ impl Engine {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
         let id = known.unwrap_or_else(|| checkout.facts.name().into());
-        let act = Act::Confirm { charge: charge_of(&id) };
+        let act = Act::Confirm { charge: self.charge_of(&id) };
         self.act(checkout, "confirm", act, key).await
     }
 
-    /// Removes a checkout that was not paid and is not being paid.
+    /// Removes a checkout that was not paid and is not being paid. One that is gone is found all
+    /// the same, for who repeats the request.
     pub async fn delete_checkout(
         &self,
-        checkout: &Checkout,
+        scope: Scope,
+        kind: Kind,
+        id: PaymentId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        self.act(checkout, "delete", Act::Delete, key).await
+        let found = self.store().find_checkout(scope, id).await?;
+        let found = found.filter(|checkout| checkout.facts.kind == kind);
+        self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
 
     /// The buyer pays. One who clicks twice is told how the first click goes on.
     pub async fn pay_checkout(&self, checkout: &Checkout, method: &str) -> Result<Checkout, Error> {
+        Ok(self.pay_checkout_once(checkout, method, None).await?.value)
+    }
+
+    /// The same for a caller that names its request: repeated, it starts no other attempt.
+    pub async fn pay_checkout_once(
+        &self,
+        checkout: &Checkout,
+        method: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<Checkout>, Error> {
         if !offers(checkout, method) {
             return Err(Error::Invalid {
                 field: "method",
                 message: format!("method must be one of {}", checkout.facts.methods.join(", ")),
             });
         }
+        let word = format!("pay by {method}");
         let method = method.into();
         let act = if method == Box::from(MANUAL.id) {
             Act::Choose { method }
@@ -176,18 +208,20 @@ impl Engine {
             let lease_until = self.now().plus_ms(self.config().lease_ms);
             Act::Start { method, lease_until }
         };
-        let started = match self.act(checkout, "pay", act, None).await {
+        let fresh = |value| Answered { value, replayed: false };
+        let started = match self.act(checkout, &word, act, key).await {
+            Ok(answered) if answered.replayed => return Ok(answered),
             Ok(answered) => answered.value,
             Err(Error::Refused(Refusal::CheckoutIs {
                 state: State::Pending | State::Completed,
                 ..
-            })) => return self.read_again(checkout).await,
+            })) => return self.read_again(checkout).await.map(fresh),
             Err(error) => return Err(error),
         };
         if started.flight == Flight::None {
-            return Ok(started);
+            return Ok(fresh(started));
         }
-        self.see_through(started).await
+        self.see_through(started).await.map(fresh)
     }
 
     /// The buyer agrees to the attempt that needs it, or does not.
@@ -250,6 +284,18 @@ impl Engine {
         Ok(found.filter(|found| !found.deleted).ok_or(Refusal::CheckoutNotFound)?)
     }
 
+    /// Notes that a buyer looks at the page of a checkout whose door tells that. Nothing depends on
+    /// it, so nothing is said when it fails.
+    pub async fn note_visit(&self, checkout: &Checkout) {
+        let noted = checkout.visited_at.is_some() || checkout.state.is_over();
+        if noted || checkout.facts.kind != Kind::Checkout {
+            return;
+        }
+        if let Err(error) = self.act(checkout, "visit", Act::Visit, None).await {
+            tracing::warn!(%error, checkout = %checkout.facts.id, "a visit was not noted");
+        }
+    }
+
     /// Asks the provider, whether or not whoever started it stays to hear the answer.
     async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
         let (engine, attempt) = (self.clone(), started.clone());
@@ -300,7 +346,7 @@ impl Engine {
         let mut charge = None;
         let outcome = match answer {
             ChargeAnswer::Paid { provider_payment_id, money, at } => {
-                charge = Some(charge_of(&provider_payment_id));
+                charge = Some(self.charge_of(&provider_payment_id));
                 Outcome::Paid { provider_payment_id, money, at }
             }
             ChargeAnswer::Declined(why) => {
@@ -368,6 +414,15 @@ impl Engine {
         Ok(worked)
     }
 
+    fn charge_of(&self, provider_payment_id: &str) -> Charge {
+        Charge {
+            provider: PROVIDER.into(),
+            id: provider_payment_id.into(),
+            name: names::charge(provider_payment_id),
+            settles_after_ms: self.settles_after_ms(PROVIDER),
+        }
+    }
+
     /// Why a refund of something that holds no payment is refused.
     pub(crate) async fn why_not_paid(
         &self,
@@ -388,14 +443,6 @@ impl Engine {
             }
             None => Refusal::PaymentNotFound,
         })
-    }
-}
-
-fn charge_of(provider_payment_id: &str) -> Charge {
-    Charge {
-        provider: PROVIDER.into(),
-        id: provider_payment_id.into(),
-        name: names::charge(provider_payment_id),
     }
 }
 

@@ -135,7 +135,7 @@ fn about(command: &Command) -> Option<Ulid> {
         | Command::Claim { of, .. }
         | Command::Record { of, .. }
         | Command::GiveUp { of } => of.payment.ulid(),
-        Command::Adopt { payment, .. } => payment.ulid(),
+        Command::Adopt { payment, .. } | Command::Settle { payment, .. } => payment.ulid(),
         Command::OpenCheckout(open) => open.facts.id.ulid(),
         Command::Checkout(act) => act.id.ulid(),
         // All of an account and mode take their numbers from one row.

@@ -13,7 +13,7 @@ use domain::account::Scope;
 use domain::decide::{
     Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
 };
-use domain::ids::{Ids, RefundId, RequestId};
+use domain::ids::{Ids, PaymentId, RefundId, RequestId};
 use domain::keys::KeyHash;
 use domain::payment::{Facts, Payment};
 use domain::refund::{Refund, State, Status};
@@ -22,7 +22,7 @@ use providers::Registry;
 use providers::simulator::Simulator;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +53,9 @@ pub struct EngineConfig {
     pub policies: Policies,
     /// Where buyers find this server, without a slash at the end.
     pub public_url: Arc<str>,
+    /// How long after the capture each provider pays merchants out, milliseconds, by its name. Of
+    /// providers that are not in it, payments settle when somebody says so.
+    pub settlement_ms: BTreeMap<String, i64>,
 }
 
 impl Default for EngineConfig {
@@ -66,6 +69,7 @@ impl Default for EngineConfig {
             provider_timeout: Duration::from_secs(20),
             policies: Policies::default(),
             public_url: "http://127.0.0.1:8080".into(),
+            settlement_ms: BTreeMap::new(),
         }
     }
 }
@@ -323,10 +327,13 @@ impl Engine {
         let request = names::payment_request(&new);
         let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
         let scope = new.scope;
+        let captured_at = new.captured_at.unwrap_or(now);
+        let settles_after = self.settles_after_ms(&new.provider);
+        let settles_at = settles_after.map(|ms| captured_at.plus_ms(ms));
         let command = Command::Register(Box::new(RegisterPayment {
             charge: KeyUse { hash: names::charge(&new.provider_payment_id), request },
             key,
-            settled_at: new.settled_at,
+            settled_at: new.settled_at.or(settles_at),
             facts: Facts {
                 scope,
                 id: new.id.unwrap_or_else(|| self.with_ids(|ids| ids.payment(now))),
@@ -335,7 +342,7 @@ impl Engine {
                 currency: new.currency,
                 provider: new.provider,
                 provider_payment_id: new.provider_payment_id,
-                captured_at: new.captured_at.unwrap_or(now),
+                captured_at,
                 reference: new.reference,
                 metadata: new.metadata,
             },
@@ -348,6 +355,25 @@ impl Engine {
             | Done::Endpoint(_)
             | Done::Delivery { .. } => Err(Error::Refused(Refusal::KeyReused)),
         }
+    }
+
+    /// Says when a payment settles or settled. Refunds that are asked for before that are reversals.
+    pub async fn settle_payment(
+        &self,
+        scope: Scope,
+        payment: PaymentId,
+        at: Timestamp,
+    ) -> Result<Payment, Error> {
+        match self.commit(Command::Settle { scope, payment, at }, None, None).await? {
+            Done::Payment { payment, .. } => Ok(payment),
+            // Commands about payments are answered with payments.
+            _ => Err(Error::closed()),
+        }
+    }
+
+    /// How long after the capture a provider pays merchants out, where that is configured.
+    pub(crate) fn settles_after_ms(&self, provider: &str) -> Option<i64> {
+        self.0.config.settlement_ms.get(provider).copied()
     }
 
     /// Asks for a refund. Answers when that is durable; the provider is called after that.

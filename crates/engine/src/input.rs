@@ -100,6 +100,8 @@ pub struct NewCheckout {
     pub template: Option<Box<str>>,
     /// JSON object of strings.
     pub metadata: Option<Box<str>>,
+    /// What else the door keeps of it, as JSON.
+    pub extra: Option<Box<str>>,
     /// How long it can be paid, milliseconds; for ever when `None`.
     pub expires_in_ms: Option<i64>,
 }

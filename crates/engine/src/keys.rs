@@ -7,6 +7,7 @@ use crate::facade::Engine;
 use domain::account::Mode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use store::NewApiKey;
 
 /// How much time passes between two notes that a key was used.
 const USE_NOTED_EVERY_MS: i64 = 3_600_000;
@@ -21,8 +22,9 @@ pub struct KeyOwner {
 }
 
 impl KeyOwner {
-    fn owns(self, account: u32, mode: Option<Mode>) -> bool {
-        account == self.account && (self.mode.is_none() || mode == self.mode)
+    fn owns(self, key: &NewApiKey) -> bool {
+        let of_mode = key.mode == self.mode && !key.platform;
+        key.account == self.account && (self.mode.is_none() || of_mode)
     }
 }
 
@@ -30,7 +32,8 @@ impl Engine {
     /// The owner's keys without their secrets, at most 1,000: those that work first, newest first.
     pub async fn list_keys_of(&self, owner: KeyOwner) -> Result<Vec<KeyListing>, Error> {
         let rows = self.store().list_api_keys_of(owner.account, owner.mode).await?;
-        Ok(rows.into_iter().map(KeyListing::from).collect())
+        let known = rows.into_iter().filter(|row| owner.owns(&row.key));
+        Ok(known.map(KeyListing::from).collect())
     }
 
     /// The owner's key with this id, without its secrets.
@@ -40,7 +43,7 @@ impl Engine {
         key_id: &str,
     ) -> Result<Option<KeyListing>, Error> {
         let row = self.store().find_api_key(key_id).await?;
-        let row = row.filter(|row| owner.owns(row.key.account, row.key.mode));
+        let row = row.filter(|row| owner.owns(&row.key));
         Ok(row.map(KeyListing::from))
     }
 

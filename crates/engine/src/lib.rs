@@ -6,6 +6,7 @@
 
 pub mod access;
 mod accounts;
+mod answers;
 mod checkouts;
 mod committer;
 mod error;
@@ -24,7 +25,8 @@ mod steps;
 mod waiters;
 pub mod webhooks;
 
-pub use accounts::{KeyListing, KeyRequest, NewKey};
+pub use accounts::{KeyListing, KeyRequest, MadeKey, NewKey};
+pub use answers::{Begun, Keyed};
 pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;
 pub use error::Error;

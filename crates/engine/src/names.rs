@@ -1,6 +1,9 @@
 //! Hashes of the names that callers and providers give, and of requests.
 
+use crate::accounts::KeyRequest;
 use crate::input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund};
+use domain::account::Mode;
+use domain::ids::EventId;
 use domain::keys::KeyHash;
 use domain::line::Line;
 use domain::money::Currency;
@@ -60,6 +63,11 @@ impl Fields {
 /// The name of an idempotency key.
 pub(crate) fn idempotency(key: &IdempotencyKey) -> KeyHash {
     KeyHash(Fields::new("idempotency").text(key.door).text(&key.value).finish())
+}
+
+/// What makes two requests under one idempotency key the same request.
+pub(crate) fn whole_request(parts: &[&[u8]]) -> [u8; 16] {
+    parts.iter().fold(Fields::new("request"), |fields, part| fields.bytes(part)).finish()
 }
 
 /// The name of a caller's own refund id.
@@ -126,6 +134,7 @@ pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
         .optional(new.customer.as_deref())
         .optional(new.template.as_deref())
         .optional(new.metadata.as_deref())
+        .optional(new.extra.as_deref())
         .number(new.expires_in_ms)
         .finish()
 }
@@ -150,6 +159,23 @@ pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
 /// What makes two acts on a checkout or an invoice the same.
 pub(crate) fn act_request(word: &str, id: ulid::Ulid) -> [u8; 16] {
     Fields::new("act").text(word).bytes(&id.to_bytes()).finish()
+}
+
+/// What makes two requests for an API key the same.
+pub(crate) fn key_request(request: &KeyRequest) -> [u8; 16] {
+    Fields::new("create API key")
+        .bytes(&request.account.bytes())
+        .optional(request.mode.map(Mode::as_str))
+        .text(&request.scopes)
+        .text(request.error_profile.as_str())
+        .text(&request.name)
+        .finish()
+}
+
+/// What makes two requests to tell events once more the same.
+pub(crate) fn replay_request(events: &[EventId]) -> [u8; 16] {
+    let fields = Fields::new("replay events").count(events.len());
+    events.iter().fold(fields, |fields, event| fields.bytes(&event.bytes())).finish()
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! Events told once more, and events that are only tried out. Neither changes money, states or the
 //! sequence of real events: all they make is deliveries.
 
+use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
-use crate::{Engine, Error, EventSubject, EventView};
+use crate::{Engine, Error, EventSubject, EventView, names};
 use domain::account::Scope;
-use domain::decide::Refusal;
+use domain::decide::{KEY_LIFETIME_MS, Refusal};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
+use domain::keys::{Key, Target};
 use domain::refund::{Failure, State};
 use domain::time::Timestamp;
 use domain::webhook::{Body, Delivery, Status, Subscriber, fan_out};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use store::{Replay, StoreError};
+use store::{Once, Replay, StoreError};
 
 /// Where the evidence of a tried-out event comes from.
 const TRIGGER: &str = "trigger";
@@ -22,6 +24,8 @@ const TRIGGER: &str = "trigger";
 pub enum Replayed {
     /// How many deliveries each of them got.
     Queued(Vec<(EventId, u32)>),
+    /// The same request did this before.
+    Before(Vec<(EventId, u32)>),
     /// These do not exist, so nothing was done.
     Unknown(Vec<EventId>),
 }
@@ -44,26 +48,55 @@ pub struct Triggered {
 }
 
 impl Engine {
-    /// Tells events once more, to every active endpoint that wants them now. All or nothing.
+    /// Tells events once more, to every active endpoint that wants them now. All or nothing, and
+    /// once under an idempotency key.
     pub async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
+        key: Option<&IdempotencyKey>,
     ) -> Result<Replayed, Error> {
         let (engine, now, asked) = (self.clone(), self.now(), events.clone());
+        let name = key.map(|key| self.name_answer(scope, key, names::replay_request(&events)));
         let again = move |view: &mut _| engine.with_ids(|ids| fan_out(view, now, ids));
-        Ok(match self.store().replay_events(scope, events, again).await? {
-            Replay::Unknown(events) => Replayed::Unknown(events),
-            Replay::Queued(deliveries) => {
+        let answer = {
+            let asked = asked.clone();
+            move |deliveries: &[Delivery]| {
+                let counts = count(&asked, deliveries);
+                let counts: Vec<_> = counts.iter().map(u32::to_string).collect();
+                counts.join(" ")
+            }
+        };
+        let replayed =
+            self.store().replay_events(scope, events, (name, now), again, answer).await?;
+        Ok(match replayed {
+            Once::Taken => return Err(Refusal::KeyReused.into()),
+            Once::Done(Replay::Unknown(events)) => Replayed::Unknown(events),
+            Once::Done(Replay::Queued(deliveries)) => {
                 self.outbox().wake();
-                let mut counts: BTreeMap<EventId, u32> = BTreeMap::new();
-                for delivery in &deliveries {
-                    *counts.entry(delivery.event).or_default() += 1;
-                }
-                let count = |id| (id, counts.get(&id).copied().unwrap_or(0));
-                Replayed::Queued(asked.into_iter().map(count).collect())
+                let counts = count(&asked, &deliveries);
+                Replayed::Queued(asked.into_iter().zip(counts).collect())
+            }
+            Once::Before(answer) => {
+                let counts: Result<Vec<u32>, _> = answer.split(' ').map(str::parse).collect();
+                let unread = |_| StoreError::Inconsistent("the answer of a replay".into());
+                Replayed::Before(asked.into_iter().zip(counts.map_err(unread)?).collect())
             }
         })
+    }
+
+    /// The name that an idempotency key gives to an answer.
+    pub(crate) fn name_answer(&self, scope: Scope, key: &IdempotencyKey, request: [u8; 16]) -> Key {
+        let now = self.now();
+        Key {
+            scope,
+            hash: names::idempotency(key),
+            request,
+            target: Target::Answer,
+            id: self.with_ids(|ids| ids.ulid(now)),
+            state: None,
+            expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
+        }
     }
 
     /// Tells every active endpoint that wants it of an event that did not happen. It has an id of
@@ -147,6 +180,15 @@ impl Engine {
         let body = body.map_err(|e| StoreError::Inconsistent(format!("an event: {e}")))?;
         Ok(Some(body.into()))
     }
+}
+
+/// How many deliveries each event got.
+fn count(events: &[EventId], deliveries: &[Delivery]) -> Vec<u32> {
+    let mut counts: BTreeMap<EventId, u32> = BTreeMap::new();
+    for delivery in deliveries {
+        *counts.entry(delivery.event).or_default() += 1;
+    }
+    events.iter().map(|id| counts.get(id).copied().unwrap_or(0)).collect()
 }
 
 /// The text of an event that says that it did not happen.

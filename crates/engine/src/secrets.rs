@@ -4,8 +4,11 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
 use rand_core::Rng;
 use secrecy::{ExposeSecret, SecretBox};
+use sha2::Sha256;
+use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 12;
@@ -64,6 +67,24 @@ impl MasterKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
+    /// What only the holder of this key can tell about `bytes`, for one `purpose`: 32 hexadecimal
+    /// digits.
+    pub fn tag(&self, purpose: &str, bytes: &[u8]) -> String {
+        // HMAC takes keys of every length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()) else {
+            return String::new();
+        };
+        Mac::update(&mut mac, purpose.as_bytes());
+        Mac::update(&mut mac, &[0]);
+        Mac::update(&mut mac, bytes);
+        let tag = mac.finalize().into_bytes();
+        tag.iter().take(16).fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
     /// Opens what was sealed for the row called `row`.
     pub fn open(&self, row: &str, sealed: &[u8]) -> Result<SecretBox<[u8]>, SecretError> {
         let (nonce, sealed) =
@@ -94,6 +115,11 @@ mod tests {
         let other = MasterKey::parse(&MasterKey::from_bytes([8; 32]).to_text()).unwrap();
         assert_eq!(other.open("ak_1", &sealed).err(), Some(SecretError::Sealed));
         assert_eq!(key.open("ak_1", &sealed[..5]).err(), Some(SecretError::Sealed));
+        let tag = key.tag("a", b"b");
+        assert_eq!((tag.len(), &tag), (32, &key.tag("a", b"b")));
+        for other in [key.tag("ab", b""), key.tag("a", b"c"), other.tag("a", b"b")] {
+            assert_ne!(tag, other);
+        }
         assert_eq!(MasterKey::parse("c2hvcnQ=").err(), Some(SecretError::Malformed));
     }
 }

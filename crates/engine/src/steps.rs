@@ -105,7 +105,8 @@ impl Engine {
 
     /// Forgets idempotency keys that ran out, at most `limit`. Never those of refunds.
     pub async fn step_expire(&self, limit: u32) -> Result<usize, Error> {
-        Ok(self.store().forget_keys(self.now(), limit).await?)
+        let names = self.store().forget_keys(self.now(), limit).await?;
+        Ok(names + self.store().forget_answers(self.now(), limit).await?)
     }
 
     /// Does what a claimed refund needs, and records it.

@@ -32,8 +32,8 @@ pub enum Command {
     Backup(Backup),
     /// Check configuration, database and disk; exit 1 if anything is wrong
     Doctor(DataArgs),
-    /// Print the OpenAPI document of the API
-    Openapi,
+    /// Print the OpenAPI document of the API, or of one of its other doors
+    Openapi(Openapi),
 }
 
 /// Where the data is.
@@ -82,6 +82,14 @@ pub struct Backup {
     pub file: PathBuf,
 }
 
+/// Options of `openapi`.
+#[derive(Debug, Args)]
+pub struct Openapi {
+    /// The document: refundry, elasticpay, ...
+    #[arg(default_value = "refundry")]
+    pub door: String,
+}
+
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -110,6 +118,12 @@ pub struct CreateKey {
     /// What the key may do, such as "refund:write payment:read"
     #[arg(long, default_value = "*")]
     pub scopes: String,
+    /// What its bearer token looks like: refundry (`pk_…`) or elasticpay (`sk_sandbox_…`, `sk_live_…`, `oa_…`)
+    #[arg(long, default_value = "refundry")]
+    pub format: String,
+    /// The key acts for other accounts too, named per request, in the mode of --mode
+    #[arg(long)]
+    pub platform: bool,
     /// Which error table the key is answered with: node or go
     #[arg(long, default_value = "node")]
     pub error_profile: String,

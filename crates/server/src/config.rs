@@ -4,11 +4,15 @@ use crate::Failure;
 use crate::cli::DataArgs;
 use crate::rate_limits;
 use crate::webhooks;
+use api::YocoSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::util::bool_from_str_or_int;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Every setting, by the name it has in the file. In the environment a setting is in capitals after
 /// `REFUNDRY_`, a part of a group after two underscores: `REFUNDRY_SIMULATOR__ENABLED=true`.
@@ -49,10 +53,35 @@ pub struct Config {
     pub connections: usize,
     /// How much an account or a client may ask for.
     pub rate_limits: rate_limits::Settings,
+    /// Seconds from a capture until the provider pays the merchant out, by the provider's name. Where
+    /// it is not known, payments settle when somebody says so.
+    pub settlement_seconds: BTreeMap<String, u32>,
+    /// Yoco door: payments made with test keys can be refunded.
+    #[serde(deserialize_with = "bool_from_str_or_int")]
+    pub yoco_allow_test_refunds: bool,
+    /// Yoco door: whole payments only are refunded.
+    #[serde(deserialize_with = "bool_from_str_or_int")]
+    pub yoco_full_refunds_only: bool,
+    /// Yoco door: the status of an accepted refund, `succeeded`, `successful` or `pending`.
+    pub yoco_refund_status: String,
+    /// Yoco door: seconds that an answer to a refund waits for the provider's.
+    pub yoco_refund_wait_seconds: u32,
     /// Outgoing webhooks.
     pub webhooks: webhooks::Settings,
     /// The built-in simulated provider.
     pub simulator: Simulator,
+    /// The ElasticPay door.
+    pub elasticpay: ElasticPay,
+}
+
+/// Settings of the ElasticPay door.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElasticPay {
+    /// Seconds that a refund waits for the provider's answer before it is answered as pending.
+    pub wait_seconds: u32,
+    /// Take only the reasons that its documentation lists.
+    pub strict_reasons: bool,
 }
 
 /// Where the data is.
@@ -104,8 +133,14 @@ impl Default for Config {
             shutdown_seconds: 25,
             connections: 10_000,
             rate_limits: rate_limits::Settings::default(),
+            settlement_seconds: BTreeMap::new(),
+            yoco_allow_test_refunds: false,
+            yoco_full_refunds_only: false,
+            yoco_refund_status: "succeeded".into(),
+            yoco_refund_wait_seconds: 3,
             webhooks: webhooks::Settings::default(),
             simulator: Simulator { enabled: false, honour_keys: true, late_failure_ms: 1_000 },
+            elasticpay: ElasticPay { wait_seconds: 10, strict_reasons: false },
         }
     }
 }
@@ -160,6 +195,7 @@ impl Config {
         }
         self.rate_limits.limits()?;
         self.webhooks.check()?;
+        self.yoco()?;
         if !self.lanes.is_none_or(|lanes| (1..=64).contains(&lanes)) {
             return wrong("lanes must be from 1 to 64");
         }
@@ -173,6 +209,24 @@ impl Config {
     pub fn public_url(&self) -> String {
         let given = self.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         given.unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+
+    /// What the Yoco door does.
+    pub fn yoco(&self) -> Result<YocoSettings, Failure> {
+        let word = &self.yoco_refund_status;
+        let refund_status = YocoSettings::status_from_text(word).ok_or_else(|| {
+            Failure::Usage(format!(
+                "configuration: yoco_refund_status must be succeeded, successful or pending, not {word:?}"
+            ))
+        })?;
+        // Who waits longer than its lease answers what another node may be answering.
+        let wait = self.yoco_refund_wait_seconds.min(self.lease_seconds / 2);
+        Ok(YocoSettings {
+            allow_test_refunds: self.yoco_allow_test_refunds,
+            full_refunds_only: self.yoco_full_refunds_only,
+            refund_status,
+            refund_wait: Duration::from_secs(u64::from(wait)),
+        })
     }
 
     /// The database.

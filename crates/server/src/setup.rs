@@ -126,6 +126,11 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
         lease_ms: i64::from(config.lease_seconds) * 1000,
         provider_timeout: seconds(config.provider_timeout_seconds),
         public_url: config.public_url().into(),
+        settlement_ms: config
+            .settlement_seconds
+            .iter()
+            .map(|(provider, seconds)| (provider.clone(), i64::from(*seconds) * 1000))
+            .collect(),
         ..EngineConfig::default()
     };
     let master_key = master_key(config, store.is_shared())?;

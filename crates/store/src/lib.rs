@@ -4,6 +4,7 @@
 //! changed rows, all in one durable transaction), it answers read queries, and it keeps the small
 //! tables of accounts and API keys. It decides nothing about money.
 
+mod answers;
 mod cells;
 mod fault;
 mod postgres;
@@ -12,9 +13,9 @@ mod sqlite;
 mod store;
 mod verify;
 
+pub use answers::{Begun, NewRequest, Once};
 pub use fault::{Fault, PostgresError};
 pub use postgres::PostgresStore;
-
 pub use query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,

@@ -77,6 +77,10 @@ pub struct InvoiceFilter {
     pub customer: Option<Box<str>>,
     /// Only those of this subscription.
     pub subscription: Option<Box<str>>,
+    /// Only those asked for at this time or later.
+    pub issued_from: Option<Timestamp>,
+    /// Only those asked for before this time.
+    pub issued_until: Option<Timestamp>,
 }
 
 /// Which ledger entries to list.

@@ -1,5 +1,6 @@
 //! [`Store`]: one face over both databases.
 
+use crate::answers::{Begun, NewRequest, Once};
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter, PostingSum,
@@ -22,6 +23,7 @@ use domain::view::{View, Wanted};
 use domain::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::path::Path;
 use std::sync::Arc;
+use ulid::Ulid;
 
 /// What became of events that were to be told once more.
 #[derive(Debug)]
@@ -123,11 +125,12 @@ both! {
     fn find_account_by_number(number: u32) -> Option<Account>;
     /// The first 1,000 accounts, oldest first.
     fn list_accounts() -> Vec<Account>;
-    /// Stores an API key.
-    fn create_api_key(key: NewApiKey) -> ();
+    /// Stores an API key and the SHA-256 of its secret, once under `name`. What is answered under it
+    /// later is the key's id.
+    fn create_api_key(key: NewApiKey, secret_hash: [u8; 32], name: Option<Key>) -> Once<()>;
     /// The API key with this id.
     fn find_api_key(id: &str) -> Option<ApiKeyRow>;
-    /// The API key with this Bearer token hash.
+    /// The API key with this SHA-256 of its Bearer token, or of its secret.
     fn find_api_key_by_bearer(hash: [u8; 32]) -> Option<ApiKeyRow>;
     /// The first 1,000 API keys, oldest first.
     fn list_api_keys() -> Vec<ApiKeyRow>;
@@ -155,11 +158,19 @@ both! {
     /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
     fn fail_queued_deliveries(endpoint: (Scope, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction, which may have to
-    /// be run several times.
-    fn replay_events(scope: Scope, events: Vec<EventId>, fan_out: impl FnMut(&mut View) + Send + 'static) -> Replay;
+    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under the name;
+    /// `answer` makes the text that is answered under it later.
+    fn replay_events(scope: Scope, events: Vec<EventId>, name: (Option<Key>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
     fn queue_deliveries(deliveries: Vec<Delivery>) -> ();
+    /// Begins a request, durably.
+    fn begin_request(new: NewRequest, now: Timestamp) -> Begun;
+    /// Keeps the answer to a request.
+    fn keep_answer(of: (Scope, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
+    /// Lets the next request under the key go on where this one ended without an answer.
+    fn abandon_request(of: (Scope, KeyHash, Ulid), now: Timestamp) -> ();
+    /// Forgets answers that ran out by `now`, at most `limit` of them. Returns how many.
+    fn forget_answers(now: Timestamp, limit: u32) -> usize;
     /// Derives every balance and the whole ledger again and compares.
     fn verify() -> Report;
 }

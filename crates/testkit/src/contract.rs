@@ -53,6 +53,22 @@ impl Contract {
         }
     }
 
+    /// Holds what was posted to a webhook endpoint against the document.
+    ///
+    /// # Panics
+    /// When it is not as documented.
+    #[track_caller]
+    pub fn check_webhook(&self, body: &[u8]) {
+        let body: Value = serde_json::from_slice(body).expect("what is posted is JSON");
+        let name = body["type"].as_str().unwrap_or_default();
+        let post = &self.document["webhooks"][name]["post"];
+        let schema = &post["requestBody"]["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{name:?} is posted and not documented");
+        if let Err(why) = self.validate(&format!("webhook {name}"), schema, &body) {
+            panic!("what was posted is not as documented: {why}\n{body:#}");
+        }
+    }
+
     fn compare(&self, exchange: &Exchange<'_>) -> Result<(), String> {
         let Some((place, operation)) = self.find(exchange.method, exchange.target) else {
             return Ok(());

@@ -38,6 +38,61 @@ def pay(amount, currency="USD", charge=None):
     return reply.json()["data"]
 
 
+def raw(method, path, body=None, headers=None, kind="test"):
+    """A request that the client has no method for; returns the answer's data."""
+    auth = {"Authorization": f"Bearer {KIT[kind]['bearer']}", **(headers or {})}
+    reply = httpx.request(method, f"{BASE_URL}{path}", json=body, headers=auth)
+    reply.raise_for_status()
+    return reply.json()["data"] if reply.content else None
+
+
+def open_session(plugipay, amount=10_000, **options):
+    """Asks for a payment with the client."""
+    wishes = {
+        "amount": amount,
+        "currency": "USD",
+        "methods": ["card", "manual"],
+        "success_url": "https://shop.example/thanks",
+        "cancel_url": "https://shop.example/cart",
+    }
+    return plugipay.checkout_sessions.create(**{**wishes, **options})
+
+
+def charge(session_id, method="card"):
+    """Pays a session as a buyer does: without any key."""
+    path = f"/api/v1/public/checkout/sessions/{session_id}/charge"
+    reply = httpx.post(f"{BASE_URL}{path}", json={"method": method})
+    reply.raise_for_status()
+    return reply.json()["data"]
+
+
+def paid_session(plugipay, amount=10_000, **options):
+    """A session that was paid; returns it as it is then."""
+    session = open_session(plugipay, amount, **options)
+    charge(session["id"])
+    return plugipay.checkout_sessions.get(session["id"])
+
+
+def open_invoice(plugipay, status="open", **options):
+    """Writes an invoice over 30.00 with the client."""
+    lines = [
+        {"description": "Socks", "quantity": 2, "unitAmount": 1_000},
+        {"description": "Shipping", "quantity": 1, "unitAmount": 1_000},
+    ]
+    return plugipay.invoices.create(
+        customer_id="cus_1", currency="USD", lines=lines, status=status, **options
+    )
+
+
+def paid_invoice(plugipay):
+    """An invoice that was paid on its page."""
+    invoice = open_invoice(plugipay)
+    form = {"do": "pay", "method": "card", "outcome": ""}
+    reply = httpx.post(invoice["hostedInvoiceUrl"], data=form)
+    assert reply.status_code == 303, reply.text
+    return plugipay.invoices.get(invoice["id"])
+
+
 def eventually(what, ready, limit=15.0):
     """Returns the first truthy answer of `ready`, or fails after `limit` seconds."""
     end = time.monotonic() + limit
@@ -61,16 +116,18 @@ def settled(plugipay, refund_id):
 
 
 class Receiver:
-    """A web server on the loopback that keeps what it is sent."""
+    """A web server on the loopback that keeps what it is sent. It answers with the statuses in
+    `answers`, one after another, and then with 204."""
 
     def __init__(self):
         received = self.received = []
+        answers = self.answers = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 received.append((dict(self.headers.items()), body))
-                self.send_response(204)
+                self.send_response(answers.pop(0) if answers else 204)
                 self.end_headers()
 
             def log_message(self, *_):

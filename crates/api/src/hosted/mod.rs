@@ -87,7 +87,12 @@ impl From<engine::Error> for Missing {
 async fn show(app: Arc<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     match find(&app, &parts).await {
-        Ok(subject) => respond(StatusCode::OK, page::of_subject(&subject)),
+        Ok(subject) => {
+            if let Some(checkout) = &subject.checkout {
+                app.engine.note_visit(checkout).await;
+            }
+            respond(StatusCode::OK, page::of_subject(&subject))
+        }
         Err(missing) => without_page(&missing),
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document of everything that is served, made from the route table: each door
+//! The OpenAPI documents of everything that is served, made from the route table: each door
 //! describes its operations in its `openapi` module, and a test compares the two.
 
 pub mod operation;
@@ -9,7 +9,7 @@ use crate::doors;
 use operation::{Answer, Operation, Parameter};
 use schema::Schema;
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// What a door, or the operations of the service itself, add to the document.
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub struct Chapter {
     pub tags: Vec<(&'static str, &'static str)>,
     /// Its operations.
     pub operations: Vec<Operation>,
+    /// What it posts to others, under the name of the event as its path.
+    pub webhooks: Vec<Operation>,
     /// Schemas under their names.
     pub schemas: Vec<(&'static str, Schema)>,
     /// Parameters under their names.
@@ -30,16 +32,63 @@ pub struct Chapter {
     pub security: Vec<(&'static str, Value)>,
 }
 
-/// The document.
-pub static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
+/// A document as its door describes it.
+pub struct Document {
+    /// Its name: `openapi/{name}.json` in the repository.
+    pub name: &'static str,
+    /// What it is called.
+    pub title: &'static str,
+    /// What it describes.
+    pub summary: &'static str,
+    /// What holds everywhere in it.
+    pub introduction: &'static str,
+    /// What it is made of.
+    pub chapters: fn() -> Vec<Chapter>,
+}
 
-/// The document as it is served and committed.
-pub static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", *DOCUMENT));
+/// A document as it is served.
+pub struct Book {
+    /// Its name.
+    pub name: &'static str,
+    /// The document.
+    pub value: Value,
+    /// The same as it is served and committed.
+    pub text: String,
+    page: OnceLock<String>,
+}
 
-fn document() -> Value {
-    let mut chapters = doors::chapters();
+/// Every document, in the order of [`doors::DOCUMENTS`].
+pub static BOOKS: LazyLock<Vec<Book>> = LazyLock::new(|| {
+    let print = |document: &Document| {
+        let value = print(document);
+        let text = format!("{value:#}\n");
+        Book { name: document.name, value, text, page: OnceLock::new() }
+    };
+    doors::DOCUMENTS.iter().map(print).collect()
+});
+
+impl Book {
+    /// The document called `name`; without one the first.
+    pub fn find(name: Option<&str>) -> Option<&'static Self> {
+        BOOKS.iter().find(|book| name.is_none_or(|name| book.name == name))
+    }
+
+    /// Where it is served, and where its page is.
+    pub fn places(&self) -> (String, String) {
+        if doors::DOCUMENTS.first().is_some_and(|first| first.name == self.name) {
+            return ("/openapi.json".to_owned(), "/docs".to_owned());
+        }
+        (format!("/openapi/{}.json", self.name), format!("/docs/{}", self.name))
+    }
+}
+
+fn print(document: &Document) -> Value {
+    let mut chapters = (document.chapters)();
     let operations: Vec<_> =
         chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.operations)).collect();
+    let webhooks = chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.webhooks));
+    let webhooks: Map<String, Value> =
+        webhooks.map(|post| (post.path.to_owned(), json!({"post": post.value(None)}))).collect();
     let tags = chapters.iter().flat_map(|chapter| &chapter.tags);
     let tags: Vec<_> =
         tags.map(|(name, text)| json!({"name": name, "description": text})).collect();
@@ -52,16 +101,17 @@ fn document() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Refundry",
+            "title": document.title,
             "version": env!("CARGO_PKG_VERSION"),
-            "summary": "A self-hosted refund engine.",
-            "description": include_str!("introduction.md"),
+            "summary": document.summary,
+            "description": document.introduction,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The server that this document came from"}],
         "security": security,
         "tags": tags,
         "paths": paths(operations),
+        "webhooks": webhooks,
         "components": {
             "securitySchemes": schemes, "parameters": parts.parameters,
             "headers": parts.headers, "responses": parts.answers, "schemas": parts.schemas,
@@ -113,7 +163,8 @@ fn paths(mut operations: Vec<Operation>) -> Value {
 /// Method and path of every operation that a chapter describes.
 #[cfg(test)]
 fn described() -> Vec<String> {
-    let operations = doors::chapters().into_iter().flat_map(|chapter| chapter.operations);
+    let chapters = doors::DOCUMENTS.iter().flat_map(|document| (document.chapters)());
+    let operations = chapters.flat_map(|chapter| chapter.operations);
     operations.map(|known| format!("{} {}", known.method, known.path)).collect()
 }
 
@@ -143,7 +194,8 @@ mod tests {
     #[test]
     fn every_parameter_of_a_path_is_described_and_operation_ids_are_unique() {
         let mut ids = BTreeSet::new();
-        for (path, operations) in DOCUMENT["paths"].as_object().expect("paths") {
+        let paths = BOOKS.iter().flat_map(|book| book.value["paths"].as_object().expect("paths"));
+        for (path, operations) in paths {
             let named: BTreeSet<_> =
                 path.split(['{', '}']).skip(1).step_by(2).map(str::to_owned).collect();
             for (method, operation) in operations.as_object().expect("operations") {

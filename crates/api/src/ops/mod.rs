@@ -5,7 +5,8 @@ mod openapi;
 pub use openapi::chapter;
 
 use crate::App;
-use crate::openapi as document;
+use crate::doors::native;
+use crate::openapi::{Book, page};
 use crate::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,9 @@ pub fn routes() -> Vec<Route> {
         Route::open(Method::GET, "/readyz", ready),
         Route::open(Method::GET, "/metrics", metrics),
         Route::open(Method::GET, "/openapi.json", openapi_json),
+        Route::open(Method::GET, "/openapi/{document}", openapi_json),
         Route::open(Method::GET, "/docs", docs),
+        Route::open(Method::GET, "/docs/{document}", docs),
     ]
 }
 
@@ -47,14 +50,22 @@ async fn metrics(app: Arc<App>, _: Request) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-/// The OpenAPI document, byte for byte as it is committed.
-async fn openapi_json(_: Arc<App>, _: Request) -> Response {
-    ([(CONTENT_TYPE, "application/json")], document::TEXT.as_str()).into_response()
+/// An OpenAPI document, byte for byte as it is committed.
+async fn openapi_json(app: Arc<App>, request: Request) -> Response {
+    let name = request.uri().path().strip_prefix("/openapi/");
+    // Without its ending it is no document; the first one has a path of its own.
+    match Book::find(name.map(|name| name.strip_suffix(".json").unwrap_or_default())) {
+        Some(book) => ([(CONTENT_TYPE, "application/json")], book.text.as_str()).into_response(),
+        None => native::unknown_path(&app),
+    }
 }
 
 /// The same for people.
-async fn docs(_: Arc<App>, _: Request) -> Response {
-    document::page::answer()
+async fn docs(app: Arc<App>, request: Request) -> Response {
+    match Book::find(request.uri().path().strip_prefix("/docs/")) {
+        Some(book) => page::answer(book),
+        None => native::unknown_path(&app),
+    }
 }
 
 fn status(status: StatusCode, body: &'static str) -> Response {

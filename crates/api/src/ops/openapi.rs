@@ -1,7 +1,8 @@
 //! What the OpenAPI document says about these operations.
 
+use crate::doors::DOCUMENTS;
 use crate::openapi::Chapter;
-use crate::openapi::operation::{Answer, JSON, Operation};
+use crate::openapi::operation::{Answer, JSON, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use http::Method;
 
@@ -35,18 +36,36 @@ pub fn chapter() -> Chapter {
             JSON,
             Schema::any().with("type", "object"),
         )),
+        get("/openapi/{document}", "getDoorOpenapi", "Get the document of a door")
+            .takes([Parameter::path("document", "Its name.", documents(".json"))])
+            .answers(Answer::json(200, "The document.", Schema::any().with("type", "object")))
+            .answers(no_such()),
         get("/docs", "getDocs", "Read this document").answers(Answer::of(
             200,
             "The document as a page.",
             "text/html",
             Schema::string(),
         )),
+        get("/docs/{document}", "getDoorDocs", "Read the document of a door")
+            .takes([Parameter::path("document", "Its name.", documents(""))])
+            .answers(Answer::of(200, "The document as a page.", "text/html", Schema::string()))
+            .answers(no_such()),
     ];
     Chapter {
         tags: vec![(TAG, "For the people and machines that run the service. No key is asked for.")],
         operations,
         ..Chapter::default()
     }
+}
+
+/// The names of the documents.
+fn documents(ending: &str) -> Schema {
+    let names: Vec<_> = DOCUMENTS.iter().map(|known| format!("{}{ending}", known.name)).collect();
+    Schema::words(names.iter().map(String::as_str))
+}
+
+fn no_such() -> Answer {
+    Answer::json(404, "There is no such document.", Schema::named("Refusal"))
 }
 
 fn status(word: &str) -> Schema {

@@ -136,3 +136,30 @@ async fn events_show_their_subject_as_it_was() {
         reply.data(200).as_array().is_some_and(|types| types.contains(&json!("refund.failed")))
     );
 }
+
+#[tokio::test]
+async fn invoices_are_found_by_when_they_were_asked_for() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let make = async |status: &str| {
+        let lines = json!([{"description": "Tea", "quantity": 1, "unitAmount": 500}]);
+        let body = json!({"customerId": "c", "currency": "USD", "lines": lines, "status": status});
+        let ask = Ask::post("/api/v1/invoices", body.to_string()).bearer(&key);
+        world.send(ask).await.data(201)["id"].as_str().expect("an id").to_owned()
+    };
+    let late = make("draft").await;
+    world.clock.advance(1);
+    let draft = make("draft").await;
+    world.clock.advance(1);
+    let early = make("open").await;
+    let noon = world.now_s() + 3600;
+    world.clock.advance(2 * 3600 * 1000);
+    let finalize = Ask::post(&format!("/api/v1/invoices/{late}/finalize"), "{}").bearer(&key);
+    world.send(finalize).await.data(200);
+    let find = async |query: &str| walk(&world, &key, "invoices", query).await;
+    assert_eq!(find(&format!("issuedAfter={noon}")).await, [late.as_str()], "written before");
+    assert_eq!(find(&format!("issuedBefore={noon}")).await, [early.as_str()]);
+    let both = format!("issuedAfter=0&issuedBefore={}&limit=1&order=asc", noon + 7200);
+    assert_eq!(find(&both).await, [late.clone(), early.clone()], "by the time of making");
+    assert_eq!(find("limit=1&order=asc").await, [late, draft, early]);
+}

@@ -3,9 +3,12 @@
 mod access;
 mod input;
 mod lists;
+mod matrix;
 mod openapi;
 mod payments;
 mod refunds;
+mod repeated;
 mod simulator;
 mod sockets;
 mod world;
+mod yoco;

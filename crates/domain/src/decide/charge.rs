@@ -87,7 +87,8 @@ pub(super) fn complete<R: Rng>(
     if view.payments.contains_key(&(scope, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), None, now);
+    let settled_at = charge.settles_after_ms.map(|ms| captured_at.plus_ms(ms));
+    let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), settled_at, now);
     if !view.book.post(Posting::capture(ids.posting(now), &payment)) {
         return Err(Refusal::TooLarge);
     }

@@ -49,11 +49,15 @@ pub struct Charge {
     pub id: Box<str>,
     /// The name of that id: it pays for one thing.
     pub name: KeyHash,
+    /// How long after that the provider pays the merchant out, milliseconds, where that is known.
+    pub settles_after_ms: Option<i64>,
 }
 
 /// What can be done to a checkout.
 #[derive(Debug)]
 pub enum Act {
+    /// A buyer looks at its page.
+    Visit,
     /// The buyer looks how to pay by hand.
     Choose {
         /// The way to pay.
@@ -112,6 +116,7 @@ impl ActOnCheckout {
                 wanted.keys.insert((scope, charge.name));
             }
             Act::Record { charge: None, .. }
+            | Act::Visit
             | Act::Choose { .. }
             | Act::Start { .. }
             | Act::Claim { .. }
@@ -152,12 +157,20 @@ pub(super) fn act<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     let at = (command.scope, command.id);
-    let row = view.checkouts.get(&at).filter(|row| !row.value.deleted);
-    let mut checkout = row.ok_or(Refusal::CheckoutNotFound)?.value.clone();
+    let row = view.checkouts.get(&at).ok_or(Refusal::CheckoutNotFound)?;
+    let mut checkout = row.value.clone();
+    // Whoever deleted it may repeat that; for anything else it is gone.
     if replayed(view, command.scope, command.key, now)?.is_some() {
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
+    if checkout.deleted {
+        return Err(Refusal::CheckoutNotFound);
+    }
     let event = match &command.act {
+        Act::Visit => {
+            visit(&mut checkout, now);
+            None
+        }
         Act::Choose { method } => choose(&mut checkout, method, now)?,
         Act::Start { method, lease_until } => start(&mut checkout, method, *lease_until, now)?,
         Act::Claim { method, proof_url } => {
@@ -212,6 +225,13 @@ fn check_time(checkout: &Checkout, fact: Fact, now: Timestamp) -> Result<(), Ref
         return Err(Refusal::CheckoutIs { state: State::Expired, fact });
     }
     Ok(())
+}
+
+/// Notes the first visit. It tells of nothing and moves nothing.
+fn visit(checkout: &mut Checkout, now: Timestamp) {
+    if !checkout.state.is_over() {
+        checkout.visited_at.get_or_insert(now);
+    }
 }
 
 fn choose(checkout: &mut Checkout, method: &str, now: Timestamp) -> Result<Option<Type>, Refusal> {

@@ -258,6 +258,7 @@ fn ask_for<R: Rng>(
         customer: None,
         template: None,
         metadata: invoice.facts.metadata.clone(),
+        extra: None,
         expires_at: None,
     };
     let at = (facts.scope, facts.id);

@@ -14,6 +14,7 @@ pub mod invoice;
 mod names;
 mod record;
 mod register;
+mod settle;
 mod tell;
 pub mod webhook;
 
@@ -124,6 +125,15 @@ pub struct RefundRef {
 pub enum Command {
     /// Registers a captured payment.
     Register(Box<RegisterPayment>),
+    /// Says when a payment settles or settled.
+    Settle {
+        /// Whose payment.
+        scope: Scope,
+        /// Which payment.
+        payment: PaymentId,
+        /// When.
+        at: Timestamp,
+    },
     /// Asks for a refund.
     Create(Box<CreateRefund>),
     /// Withdraws a refund that was not sent.
@@ -188,6 +198,9 @@ impl Command {
                 wanted.keys.insert((scope, register.charge.hash));
                 wanted.keys.extend(register.key.map(|key| (scope, key.hash)));
                 wanted.payments.insert((scope, register.facts.id));
+            }
+            Self::Settle { scope, payment, .. } => {
+                wanted.payments.insert((*scope, *payment));
             }
             Self::Create(create) => {
                 wanted.keys.extend(create.key.map(|key| (create.scope, key)));
@@ -412,6 +425,9 @@ pub fn decide<R: Rng>(
 ) -> Result<Done, Refusal> {
     match command {
         Command::Register(command) => register::decide(view, command, now, ids),
+        Command::Settle { scope, payment, at } => {
+            settle::decide(view, (*scope, *payment), *at, now)
+        }
         Command::Create(command) => create::decide(view, command, now, ids),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
         Command::Claim { of, lease_until } => claim::decide(view, *of, *lease_until, now, ids),

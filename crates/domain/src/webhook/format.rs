@@ -10,6 +10,10 @@ codes! {
         Refundry = 1 "refundry",
         /// `X-Plugipay-Signature` and `plugipay.….v1`.
         Plugipay = 2 "plugipay",
+        /// `X-Webhook-Signature` and `payment_intent.…`.
+        ElasticPay = 3 "elasticpay",
+        /// Standard Webhooks with the events and payloads of Yoco.
+        Yoco = 4 "yoco",
     }
 }
 
@@ -19,6 +23,8 @@ impl Format {
         match self {
             Self::Refundry => refundry(event),
             Self::Plugipay => plugipay(event),
+            Self::ElasticPay => elasticpay(event),
+            Self::Yoco => yoco(event),
         }
     }
 }
@@ -89,7 +95,74 @@ const fn plugipay(event: Type) -> Option<&'static str> {
     }
 }
 
-/// Names that clients may ask for and that nothing here sends: events of parts of that system which
+/// `reference/elasticpay_yoco.md` A.6. Everything is told of the payment intent: there is one as soon
+/// as somebody is asked to pay, and a payment that was registered is one that succeeded.
+const fn elasticpay(event: Type) -> Option<&'static str> {
+    match event {
+        Type::PaymentCreated => Some("payment_intent.succeeded"),
+        Type::PaymentPartiallyRefunded => Some("payment_intent.partially_refunded"),
+        Type::PaymentRefunded => Some("payment_intent.refunded"),
+        Type::RefundFailed => Some("payment_intent.refund_failed"),
+        Type::CheckoutPending => Some("payment_intent.processing"),
+        Type::CheckoutFailed => Some("payment_intent.failed"),
+        Type::CheckoutCanceled => Some("payment_intent.canceled"),
+        Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundSucceeded
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPendingReview
+        | Type::CheckoutCompleted
+        | Type::CheckoutExpired
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
+    }
+}
+
+/// `reference/elasticpay_yoco.md` B.6.
+const fn yoco(event: Type) -> Option<&'static str> {
+    match event {
+        Type::CheckoutCompleted => Some("payment.succeeded"),
+        Type::RefundSucceeded => Some("refund.succeeded"),
+        Type::RefundFailed => Some("refund.failed"),
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
+    }
+}
+
+/// Names that clients may ask for and that nothing here sends: events of parts of those systems which
 /// Refundry does not have.
 const NEVER_SENT: &[&str] = &[
     "plugipay.customer.created.v1",
@@ -113,6 +186,8 @@ const NEVER_SENT: &[&str] = &[
     "plugipay.gift_card.redeemed.v1",
     "plugipay.gift_card.topped_up.v1",
     "plugipay.gift_card.voided.v1",
+    "setup_intent.succeeded",
+    "setup_intent.failed",
 ];
 
 /// The types that a name stands for, in whichever format it is written.

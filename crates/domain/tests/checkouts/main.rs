@@ -47,6 +47,7 @@ fn session(id: PaymentId) -> Command {
         customer: None,
         template: None,
         metadata: None,
+        extra: None,
         expires_at: Some(Timestamp(LIFETIME_MS)),
     };
     Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
@@ -107,7 +108,12 @@ fn moves() -> impl Strategy<Value = Move> {
 }
 
 fn charge(id: &str) -> Charge {
-    Charge { provider: "simulator".into(), id: id.into(), name: KeyHash([7; 16]) }
+    Charge {
+        provider: "simulator".into(),
+        id: id.into(),
+        name: KeyHash([7; 16]),
+        settles_after_ms: None,
+    }
 }
 
 fn command(step: &Move, checkout: &Checkout, now: Timestamp) -> Option<Command> {

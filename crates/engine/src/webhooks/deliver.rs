@@ -226,7 +226,11 @@ impl Engine {
         if recipient.secrets.is_empty() {
             return Err("the signing secret cannot be opened".into());
         }
-        let secrets = recipient.secrets.iter().map(SecretString::expose_secret).collect();
+        let mut secrets: Vec<_> =
+            recipient.secrets.iter().map(SecretString::expose_secret).collect();
+        if delivery.attempts % 2 == 1 {
+            secrets.reverse();
+        }
         let headers = format.headers(&Signing {
             event: delivery.event,
             delivery: delivery.id,

@@ -30,7 +30,8 @@ pub struct Signing<'a> {
     pub at_s: i64,
     /// What is sent.
     pub body: &'a str,
-    /// The endpoint's secrets as they were shown, the current one first.
+    /// The endpoint's secrets as they were shown: the current one first, or last on every second
+    /// attempt, for receivers that look at one signature only.
     pub secrets: Vec<&'a str>,
 }
 

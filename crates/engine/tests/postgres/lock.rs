@@ -28,9 +28,8 @@ fn translate(sql: &str) -> String {
     let mut text = String::new();
     let mut rest = sql;
     while let Some((before, after)) = rest.split_once("x'") {
-        text.push_str(before);
         let (id, behind) = after.split_once('\'').expect("a whole literal");
-        text.push_str(&format!("'{id}'::uuid"));
+        text.extend([before, "'", id, "'::uuid"]);
         rest = behind;
     }
     text + rest

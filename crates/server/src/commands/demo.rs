@@ -1,13 +1,13 @@
 //! `refundry demo`: an account, keys and paid payments at the simulated provider, ready to try.
 
 use crate::cli::Demo;
-use crate::commands::serve::Server;
+use crate::commands::serve::{Server, bind};
 use crate::config::Config;
 use crate::{Failure, setup};
 use domain::account::{Mode, Scope};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
-use engine::access::ErrorProfile;
+use engine::access::{ErrorProfile, KeyForm};
 use engine::{Engine, KeyRequest, NewPayment};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -61,12 +61,13 @@ pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     config.webhooks.loopback = true;
     config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
+    let socket = bind(&mut config)?;
     let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
     let mut kit = match read_kit(&file)? {
         Some(kit) => kit,
         None => make_kit(&engine, &file).await?,
     };
-    let server = Server::bind(config, engine).await?;
+    let server = Server::new(config, engine, socket)?;
     kit.base_url = server.base_url();
     print_guide(&kit);
     if let Some(ready) = &args.ready_file {
@@ -99,6 +100,8 @@ async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
         let request = KeyRequest {
             account: account.id,
             mode,
+            platform: mode.is_none(),
+            form: KeyForm::default(),
             scopes: "*".into(),
             error_profile: ErrorProfile::Node,
             name: "demo".into(),

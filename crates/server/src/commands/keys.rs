@@ -5,7 +5,7 @@ use crate::config::{Config, Switch};
 use crate::{Failure, setup};
 use domain::account::Mode;
 use domain::ids::AccountId;
-use engine::access::ErrorProfile;
+use engine::access::{ErrorProfile, KeyForm};
 use engine::{Engine, KeyRequest};
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
@@ -32,6 +32,16 @@ async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
     let engine = open(&args.data).await?;
     let error_profile = ErrorProfile::from_text(&args.error_profile)
         .ok_or_else(|| Failure::Usage("--error-profile must be node or go".into()))?;
+    let form = KeyForm::from_text(&args.format).ok_or_else(|| {
+        let known = KeyForm::ALL.iter().map(|form| form.as_str()).collect::<Vec<_>>();
+        Failure::Usage(format!("--format must be one of {}", known.join(", ")))
+    })?;
+    if matches!(args.mode, KeyMode::Platform) && form.prefix(None, true).is_none() {
+        return Err(Failure::Usage(format!(
+            "a platform's key in the form of {} works in one mode: --platform --mode test or live",
+            form.as_str()
+        )));
+    }
     let account = match (&args.account, &args.new_account) {
         (_, Some(name)) => engine.create_account(name).await?.id,
         (Some(id), None) => {
@@ -44,7 +54,15 @@ async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
         KeyMode::Live => Some(Mode::Live),
         KeyMode::Platform => None,
     };
-    let request = KeyRequest { account, mode, scopes: args.scopes, error_profile, name: args.name };
+    let request = KeyRequest {
+        account,
+        mode,
+        platform: args.platform,
+        form,
+        scopes: args.scopes,
+        error_profile,
+        name: args.name,
+    };
     let key = engine.create_key(request).await?;
     println!("account  {account}");
     println!("key id   {}", key.key_id);

@@ -21,6 +21,6 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Verify(args) => verify::run(&args).await,
         Command::Backup(args) => backup::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
-        Command::Openapi => openapi::run(),
+        Command::Openapi(args) => openapi::run(&args),
     }
 }

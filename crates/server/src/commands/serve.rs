@@ -3,30 +3,50 @@
 use crate::cli::Serve;
 use crate::config::{Config, Switch};
 use crate::{Failure, http, loops, setup, telemetry};
-use api::ApiConfig;
+use api::{ApiConfig, ElasticPayConfig};
 use engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// Connections that wait to be accepted, at most.
+const BACKLOG: u32 = 1024;
+
 /// Serves until a signal comes.
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
-    let config = Config::load(&args.data, args.listen)?;
+    let mut config = Config::load(&args.data, args.listen)?;
+    let socket = bind(&mut config)?;
     let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
     if engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"
         );
     }
-    let server = Server::bind(config, engine).await?;
+    let server = Server::new(config, engine, socket)?;
     if let Some(file) = &args.ready_file {
         setup::write_private(file, &format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url()))?;
     }
     server.run().await
+}
+
+/// Takes the address; nobody is let in yet. Where the system chose the port, the configuration knows
+/// it afterwards: the engine prints links to this server.
+pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
+    let address = config.listen;
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok((socket.local_addr()?, socket))
+    };
+    let taken = take().map_err(|source| Failure::Listen { address: address.to_string(), source });
+    let (address, socket) = taken?;
+    config.listen = address;
+    Ok(socket)
 }
 
 /// A server that is bound to its address.
@@ -34,40 +54,47 @@ pub struct Server {
     config: Config,
     engine: Engine,
     listener: TcpListener,
-    address: std::net::SocketAddr,
     signals: Signals,
 }
 
 impl Server {
-    /// Binds the address, so that connections queue from here on, and catches signals, so that a
-    /// stop is an orderly one from here on.
-    pub async fn bind(config: Config, engine: Engine) -> Result<Self, Failure> {
+    /// Connections queue from here on, and a stop is an orderly one.
+    pub fn new(config: Config, engine: Engine, socket: TcpSocket) -> Result<Self, Failure> {
         let at = |source| Failure::Listen { address: config.listen.to_string(), source };
-        let listener = TcpListener::bind(config.listen).await.map_err(at)?;
-        let address = listener.local_addr().map_err(at)?;
-        Ok(Self { config, engine, listener, address, signals: Signals::catch()? })
+        let listener = socket.listen(BACKLOG).map_err(at)?;
+        Ok(Self { config, engine, listener, signals: Signals::catch()? })
     }
 
     /// Where clients find it.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.config.listen)
     }
 
     /// Serves until a signal comes, then finishes what is under way.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let Self { config, engine, listener, address, mut signals } = self;
+        let Self { config, engine, listener, mut signals } = self;
         let (stop, stopped) = watch::channel(false);
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
         let rate_limits = config.rate_limits.limits()?;
         let with_peers = rate_limits.is_some();
+        let yoco = config.yoco()?;
         let metrics = telemetry::metrics();
         let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
         let router = api::router(
             engine.clone(),
-            ApiConfig { metrics: Arc::new(render), rate_limits, ..ApiConfig::default() },
+            ApiConfig {
+                metrics: Arc::new(render),
+                rate_limits,
+                elasticpay: ElasticPayConfig {
+                    wait: Duration::from_secs(u64::from(config.elasticpay.wait_seconds)),
+                    strict_reasons: config.elasticpay.strict_reasons,
+                },
+                yoco,
+                ..ApiConfig::default()
+            },
         );
         let how = http::Service { connections: config.connections, with_peers };
-        tracing::info!(%address, "serving");
+        tracing::info!(address = %config.listen, "serving");
         let serving = tokio::spawn(http::serve(listener, router, how, stopped));
         signals.wait().await;
         tracing::info!("stopping: what is under way is finished first");

@@ -1,9 +1,17 @@
 //! The `refundry` binary from the outside: real processes, real HTTP, real databases.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    reason = "a test stops at what it did not expect, and runs in real time"
+)]
 
 mod access;
 mod bad_input;
 mod cli;
 mod crash;
+mod doors;
+mod elasticpay;
 mod harness;
 mod invoices;
 mod keys;
@@ -15,3 +23,4 @@ mod replay;
 mod reports;
 mod sessions;
 mod webhooks;
+mod yoco;

@@ -52,7 +52,7 @@ async fn two_nodes_serve_one_database() {
     let waiting = two.post("/api/v1/refunds", &kept).await;
     assert_eq!(waiting.data()["status"], "pending");
     one.restart().await;
-    two.settle(Duration::from_secs(60)).await;
+    two.settle(Duration::from_mins(1)).await;
     let path = format!("/api/v1/refunds/{}", waiting.data()["id"].as_str().expect("an id"));
     assert_eq!(two.get(&path).await.data()["status"], "succeeded");
 
@@ -90,7 +90,7 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
     let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert!(back.status.is_success(), "{}", back.json);
-    demo.settle(Duration::from_secs(60)).await;
+    demo.settle(Duration::from_mins(1)).await;
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");

@@ -34,7 +34,7 @@ async fn the_readmes_commands_run_as_they_stand() {
         .stdout(Stdio::null())
         .spawn()
         .expect("make runs");
-    eventually("the demo", Duration::from_secs(300), async || {
+    eventually("the demo", Duration::from_mins(5), async || {
         assert!(server.try_wait().expect("wait").is_none(), "make run ended");
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     })

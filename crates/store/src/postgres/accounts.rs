@@ -1,14 +1,17 @@
 //! Accounts and API keys: small tables, off the hot path.
 
 use super::PostgresStore;
+use super::session::Step;
 use super::statement::Statement;
 use super::value::{Columns, Value};
 use crate::StoreError;
+use crate::answers::Once;
 use crate::cells::inconsistent;
 use crate::query::{Account, ApiKeyRow, NewApiKey};
 use crate::sqlite::accounts::{ORDER_OF_ACCOUNT, SELECT_KEYS, read_account, read_api_key};
 use domain::account::Mode;
 use domain::ids::AccountId;
+use domain::keys::Key;
 use domain::time::Timestamp;
 use tokio_postgres::Row;
 
@@ -17,8 +20,8 @@ const INSERT_ACCOUNT: &str = "INSERT INTO accounts (no, id, name, created_at) \
      SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts RETURNING no, id, name";
 
 const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, scopes, \
-     error_profile, name, bearer_hash, bearer_prefix, secret_sealed, created_at) \
-     VALUES ($1, $2::bigint, $3::bigint, $4::bigint, $5, $6, $7, $8, $9, $10, $11)";
+     error_profile, name, bearer_hash, bearer_prefix, secret_sealed, created_at, secret_hash) \
+     VALUES ($1, $2::bigint, $3::bigint, $4::bigint, $5, $6, $7, $8, $9, $10, $11, $12)";
 
 const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = $2 \
      WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
@@ -75,8 +78,14 @@ impl PostgresStore {
         accounts(&self.read(Statement::new(select, Vec::new())).await?)
     }
 
-    /// Stores an API key.
-    pub async fn create_api_key(&self, key: NewApiKey) -> Result<(), StoreError> {
+    /// Stores an API key and the SHA-256 of its secret, once under `name`. What is answered under it
+    /// later is the key's id.
+    pub async fn create_api_key(
+        &self,
+        key: NewApiKey,
+        secret_hash: [u8; 32],
+        name: Option<Key>,
+    ) -> Result<Once<()>, StoreError> {
         let prefix = key.bearer_prefix.as_deref().map(Into::into);
         let values = vec![
             text(&key.id),
@@ -90,8 +99,11 @@ impl PostgresStore {
             Value::Maybe(prefix),
             Value::Bytes(key.secret_sealed.as_slice().into()),
             number(key.created_at.0),
+            Value::Bytes(secret_hash.as_slice().into()),
         ];
-        self.write(Statement::new(INSERT_KEY, values)).await.map(|_| ())
+        let name = name.as_ref().map(|name| (name, &*key.id));
+        let steps = [Step::Run(Statement::new(INSERT_KEY, values)), Step::Commit];
+        self.save_once(name, key.created_at, &steps).await
     }
 
     async fn select_keys(
@@ -108,13 +120,13 @@ impl PostgresStore {
         Ok(self.select_keys("WHERE k.id = $1", vec![text(id)]).await?.pop())
     }
 
-    /// The API key with this Bearer token hash.
+    /// The API key with this SHA-256 of its Bearer token, or of its secret.
     pub async fn find_api_key_by_bearer(
         &self,
         hash: [u8; 32],
     ) -> Result<Option<ApiKeyRow>, StoreError> {
         let values = vec![Value::Bytes(hash.as_slice().into())];
-        Ok(self.select_keys("WHERE k.bearer_hash = $1", values).await?.pop())
+        Ok(self.select_keys("WHERE k.bearer_hash = $1 OR k.secret_hash = $1", values).await?.pop())
     }
 
     /// The first 1,000 API keys, oldest first.

@@ -14,6 +14,7 @@ use domain::ids::EventId;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio_postgres::Row;
 
 /// Parts of a total. The schema bounds each so that the sum of all fits.
 const PARTS: u64 = 16;
@@ -55,7 +56,7 @@ impl PostgresStore {
         steps.push(Step::Commit);
         let marker = view.book.events.first().map(|event| (event.scope, event.id));
         match commit(session, &steps).await {
-            Ok(()) => Ok(answer),
+            Ok(_) => Ok(answer),
             Err(Some(trouble)) => Err(trouble),
             Err(None) => self.find_out(marker).await.map(|()| answer),
         }
@@ -114,20 +115,27 @@ pub(super) async fn load(session: &mut Session, wanted: &Wanted) -> Result<View,
     Ok(view)
 }
 
-/// Runs the last steps of a transaction. `Err(None)` when it may have been committed.
+/// Runs the last steps of a transaction and gives the rows of each. `Err(None)` when it may have been committed.
 pub(super) async fn commit(
     mut session: Session,
     steps: &[Step<'_>],
-) -> Result<(), Option<Trouble>> {
+) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
     let Ok(replies) = in_time(session.run(steps)).await else { return Err(None) };
     let last = replies.len();
+    let mut rows = Vec::with_capacity(last);
     for (number, reply) in replies.into_iter().enumerate() {
-        let Err(error) = reply else { continue };
+        let error = match reply {
+            Ok(found) => {
+                rows.push(found);
+                continue;
+            }
+            Err(error) => error,
+        };
         let is_commit = number + 1 == last;
         // A statement that the server refused ended the transaction. A lost connection says nothing.
         let open =
             if is_commit { trouble::may_have_committed(&error) } else { error.code().is_none() };
         return Err(if open { None } else { Some(trouble::classify(error)) });
     }
-    Ok(())
+    Ok(rows)
 }

@@ -5,17 +5,17 @@
 //! subject, and whoever finishes one holds its lock: one of them sees what the other did.
 
 use super::PostgresStore;
-use super::batch::{commit, load};
 use super::session::Step;
 use super::statement::{Rows, Statement};
-use super::trouble::{Tries, Trouble};
 use super::value::Value;
 use crate::StoreError;
+use crate::answers::Once;
 use crate::store::Replay;
 use domain::account::Scope;
 use domain::ids::{EndpointId, EventId};
+use domain::keys::Key;
 use domain::time::Timestamp;
-use domain::view::{Change, View, Wanted};
+use domain::view::{Change, View};
 use domain::webhook::{Attempt, Body, Delivery, Status};
 use std::collections::BTreeSet;
 
@@ -163,15 +163,29 @@ fn attempts(attempts: &[Attempt]) -> Option<Statement<'_>> {
     Some(rows.insert())
 }
 
+/// Queues deliveries, each of which waits for whatever is pending of its subject, and commits.
+fn queue(deliveries: &[Delivery]) -> Vec<Step<'_>> {
+    let statements = insert(deliveries, |_| true).into_iter();
+    statements.map(Step::Run).chain([Step::Commit]).collect()
+}
+
 impl PostgresStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction.
+    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
+    /// `name`; `answer` makes the text that is answered under it later.
     pub async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
-        mut fan_out: impl FnMut(&mut View) + Send + 'static,
-    ) -> Result<Replay, StoreError> {
+        (name, now): (Option<Key>, Timestamp),
+        fan_out: impl FnOnce(&mut View) + Send + 'static,
+        answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
+    ) -> Result<Once<Replay>, StoreError> {
+        if let Some(name) = &name
+            && let Some(before) = self.find_once(name, now).await?
+        {
+            return Ok(before);
+        }
         let (mut found, mut unknown) = (Vec::new(), Vec::new());
         for id in events {
             match self.find_event(scope, id).await? {
@@ -180,7 +194,7 @@ impl PostgresStore {
             }
         }
         if !unknown.is_empty() {
-            return Ok(Replay::Unknown(unknown));
+            return Ok(Once::Done(Replay::Unknown(unknown)));
         }
         // In the order in which they happened, so that each waits for the one before it.
         found.sort_by_key(|event| event.id);
@@ -192,32 +206,18 @@ impl PostgresStore {
         view.book.events = found;
         fan_out(&mut view);
         let deliveries = view.book.deliveries;
-        self.queue_deliveries(deliveries.clone()).await?;
-        Ok(Replay::Queued(deliveries))
+        let answer = answer(&deliveries);
+        let name = name.as_ref().map(|name| (name, &*answer));
+        let done = self.save_once(name, now, &queue(&deliveries)).await?;
+        Ok(done.map(|()| Replay::Queued(deliveries)))
     }
 
     /// Queues deliveries, each of which waits for whatever is pending of its subject.
     pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
-        if deliveries.is_empty() {
-            return Ok(());
+        if !deliveries.is_empty() {
+            self.save_once(None, Timestamp(0), &queue(&deliveries)).await?;
         }
-        let mut tries = Tries::new();
-        loop {
-            match self.try_queue(&deliveries).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) => tries.again(trouble, self.draw()).await?,
-            }
-        }
-    }
-
-    async fn try_queue(&self, deliveries: &[Delivery]) -> Result<(), Trouble> {
-        let mut session = self.session(&self.writes).await.map_err(Trouble::of)?;
-        load(&mut session, &Wanted::default()).await?;
-        let mut steps: Vec<_> = insert(deliveries, |_| true).into_iter().map(Step::Run).collect();
-        steps.push(Step::Commit);
-        commit(session, &steps)
-            .await
-            .map_err(|trouble| trouble.unwrap_or(Trouble::Final(StoreError::OutcomeUnknown)))
+        Ok(())
     }
 
     /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,

@@ -122,6 +122,7 @@ pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
             Target::Invoice => {
                 invoices.insert((scope, InvoiceId::from_ulid(id)));
             }
+            Target::Answer => {}
         }
     }
     payments.extend(view.refunds.iter().map(|((scope, _), row)| (*scope, row.value.payment)));

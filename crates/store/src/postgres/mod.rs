@@ -6,9 +6,11 @@
 
 mod accounts;
 mod address;
+mod answers;
 mod batch;
 mod deliveries;
 mod load;
+mod once;
 mod outbox;
 mod reads;
 mod save;

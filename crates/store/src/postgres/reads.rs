@@ -387,6 +387,12 @@ impl PostgresStore {
         if let Some(subscription) = &filter.subscription {
             query.and("subscription = ?", Value::Text(subscription.to_string().into()));
         }
+        if let Some(from) = filter.issued_from {
+            query.and("issued_at >= ?", number(from.0));
+        }
+        if let Some(until) = filter.issued_until {
+            query.and("issued_at < ?", number(until.0));
+        }
         query.page("id", page);
         self.page(query, page.limit, |c| read_invoice(c)).await
     }

@@ -36,7 +36,7 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
         insert_refunds(changed(&view.refunds, inserted)),
         update_refunds(changed(&view.refunds, updated)),
         keys_of(changed(&view.keys, inserted)).map(Rows::insert),
-        keys_of(changed(&view.keys, updated)).map(Rows::update),
+        keys_of(changed(&view.keys, updated)).map(|keys| keys.maybe("answer", |_| None).update()),
         insert_checkouts(changed(&view.checkouts, inserted))?,
         update_checkouts(changed(&view.checkouts, updated)),
         insert_invoices(changed(&view.invoices, inserted))?,
@@ -162,7 +162,8 @@ fn insert_checkouts<'a>(
         .maybe("cancel_url", |c| c.facts.cancel_url.as_deref())
         .maybe("customer", |c| c.facts.customer.as_deref())
         .maybe("template", |c| c.facts.template.as_deref())
-        .maybe("metadata", |c| c.facts.metadata.as_deref());
+        .maybe("metadata", |c| c.facts.metadata.as_deref())
+        .maybe("extra", |c| c.facts.extra.as_deref());
     Ok(Some(attempts(rows).insert()))
 }
 
@@ -188,6 +189,7 @@ fn attempts(rows: Rows<'_, Checkout>) -> Rows<'_, Checkout> {
         .maybe("failure_code", |c| c.failure.as_ref().map(|f| &*f.code))
         .maybe("failure_message", |c| c.failure.as_ref().map(|f| &*f.message))
         .maybe("proof_url", |c| c.proof_url.as_deref())
+        .int("visited_at", |c| c.visited_at.map(|at| at.0))
 }
 
 fn insert_invoices<'a>(

@@ -18,8 +18,8 @@ pub(crate) const SELECT_KEYS: &str = "SELECT k.id, k.account, k.mode, k.platform
      FROM api_keys k JOIN accounts a ON a.no = k.account";
 
 const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, scopes, error_profile, \
-     name, bearer_hash, bearer_prefix, secret_sealed, created_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+     name, bearer_hash, bearer_prefix, secret_sealed, created_at, secret_hash) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
 
@@ -68,7 +68,11 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<Account>, StoreError> 
     Ok(accounts)
 }
 
-pub(super) fn create_key(connection: &Connection, key: &NewApiKey) -> Result<(), StoreError> {
+pub(super) fn create_key(
+    connection: &Connection,
+    key: &NewApiKey,
+    secret_hash: [u8; 32],
+) -> Result<(), StoreError> {
     connection.prepare_cached(INSERT_KEY)?.execute(params![
         key.id,
         key.account,
@@ -81,6 +85,7 @@ pub(super) fn create_key(connection: &Connection, key: &NewApiKey) -> Result<(),
         key.bearer_prefix,
         key.secret_sealed,
         key.created_at.0,
+        secret_hash,
     ])?;
     Ok(())
 }
@@ -118,8 +123,8 @@ pub(super) fn find_key_by_bearer(
     connection: &Connection,
     hash: [u8; 32],
 ) -> Result<Option<ApiKeyRow>, StoreError> {
-    let mut select =
-        connection.prepare_cached(&format!("{SELECT_KEYS} WHERE k.bearer_hash = ?1"))?;
+    let mut select = connection
+        .prepare_cached(&format!("{SELECT_KEYS} WHERE k.bearer_hash = ?1 OR k.secret_hash = ?1"))?;
     let mut rows = select.query([hash])?;
     rows.next()?.map(|row| read_api_key(&mut Columns::new(row))).transpose()
 }

@@ -59,7 +59,7 @@ const INSERT_KEY: &str = "INSERT INTO keys (scope, hash, request, target, id, st
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const UPDATE_KEY: &str = "UPDATE keys SET request = ?3, target = ?4, id = ?5, state = ?6, \
-     expires_at = ?7 WHERE scope = ?1 AND hash = ?2";
+     expires_at = ?7, answer = NULL WHERE scope = ?1 AND hash = ?2";
 
 const INSERT_EVENT: &str = "INSERT INTO events (scope, id, type, payment, refund, state, seq, \
      detail, checkout, invoice, endpoint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -77,8 +77,9 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
 /// Loads names first, since they lead to further refunds and payments.
 pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, StoreError> {
     let mut view = View::default();
+    let mut select = connection.prepare_cached(SELECT_KEY)?;
     for (scope, hash) in std::mem::take(&mut wanted.keys) {
-        let Some(key) = load_key(connection, scope, hash)? else { continue };
+        let Some(key) = select_key(&mut select, scope, hash)? else { continue };
         match key.target {
             Target::Refund | Target::Cancel => {
                 wanted.refunds.insert((scope, RefundId::from_ulid(key.id)));
@@ -92,19 +93,22 @@ pub(super) fn load(connection: &Connection, mut wanted: Wanted) -> Result<View, 
             Target::Invoice => {
                 wanted.invoices.insert((scope, InvoiceId::from_ulid(key.id)));
             }
+            Target::Answer => {}
         }
         view.keys.insert((scope, hash), Row::loaded(key));
     }
+    let mut select = connection.prepare_cached(SELECT_REFUND)?;
     for (scope, id) in std::mem::take(&mut wanted.refunds) {
-        if let Some(refund) = load_refund(connection, scope, id)? {
+        if let Some(refund) = select_refund(&mut select, scope, id)? {
             wanted.payments.insert((scope, refund.payment));
             view.refunds.insert((scope, id), Row::loaded(refund));
         }
     }
     checkouts::load(connection, &wanted, &mut view)?;
     webhooks::load(connection, &wanted, &mut view)?;
+    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
     for (scope, id) in wanted.payments {
-        if let Some(payment) = load_payment(connection, scope, id)? {
+        if let Some(payment) = select_payment(&mut select, scope, id)? {
             view.payments.insert((scope, id), Row::loaded(payment));
         }
     }
@@ -145,13 +149,15 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
 }
 
 fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_PAYMENT)?;
+    let mut insert = connection.prepare_cached(INSERT_PAYMENT)?;
     for row in view.payments.values() {
         let payment = &row.value;
         let facts = &payment.facts;
         match row.change {
             Change::None => {}
             Change::Updated => {
-                let changed = connection.prepare_cached(UPDATE_PAYMENT)?.execute(params![
+                let changed = update.execute(params![
                     facts.scope.code(),
                     facts.id.bytes(),
                     payment.refunded,
@@ -166,7 +172,7 @@ fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError>
                 expect_one(changed, "payments")?;
             }
             Change::Inserted => {
-                connection.prepare_cached(INSERT_PAYMENT)?.execute(params![
+                insert.execute(params![
                     facts.scope.code(),
                     facts.id.bytes(),
                     facts.kind.code(),
@@ -193,13 +199,15 @@ fn save_payments(connection: &Connection, view: &View) -> Result<(), StoreError>
 }
 
 fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_REFUND)?;
+    let mut insert = connection.prepare_cached(INSERT_REFUND)?;
     for row in view.refunds.values() {
         let refund = &row.value;
         let failure = refund.failure.as_ref();
         match row.change {
             Change::None => {}
             Change::Updated => {
-                let changed = connection.prepare_cached(UPDATE_REFUND)?.execute(params![
+                let changed = update.execute(params![
                     refund.scope.code(),
                     refund.id.bytes(),
                     refund.state.code(),
@@ -217,7 +225,7 @@ fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> 
                 expect_one(changed, "refunds")?;
             }
             Change::Inserted => {
-                connection.prepare_cached(INSERT_REFUND)?.execute(params![
+                insert.execute(params![
                     refund.scope.code(),
                     refund.id.bytes(),
                     refund.payment.bytes(),
@@ -247,14 +255,16 @@ fn save_refunds(connection: &Connection, view: &View) -> Result<(), StoreError> 
 }
 
 fn save_keys(connection: &Connection, view: &View) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(UPDATE_KEY)?;
+    let mut insert = connection.prepare_cached(INSERT_KEY)?;
     for row in view.keys.values() {
         let statement = match row.change {
             Change::None => continue,
-            Change::Updated => UPDATE_KEY,
-            Change::Inserted => INSERT_KEY,
+            Change::Updated => &mut update,
+            Change::Inserted => &mut insert,
         };
         let key = &row.value;
-        connection.prepare_cached(statement)?.execute(params![
+        statement.execute(params![
             key.scope.code(),
             key.hash.0,
             key.request,
@@ -328,7 +338,14 @@ pub(super) fn load_key(
     scope: Scope,
     hash: KeyHash,
 ) -> Result<Option<Key>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_KEY)?;
+    select_key(&mut connection.prepare_cached(SELECT_KEY)?, scope, hash)
+}
+
+fn select_key(
+    select: &mut CachedStatement<'_>,
+    scope: Scope,
+    hash: KeyHash,
+) -> Result<Option<Key>, StoreError> {
     let mut rows = select.query(params![scope.code(), hash.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     read_key(&mut Columns::new(row)).map(Some)
@@ -355,17 +372,23 @@ pub(super) fn load_payment(
     scope: Scope,
     id: PaymentId,
 ) -> Result<Option<Payment>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_PAYMENT)?;
+    select_payment(&mut connection.prepare_cached(SELECT_PAYMENT)?, scope, id)
+}
+
+fn select_payment(
+    select: &mut CachedStatement<'_>,
+    scope: Scope,
+    id: PaymentId,
+) -> Result<Option<Payment>, StoreError> {
     let mut rows = select.query(params![scope.code(), id.bytes()])?;
     rows.next()?.map(|row| read_payment(&mut Columns::new(row))).transpose()
 }
 
-pub(super) fn load_refund(
-    connection: &Connection,
+fn select_refund(
+    select: &mut CachedStatement<'_>,
     scope: Scope,
     id: RefundId,
 ) -> Result<Option<Refund>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_REFUND)?;
     let mut rows = select.query(params![scope.code(), id.bytes()])?;
     rows.next()?.map(|row| read_refund(&mut Columns::new(row))).transpose()
 }

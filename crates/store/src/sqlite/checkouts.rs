@@ -21,19 +21,19 @@ use std::sync::Arc;
 pub(crate) const CHECKOUT_COLUMNS: &str = "scope, id, kind, amount, currency, state, flight, attempts, checks, \
      deleted, last_seq, updated_at, due_at, expires_at, completed_at, methods, lines, method, \
      provider_payment_id, failure_code, failure_message, proof_url, success_url, cancel_url, \
-     customer, template, metadata";
+     customer, template, metadata, extra, visited_at";
 
 const INSERT_CHECKOUT: &str = "INSERT INTO checkouts (scope, id, kind, amount, currency, state, \
      flight, attempts, checks, deleted, last_seq, updated_at, due_at, expires_at, completed_at, \
      methods, lines, method, provider_payment_id, failure_code, failure_message, proof_url, \
-     success_url, cancel_url, customer, template, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+     success_url, cancel_url, customer, template, metadata, extra, visited_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
      ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, \
-     ?27)";
+     ?27, ?28, ?29)";
 
 const UPDATE_CHECKOUT: &str = "UPDATE checkouts SET state = ?3, flight = ?4, attempts = ?5, \
      checks = ?6, deleted = ?7, last_seq = ?8, updated_at = ?9, due_at = ?10, completed_at = ?11, \
      method = ?12, provider_payment_id = ?13, failure_code = ?14, failure_message = ?15, \
-     proof_url = ?16 WHERE scope = ?1 AND id = ?2";
+     proof_url = ?16, visited_at = ?17 WHERE scope = ?1 AND id = ?2";
 
 /// Loads what a batch wants of checkouts and invoices.
 pub(super) fn load(
@@ -119,6 +119,8 @@ fn insert_checkout(connection: &Connection, checkout: &Checkout) -> Result<(), S
         facts.customer,
         facts.template,
         facts.metadata,
+        facts.extra,
+        checkout.visited_at.map(|at| at.0),
     ])?;
     Ok(())
 }
@@ -142,6 +144,7 @@ fn update_checkout(connection: &Connection, checkout: &Checkout) -> Result<(), S
         failure.map(|f| &f.code),
         failure.map(|f| &f.message),
         checkout.proof_url,
+        checkout.visited_at.map(|at| at.0),
     ])?;
     expect_one(changed, "checkouts")
 }
@@ -174,7 +177,19 @@ pub(super) fn list_checkouts(
     filter: &CheckoutFilter,
     page: PageQuery,
 ) -> Result<Page<Checkout>, StoreError> {
-    let sql = format!("SELECT {CHECKOUT_COLUMNS} FROM checkouts WHERE scope = ?1 AND deleted = 0");
+    list_query(scope, filter, page).run(connection, page.limit, |c| read_checkout(c))
+}
+
+fn list_query(scope: Scope, filter: &CheckoutFilter, page: PageQuery) -> Query {
+    // Without statistics the planner prefers the primary key, and reads every other row on the way.
+    let index = match (&filter.customer, filter.state) {
+        (Some(_), _) => "INDEXED BY checkouts_by_customer",
+        (None, Some(_)) => "INDEXED BY checkouts_by_state",
+        (None, None) => "",
+    };
+    let sql = format!(
+        "SELECT {CHECKOUT_COLUMNS} FROM checkouts {index} WHERE scope = ?1 AND deleted = 0"
+    );
     let mut query = Query::new(sql, scope);
     query.and("kind = ?", Value::Integer(filter.kind.code()));
     if let Some(state) = filter.state {
@@ -184,7 +199,7 @@ pub(super) fn list_checkouts(
         query.and("customer = ?", Value::Text(customer.to_string()));
     }
     query.page("id", page);
-    query.run(connection, page.limit, |c| read_checkout(c))
+    query
 }
 
 pub(super) fn due_checkouts(
@@ -247,6 +262,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
         customer: c.text()?,
         template: c.text()?,
         metadata: c.text()?,
+        extra: c.text()?,
         expires_at,
     };
     Ok(Checkout {
@@ -259,10 +275,54 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
         provider_payment_id,
         failure,
         proof_url,
+        visited_at: c.take::<Option<i64>>()?.map(Timestamp),
         completed_at,
         due_at,
         deleted,
         last_seq,
         updated_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Order;
+    use crate::sqlite::SqliteStore;
+    use domain::account::Mode;
+
+    /// How a list is looked up.
+    fn plan(connection: &Connection, filter: &CheckoutFilter) -> String {
+        let scope = Scope::new(1, Mode::Test);
+        let page =
+            PageQuery { limit: 20, after: None, order: Order::Descending, from: None, until: None };
+        list_query(scope, filter, page).plan(connection).expect("a plan")
+    }
+
+    #[tokio::test]
+    async fn every_filter_of_the_list_is_served_by_an_index() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+        let plans = store.read(|connection| {
+            let filter = |state, customer: Option<&str>| {
+                let customer = customer.map(Into::into);
+                plan(connection, &CheckoutFilter { kind: Kind::CheckoutSession, state, customer })
+            };
+            let open = Some(checkout::State::Open);
+            Ok([
+                filter(None, None),
+                filter(open, None),
+                filter(None, Some("c")),
+                filter(open, Some("c")),
+            ])
+        });
+        let [all, state, customer, both] = plans.await.expect("plans");
+        assert!(all.contains("PRIMARY KEY (scope=?)"), "{all}");
+        assert!(state.contains("checkouts_by_state (scope=? AND kind=? AND state=?)"), "{state}");
+        assert!(customer.contains("checkouts_by_customer (scope=? AND customer=?)"), "{customer}");
+        assert_eq!(both, customer, "buyers have few");
+        for plan in [all, state, customer, both] {
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
 }

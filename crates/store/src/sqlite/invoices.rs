@@ -104,7 +104,12 @@ pub(super) fn list_invoices(
     filter: &InvoiceFilter,
     page: PageQuery,
 ) -> Result<Page<Invoice>, StoreError> {
-    let sql = format!("SELECT {INVOICE_COLUMNS} FROM invoices WHERE scope = ?1");
+    let index = match (&filter.customer, filter.state) {
+        (Some(_), _) => "INDEXED BY invoices_by_customer",
+        (None, Some(_)) => "INDEXED BY invoices_by_state",
+        (None, None) => "",
+    };
+    let sql = format!("SELECT {INVOICE_COLUMNS} FROM invoices {index} WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
     if let Some(state) = filter.state {
         query.and("state = ?", Value::Integer(state.code()));
@@ -114,6 +119,12 @@ pub(super) fn list_invoices(
     }
     if let Some(subscription) = &filter.subscription {
         query.and("subscription = ?", Value::Text(subscription.to_string()));
+    }
+    if let Some(from) = filter.issued_from {
+        query.and("issued_at >= ?", Value::Integer(from.0));
+    }
+    if let Some(until) = filter.issued_until {
+        query.and("issued_at < ?", Value::Integer(until.0));
     }
     query.page("id", page);
     query.run(connection, page.limit, |c| read_invoice(c))

@@ -3,10 +3,12 @@
 //! The file is in WAL mode with `synchronous=FULL`: a commit returns after the log is fsynced.
 
 pub(crate) mod accounts;
+mod answers;
 pub(crate) mod batch;
 pub(crate) mod checkouts;
 mod codec;
 pub(crate) mod invoices;
+mod once;
 pub(crate) mod outbox;
 pub(crate) mod reads;
 mod replay;
@@ -18,6 +20,7 @@ mod writer;
 pub use outbox::Place;
 
 use crate::StoreError;
+use crate::answers::Once;
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, NewApiKey,
     Page, PageQuery, PostingFilter, PostingSum, RefundFilter, StoredEvent,
@@ -64,20 +67,29 @@ struct Readers {
 impl SqliteStore {
     /// Opens the database file, creates it if need be and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let connection = Self::migrate(path, None)?;
         // 64 MiB of pages at most; taken as it is needed.
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        migrations::runner()
-            .run(&mut connection)
-            .map_err(|error| StoreError::Migration(error.to_string()))?;
         let writer = Writer::start(connection, path)?;
         let readers =
             Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() };
         Ok(Self { path: Arc::new(path.to_owned()), writer, readers: Arc::new(readers) })
+    }
+
+    /// Brings the schema of a database file up to date, up to `version`; creates it if need be.
+    pub fn migrate(path: &Path, version: Option<i32>) -> Result<Connection, StoreError> {
+        let mut connection = Connection::open(path)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let mut runner = migrations::runner();
+        if let Some(version) = version {
+            runner = runner.set_target(refinery::Target::Version(version));
+        }
+        let done = runner.run(&mut connection);
+        done.map_err(|error| StoreError::Migration(error.to_string()))?;
+        Ok(connection)
     }
 
     /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
@@ -334,9 +346,20 @@ impl SqliteStore {
         self.read(accounts::list).await
     }
 
-    /// Stores an API key.
-    pub async fn create_api_key(&self, key: NewApiKey) -> Result<(), StoreError> {
-        self.writer.run(move |c| accounts::create_key(c, &key)).await
+    /// Stores an API key and the SHA-256 of its secret, once under `name`. What is answered under
+    /// it later is the key's id.
+    pub async fn create_api_key(
+        &self,
+        key: NewApiKey,
+        secret_hash: [u8; 32],
+        name: Option<Key>,
+    ) -> Result<Once<()>, StoreError> {
+        let now = key.created_at;
+        let create = move |connection: &Connection| {
+            accounts::create_key(connection, &key, secret_hash)?;
+            Ok(((), Some(key.id.into())))
+        };
+        self.once(name, now, create).await
     }
 
     /// The API key with this id.
@@ -345,7 +368,7 @@ impl SqliteStore {
         self.read(move |c| accounts::find_key(c, &id)).await
     }
 
-    /// The API key with this Bearer token hash.
+    /// The API key with this SHA-256 of its Bearer token, or of its secret.
     pub async fn find_api_key_by_bearer(
         &self,
         hash: [u8; 32],

@@ -76,6 +76,15 @@ impl Query {
         let _ = write!(self.sql, " ORDER BY {order} LIMIT ?{number}");
     }
 
+    /// How the database would go about it.
+    #[cfg(test)]
+    pub(super) fn plan(&self, connection: &Connection) -> rusqlite::Result<String> {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", self.sql))?;
+        let lines =
+            explain.query_map(rusqlite::params_from_iter(&self.values), |row| row.get(3))?;
+        Ok(lines.collect::<Result<Vec<String>, _>>()?.join("; "))
+    }
+
     /// Runs the query and reads at most `limit` rows.
     pub(super) fn run<T>(
         &self,

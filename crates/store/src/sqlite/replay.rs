@@ -5,9 +5,12 @@ use super::SqliteStore;
 use super::reads::find_event;
 use super::webhooks::load_subscribers;
 use crate::StoreError;
+use crate::answers::Once;
 use crate::store::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
+use domain::keys::Key;
+use domain::time::Timestamp;
 use domain::view::View;
 use domain::webhook::{Body, Delivery};
 use rusqlite::{Connection, params};
@@ -24,22 +27,25 @@ const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
 
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction.
+    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
+    /// `name`; `answer` makes the text that is answered under it later.
     pub async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
-        mut fan_out: impl FnMut(&mut View) + Send + 'static,
-    ) -> Result<Replay, StoreError> {
-        self.writer
-            .run(move |connection| {
-                let transaction = connection
-                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                let replay = replay(&transaction, scope, &events, &mut fan_out)?;
-                transaction.commit()?;
-                Ok(replay)
-            })
-            .await
+        (name, now): (Option<Key>, Timestamp),
+        fan_out: impl FnOnce(&mut View) + Send + 'static,
+        answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
+    ) -> Result<Once<Replay>, StoreError> {
+        let work = move |connection: &Connection| {
+            let replay = replay(connection, scope, &events, fan_out)?;
+            let answer = match &replay {
+                Replay::Queued(deliveries) => Some(answer(deliveries)),
+                Replay::Unknown(_) => None,
+            };
+            Ok((replay, answer))
+        };
+        self.once(name, now, work).await
     }
 
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
@@ -70,7 +76,7 @@ fn replay(
     connection: &Connection,
     scope: Scope,
     events: &[EventId],
-    fan_out: &mut impl FnMut(&mut View),
+    fan_out: impl FnOnce(&mut View),
 ) -> Result<Replay, StoreError> {
     let mut view = View::default();
     let mut unknown = Vec::new();

@@ -95,10 +95,11 @@ const CHECKS: &[&str] = &[
      LEFT JOIN events e ON e.scope = r.scope AND e.refund = r.id AND e.seq = r.last_seq
      WHERE t.n IS NOT r.last_seq OR t.first IS NOT 1 OR t.last IS NOT r.last_seq
         OR e.state IS NOT r.state LIMIT ?1",
-    // Every name leads somewhere.
+    // Every name leads somewhere, or has its answer (6) with it.
     "SELECT 'name ' || hex(k.hash), hex(k.id), 'no such thing'
      FROM keys k
-     WHERE NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
+     WHERE (k.target <> 6 OR k.answer IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)

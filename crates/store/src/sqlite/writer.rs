@@ -1,10 +1,11 @@
 //! The one thread that writes, and the checkpoints beside it.
 //!
 //! A checkpoint copies the log into the database file and fsyncs it, which takes tens of
-//! milliseconds when much has piled up. So a second thread does it often and in small steps
-//! (PASSIVE: it never blocks the writer). Under unbroken load it never quite catches up, and the
-//! log would grow without end; past a limit the writer does the small remainder itself, after which
-//! SQLite starts the log over.
+//! milliseconds when much has piled up. So a second thread does it (PASSIVE: it never blocks the
+//! writer). It does so in large steps: a page that was written many times since the last step is
+//! copied once. Under unbroken load it never quite catches up, and the log would grow without end;
+//! past a limit it takes smaller and smaller steps until little is left, which the writer then does
+//! itself, after which SQLite starts the log over.
 
 use crate::{Fault, StoreError};
 use rusqlite::Connection;
@@ -19,11 +20,17 @@ use tokio::sync::oneshot;
 /// bounds the rare others.
 const QUEUE: usize = 64;
 
-/// Pages in the log after which a checkpoint step is worth it (4 MiB).
-const STEP_PAGES: i32 = 1_000;
+/// Pages in the log after which a checkpoint step is worth it (64 MiB).
+const STEP_PAGES: i32 = 16_000;
 
-/// Pages in the log after which the writer itself finishes the checkpoint (64 MiB).
-const LIMIT_PAGES: i32 = 16_000;
+/// Pages in the log after which it is to start over (192 MiB).
+const LIMIT_PAGES: i32 = 48_000;
+
+/// Pages that the writer may copy itself without keeping anybody waiting for long (2 MiB).
+const REST_PAGES: i32 = 500;
+
+/// Smaller steps in a row at most, before the writer copies whatever is left.
+const SMALLER_STEPS: u32 = 4;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -97,8 +104,10 @@ fn guard(error: StoreError) -> StoreError {
 
 #[derive(Default)]
 struct Log {
+    /// How long the log is.
     pages: AtomicI32,
-    stepping: AtomicBool,
+    /// Little is left to be copied, and the writer is to do that.
+    finish: AtomicBool,
 }
 
 fn write_loop(
@@ -117,10 +126,10 @@ fn write_loop(
     }
     while let Ok(job) = inbox.recv() {
         job(&mut connection);
-        let pages = log.pages.load(Ordering::Relaxed);
-        if pages > LIMIT_PAGES && !log.stepping.load(Ordering::Acquire) {
+        if log.finish.swap(false, Ordering::AcqRel) {
             checkpoint(&connection);
-        } else if pages > STEP_PAGES {
+        }
+        if log.pages.load(Ordering::Relaxed) > STEP_PAGES {
             let _ = wake.try_send(());
         }
     }
@@ -135,13 +144,22 @@ fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Lo
         if pages < done {
             done = 0;
         }
-        if pages - done < STEP_PAGES {
+        if log.finish.load(Ordering::Acquire) || pages - done < STEP_PAGES && pages < LIMIT_PAGES {
             continue;
         }
-        log.stepping.store(true, Ordering::Release);
         checkpoint(connection);
-        log.stepping.store(false, Ordering::Release);
         done = pages;
+        if pages >= LIMIT_PAGES {
+            for _ in 0..SMALLER_STEPS {
+                let pages = log.pages.load(Ordering::Relaxed);
+                if pages - done < REST_PAGES {
+                    break;
+                }
+                checkpoint(connection);
+                done = pages;
+            }
+            log.finish.store(true, Ordering::Release);
+        }
     }
 }
 

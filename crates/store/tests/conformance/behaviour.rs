@@ -10,15 +10,15 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
 use domain::webhook::{Delivery, Outcome, Status};
 use store::{
-    DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Order, PageQuery, PostingFilter,
-    RefundFilter, StoreError,
+    DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery, PostingFilter,
+    RefundFilter, Replay, StoreError,
 };
 
-fn page(limit: u32, order: Order) -> PageQuery {
+pub fn page(limit: u32, order: Order) -> PageQuery {
     PageQuery { limit, after: None, order, from: None, until: None }
 }
 
-fn all() -> PageQuery {
+pub fn all() -> PageQuery {
     page(100, Order::Ascending)
 }
 
@@ -231,12 +231,12 @@ pub async fn due_work_comes_longest_due_first(world: World) {
 }
 
 /// The endpoint of a world and all deliveries to it.
-async fn deliveries(world: &World) -> Vec<Delivery> {
+pub async fn deliveries(world: &World) -> Vec<Delivery> {
     let listed = world.store.list_deliveries(world.scope, DeliveryFilter::default(), all()).await;
     listed.expect("a read").items.into_iter().map(|due| due.delivery).collect()
 }
 
-async fn make_endpoint(world: &World) -> EndpointId {
+pub async fn make_endpoint(world: &World) -> EndpointId {
     match world.run(NOW, world.endpoint()).await {
         Done::Endpoint(endpoint) => endpoint.id,
         other => panic!("{other:?}"),
@@ -288,7 +288,10 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     let fan_out = move |view: &mut View| {
         domain::webhook::fan_out(view, NOW.plus_ms(10), &mut ids.lock().expect("the ids"));
     };
-    world.store.replay_events(world.scope, again, fan_out).await.expect("a replay");
+    let answer = |deliveries: &[Delivery]| deliveries.len().to_string();
+    let name = (None, NOW.plus_ms(10));
+    let replay = world.store.replay_events(world.scope, again, name, fan_out, answer).await;
+    assert!(matches!(replay, Ok(Once::Done(Replay::Queued(_)))), "{replay:?}");
     let [_, _, third] = &of_refund(&world).await[..] else { panic!("three deliveries") };
     assert_eq!((third.event, third.next_at), (first.event, None));
     let (_, attempts) =
@@ -356,14 +359,18 @@ pub async fn accounts_and_keys_are_kept(world: World) {
         created_at: NOW.plus_ms(number.into()),
     };
     for number in 1..=2 {
-        world.store.create_api_key(key(number)).await.expect("a key");
+        let made = world.store.create_api_key(key(number), [number + 10; 32], None).await;
+        assert!(matches!(made, Ok(Once::Done(()))), "{made:?}");
     }
-    let twice = world.store.create_api_key(key(1)).await;
+    let twice = world.store.create_api_key(key(1), [11; 32], None).await;
     assert!(matches!(twice, Err(StoreError::Guard(_))), "{twice:?}");
     let found = world.store.find_api_key_by_bearer([1; 32]).await.expect("a read");
     let found = found.expect("it exists");
     assert_eq!((found.account, found.key.secret_sealed), (account, vec![1, 0, 255]));
     assert_eq!(found.key.bearer_prefix.as_deref(), Some("rf_1"));
+    let found = world.store.find_api_key_by_bearer([12; 32]).await.expect("a read");
+    assert_eq!(found.expect("it exists").key.id, "ak_test_2".into(), "by its secret");
+    assert!(world.store.find_api_key_by_bearer([9; 32]).await.expect("a read").is_none());
     assert!(world.store.revoke_api_key("ak_test_1", NOW).await.expect("a write"));
     assert!(!world.store.revoke_api_key("ak_test_1", NOW).await.expect("a write"));
     world.store.note_api_key_use("ak_test_2", NOW).await.expect("a write");

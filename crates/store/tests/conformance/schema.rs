@@ -3,7 +3,7 @@
 use crate::world::{NOW, World, usd};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{PostgresStore, SqliteStore, StoreError};
+use store::{PostgresStore, SqliteStore, Store, StoreError};
 use testkit::postgres::{Outsider, cluster};
 use tokio_postgres::NoTls;
 
@@ -74,10 +74,51 @@ async fn every_earlier_version_is_brought_up_to_date() {
         let url = cluster().empty_database().await;
         let early = PostgresStore::attach(&url).expect("an address");
         early.migrate(Some(version)).await.expect("an early version");
+        let outsider = Outsider::connect(&url);
+        let rows = EARLY_ROWS.replace("x'0189", "'0189").replace("x'", "'\\x");
+        outsider.run(&rows);
         let store = PostgresStore::open(&url).await.expect("the version of today");
         assert!(store.verify().await.expect("a verification").differences.is_empty());
         assert_eq!(of_postgres(&url).await, whole, "from version {version}");
+        check_early_rows(&store.into()).await;
     }
+}
+
+#[tokio::test]
+async fn every_earlier_version_of_a_file_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let newest = folder.path().join("newest.db");
+    drop(SqliteStore::open(&newest).expect("a database"));
+    let whole = of_sqlite(&Connection::open(&newest).expect("it opens"));
+    for version in 1..=newest_version() {
+        let file = folder.path().join(format!("from-{version}.db"));
+        let early = SqliteStore::migrate(&file, Some(version)).expect("an early version");
+        early.execute_batch(EARLY_ROWS).expect("rows");
+        drop(early);
+        let store = SqliteStore::open(&file).expect("the version of today");
+        assert!(store.verify().await.expect("a verification").differences.is_empty());
+        let schema = of_sqlite(&Connection::open(&file).expect("it opens"));
+        assert_eq!(schema, whole, "from version {version}");
+        check_early_rows(&store.into()).await;
+    }
+}
+
+/// What the first version knew already, as `SQLite` writes it.
+const EARLY_ROWS: &str = "\
+    INSERT INTO accounts (no, id, name, created_at) \
+    VALUES (1, x'01890a5d000000000000000000000001', 'Early', 5); \
+    INSERT INTO api_keys (id, account, mode, platform, scopes, error_profile, name, bearer_hash, \
+    secret_sealed, created_at) VALUES ('ak_test_1', 1, 1, 0, '*', 'node', 'mine', \
+    x'0202020202020202020202020202020202020202020202020202020202020202', x'07', 5);";
+
+async fn check_early_rows(store: &Store) {
+    let found = store.find_api_key_by_bearer([2; 32]).await.expect("a read");
+    let found = found.expect("it is still there");
+    assert_eq!(
+        (&*found.key.id, found.key.bearer_prefix, found.last_used_at),
+        ("ak_test_1", None, None)
+    );
+    assert_eq!(&*store.list_accounts().await.expect("a read")[0].name, "Early");
 }
 
 fn newest_version() -> i32 {

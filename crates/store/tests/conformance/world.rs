@@ -199,13 +199,19 @@ impl World {
             customer: Some("cus_1".into()),
             template: None,
             metadata: None,
+            extra: None,
             expires_at: Some(NOW.plus_ms(60_000)),
         };
         Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
     }
 
     pub fn invoice(&self) -> Command {
-        let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(NOW)));
+        self.invoice_at(NOW)
+    }
+
+    /// An invoice that is asked for at this time, which is that of its id.
+    pub fn invoice_at(&self, now: Timestamp) -> Command {
+        let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
         let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];
         let facts = invoice::Facts {
             scope: self.scope,

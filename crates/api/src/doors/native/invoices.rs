@@ -13,7 +13,7 @@ use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line::MAX_LINES;
-use engine::{Answered, InvoiceFilter, NewInvoice, Order};
+use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -83,12 +83,17 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    // A list runs by the time of making; this one's range is of the time of asking.
+    let PageQuery { from, until, .. } = paging.query;
+    let page = PageQuery { from: None, until: None, ..paging.query };
     let filter = InvoiceFilter {
         state: query.get("status")?.map(|text| read_status(&text)).transpose()?,
         customer: query.get("customerId")?.map(|text| text.into_owned().into()),
         subscription: query.get("subscriptionId")?.map(|text| text.into_owned().into()),
+        issued_from: from,
+        issued_until: until,
     };
-    let page = call.engine().list_invoices(call.scope(), filter, paging.query).await;
+    let page = call.engine().list_invoices(call.scope(), filter, page).await;
     let page = page.map_err(|error| call.refused(&error))?;
     let items: Vec<_> = page
         .items

@@ -2,14 +2,14 @@
 //! mode, and hands on no more than it holds; a platform key sees both modes.
 
 use super::error::{Details, Problem};
-use super::serve::Call;
+use super::serve::{Call, mark_replayed};
 use crate::body::{Object, StringList, missing};
 use crate::invalid::{Invalid, excerpt};
 use crate::time::Iso;
 use axum::response::Response;
 use domain::account::Mode;
-use engine::access::{ErrorProfile, Permissions};
-use engine::{KeyListing, KeyOwner, KeyRequest};
+use engine::access::{ErrorProfile, KeyForm, Permissions};
+use engine::{KeyListing, KeyOwner, KeyRequest, MadeKey};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -58,7 +58,7 @@ impl<'a> KeyWire<'a> {
 
 /// Whose keys the caller manages.
 fn owner(call: &Call) -> KeyOwner {
-    let mode = if call.key().platform { None } else { Some(call.scope().mode()) };
+    let mode = call.key().mode.map(|_| call.scope().mode());
     KeyOwner { account: call.scope().account(), mode }
 }
 
@@ -70,8 +70,8 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &items))
 }
 
-/// Makes a key. Its secrets are in this answer and nowhere else, so a repeated request makes
-/// another key instead of repeating them.
+/// Makes a key. Its secrets are in this answer and nowhere else: a repeated request is answered
+/// with the key as it stands, without them.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let name = object.name("name", LONGEST_NAME)?;
@@ -82,11 +82,22 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let request = KeyRequest {
         account: call.account(),
         mode: Some(mode),
+        platform: false,
+        form: read_form(&object)?,
         scopes: scopes.clone(),
         error_profile,
         name: name.clone().into_owned(),
     };
-    let new = call.engine().create_key(request).await.map_err(|error| call.refused(&error))?;
+    let answered =
+        call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
+    let new = match answered.map_err(|error| call.refused(&error))? {
+        MadeKey::New(new) => new,
+        MadeKey::Before(listing) => {
+            let mut response = call.answer(StatusCode::CREATED, &KeyWire::new(&listing));
+            mark_replayed(&mut response, true);
+            return Ok(response);
+        }
+    };
     let (key, secret) = (new.bearer.expose_secret(), new.secret.expose_secret());
     let wire = KeyWire {
         id: &new.key_id,
@@ -116,7 +127,7 @@ fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
             Invalid::field(field, format!("environment is test or live, not {text:?}"))
         })?,
     };
-    if mode == own || call.key().platform {
+    if mode == own || call.key().mode.is_none() {
         return Ok(mode);
     }
     let message = format!(
@@ -163,6 +174,15 @@ fn read_profile(object: &Object<'_>) -> Result<ErrorProfile, Invalid> {
     ErrorProfile::from_text(&text).ok_or_else(|| {
         let text = excerpt(&text);
         Invalid::field("errorProfile", format!("errorProfile is node or go, not {text:?}"))
+    })
+}
+
+fn read_form(object: &Object<'_>) -> Result<KeyForm, Invalid> {
+    let Some(text) = object.text("format", 64)? else { return Ok(KeyForm::default()) };
+    KeyForm::from_text(&text).ok_or_else(|| {
+        let known = KeyForm::ALL.iter().map(|form| form.as_str()).collect::<Vec<_>>().join(", ");
+        let text = excerpt(&text);
+        Invalid::field("format", format!("format must be one of {known}; got {text:?}"))
     })
 }
 

@@ -27,18 +27,23 @@ mod webhook_wire;
 mod webhooks;
 mod wire;
 
-pub use formats::formats;
-pub use limit::refuse_excess;
-pub use openapi::{LIMITED, chapter};
+pub use error::Problem;
+pub use formats::{formats, sign, standard_headers};
+pub use limit::{client, count_failure, refuse_excess, show as show_share};
+pub use openapi::{LIMITED, chapter, parts};
+pub use page::{MAX_LIMIT, read_limit};
 pub use public::parse_checkout_id;
+pub use serve::{LONGEST_KEY, mark_replayed, read_key};
 pub use session_wire::invoice_number;
+pub use sessions::{parse_id, read_url};
+pub use source::parse_source;
+pub use wire::{Raw, Shown};
 
 use crate::App;
 use crate::limits::Class;
 use crate::route::Route;
 use axum::response::Response;
 use engine::access::Permission;
-use error::Problem;
 use http::{Method, StatusCode};
 use serve::{counted, guarded};
 
@@ -126,6 +131,7 @@ fn merchant_routes() -> Vec<Route> {
         guarded(M::POST, "/api/v1/payments", PAYMENT_WRITE, payments::register),
         guarded(M::GET, "/api/v1/payments", PAYMENT_READ, payments::list),
         guarded(M::GET, "/api/v1/payments/{id}", PAYMENT_READ, payments::get),
+        guarded(M::POST, "/api/v1/payments/{id}/settle", PAYMENT_WRITE, payments::settle),
         guarded(M::POST, "/api/v1/refunds", REFUND_WRITE, refunds::create),
         guarded(M::GET, "/api/v1/refunds", REFUND_READ, refunds::list),
         guarded(M::GET, "/api/v1/refunds/{id}", REFUND_READ, refunds::get),

@@ -93,7 +93,8 @@ impl Paging {
     }
 }
 
-fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
+/// Reads `limit`.
+pub fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
     let Some(text) = query.get("limit")? else { return Ok(None) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));

@@ -83,6 +83,17 @@ pub fn unknown_kind(field: &'static str, text: &str) -> Invalid {
     Invalid::field(field, format!("{field} must be one of {known}; got {text:?}"))
 }
 
+/// Says when a payment settles or settled: now, where the body says nothing.
+pub async fn settle(call: Call) -> Result<Response, Problem> {
+    let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
+    let object = call.optional_object()?;
+    let at = object.map(|object| object.time("settledAt")).transpose()?.flatten();
+    let at = at.unwrap_or_else(|| call.engine().now());
+    let payment = call.engine().settle_payment(call.scope(), id, at).await;
+    let payment = payment.map_err(|error| call.refused(&error))?;
+    Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
+}
+
 /// Lists payments.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = Paging::read(&LIST, &call.query(), call.scope(), None)?;

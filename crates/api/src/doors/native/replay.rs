@@ -1,7 +1,7 @@
 //! Telling events once more, and trying out what telling looks like.
 
 use super::error::Problem;
-use super::serve::Call;
+use super::serve::{Call, mark_replayed};
 use super::wire::{EventWire, Shown};
 use crate::body::{Object, StringList, missing};
 use crate::invalid::{Invalid, excerpt};
@@ -28,13 +28,11 @@ struct ReplayWire {
 /// Tells events once more, to the endpoints that want them now.
 pub async fn replay(call: Call) -> Result<Response, Problem> {
     let events = read_events(&call.object()?)?;
-    let replayed = call.engine().replay_events(call.scope(), events).await;
-    match replayed.map_err(|error| call.refused(&error))? {
-        Replayed::Queued(counts) => {
-            let wire = |(id, deliveries)| ReplayWire { event_id: Shown(id), deliveries };
-            let items: Vec<_> = counts.into_iter().map(wire).collect();
-            Ok(call.answer(StatusCode::OK, &items))
-        }
+    let key = call.idempotency_key();
+    let replayed = call.engine().replay_events(call.scope(), events, key).await;
+    let (counts, before) = match replayed.map_err(|error| call.refused(&error))? {
+        Replayed::Queued(counts) => (counts, false),
+        Replayed::Before(counts) => (counts, true),
         Replayed::Unknown(events) => {
             let names: Vec<_> = events.iter().take(5).map(EventId::to_string).collect();
             let message = format!(
@@ -42,9 +40,14 @@ pub async fn replay(call: Call) -> Result<Response, Problem> {
                 names.join(", ")
             );
             let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
-            Err(problem.about("eventIds"))
+            return Err(problem.about("eventIds"));
         }
-    }
+    };
+    let wire = |(id, deliveries)| ReplayWire { event_id: Shown(id), deliveries };
+    let items: Vec<_> = counts.into_iter().map(wire).collect();
+    let mut response = call.answer(StatusCode::OK, &items);
+    mark_replayed(&mut response, before);
+    Ok(response)
 }
 
 fn read_events(object: &Object<'_>) -> Result<Vec<EventId>, Problem> {

@@ -130,7 +130,7 @@ async fn prepare(
     };
     let writes = !reads(&parts.method);
     let key = if writes { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
-    let idempotency_key = key.map(read_key).transpose()?;
+    let idempotency_key = key.map(|key| read_key(DOOR, key)).transpose()?;
     let app = Arc::clone(app);
     Ok(Call { app, caller, request_id, profile, idempotency_key, parts, body })
 }
@@ -144,7 +144,8 @@ fn read_profile(value: &HeaderValue) -> Result<ErrorProfile, Invalid> {
     })
 }
 
-fn read_key(value: &HeaderValue) -> Result<IdempotencyKey, Invalid> {
+/// Reads an idempotency key that came through `door`.
+pub fn read_key(door: &'static str, value: &HeaderValue) -> Result<IdempotencyKey, Invalid> {
     let text = value.to_str().ok().filter(|text| {
         (1..=LONGEST_KEY).contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
@@ -154,7 +155,7 @@ fn read_key(value: &HeaderValue) -> Result<IdempotencyKey, Invalid> {
             format!("Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters");
         Invalid::field("Idempotency-Key", message)
     })?;
-    Ok(IdempotencyKey { door: DOOR, value: text.into() })
+    Ok(IdempotencyKey { door, value: text.into() })
 }
 
 impl Call {
@@ -287,7 +288,7 @@ mod tests {
     fn idempotency_keys_are_1_to_255_printable_characters() {
         let read = |text: &str| {
             HeaderValue::from_bytes(text.as_bytes())
-                .map(|value| read_key(&value).map(|key| key.value))
+                .map(|value| read_key(DOOR, &value).map(|key| key.value))
         };
         for key in ["a", "ticket 42", &"k".repeat(255)] {
             assert_eq!(read(key).expect("a header"), Ok(key.into()));

@@ -76,6 +76,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
         customer: object.name("customerId", LONGEST_ID)?.map(Into::into),
         template: object.name("templateId", LONGEST_ID)?.map(Into::into),
         metadata: object.metadata("metadata")?,
+        extra: None,
         expires_in_ms: Some(lifetime_s.saturating_mul(1000)),
     })
 }
@@ -174,10 +175,13 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 
 /// The session that the path names.
 async fn find(call: &Call) -> Result<Checkout, Problem> {
-    let not_found = || Problem::not_found("checkout session");
     let id = parse_id(Kind::CheckoutSession, call.id()).ok_or_else(not_found)?;
     let found = call.engine().find_checkout(call.scope(), Kind::CheckoutSession, id).await;
     found.map_err(|error| call.refused(&error))?.ok_or_else(not_found)
+}
+
+fn not_found() -> Problem {
+    Problem::not_found("checkout session")
 }
 
 /// Reads the id of a checkout of some kind.
@@ -208,10 +212,13 @@ pub async fn confirm(call: Call) -> Result<Response, Problem> {
 /// Removes a session that was not paid and is not being paid.
 pub async fn delete(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    let checkout = find(&call).await?;
-    let answered = call.engine().delete_checkout(&checkout, call.idempotency_key()).await;
-    answered.map_err(|error| call.refused(&error))?;
-    Ok(call.no_content())
+    let (kind, key) = (Kind::CheckoutSession, call.idempotency_key());
+    let id = parse_id(kind, call.id()).ok_or_else(not_found)?;
+    let answered = call.engine().delete_checkout(call.scope(), kind, id, key).await;
+    let answered = answered.map_err(|error| call.refused(&error))?;
+    let mut response = call.no_content();
+    mark_replayed(&mut response, answered.replayed);
+    Ok(response)
 }
 
 fn print(call: &Call, status: StatusCode, answered: &Answered<Checkout>) -> Response {

@@ -200,6 +200,15 @@ pub enum Filter {
     Nothing,
 }
 
+/// What an id means that stands in a path: a payment of ours under any of its names, or else the
+/// provider's id of the charge.
+pub fn parse_source(text: &str) -> Source {
+    match Name::parse(text.into()) {
+        Name::Id(id, kind) => Source::Id(id, kind),
+        Name::Charge(charge) => Source::Charge((*charge).into()),
+    }
+}
+
 /// Reads the filters `sourceId`, `chargeId` and `paymentId` of a list.
 pub async fn filter(call: &Call, query: &Query<'_>) -> Result<Filter, Problem> {
     let mut filter = Filter::Any;

@@ -1,4 +1,4 @@
-//! The document as a page: made on the server, once, from the same value that `/openapi.json`
+//! A document as a page: made on the server, once, from the same value that `/openapi.json`
 //! prints. It loads nothing, runs nothing, and works without scripts.
 
 mod curl;
@@ -6,7 +6,7 @@ mod example;
 mod markup;
 mod schemas;
 
-use super::DOCUMENT;
+use super::{BOOKS, Book};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +22,6 @@ use std::sync::LazyLock;
 
 const STYLE: &str = include_str!("style.css");
 
-static PAGE: LazyLock<String> = LazyLock::new(|| print(&DOCUMENT));
-
 /// Nothing but the one style sheet, which is known by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
@@ -33,8 +31,8 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page.
-pub fn answer() -> Response {
+/// The page of a document.
+pub fn answer(book: &'static Book) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
@@ -43,7 +41,8 @@ pub fn answer() -> Response {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
     ];
-    (headers, PAGE.as_str()).into_response()
+    let page = book.page.get_or_init(|| print(book));
+    (headers, page.as_str()).into_response()
 }
 
 /// One operation of the document.
@@ -59,7 +58,8 @@ impl Operation<'_> {
     }
 }
 
-fn print(document: &Value) -> String {
+fn print(book: &Book) -> String {
+    let document = &book.value;
     let info = &document["info"];
     let title = escape(text(&info["title"]));
     let mut page = format!(
@@ -72,10 +72,16 @@ fn print(document: &Value) -> String {
     let operations = operations(document);
     print_menu(&mut page, document, &operations);
     let version = escape(text(&info["version"]));
+    let mut others = String::new();
+    for other in BOOKS.iter().filter(|other| other.name != book.name) {
+        let title = escape(text(&other.value["info"]["title"]));
+        let _ = write!(others, " · <a href=\"{}\">{title} API</a>", other.places().1);
+    }
     let _ = write!(
         page,
         "<main id=\"main\">\n<header>\n<h1>{title} API</h1>\n<p class=\"version\">Version {version} · \
-         <a href=\"/openapi.json\">OpenAPI 3.1 document</a></p>\n{}</header>\n",
+         <a href=\"{}\">OpenAPI 3.1 document</a>{others}</p>\n{}</header>\n",
+        book.places().0,
         paragraphs(text(&info["description"])),
     );
     print_start(&mut page);

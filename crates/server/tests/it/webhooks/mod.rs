@@ -3,8 +3,9 @@
 
 mod addresses;
 mod api;
-mod receiver;
+mod document;
+pub mod receiver;
 mod schedule;
 mod sending;
 mod server;
-mod world;
+pub mod world;

@@ -3,6 +3,7 @@
 use super::receiver::{Answer, Received};
 use super::world::{LEASE_MS, World, verify_plugipay, verify_standard};
 use domain::webhook::{Format, Status};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -320,4 +321,28 @@ async fn a_deleted_endpoint_leaves_its_log_and_nothing_queued() {
     assert_eq!(world.statuses().await, [Status::Failed; 2]);
     let body: Value = serde_json::from_str(&world.deliveries().await[0].body).expect("JSON");
     assert_eq!(body["type"], "plugipay.refund.issued.v1");
+}
+
+#[tokio::test]
+async fn after_a_rotation_each_secret_has_its_turn_to_sign_last() {
+    let world = World::open().await;
+    let made = world.endpoint("/hook", "refund.created", Format::Plugipay).await;
+    let rotated = world.engine().rotate_endpoint_secret(world.rig.scope, made.endpoint.id).await;
+    let new = rotated.expect("a secret").secret.expose_secret().to_owned();
+    world.receiver.answers(|_| Answer::status(400));
+    world.refund().await;
+    world.send().await;
+    for _ in 0..2 {
+        world.advance(6 * 60 * 1000);
+        world.send().await;
+    }
+    // Some verifiers look at the last signature only.
+    let signed = |one: &Received| {
+        let header = one.header("x-plugipay-signature");
+        let at = header["t=".len()..].split(',').next().expect("a time").parse().expect("a time");
+        [&made.secret, &new].map(|secret| verify_plugipay(one, secret, at))
+    };
+    let signed: Vec<_> = world.receiver.all().iter().map(signed).collect();
+    let (old_last, new_last) = ([Some(1), Some(0)], [Some(0), Some(1)]);
+    assert_eq!(signed, [old_last, new_last, old_last]);
 }

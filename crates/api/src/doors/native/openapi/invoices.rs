@@ -46,11 +46,13 @@ fn operations() -> Vec<Operation> {
             .refuses(&[(409, "state_conflict")])
             .done()
     };
-    let list = Described::get("/api/v1/invoices", "listInvoices", TAG, "List invoices").takes([
-        Parameter::query("status", "Only invoices with this status.", states()),
-        Parameter::query("customerId", "Only of this customer.", Schema::string()),
-        Parameter::query("subscriptionId", "Only of this subscription.", Schema::string()),
-    ]);
+    let list = Described::get("/api/v1/invoices", "listInvoices", TAG, "List invoices")
+        .says("`issuedAfter` and `issuedBefore` are about `issuedAt`; drafts have none.")
+        .takes([
+            Parameter::query("status", "Only invoices with this status.", states()),
+            Parameter::query("customerId", "Only of this customer.", Schema::string()),
+            Parameter::query("subscriptionId", "Only of this subscription.", Schema::string()),
+        ]);
     vec![
         create(),
         list.gives_pages("A page of invoices.", &LIST, "Invoice").done(),

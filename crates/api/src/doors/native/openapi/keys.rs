@@ -5,7 +5,7 @@ use crate::doors::native::keys::{LONGEST_NAME, SCOPES};
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation};
 use crate::openapi::schema::{Fields, Schema};
-use engine::access::RESOURCES;
+use engine::access::{KeyForm, RESOURCES};
 use http::Method;
 use serde_json::json;
 
@@ -38,7 +38,7 @@ pub fn chapter() -> Chapter {
         operations: vec![list, create(), revoke],
         schemas: vec![
             ("ApiKey", key().closed().says("A key, without its secrets.")),
-            ("NewApiKey", new_key().closed().says("A key with its secrets, shown this once.")),
+            ("NewApiKey", new_key().closed().says("A key with its secrets, shown once.")),
         ],
         ..Chapter::default()
     }
@@ -65,18 +65,26 @@ fn create() -> Operation {
                 .or_null(),
         )
         .may("errorProfile", Schema::words(["node", "go"]).or_null())
+        .may(
+            "format",
+            Schema::words(KeyForm::ALL.iter().map(|form| form.as_str()))
+                .says("What the Bearer token looks like; any key opens every door.")
+                .or_null(),
+        )
         .open();
     let till = json!({"name": "till 3", "scopes": ["refund:write", "refund:read"]});
     Described::new(Method::POST, "/api/v1/api-keys", "createApiKey", TAG, "Create an API key")
         .says(
-            "The answer is the only one with the key's secrets, so a repeated request makes another \
-             key whatever its Idempotency-Key.",
+            "The answer is the only one with the key's secrets. A request that is repeated under its \
+             Idempotency-Key is answered with the key as it stands and without them: where the first \
+             answer was lost, revoke the key and make another under a new Idempotency-Key.",
         )
+        .keyed()
         .reads(body, &[example("till", "A key for refunds", till)])
         .makes(
             "The key and its secrets.",
             Schema::named("NewApiKey"),
-            &[],
+            &["Idempotent-Replayed"],
             &[("revokeApiKey", "Revokes the key.")],
         )
         .refuses(&[(403, "wrong_environment")])
@@ -101,6 +109,6 @@ fn key() -> Fields {
 
 fn new_key() -> Fields {
     key()
-        .must("key", Schema::string().says("The Bearer token."))
-        .must("secret", Schema::string().says("What signs requests."))
+        .may("key", Schema::string().says("The Bearer token. Not there in a repeated answer."))
+        .may("secret", Schema::string().says("What signs requests. Likewise."))
 }

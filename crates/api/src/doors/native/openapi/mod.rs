@@ -8,8 +8,9 @@ mod inbound;
 mod invoices;
 mod keys;
 mod ledger;
-mod parts;
+pub mod parts;
 mod payments;
+mod posted;
 mod problems;
 mod public;
 mod refunds;
@@ -44,10 +45,12 @@ pub fn chapter() -> Chapter {
         webhooks::chapter,
         inbound::chapter,
     ] {
-        let Chapter { tags, operations, schemas, .. } = resource();
+        let Chapter { tags, operations, webhooks, schemas, parameters, .. } = resource();
         chapter.tags.extend(tags);
         chapter.operations.extend(operations);
+        chapter.webhooks.extend(webhooks);
         chapter.schemas.extend(schemas);
+        chapter.parameters.extend(parameters);
     }
     chapter
 }

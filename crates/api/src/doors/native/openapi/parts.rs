@@ -7,6 +7,7 @@ use domain::ids::{
     AccountId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId, RequestId,
 };
 use domain::payment::Kind;
+use serde_json::{Value, json};
 
 /// The ULID of every example.
 const ULID: &str = "01KREAEM40E8TXW4VNC0XM1R2P";
@@ -133,4 +134,28 @@ pub fn metadata() -> Schema {
 /// The caller's key-value pairs, as they are printed.
 pub fn printed_metadata() -> Schema {
     Schema::map(Schema::string()).says("As it was sent.").or_null()
+}
+
+/// The headers of answers that all doors share.
+pub fn headers() -> Vec<(&'static str, Value)> {
+    let header = |required: bool, text: &str, schema: Schema| json!({"description": text, "required": required, "schema": Value::from(schema)});
+    let number = || Schema::matching("^[0-9]+$");
+    vec![
+        ("X-Request-Id", header(true, "The request's id.", request_id())),
+        (
+            "Idempotent-Replayed",
+            header(false, "An earlier request had this key.", Schema::words(["true"])),
+        ),
+        (
+            "Retry-After",
+            header(false, "Seconds after which it makes sense to try again.", number()),
+        ),
+        (
+            "X-RateLimit-Limit",
+            header(false, "What the account's share holds, where there are limits.", number()),
+        ),
+        ("X-RateLimit-Remaining", header(false, "What is left of it.", number())),
+        ("X-RateLimit-Reset", header(false, "When it is whole again, Unix seconds.", number())),
+        ("WWW-Authenticate", header(true, "What lets callers in.", Schema::string())),
+    ]
 }

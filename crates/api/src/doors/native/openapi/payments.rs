@@ -5,6 +5,7 @@ use crate::doors::native::payments::{LIST, LONGEST_ID, LONGEST_PROVIDER};
 use crate::openapi::Chapter;
 use crate::openapi::schema::{Fields, Schema};
 use domain::payment::{Kind, Status};
+use http::Method;
 use serde_json::json;
 
 const TAG: &str = "Payments";
@@ -33,7 +34,7 @@ pub fn chapter() -> Chapter {
                 "The payment.",
                 payment(),
                 &["Location", "Idempotent-Replayed"],
-                &[("getPayment", "Reads the payment.")],
+                &[("getPayment", "Reads the payment."), ("settlePayment", "Says when it settled.")],
             )
             .done(),
         Described::get("/api/v1/payments", "listPayments", TAG, "List payments")
@@ -43,6 +44,26 @@ pub fn chapter() -> Chapter {
             .of(parts::payment_id(), "The payment.")
             .gives(200, "The payment and its balance.", payment(), &[])
             .done(),
+        Described::new(
+            Method::POST,
+            "/api/v1/payments/{id}/settle",
+            "settlePayment",
+            TAG,
+            "Settle a payment",
+        )
+        .of(parts::payment_id(), "The payment.")
+        .says(
+            "Says when the provider paid out, or will. A payment that goes back in full is \
+             `reversed` when the refund that completed that was asked for before then, \
+             `refunded` otherwise.",
+        )
+        .may_read(
+            Fields::new()
+                .may("settledAt", Schema::time().says("Now when absent.").or_null())
+                .open(),
+        )
+        .gives(200, "The payment.", payment(), &[])
+        .done(),
     ];
     Chapter {
         tags: vec![(TAG, "What can be refunded, and how much of it still can.")],

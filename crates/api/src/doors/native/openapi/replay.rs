@@ -23,13 +23,13 @@ fn replay() -> Operation {
         .must("eventId", parts::event_id())
         .must("deliveries", Schema::integer(0).says("How many endpoints are told again."))
         .closed();
-    Described::new(Method::POST, "/api/v1/events/replay", "replayEvents", TAG, "Replay events")
+    Described::post("/api/v1/events/replay", "replayEvents", TAG, "Replay events")
         .says(
             "Tells events again, as new deliveries with the same event ids, to every active endpoint \
              that wants them now. All or nothing.",
         )
         .reads(body, &[example("one", "One event", one)])
-        .gives(200, "What was queued, in the order asked for.", Schema::list(count), &[])
+        .gives(200, "What was queued, in the order asked for.", Schema::list(count), &["Idempotent-Replayed"])
         .done()
 }
 

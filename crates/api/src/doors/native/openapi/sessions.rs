@@ -71,7 +71,7 @@ fn operations() -> Vec<Operation> {
         .says("Removes a session that was not paid and is not being paid.")
         .keyed()
         .reads_nothing()
-        .answers(Answer::empty(204, "It is gone."))
+        .answers(Answer::empty(204, "It is gone.").with_headers(&["Idempotent-Replayed"]))
         .refuses(&[(409, "state_conflict")])
         .done(),
         act(

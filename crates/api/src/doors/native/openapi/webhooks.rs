@@ -1,6 +1,6 @@
 //! Webhook endpoints and deliveries.
 
-use super::{Described, example, parts};
+use super::{Described, example, parts, posted};
 use crate::doors::native::deliveries::LIST;
 use crate::doors::native::endpoints::{DEFAULT_FORMAT, EVENTS, LONGEST_DESCRIPTION, LONGEST_URL};
 use crate::openapi::Chapter;
@@ -11,7 +11,7 @@ use domain::webhook::{Format, Status};
 use http::Method;
 use serde_json::json;
 
-const TAG: &str = "Webhooks";
+pub const TAG: &str = "Webhooks";
 const ONE: &str = "/api/v1/webhooks/{id}";
 
 /// This part of the document.
@@ -23,6 +23,8 @@ pub fn chapter() -> Chapter {
              order per refund, signed, until a receiver answers 2xx.",
         )],
         operations: endpoints().into_iter().chain(deliveries()).collect(),
+        webhooks: posted::posted(),
+        parameters: posted::parameters(),
         schemas: vec![
             ("WebhookEndpoint", endpoint(false)),
             ("WebhookEndpointWithSecret", endpoint(true)),
@@ -157,7 +159,7 @@ fn format() -> Schema {
 fn events() -> Schema {
     Schema::list(Schema::name(EVENTS.longest))
         .with("maxItems", EVENTS.most)
-        .says("Names of events, in the words of either format, or `*`. None at all is all of them.")
+        .says("Names of events, in the words of any format, or `*`. None at all is all of them.")
 }
 
 fn new_endpoint() -> Schema {

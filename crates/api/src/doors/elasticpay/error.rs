@@ -1,0 +1,228 @@
+//! Errors as this door prints them. The documentation of that system says what is refused and not in
+//! which words, so the table is Refundry's own; `docs/elasticpay.md` lists it.
+
+use super::wire::state_word;
+use crate::auth::Refused;
+use crate::body::BodyError;
+use crate::doors::native;
+use crate::invalid::Invalid;
+use domain::checkout::State;
+use domain::decide::Refusal;
+use domain::payment::{Kind, Status};
+use engine::access::ErrorProfile;
+use http::StatusCode;
+use std::borrow::Cow;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// The stable word that clients branch on.
+    pub code: &'static str,
+    /// What was wrong and what to do.
+    pub message: Cow<'static, str>,
+    /// The field it is about.
+    pub field: Option<Cow<'static, str>>,
+    /// Seconds after which it makes sense to try again.
+    pub retry_after_s: Option<u32>,
+}
+
+/// What kind of error a status is.
+pub const fn type_of(status: u16) -> &'static str {
+    match status {
+        401 => "authentication",
+        403 => "permission",
+        404 => "not_found",
+        409 => "conflict",
+        429 => "rate_limit",
+        500.. => "server",
+        _ => "validation",
+    }
+}
+
+impl Problem {
+    /// An error about nothing in particular.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code, message: message.into(), field: None, retry_after_s: None }
+    }
+
+    /// The same about one field.
+    #[must_use]
+    pub fn about(self, field: &'static str) -> Self {
+        Self { field: Some(field.into()), ..self }
+    }
+
+    /// There is no such intent.
+    pub fn no_intent() -> Self {
+        native::Problem::not_found("payment intent").into()
+    }
+
+    /// The intent cannot be refunded as it is.
+    pub fn not_succeeded(status: &str) -> Self {
+        let hint = match status {
+            "refunded" => "everything that was charged has been refunded",
+            "canceled" => "nothing was charged",
+            _ => "confirm it and wait until it is succeeded",
+        };
+        Self::new(
+            StatusCode::CONFLICT,
+            "payment_intent_not_succeeded",
+            format!(
+                "the payment intent is {status}, and only one that is succeeded can be refunded; \
+                 {hint}"
+            ),
+        )
+    }
+
+    /// What was asked for cannot be done to an intent as it is.
+    pub fn unexpected_state(status: &str) -> Self {
+        let hint = match status {
+            "succeeded" => "refund it instead",
+            _ => "read it again",
+        };
+        Self::new(
+            StatusCode::CONFLICT,
+            "payment_intent_unexpected_state",
+            format!("the payment intent is {status}, and then this cannot be done; {hint}"),
+        )
+    }
+
+    /// What the engine did not do.
+    pub fn of_engine(error: &engine::Error) -> Self {
+        match error {
+            engine::Error::Refused(refusal) => Self::of_refusal(refusal, error),
+            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
+        }
+    }
+
+    fn of_refusal(refusal: &Refusal, error: &engine::Error) -> Self {
+        match refusal {
+            Refusal::PaymentNotFound | Refusal::CheckoutNotFound => Self::no_intent(),
+            // What an invoice asks for is no intent before it is paid.
+            Refusal::NotPaid { kind: Kind::Invoice, .. } => Self::no_intent(),
+            Refusal::NotPaid { status, .. } => {
+                let state = State::from_text(status);
+                Self::not_succeeded(state.map_or("not paid", state_word))
+            }
+            Refusal::CheckoutIs { state, .. } => Self::unexpected_state(state_word(*state)),
+            Refusal::KeyReused => Self::new(
+                StatusCode::CONFLICT,
+                "idempotency_conflict",
+                "this Idempotency-Key was used for another request; use a new key for a new request",
+            )
+            .about("Idempotency-Key"),
+            Refusal::OverRefund { requested, refundable } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "amount_too_large",
+                format!(
+                    "{requested} was asked for and {refundable} can be refunded, counting refunds \
+                     that are pending; ask for less, or leave amount_cents out to refund all that \
+                     remains"
+                ),
+            )
+            .about("amount_cents"),
+            Refusal::NothingRefundable => Self::new(
+                StatusCode::CONFLICT,
+                "nothing_refundable",
+                "everything that was charged is on its way back in refunds that are pending; list \
+                 the refunds to see them",
+            ),
+            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
+        }
+    }
+
+    /// The same refusal where the payment's balance is known: one that is refunded is not succeeded.
+    pub fn of_refund(error: &engine::Error, status: Option<Status>) -> Self {
+        let balance = matches!(
+            error,
+            engine::Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)
+        );
+        match status {
+            Some(Status::Refunded | Status::Reversed) if balance => Self::not_succeeded("refunded"),
+            _ => Self::of_engine(error),
+        }
+    }
+}
+
+impl From<native::Problem> for Problem {
+    fn from(problem: native::Problem) -> Self {
+        let native::Problem { status, code, message, field, details: _, retry_after_s } = problem;
+        Self { status, code, message, field, retry_after_s }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        native::Problem::from(invalid).into()
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        native::Problem::from(error).into()
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        if let Refused::UnknownAccount = refused {
+            let message = "there is no such biller to act for; check its id, biller_…";
+            return Self::new(StatusCode::NOT_FOUND, "not_found", message)
+                .about("X-Biller-Account");
+        }
+        native::Problem::from(refused).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::checkout::Fact;
+
+    #[test]
+    fn every_refusal_of_a_refund_has_its_words() {
+        let over = || Refusal::OverRefund { requested: 5, refundable: 3 };
+        let open = || Refusal::NotPaid { kind: Kind::PaymentIntent, status: "open" };
+        let draft = || Refusal::NotPaid { kind: Kind::Invoice, status: "draft" };
+        let state = || Refusal::CheckoutIs { state: State::Canceled, fact: Fact::Started };
+        for (refusal, status, expected) in [
+            (over(), None, "422 validation amount_too_large amount_cents"),
+            (over(), Some(Status::Succeeded), "422 validation amount_too_large amount_cents"),
+            (over(), Some(Status::Refunded), "409 conflict payment_intent_not_succeeded "),
+            (over(), Some(Status::Reversed), "409 conflict payment_intent_not_succeeded "),
+            (
+                Refusal::NothingRefundable,
+                Some(Status::Succeeded),
+                "409 conflict nothing_refundable ",
+            ),
+            (
+                Refusal::NothingRefundable,
+                Some(Status::Refunded),
+                "409 conflict payment_intent_not_succeeded ",
+            ),
+            (open(), None, "409 conflict payment_intent_not_succeeded "),
+            (draft(), None, "404 not_found not_found "),
+            (state(), None, "409 conflict payment_intent_unexpected_state "),
+            (Refusal::PaymentNotFound, None, "404 not_found not_found "),
+            (Refusal::KeyReused, None, "409 conflict idempotency_conflict Idempotency-Key"),
+            (Refusal::TooLarge, None, "400 validation validation_error "),
+        ] {
+            let problem = Problem::of_refund(&refusal.into(), status);
+            assert!(problem.message.len() > 20, "{}", problem.message);
+            let (status, field) = (problem.status.as_u16(), problem.field.unwrap_or_default());
+            assert_eq!(format!("{status} {} {} {field}", type_of(status), problem.code), expected);
+        }
+    }
+
+    #[test]
+    fn messages_say_how_the_intent_stands() {
+        let open = Refusal::NotPaid { kind: Kind::PaymentIntent, status: "open" };
+        let message = Problem::of_engine(&open.into()).message;
+        assert!(message.contains("requires_payment_method"), "{message}");
+    }
+}

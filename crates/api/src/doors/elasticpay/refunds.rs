@@ -1,0 +1,109 @@
+//! Refunds of payment intents (`reference/elasticpay_yoco.md` A.4).
+
+use super::error::Problem;
+use super::intents::{find, read_paging, resolve};
+use super::serve::Call;
+use super::wire::{Page, REFUND_PREFIX, RefundAnswer, RefundItem};
+use crate::body::{Least, Object};
+use crate::doors::native::mark_replayed;
+use crate::headers::preferred_wait;
+use crate::invalid::{Invalid, excerpt};
+use axum::response::Response;
+use domain::ids::{PaymentId, RefundId};
+use engine::{Answered, NewRefund, RefundFilter, RefundView};
+use std::time::Duration;
+
+/// The reasons that the documentation lists. Its own sample sends another, so any is taken unless
+/// the configuration says otherwise.
+pub const REASONS: [&str; 3] = ["customer_request", "duplicate", "fraudulent"];
+/// Characters of a reason.
+pub const LONGEST_REASON: usize = 500;
+
+/// Makes a refund and answers when the provider has, or when that takes too long.
+pub async fn create(call: Call) -> Result<Response, Problem> {
+    let draft = Draft::read(&call)?;
+    let payment = resolve(&call).await?;
+    let new = NewRefund {
+        scope: call.scope(),
+        payment,
+        kind: None,
+        amount: draft.amount,
+        currency: None,
+        expected_refundable: None,
+        reason: draft.reason,
+        reference: None,
+        metadata: draft.metadata,
+    };
+    let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
+        Ok(answered) => answered,
+        Err(error) => return Err(explain(&call, payment, &error).await),
+    };
+    let answered = wait(&call, answered).await;
+    let mut response = call.answer(&RefundAnswer::new(&answered.value));
+    mark_replayed(&mut response, answered.replayed);
+    Ok(response)
+}
+
+/// What a body says about a refund. None at all says to refund all that remains.
+#[derive(Default)]
+struct Draft {
+    amount: Option<i64>,
+    reason: Option<Box<str>>,
+    metadata: Option<Box<str>>,
+}
+
+impl Draft {
+    fn read(call: &Call) -> Result<Self, Problem> {
+        let Some(object) = call.optional_object()? else { return Ok(Self::default()) };
+        Ok(Self {
+            amount: object.amount("amount_cents", Least::One)?,
+            reason: read_reason(&object, call)?,
+            metadata: object.metadata("metadata")?,
+        })
+    }
+}
+
+fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Invalid> {
+    let field = "reason";
+    let Some(reason) = object.text(field, LONGEST_REASON)? else { return Ok(None) };
+    if call.config().elasticpay.strict_reasons && !REASONS.contains(&&*reason) {
+        let (known, given) = (REASONS.join(", "), excerpt(&reason));
+        let message = format!("reason must be one of {known}; got {given:?}");
+        return Err(Invalid::field(field, message));
+    }
+    Ok(Some(reason.into()))
+}
+
+/// A refusal, with how the intent stands where that is why.
+async fn explain(call: &Call, payment: PaymentId, error: &engine::Error) -> Problem {
+    let payment = call.engine().find_payment(call.scope(), payment).await;
+    let status = payment.ok().flatten().map(|payment| payment.status());
+    Problem::of_refund(error, status)
+}
+
+/// Waits for the provider. The refund is made whatever becomes of the waiting, so a wait that fails
+/// answers with the refund as it was made.
+async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundView> {
+    let config = call.config();
+    let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
+    let limit = preferred.map_or(config.elasticpay.wait, |wait| wait.min(config.max_wait));
+    let id: RefundId = answered.value.refund.id;
+    match call.engine().wait_for_refund(call.scope(), id, limit).await {
+        Ok(Some(value)) => Answered { value, ..answered },
+        Ok(None) | Err(_) => answered,
+    }
+}
+
+/// Lists the refunds of an intent, newest first, through whichever door they were made.
+pub async fn list(call: Call) -> Result<Response, Problem> {
+    let paging = read_paging(&call, &[REFUND_PREFIX, "rfd_", "rf_"])?;
+    let intent = find(&call).await?;
+    let Some(payment) = &intent.payment else {
+        return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
+    };
+    let filter = RefundFilter { status: None, payment: Some(payment.facts.id) };
+    let page = call.engine().list_refunds(call.scope(), filter, paging).await;
+    let page = page.map_err(|error| Problem::of_engine(&error))?;
+    let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();
+    Ok(call.answer(&Page { data, has_more: page.more }))
+}

@@ -1,0 +1,288 @@
+//! Checkouts: asking somebody to pay, and what became of it.
+
+use super::error::Problem;
+use super::serve::{Call, Reply};
+use super::{checkout_name, payment_name};
+use crate::body::{Least, Object, missing};
+use crate::doors::native::{Raw, parse_id, read_url};
+use crate::invalid::Invalid;
+use domain::account::{Mode, Scope};
+use domain::checkout::{Checkout, State};
+use domain::ids::{AccountId, PaymentId};
+use domain::line::{Line, MAX_LINES};
+use domain::money::Currency;
+use domain::payment::{Kind, Payment, Status};
+use engine::{Engine, NewCheckout};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// The way to pay.
+const METHOD: &str = "card";
+/// Characters of a reference.
+pub const LONGEST_REFERENCE: usize = 200;
+/// Characters of a line's name.
+pub const LONGEST_NAME: usize = 200;
+/// Characters of a line's description.
+pub const LONGEST_DESCRIPTION: usize = 500;
+/// Of one line, at most.
+pub const MOST_ITEMS: i64 = 1_000_000;
+
+/// What this door keeps of a checkout and prints again.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Extra {
+    failure_url: Option<Box<str>>,
+    total_discount: Option<i64>,
+    total_tax_amount: Option<i64>,
+    subtotal_amount: Option<i64>,
+    line_items: Option<Vec<Item>>,
+    external_id: Option<Box<str>>,
+    client_reference_id: Option<Box<str>>,
+}
+
+/// What is sold.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    display_name: Box<str>,
+    quantity: i64,
+    pricing_details: Pricing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<Box<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pricing {
+    price: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tax_amount: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    discount_amount: Option<i64>,
+}
+
+/// A checkout as it is printed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckoutWire<'a> {
+    id: String,
+    redirect_url: String,
+    status: &'static str,
+    amount: i64,
+    currency: &'a str,
+    payment_id: Option<String>,
+    success_url: Option<&'a str>,
+    cancel_url: Option<&'a str>,
+    failure_url: Option<&'a str>,
+    metadata: Raw<'a>,
+    merchant_id: String,
+    total_discount: Option<i64>,
+    total_tax_amount: Option<i64>,
+    subtotal_amount: Option<i64>,
+    line_items: Option<&'a [Item]>,
+    external_id: Option<&'a str>,
+    client_reference_id: Option<&'a str>,
+    processing_mode: &'static str,
+}
+
+/// Asks somebody to pay.
+pub async fn create(call: Call) -> Result<Reply, Problem> {
+    let new = read(&call.object()?, call.scope())?;
+    let checkout = call.engine().open_checkout(new, call.key()).await?.value;
+    print(&call, &Found { checkout: Some(checkout), payment: None })
+}
+
+fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
+    let amount = object.amount("amount", Least::One)?;
+    let currency = object.currency("currency")?;
+    let sum = |field| object.amount(field, Least::Zero);
+    let text = |field| {
+        Ok::<_, Invalid>(
+            object.name(field, LONGEST_REFERENCE)?.map(|text| text.into_owned().into()),
+        )
+    };
+    let items = object.objects("lineItems", MAX_LINES, read_item)?;
+    let lines = items.as_deref().unwrap_or_default().iter().map(|item| Line {
+        text: item.display_name.clone(),
+        quantity: item.quantity,
+        unit_amount: item.pricing_details.price,
+    });
+    let lines: Vec<Line> = lines.collect();
+    if lines.iter().any(|line| line.amount().is_none()) {
+        let message = "quantity times price of one of lineItems is too large";
+        return Err(Invalid::field("lineItems", message).into());
+    }
+    let extra = Extra {
+        failure_url: read_url(object, "failureUrl")?,
+        total_discount: sum("totalDiscount")?,
+        total_tax_amount: sum("totalTaxAmount")?,
+        subtotal_amount: sum("subtotalAmount")?,
+        line_items: items,
+        external_id: text("externalId")?,
+        client_reference_id: text("clientReferenceId")?,
+    };
+    Ok(NewCheckout {
+        scope,
+        kind: Kind::Checkout,
+        amount: amount.ok_or_else(|| missing("amount", "minor units, such as 900"))?,
+        currency: currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as ZAR"))?,
+        methods: vec![METHOD.into()],
+        success_url: read_url(object, "successUrl")?,
+        cancel_url: read_url(object, "cancelUrl")?,
+        lines,
+        customer: None,
+        template: None,
+        metadata: object.metadata("metadata")?,
+        extra: Some(serde_json::to_string(&extra).map_err(|_| Problem::internal())?.into()),
+        expires_in_ms: None,
+    })
+}
+
+fn read_item(object: &Object<'_>) -> Result<Item, Invalid> {
+    let name = object.name("displayName", LONGEST_NAME)?;
+    let quantity = object.whole("quantity", 1..=MOST_ITEMS)?;
+    let pricing = object.json_object("pricingDetails")?;
+    let pricing = pricing.ok_or_else(|| missing("pricingDetails", "an object with a price"))?;
+    let pricing = serde_json::Value::Object(pricing).to_string();
+    let pricing = Object::parse(pricing.as_bytes())?;
+    let price = pricing.amount("price", Least::Zero)?;
+    Ok(Item {
+        display_name: name.ok_or_else(|| missing("displayName", "what is sold"))?.into(),
+        quantity: quantity.ok_or_else(|| missing("quantity", "how many, such as 1"))?,
+        pricing_details: Pricing {
+            price: price.ok_or_else(|| missing("pricingDetails.price", "minor units for one"))?,
+            tax_amount: pricing.amount("taxAmount", Least::Zero)?,
+            discount_amount: pricing.amount("discountAmount", Least::Zero)?,
+        },
+        description: object.text("description", LONGEST_DESCRIPTION)?.map(Into::into),
+    })
+}
+
+/// One checkout.
+pub async fn get(call: Call) -> Result<Reply, Problem> {
+    let found = find(&call).await?;
+    print(&call, &found)
+}
+
+/// A checkout of this door, or a payment that was registered as one, or both. Never neither.
+pub struct Found {
+    /// Who is asked to pay.
+    pub checkout: Option<Checkout>,
+    /// What was paid.
+    pub payment: Option<Payment>,
+}
+
+/// The checkout that the path names.
+pub async fn find(call: &Call) -> Result<Found, Problem> {
+    let not_found = || Problem::not_found("checkout");
+    let id = parse_id(Kind::Checkout, &call.id()).ok_or_else(not_found)?;
+    let checkout = call.engine().find_checkout(call.scope(), Kind::Checkout, id).await?;
+    let payment = call.engine().find_payment(call.scope(), id).await?;
+    let payment = payment.filter(|payment| payment.facts.kind == Kind::Checkout);
+    match (&checkout, &payment) {
+        (None, None) => Err(not_found()),
+        _ => Ok(Found { checkout, payment }),
+    }
+}
+
+/// What both a checkout and a payment say about themselves.
+struct Common<'a> {
+    id: PaymentId,
+    scope: Scope,
+    amount: i64,
+    currency: &'a Currency,
+    metadata: Option<&'a str>,
+}
+
+impl Found {
+    fn common(&self) -> Option<Common<'_>> {
+        match (&self.checkout, &self.payment) {
+            (Some(Checkout { facts, .. }), _) => Some(Common {
+                id: facts.id,
+                scope: facts.scope,
+                amount: facts.amount,
+                currency: &facts.currency,
+                metadata: facts.metadata.as_deref(),
+            }),
+            (None, Some(Payment { facts, .. })) => Some(Common {
+                id: facts.id,
+                scope: facts.scope,
+                amount: facts.captured,
+                currency: &facts.currency,
+                metadata: facts.metadata.as_deref(),
+            }),
+            (None, None) => None,
+        }
+    }
+
+    fn status(&self) -> &'static str {
+        match (&self.payment, &self.checkout) {
+            (Some(payment), _) => match payment.status() {
+                Status::Succeeded => "completed",
+                Status::Refunded => "refunded",
+                Status::Reversed => "reversed",
+            },
+            (None, Some(checkout)) => match checkout.state {
+                State::Pending | State::PendingReview => "processing",
+                State::Completed => "completed",
+                State::Open | State::Failed | State::Expired | State::Canceled
+                    if checkout.visited_at.is_some() || checkout.attempts > 0 =>
+                {
+                    "started"
+                }
+                State::Open | State::Failed | State::Expired | State::Canceled => "created",
+            },
+            (None, None) => "created",
+        }
+    }
+}
+
+/// Where a checkout can be.
+pub const STATUSES: [&str; 6] =
+    ["created", "started", "processing", "completed", "refunded", "reversed"];
+
+fn print(call: &Call, found: &Found) -> Result<Reply, Problem> {
+    let common = found.common().ok_or_else(Problem::internal)?;
+    let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
+    let extra = facts.and_then(|facts| facts.extra.as_deref()).map(serde_json::from_str);
+    let extra: Extra = extra.transpose().unwrap_or_default().unwrap_or_default();
+    let wire = wire(call.engine(), call.account(), &common, found, &extra);
+    Reply::json(StatusCode::OK, &wire)
+}
+
+fn wire<'a>(
+    engine: &Engine,
+    account: AccountId,
+    common: &Common<'a>,
+    found: &'a Found,
+    extra: &'a Extra,
+) -> CheckoutWire<'a> {
+    let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
+    CheckoutWire {
+        id: checkout_name(common.id),
+        redirect_url: engine.hosted_url(Kind::Checkout, common.id),
+        status: found.status(),
+        amount: common.amount,
+        currency: common.currency.as_str(),
+        payment_id: found.payment.as_ref().map(|payment| payment_name(payment.facts.id)),
+        success_url: facts.and_then(|facts| facts.success_url.as_deref()),
+        cancel_url: facts.and_then(|facts| facts.cancel_url.as_deref()),
+        failure_url: extra.failure_url.as_deref(),
+        metadata: Raw(common.metadata.unwrap_or("{}")),
+        merchant_id: account.to_string(),
+        total_discount: extra.total_discount,
+        total_tax_amount: extra.total_tax_amount,
+        subtotal_amount: extra.subtotal_amount,
+        line_items: extra.line_items.as_deref(),
+        external_id: extra.external_id.as_deref(),
+        client_reference_id: extra.client_reference_id.as_deref(),
+        processing_mode: mode_name(common.scope),
+    }
+}
+
+fn mode_name(scope: Scope) -> &'static str {
+    match scope.mode() {
+        Mode::Test => "test",
+        Mode::Live => "live",
+    }
+}

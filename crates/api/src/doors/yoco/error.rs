@@ -1,0 +1,261 @@
+//! Errors as this door prints them. Its clients read one field or another, so the same text stands in
+//! all of them; no answer but an error has a `description`.
+
+use crate::auth::Refused;
+use crate::body::BodyError;
+use crate::invalid::Invalid;
+use domain::decide::Refusal;
+use http::StatusCode;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What is said to whoever sends no key, or a wrong one.
+pub const KEY_REQUIRED: &str = "A key is required, but has not been specified.";
+/// What is said while the first request under a key is being processed.
+pub const CONFLICT: &str = "Conflict";
+/// What is said about a key that came before with another request.
+pub const MISMATCH: &str =
+    "The request payload (method, path, parameters) does not match the original request.";
+/// What is said where everything has gone back; shops take it as a success.
+pub const REFUNDED: &str = "Payment has already been refunded.";
+
+/// The kinds of errors.
+pub const TYPES: [&str; 5] = [
+    "invalid_request_error",
+    "authentication_error",
+    "idempotency_error",
+    "refund_error",
+    "api_error",
+];
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// The stable word that clients branch on.
+    pub code: &'static str,
+    /// What was wrong.
+    pub description: Cow<'static, str>,
+    /// The same with what to do, where that is more.
+    pub message: Option<Cow<'static, str>>,
+    /// Seconds after which it makes sense to try again.
+    pub retry_after_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    error_type: &'static str,
+    error_code: &'static str,
+    error_message: &'a str,
+    display_message: &'a str,
+    message: &'a str,
+    description: &'a str,
+}
+
+impl Problem {
+    /// An error with one text.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let description = description.into();
+        Self { status, code, description, message: None, retry_after_s: None }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn says(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: Some(message.into()), ..self }
+    }
+
+    /// Something that does not exist for this key.
+    pub fn not_found(what: &str) -> Self {
+        let text = format!(
+            "no such {what}; check the id, and that the key is of the account and mode it was made \
+             in"
+        );
+        Self::new(StatusCode::NOT_FOUND, "not_found", text)
+    }
+
+    /// A refund that cannot be made.
+    pub fn refund(code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, description)
+    }
+
+    /// Nothing is left to refund.
+    pub fn already_refunded() -> Self {
+        Self::refund("already_refunded", REFUNDED)
+    }
+
+    /// The first request under the key is being processed.
+    pub fn running() -> Self {
+        let problem = Self::new(StatusCode::CONFLICT, "idempotency_in_progress", CONFLICT);
+        Self { retry_after_s: Some(1), ..problem }.says(
+            "a request with this Idempotency-Key is being processed; send it again later, or use \
+             another key",
+        )
+    }
+
+    /// The key came before with another request.
+    pub fn mismatch() -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, "idempotency_mismatch", MISMATCH)
+            .says("this Idempotency-Key was used for another request; use a new key for this one")
+    }
+
+    /// Something of ours failed; the cause is in the log.
+    pub fn internal() -> Self {
+        let text = "something failed on our side; report the X-Request-Id of this answer";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
+    }
+
+    /// More was asked for than the rate limit allows.
+    pub fn rate_limited(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let text = format!("too many requests; send the next one in {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
+        Self { retry_after_s: Some(seconds), ..problem }
+    }
+
+    fn unavailable(text: &'static str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { retry_after_s: Some(1), ..Self::new(status, "service_unavailable", text) }
+    }
+
+    /// The body.
+    pub fn body(&self) -> Vec<u8> {
+        let message = self.message.as_deref().unwrap_or(&self.description);
+        let body = Body {
+            error_type: self.kind(),
+            error_code: self.code,
+            error_message: message,
+            display_message: &self.description,
+            message,
+            description: &self.description,
+        };
+        // Strings always print; an empty body would still carry the status.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    fn kind(&self) -> &'static str {
+        match (self.status.as_u16(), self.code) {
+            (403, _) => "authentication_error",
+            (409 | 422, _) => "idempotency_error",
+            (500.., _) => "api_error",
+            (400, code) if code != INVALID => "refund_error",
+            _ => "invalid_request_error",
+        }
+    }
+}
+
+/// The code of a request that cannot be accepted as it is.
+const INVALID: &str = "invalid_request";
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID, invalid.message)
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let says = |status, code, text: &'static str| Self::new(status, code, text);
+        match error {
+            BodyError::TooLarge => says(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload_too_large",
+                "the body is too large; send less",
+            ),
+            BodyError::TooSlow => says(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the body did not arrive in time; send it again",
+            ),
+            BodyError::Broken | BodyError::MediaType => {
+                says(StatusCode::BAD_REQUEST, INVALID, "the body broke off; send it again")
+            }
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let no_key = |code, text: &'static str| {
+            Self::new(StatusCode::FORBIDDEN, code, KEY_REQUIRED).says(text)
+        };
+        match refused {
+            Refused::Unauthorized(_) => {
+                no_key("api_key_missing", "send Authorization: Bearer <secret key>")
+            }
+            Refused::InvalidKey
+            | Refused::InvalidSignature
+            | Refused::InvalidTimestamp
+            | Refused::TimestampSkew { .. } => no_key(
+                "wrong_api_key",
+                "there is no such key, or it was revoked; send another in Authorization: Bearer \
+                 <secret key>",
+            ),
+            Refused::MissingScope(scope) => {
+                let text = format!("this key lacks the scope {scope}; use a key that has it");
+                Self::new(StatusCode::FORBIDDEN, "insufficient_scope", text)
+            }
+            Refused::UnknownAccount => Self::not_found("account"),
+            Refused::Invalid(invalid) => invalid.into(),
+            Refused::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<engine::Error> for Problem {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Refused(refusal) => refusal.into(),
+            engine::Error::Invalid { message, .. } => Invalid::request(message).into(),
+            engine::Error::InProgress => Self::running(),
+            engine::Error::Busy => {
+                Self::unavailable("too much work is waiting and nothing was done; try again")
+            }
+            engine::Error::TimedOut => Self::unavailable(
+                "the database did not answer in time; send the request again with the same \
+                 Idempotency-Key to learn what became of it",
+            ),
+            engine::Error::Store(cause) => {
+                tracing::error!(error = %cause, cause = ?std::error::Error::source(&*cause), "the database failed");
+                Self::unavailable("the database is not available; try again")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::PaymentNotFound | Refusal::CheckoutNotFound => Self::not_found("checkout"),
+            Refusal::RefundNotFound => Self::not_found("refund"),
+            Refusal::EndpointNotFound => Self::not_found("webhook"),
+            Refusal::KeyReused => Self::mismatch(),
+            Refusal::NotPaid { .. } => Self::refund(
+                "not_paid",
+                "the checkout is not paid; only a completed checkout can be refunded",
+            ),
+            Refusal::OverRefund { requested, refundable } => Self::refund(
+                "amount_too_large",
+                format!(
+                    "amount is {requested} and {refundable} is refundable; ask for at most that"
+                ),
+            ),
+            Refusal::NothingRefundable => Self::refund(
+                "refund_in_progress",
+                "a refund of everything that is left is being processed; wait for its outcome",
+            ),
+            Refusal::TooManyEndpoints => {
+                Self::new(StatusCode::BAD_REQUEST, INVALID, format!("{refusal}; delete one"))
+            }
+            other => Self::new(StatusCode::BAD_REQUEST, INVALID, other.to_string()),
+        }
+    }
+}

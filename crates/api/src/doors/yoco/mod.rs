@@ -1,0 +1,92 @@
+//! The Yoco door, `/api/checkouts…`: the Checkout API of Yoco (`reference/elasticpay_yoco.md`, part
+//! B), with refunds, reversals and webhooks as its clients know them.
+
+mod checkouts;
+mod error;
+mod formats;
+mod openapi;
+mod refunds;
+mod serve;
+mod webhooks;
+
+pub use formats::formats;
+pub use openapi::DOCUMENT;
+
+use crate::route::Route;
+use domain::ids::PaymentId;
+use domain::payment::Kind;
+use engine::access::Permission;
+use http::Method;
+use serve::guarded;
+use std::time::Duration;
+
+const CHECKOUT_READ: Permission = Permission::new("checkout", "read");
+const CHECKOUT_WRITE: Permission = Permission::new("checkout", "write");
+const REFUND_READ: Permission = Permission::new("refund", "read");
+const REFUND_WRITE: Permission = Permission::new("refund", "write");
+const WEBHOOK_READ: Permission = Permission::new("webhook", "read");
+const WEBHOOK_WRITE: Permission = Permission::new("webhook", "write");
+
+/// The prefix of a payment's id in this door.
+const PAYMENT_PREFIX: &str = "p_";
+
+/// What this door does where its pages leave a choice, or changed over time.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Refund payments that were made with test keys.
+    pub allow_test_refunds: bool,
+    /// Refund whole payments only, as the first pages of this API said.
+    pub full_refunds_only: bool,
+    /// The status of a refund that was accepted.
+    pub refund_status: &'static str,
+    /// How long an answer to a refund waits for the provider's.
+    pub refund_wait: Duration,
+}
+
+/// The words that the status of an accepted refund can be. The last one waits for nobody.
+pub const REFUND_STATUSES: [&str; 3] = ["succeeded", "successful", PENDING];
+const PENDING: &str = "pending";
+
+impl Default for Settings {
+    /// No refunds in test mode, partial refunds, `succeeded`, and three seconds:
+    /// less than shops wait for an answer.
+    fn default() -> Self {
+        Self {
+            allow_test_refunds: false,
+            full_refunds_only: false,
+            refund_status: "succeeded",
+            refund_wait: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Settings {
+    /// The status of accepted refunds called `word`, if that is one.
+    pub fn status_from_text(word: &str) -> Option<&'static str> {
+        REFUND_STATUSES.into_iter().find(|known| *known == word)
+    }
+}
+
+/// Every operation of this door.
+pub fn routes() -> Vec<Route> {
+    use Method as M;
+    vec![
+        guarded(M::POST, "/api/checkouts", CHECKOUT_WRITE, checkouts::create),
+        guarded(M::GET, "/api/checkouts/{id}", CHECKOUT_READ, checkouts::get),
+        guarded(M::POST, "/api/checkouts/{id}/refund", REFUND_WRITE, refunds::create),
+        guarded(M::GET, "/api/payments/{id}/refunds", REFUND_READ, refunds::list),
+        guarded(M::POST, "/api/webhooks", WEBHOOK_WRITE, webhooks::create),
+        guarded(M::GET, "/api/webhooks", WEBHOOK_READ, webhooks::list),
+        guarded(M::DELETE, "/api/webhooks/{id}", WEBHOOK_WRITE, webhooks::remove),
+    ]
+}
+
+/// The id of the payment that a checkout became.
+fn payment_name(id: PaymentId) -> String {
+    id.with_prefix(PAYMENT_PREFIX)
+}
+
+/// The id of a checkout.
+fn checkout_name(id: PaymentId) -> String {
+    id.with_prefix(Kind::Checkout.prefix())
+}

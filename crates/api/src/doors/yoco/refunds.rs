@@ -1,0 +1,192 @@
+//! Refunds of a checkout's payment, and the list of them.
+
+use super::checkouts::{Found, find};
+use super::error::Problem;
+use super::serve::{Call, Reply};
+use super::{PAYMENT_PREFIX, PENDING, checkout_name};
+use crate::body::Least;
+use crate::invalid::Invalid;
+use crate::time::Iso;
+use domain::account::Mode;
+use domain::decide::Refusal;
+use domain::ids::{PaymentId, RefundId};
+use domain::payment::{self, Kind, Payment};
+use domain::refund::{Refund, Status};
+use engine::{NewRefund, Order, PageQuery, RefundFilter};
+use http::StatusCode;
+use serde::Serialize;
+use ulid::Ulid;
+
+/// Refunds in one page of the list.
+pub const PAGE: u32 = 100;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    id: String,
+    refund_id: String,
+    message: &'static str,
+    status: &'static str,
+}
+
+/// Refunds what a checkout was paid, or a part of it.
+pub async fn create(call: Call) -> Result<Reply, Problem> {
+    let (amount, metadata) = match call.optional_object()? {
+        Some(object) => (object.amount("amount", Least::One)?, object.metadata("metadata")?),
+        None => (None, None),
+    };
+    let payment = match find(&call).await? {
+        Found { payment: Some(payment), .. } => payment,
+        Found { checkout: Some(checkout), .. } => {
+            let status = checkout.state.as_str();
+            return Err(Refusal::NotPaid { kind: Kind::Checkout, status }.into());
+        }
+        Found { checkout: None, payment: None } => return Err(Problem::not_found("checkout")),
+    };
+    let settings = call.settings();
+    if call.scope().mode() == Mode::Test && !settings.allow_test_refunds {
+        return Err(Problem::refund(
+            "test_mode",
+            "a checkout that was created with a test key cannot be refunded; use a live key, or \
+             start the server with REFUNDRY_YOCO_ALLOW_TEST_REFUNDS=1",
+        ));
+    }
+    if settings.full_refunds_only && amount.is_some_and(|part| part != payment.facts.captured) {
+        return Err(Problem::refund(
+            "partial_refund",
+            "partial refunds are not supported here; leave amount out to refund the whole payment",
+        ));
+    }
+    let new = NewRefund {
+        scope: call.scope(),
+        payment: payment.facts.id,
+        kind: Some(Kind::Checkout),
+        amount,
+        currency: None,
+        expected_refundable: None,
+        reason: None,
+        reference: None,
+        metadata,
+    };
+    let made = match call.engine().create_refund(new, call.key()).await {
+        Ok(made) => made.value.refund,
+        Err(error) => return Err(explain(&call, &payment, error).await),
+    };
+    let refund = wait(&call, made).await;
+    accepted(&refund, settings.refund_status)
+}
+
+/// Waits for the provider as long as the settings say. The refund is made whatever becomes of the
+/// waiting.
+async fn wait(call: &Call, made: Refund) -> Refund {
+    let settings = call.settings();
+    if settings.refund_status == PENDING || settings.refund_wait.is_zero() {
+        return made;
+    }
+    let later = call.engine().wait_for_refund(call.scope(), made.id, settings.refund_wait).await;
+    later.ok().flatten().map_or(made, |view| view.refund)
+}
+
+fn accepted(refund: &Refund, word: &'static str) -> Result<Reply, Problem> {
+    let message = match refund.state.status() {
+        Status::Succeeded => "Your refund has been processed",
+        Status::Pending => "Your refund has been accepted and is being processed",
+        Status::Failed | Status::Canceled => {
+            let failure = refund.failure.as_ref();
+            let why = failure.map_or("the refund was withdrawn", |failure| &*failure.message);
+            return Err(Problem::refund("refund_failed", why.to_owned()));
+        }
+    };
+    let accepted = Accepted {
+        id: checkout_name(refund.payment),
+        refund_id: refund.id.to_string(),
+        message,
+        status: word,
+    };
+    Reply::json(StatusCode::ACCEPTED, &accepted)
+}
+
+/// A refusal in the words of this door. Where nothing is left, it matters whether everything went back.
+async fn explain(call: &Call, payment: &Payment, error: engine::Error) -> Problem {
+    let nothing_left = matches!(
+        error,
+        engine::Error::Refused(
+            Refusal::NothingRefundable | Refusal::OverRefund { refundable: 0, .. }
+        )
+    );
+    if !nothing_left {
+        return error.into();
+    }
+    match call.engine().find_payment(call.scope(), payment.facts.id).await {
+        Ok(Some(now)) if now.status() != payment::Status::Succeeded => Problem::already_refunded(),
+        Ok(_) => Refusal::NothingRefundable.into(),
+        Err(error) => error.into(),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    refunds: Vec<RefundWire<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundWire<'a> {
+    id: String,
+    amount: i64,
+    currency: &'a str,
+    status: &'static str,
+    created_date: Iso,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_reason: Option<&'a str>,
+}
+
+/// Where a refund can be.
+pub const STATUSES: [&str; 3] = [PENDING, "succeeded", "failed"];
+
+/// The refunds of a payment, oldest first.
+pub async fn list(call: Call) -> Result<Reply, Problem> {
+    let not_found = || Problem::not_found("payment");
+    let id = call.id().strip_prefix(PAYMENT_PREFIX).and_then(parse_ulid).ok_or_else(not_found)?;
+    let id = PaymentId::from_ulid(id);
+    let query = call.query();
+    let cursor = query.get("cursor")?.map(|text| {
+        let id = RefundId::parse(&text).map(RefundId::ulid);
+        id.map_err(|_| Invalid::field("cursor", "cursor must be the nextCursor of the page before"))
+    });
+    let after = cursor.transpose()?;
+    let payment = call.engine().find_payment(call.scope(), id).await?;
+    payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
+    let filter = RefundFilter { payment: Some(id), status: None };
+    let page = PageQuery { limit: PAGE, after, order: Order::Ascending, from: None, until: None };
+    let page = call.engine().list_refunds(call.scope(), filter, page).await?;
+    let end = page.items.last().filter(|_| page.more);
+    let list = List {
+        refunds: page.items.iter().map(|view| wire(&view.refund)).collect(),
+        next_cursor: end.map(|view| view.refund.id.to_string()),
+    };
+    Reply::json(StatusCode::OK, &list)
+}
+
+fn parse_ulid(text: &str) -> Option<Ulid> {
+    let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
+    Ulid::from_string(text).ok().filter(|_| upper)
+}
+
+fn wire(refund: &Refund) -> RefundWire<'_> {
+    let (status, failure) = match refund.state.status() {
+        Status::Pending => (PENDING, None),
+        Status::Succeeded => ("succeeded", None),
+        Status::Failed | Status::Canceled => ("failed", refund.failure.as_ref()),
+    };
+    RefundWire {
+        id: refund.id.to_string(),
+        amount: refund.amount,
+        currency: refund.currency.as_str(),
+        status,
+        created_date: Iso(refund.id.at()),
+        failure_reason: failure.map(|failure| &*failure.message),
+    }
+}

@@ -1,0 +1,3 @@
+module refundry.test/clients
+
+go 1.19
