@@ -55,7 +55,7 @@ pub fn open_engine(database: &Path, scratch: &Path) -> Result<Engine> {
     let nanos = clock_nanos();
     seed[..16].copy_from_slice(&nanos.to_be_bytes());
     Ok(Engine::start(Parts {
-        store,
+        store: store.into(),
         registry: Registry::new().with(simulator.clone()),
         simulator: Some(simulator),
         master_key: MasterKey::from_bytes([7; 32]),

@@ -13,8 +13,9 @@ use domain::webhook::fan_out;
 use rand_chacha::ChaCha20Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use store::{SqliteStore, StoreError};
+use store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use ulid::Ulid;
 
 /// The source of ids and randomness, shared by everything in one engine.
 pub(crate) type SharedIds = Arc<Mutex<Ids<ChaCha20Rng>>>;
@@ -26,11 +27,14 @@ pub struct CommitterConfig {
     pub queue: usize,
     /// Commands in one transaction at most.
     pub batch: usize,
+    /// Transactions under way at the same time. With more than one, webhooks have one more for
+    /// themselves.
+    pub lanes: usize,
 }
 
 impl Default for CommitterConfig {
     fn default() -> Self {
-        Self { queue: 4_096, batch: 512 }
+        Self { queue: 4_096, batch: 512, lanes: 1 }
     }
 }
 
@@ -52,7 +56,7 @@ struct Job {
 /// Hands commands to the committer. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Committer {
-    jobs: mpsc::Sender<Job>,
+    lanes: Arc<[mpsc::Sender<Job>]>,
 }
 
 /// An answer that is still to come.
@@ -62,16 +66,40 @@ impl Committer {
     /// Starts the committer on the current runtime. It ends when the last clone is dropped and
     /// everything queued is done.
     pub(crate) fn start(
-        store: SqliteStore,
-        clock: Arc<dyn Clock>,
-        ids: SharedIds,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        ids: &SharedIds,
         config: CommitterConfig,
-        listener: Arc<dyn Committed>,
+        listener: &Arc<dyn Committed>,
     ) -> Self {
-        let (jobs, inbox) = mpsc::channel(config.queue);
-        let lane = Lane { store, clock, ids, listener, told: Arc::default() };
-        tokio::spawn(lane.run(inbox, config.batch));
-        Self { jobs }
+        let lanes = match config.lanes {
+            0 | 1 => 1,
+            several => several + 1,
+        };
+        let start = |_| {
+            let (jobs, inbox) = mpsc::channel(config.queue);
+            let lane = Lane {
+                store: store.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+                listener: listener.clone(),
+                told: Arc::default(),
+            };
+            tokio::spawn(lane.run(inbox, config.batch));
+            jobs
+        };
+        Self { lanes: (0..lanes).map(start).collect() }
+    }
+
+    /// The lane of a command. Commands about the same thing share one, so that they do not wait for
+    /// each other's locks; where they do not, the locks keep them apart all the same.
+    fn lane(&self, command: &Command) -> &mpsc::Sender<Job> {
+        let [first, others @ ..] = &*self.lanes else { unreachable!("there is a lane") };
+        let Some(webhooks) = others.last() else { return first };
+        let Some(about) = about(command) else { return webhooks };
+        let count = u128::try_from(others.len()).unwrap_or(1);
+        let number = usize::try_from(about.0 % count).unwrap_or_default();
+        self.lanes.get(number).unwrap_or(first)
     }
 
     /// Queues a command. [`Error::Busy`] when the queue is full; nothing happened then.
@@ -81,7 +109,7 @@ impl Committer {
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<Pending, Error> {
         let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send(Job { command, slot, reply }) {
+        match self.lane(&command).try_send(Job { command, slot, reply }) {
             Ok(()) => Ok(answer),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Error::Busy),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::closed()),
@@ -91,14 +119,36 @@ impl Committer {
     /// Queues a command of a step, waiting for room, and waits for the answer.
     pub(crate) async fn run(&self, command: Command) -> Result<Done, Error> {
         let (reply, answer) = oneshot::channel();
+        let lane = self.lane(&command).clone();
         let job = Job { command, slot: None, reply };
-        self.jobs.send(job).await.map_err(|_| Error::closed())?;
+        lane.send(job).await.map_err(|_| Error::closed())?;
         answer.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 }
 
+/// What a command is about: a payment or what becomes one. `None` for webhooks.
+fn about(command: &Command) -> Option<Ulid> {
+    Some(match command {
+        Command::Register(register) => register.facts.id.ulid(),
+        Command::Create(create) => create.payment.ulid(),
+        Command::Cancel { of, .. }
+        | Command::Claim { of, .. }
+        | Command::Record { of, .. }
+        | Command::GiveUp { of } => of.payment.ulid(),
+        Command::Adopt { payment, .. } | Command::Settle { payment, .. } => payment.ulid(),
+        Command::OpenCheckout(open) => open.facts.id.ulid(),
+        Command::Checkout(act) => act.id.ulid(),
+        // All of an account and mode take their numbers from one row.
+        Command::CreateInvoice(create) => {
+            Ulid(u128::from(create.facts.scope.code().unsigned_abs()))
+        }
+        Command::Invoice(act) => act.id.ulid(),
+        Command::Webhook(..) => return None,
+    })
+}
+
 struct Lane {
-    store: SqliteStore,
+    store: Store,
     clock: Arc<dyn Clock>,
     ids: SharedIds,
     listener: Arc<dyn Committed>,
@@ -198,7 +248,11 @@ fn refused(refusal: Refusal) -> Error {
 fn log(error: StoreError) -> Error {
     tracing::error!(%error, cause = %cause(&error), "a batch was not committed");
     metrics::counter!("refundry_batch_failures_total").increment(1);
-    Error::from(error)
+    match error {
+        // To a caller it is the same: the idempotency key finds out.
+        StoreError::OutcomeUnknown => Error::TimedOut,
+        other => Error::from(other),
+    }
 }
 
 /// What lies under an error, in one line.

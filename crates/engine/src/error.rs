@@ -49,11 +49,10 @@ impl Error {
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Store(error) => Self::Store(error.clone()),
-            Self::Refused(_)
-            | Self::Invalid { .. }
-            | Self::Busy
-            | Self::InProgress
-            | Self::TimedOut => Self::closed(),
+            Self::TimedOut => Self::TimedOut,
+            Self::Refused(_) | Self::Invalid { .. } | Self::Busy | Self::InProgress => {
+                Self::closed()
+            }
         }
     }
 }

@@ -26,9 +26,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::SqliteStore;
+use store::Store;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
+
+/// How often a refund that is waited for is looked at, where another node may decide it.
+const SHARED_POLL: Duration = Duration::from_millis(200);
 
 /// How an engine runs.
 #[derive(Clone, Debug)]
@@ -74,7 +77,7 @@ impl Default for EngineConfig {
 /// What an engine is made of.
 pub struct Parts {
     /// The database.
-    pub store: SqliteStore,
+    pub store: Store,
     /// The providers.
     pub registry: Registry,
     /// The built-in simulator, if it is one of them.
@@ -94,7 +97,7 @@ pub struct Parts {
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    store: SqliteStore,
+    store: Store,
     registry: Registry,
     simulator: Option<Arc<Simulator>>,
     master_key: MasterKey,
@@ -206,13 +209,9 @@ impl Engine {
             dispatches,
             outbox: outbox.clone(),
         });
-        let committer = Committer::start(
-            parts.store.clone(),
-            parts.clock.clone(),
-            ids.clone(),
-            parts.config.committer,
-            hooks.clone(),
-        );
+        let listener: Arc<dyn Committed> = hooks.clone();
+        let committer =
+            Committer::start(&parts.store, &parts.clock, &ids, parts.config.committer, &listener);
         let engine = Self(Arc::new(Inner {
             store: parts.store,
             registry: parts.registry,
@@ -248,7 +247,7 @@ impl Engine {
         make(&mut self.0.ids.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn store(&self) -> &SqliteStore {
+    pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
 
@@ -488,7 +487,12 @@ impl Engine {
                 if settled {
                     return Ok(found);
                 }
-                changed.await;
+                if self.0.store.is_shared() {
+                    // Other nodes wake nobody here.
+                    let _ = tokio::time::timeout(SHARED_POLL, changed).await;
+                } else {
+                    changed.await;
+                }
             }
         };
         match tokio::time::timeout(limit, decided).await {

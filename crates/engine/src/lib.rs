@@ -43,5 +43,6 @@ pub use snapshot::{EventSubject, EventView};
 pub use steps::{Claimed, WebhookError};
 pub use store::{
     Account, Balance, CheckoutFilter, DeliveryFilter, Difference, EventFilter, InvoiceFilter,
-    Order, Page, PageQuery, PostingFilter, RefundFilter, Report, SqliteStore, StoreError,
+    Order, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report, SqliteStore, Store,
+    StoreError,
 };

@@ -25,7 +25,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Folder for the database, the master key and the simulator's book.
     pub data: PathBuf,
-    /// `sqlite:FILE`; `refundry.db` in the data folder when absent.
+    /// `sqlite:FILE` or `postgres://…`; `refundry.db` in the data folder when absent. May hold a
+    /// password.
+    #[serde(skip_serializing)]
     pub database_url: Option<String>,
     /// The key under which secrets are sealed, 32 bytes in base64. When absent it is read from
     /// `master.key` in the data folder, which is made at the first start.
@@ -41,6 +43,8 @@ pub struct Config {
     pub provider_timeout_seconds: u32,
     /// Requests that may wait for the database.
     pub queue: usize,
+    /// Transactions under way at the same time; 1 for SQLite, which has one writer.
+    pub lanes: Option<usize>,
     /// Seconds that a request waits for its commit.
     pub commit_timeout_seconds: u32,
     /// Seconds in which work under way is finished at shutdown.
@@ -80,6 +84,15 @@ pub struct ElasticPay {
     pub strict_reasons: bool,
 }
 
+/// Where the data is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// The address of a server.
+    Postgres(String),
+}
+
 /// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +128,7 @@ impl Default for Config {
             lease_seconds: 30,
             provider_timeout_seconds: 20,
             queue: 4_096,
+            lanes: None,
             commit_timeout_seconds: 10,
             shutdown_seconds: 25,
             connections: 10_000,
@@ -136,7 +150,9 @@ fn is_setting(key: &str) -> bool {
     let name = key.to_ascii_lowercase();
     let name = name.split("__").next().unwrap_or_default();
     let settings = figment::value::Value::serialize(Config::default()).ok();
-    name == "master_key" || settings.is_some_and(|value| value.find(name).is_some())
+    name == "master_key"
+        || name == "database_url"
+        || settings.is_some_and(|value| value.find(name).is_some())
 }
 
 impl Config {
@@ -180,6 +196,9 @@ impl Config {
         self.rate_limits.limits()?;
         self.webhooks.check()?;
         self.yoco()?;
+        if !self.lanes.is_none_or(|lanes| (1..=64).contains(&lanes)) {
+            return wrong("lanes must be from 1 to 64");
+        }
         if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {
             return wrong("dispatch_limit, queue and connections must be at least 1");
         }
@@ -210,15 +229,21 @@ impl Config {
         })
     }
 
-    /// The database file.
-    pub fn database(&self) -> Result<PathBuf, Failure> {
-        let Some(url) = &self.database_url else { return Ok(self.data.join("refundry.db")) };
+    /// The database.
+    pub fn database(&self) -> Result<Database, Failure> {
+        let Some(url) = &self.database_url else {
+            return Ok(Database::Sqlite(self.data.join("refundry.db")));
+        };
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Database::Postgres(url.clone()));
+        }
         match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => {
-                Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+                Ok(Database::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
             }
             _ => Err(Failure::Usage(
-                "database_url must be sqlite:FILE, such as sqlite:/var/lib/refundry/refundry.db"
+                "database_url must be sqlite:FILE, such as sqlite:/var/lib/refundry/refundry.db, \
+                 or postgres://USER:PASSWORD@HOST/DATABASE"
                     .into(),
             )),
         }

@@ -2,15 +2,22 @@
 
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
+use crate::config::Database;
 use crate::config::{Config, Switch};
 use engine::simulator::{Simulator, SimulatorConfig};
-use engine::{CommitterConfig, Engine, EngineConfig, MasterKey, Parts, Registry, SqliteStore};
+use engine::{
+    CommitterConfig, Engine, EngineConfig, MasterKey, Parts, PostgresStore, Registry, SqliteStore,
+    Store,
+};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Transactions under way at the same time on a database that answers over the network.
+const SHARED_LANES: usize = 2;
 
 /// Makes the data folder, for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
@@ -36,14 +43,23 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     fs::rename(&draft, path).map_err(at)
 }
 
-/// The configured master key, or the one in the data folder, which is made at the first start.
-fn master_key(config: &Config) -> Result<MasterKey, Failure> {
+/// The configured master key, or the one in the data folder, which is made at the first start. Not
+/// for a database that nodes share: each would make one of its own.
+fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
     if let Some(text) = &config.master_key {
         return Ok(MasterKey::parse(text)?);
     }
     let path = config.data.join("master.key");
     match fs::read_to_string(&path) {
         Ok(text) => Ok(MasterKey::parse(&text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && shared => {
+            Err(Failure::Usage(format!(
+                "nodes that share a PostgreSQL database need the same master key: set \
+                 REFUNDRY_MASTER_KEY (32 bytes in base64, such as from: openssl rand -base64 32) \
+                 or copy the key to {}",
+                path.display()
+            )))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = MasterKey::from_bytes(seed()?);
             write_private(&path, &key.to_text())?;
@@ -54,28 +70,34 @@ fn master_key(config: &Config) -> Result<MasterKey, Failure> {
 }
 
 /// Opens the database.
-pub fn open_store(config: &Config) -> Result<SqliteStore, Failure> {
-    let path = config.database()?;
+pub async fn open_store(config: &Config) -> Result<Store, Failure> {
+    let path = match config.database()? {
+        Database::Sqlite(path) => path,
+        Database::Postgres(url) => return Ok(PostgresStore::open(&url).await?.into()),
+    };
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
-    Ok(SqliteStore::open(&path)?)
+    Ok(SqliteStore::open(&path)?.into())
 }
 
 /// Opens a database that must exist already.
-pub fn open_existing_store(config: &Config) -> Result<SqliteStore, Failure> {
-    let path = config.database()?;
+pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
+    let path = match config.database()? {
+        Database::Sqlite(path) => path,
+        Database::Postgres(url) => return Ok(PostgresStore::open(&url).await?.into()),
+    };
     if !path.is_file() {
         return Err(Failure::Usage(format!(
             "there is no database {}: name the folder with --data, or the file with REFUNDRY_DATABASE_URL",
             path.display()
         )));
     }
-    Ok(SqliteStore::open(&path)?)
+    Ok(SqliteStore::open(&path)?.into())
 }
 
 /// Starts an engine on an open database.
-pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failure> {
+pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
     let clock = Arc::new(SystemClock);
     let mut registry = Registry::new();
@@ -93,7 +115,11 @@ pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failu
     }
     let seconds = |n: u32| Duration::from_secs(u64::from(n));
     let engine_config = EngineConfig {
-        committer: CommitterConfig { queue: config.queue, ..CommitterConfig::default() },
+        committer: CommitterConfig {
+            queue: config.queue,
+            lanes: config.lanes.unwrap_or(if store.is_shared() { SHARED_LANES } else { 1 }),
+            ..CommitterConfig::default()
+        },
         commit_timeout: seconds(config.commit_timeout_seconds),
         dispatch_limit: config.dispatch_limit,
         dispatch_at_once: config.dispatch == Switch::On,
@@ -107,11 +133,12 @@ pub fn start_engine(config: &Config, store: SqliteStore) -> Result<Engine, Failu
             .collect(),
         ..EngineConfig::default()
     };
+    let master_key = master_key(config, store.is_shared())?;
     let parts = Parts {
         store,
         registry,
         simulator,
-        master_key: master_key(config)?,
+        master_key,
         clock,
         seed: seed()?,
         config: engine_config,

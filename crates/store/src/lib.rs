@@ -4,16 +4,25 @@
 //! changed rows, all in one durable transaction), it answers read queries, and it keeps the small
 //! tables of accounts and API keys. It decides nothing about money.
 
+mod answers;
+mod cells;
+mod fault;
+mod postgres;
 mod query;
 mod sqlite;
+mod store;
 mod verify;
 
+pub use answers::{Begun, NewRequest, Once};
+pub use fault::{Fault, PostgresError};
+pub use postgres::PostgresStore;
 pub use query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
     RefundFilter, StoredEvent, StoredSubject,
 };
-pub use sqlite::{Begun, NewRequest, Once, Replay, SqliteStore};
+pub use sqlite::{Place, SqliteStore};
+pub use store::{Replay, Store};
 pub use verify::{Difference, Report};
 
 /// Why the database did not do what it was asked to.
@@ -21,10 +30,22 @@ pub use verify::{Difference, Report};
 pub enum StoreError {
     /// A guard of the schema stopped the batch. Nothing of it was saved.
     #[error("the database refused the batch")]
-    Guard(#[source] rusqlite::Error),
+    Guard(#[source] Fault),
     /// Any other fault of the database.
     #[error("the database failed")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] Fault),
+    /// The database cannot be reached, or is too busy. Nothing was saved.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// The connection was lost while a batch was committed. It may be saved, and it may not.
+    #[error("the connection to the database was lost during a commit")]
+    OutcomeUnknown,
+    /// The address of the database cannot be used.
+    #[error("{0}")]
+    Address(String),
+    /// This database does not do that; the text says what does.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// A row does not make sense.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),
@@ -42,4 +63,11 @@ pub enum StoreError {
     /// The store is shutting down, or its thread died.
     #[error("the database is closed")]
     Closed,
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("an assertion does not hold").to_owned()
 }

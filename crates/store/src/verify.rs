@@ -34,3 +34,12 @@ impl Report {
     /// How many differences of one kind are listed at most.
     pub const LIMIT: u32 = 1_000;
 }
+
+/// The text with ids as people know them: ULIDs instead of hexadecimal.
+pub(crate) fn readable(text: &str) -> String {
+    let word = |word: &str| match u128::from_str_radix(word, 16) {
+        Ok(id) if word.len() == 32 => ulid::Ulid(id).to_string(),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}

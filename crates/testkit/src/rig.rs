@@ -14,8 +14,8 @@ use engine::simulator::{
 };
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
-    MasterKey, NewPayment, Order, PageQuery, Parts, PostingFilter, RefundFilter, Registry,
-    SqliteStore,
+    MasterKey, NewPayment, Order, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter,
+    Registry, SqliteStore, Store,
 };
 use providers::Provider;
 use std::collections::BTreeMap;
@@ -56,12 +56,38 @@ pub fn amounts(payment: &Payment) -> (i64, i64, i64) {
     (payment.refunded, payment.reserved, payment.excess)
 }
 
+/// Which database a rig stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+impl Backend {
+    /// What `REFUNDRY_TEST_STORE` says (`sqlite` or `postgres`), and without it what the tests are
+    /// for: those in a target named `postgres` are for that.
+    pub fn of_these_tests() -> Self {
+        let name = std::env::var("REFUNDRY_TEST_STORE").unwrap_or_else(|_| {
+            let target = std::env::current_exe().expect("a test program");
+            let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with("postgres") { "postgres".into() } else { "sqlite".into() }
+        });
+        match name.as_str() {
+            "sqlite" => Self::Sqlite,
+            "postgres" => Self::Postgres,
+            other => panic!("REFUNDRY_TEST_STORE is {other:?} instead of sqlite or postgres"),
+        }
+    }
+}
+
 /// An engine on a real database with the simulator behind it and a clock that stands still.
 pub struct EngineRig {
     /// The clock of everything in the rig.
     pub clock: Arc<ManualClock>,
     /// The database.
-    pub store: SqliteStore,
+    pub store: Store,
     /// The provider.
     pub simulator: Arc<Simulator>,
     /// The engine.
@@ -72,6 +98,7 @@ pub struct EngineRig {
     engines: AtomicU8,
     charges: AtomicU32,
     dir: TempDir,
+    url: Option<String>,
 }
 
 impl EngineRig {
@@ -91,13 +118,23 @@ impl EngineRig {
     pub async fn open_with(setup: Setup) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = ManualClock::new();
-        let store = SqliteStore::open(&dir.path().join("refundry.db")).expect("a database");
+        let (store, url) = match Backend::of_these_tests() {
+            Backend::Sqlite => {
+                let file = dir.path().join("refundry.db");
+                (SqliteStore::open(&file).expect("a database").into(), None)
+            }
+            Backend::Postgres => {
+                let url = Box::pin(crate::postgres::cluster().database()).await;
+                (PostgresStore::attach(&url).expect("a database").into(), Some(url))
+            }
+        };
         let book = dir.path().join("simulator.db");
         let simulator =
             Simulator::open(&book, setup.simulator, clock.clone(), [7; 32]).expect("a simulator");
         let config = setup.engine;
         let registry = Registry::new().with(simulator.clone());
-        let engine = Engine::start(parts(&store, &simulator, &clock, registry, &config, 0));
+        let own = Store::clone(&store);
+        let engine = Engine::start(parts(own, &simulator, &clock, registry, &config, 0));
         let account = engine.create_account("Test merchant").await.expect("an account");
         Self {
             scope: Scope::new(account.number, Mode::Test),
@@ -109,7 +146,13 @@ impl EngineRig {
             engines: AtomicU8::new(1),
             charges: AtomicU32::new(0),
             dir,
+            url,
         }
+    }
+
+    /// The database's address, where it is on a server.
+    pub fn url(&self) -> &str {
+        self.url.as_deref().expect("a database on a server")
     }
 
     /// The database's file, to look at it or tamper with it from outside.
@@ -135,7 +178,12 @@ impl EngineRig {
     /// The same with other providers and configured otherwise.
     pub fn parts_with(&self, registry: Registry, config: &EngineConfig) -> Parts {
         let number = self.engines.fetch_add(1, Ordering::SeqCst);
-        parts(&self.store, &self.simulator, &self.clock, registry, config, number)
+        // Connections belong to the node that makes them.
+        let store = match &self.url {
+            Some(url) => PostgresStore::attach(url).expect("a database").into(),
+            None => self.store.clone(),
+        };
+        parts(store, &self.simulator, &self.clock, registry, config, number)
     }
 
     /// Starts a second node that sends refunds at once through `provider`.
@@ -374,7 +422,7 @@ fn everything() -> PageQuery {
 }
 
 fn parts(
-    store: &SqliteStore,
+    store: Store,
     simulator: &Arc<Simulator>,
     clock: &Arc<ManualClock>,
     registry: Registry,
@@ -385,7 +433,7 @@ fn parts(
     let mut seed = [1; 32];
     seed[0] = number;
     Parts {
-        store: store.clone(),
+        store,
         registry,
         simulator: Some(simulator.clone()),
         master_key: MasterKey::from_bytes([9; 32]),

@@ -1,5 +1,6 @@
 //! House rules that neither the formatter nor clippy can check.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,17 +119,22 @@ fn check_dependencies(root: &Path, wrong: &mut Vec<String>) {
     }
 }
 
-/// Migrations are numbered from 1 without a gap.
+/// Migrations are numbered from 1 without a gap, and each database has every one of them under the
+/// same name, if only to say that it needs nothing there.
 fn check_migrations(files: &[String], wrong: &mut Vec<String>) {
-    let mut numbers: Vec<u32> = files
-        .iter()
-        .filter_map(|file| file.strip_prefix("crates/store/migrations/sqlite/V"))
-        .filter_map(|rest| rest.split("__").next()?.parse().ok())
-        .collect();
+    const FOLDER: &str = "crates/store/migrations";
+    let of = |database: &str| -> BTreeSet<&str> {
+        let folder = format!("{FOLDER}/{database}/");
+        files.iter().filter_map(|file| file.strip_prefix(&folder)).collect()
+    };
+    let (sqlite, postgres) = (of("sqlite"), of("postgres"));
+    let number = |name: &&str| name.strip_prefix('V')?.split("__").next()?.parse().ok();
+    let mut numbers: Vec<u32> = sqlite.iter().filter_map(number).collect();
     numbers.sort_unstable();
     if numbers.iter().copied().ne(1..=u32::try_from(numbers.len()).unwrap_or(0)) {
-        wrong.push(format!(
-            "crates/store/migrations/sqlite: numbers {numbers:?} have a gap or a twin"
-        ));
+        wrong.push(format!("{FOLDER}/sqlite: numbers {numbers:?} have a gap or a twin"));
+    }
+    for alone in sqlite.symmetric_difference(&postgres) {
+        wrong.push(format!("{FOLDER}: {alone} is there for one database only"));
     }
 }

@@ -169,7 +169,9 @@ impl World {
         let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [1; 32]);
         let simulator = simulator.expect("a simulator");
         let engine = Engine::start(Parts {
-            store: SqliteStore::open(&folder.path().join("refundry.db")).expect("a database"),
+            store: SqliteStore::open(&folder.path().join("refundry.db"))
+                .expect("a database")
+                .into(),
             registry: Registry::new().with(simulator.clone()),
             simulator: Some(simulator),
             master_key: MasterKey::from_bytes([2; 32]),

@@ -1,7 +1,7 @@
 //! The committer under trouble: what fails fails alone, what is too much is refused before anything
 //! happens, what takes too long is told so and found again.
 
-use crate::lock::{WriteLock, open, tamper};
+use crate::lock::{WriteLock, fill_total, tamper};
 use domain::decide::Refusal;
 use engine::{CommitterConfig, Error, StoreError};
 use std::pin::Pin;
@@ -76,12 +76,7 @@ async fn a_command_that_a_guard_of_the_schema_stops_fails_alone() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(1_000, "USD").await;
     // One yen more and the total does not fit into its column any longer.
-    let full = format!(
-        "INSERT INTO totals (scope, currency, code, debits, credits)
-         VALUES ({}, 'JPY', 1, 9223372036854775807, 0)",
-        rig.scope.code()
-    );
-    tamper(&rig, &full);
+    fill_total(&rig, "JPY");
     let requests = vec![
         refund(rig.refund(&payment).amount(600)),
         register(&rig, "ch_yen", "JPY"),
@@ -153,7 +148,7 @@ async fn an_assertion_that_does_not_hold_fails_alone_and_the_engine_goes_on() {
 
 fn small_queue() -> Setup {
     let mut setup = Setup::default();
-    setup.engine.committer = CommitterConfig { queue: 2, batch: 1 };
+    setup.engine.committer = CommitterConfig { queue: 2, batch: 1, lanes: 1 };
     setup
 }
 
@@ -227,12 +222,11 @@ async fn a_commit_that_takes_too_long_is_told_so_refused_while_it_lasts_and_then
 async fn a_database_that_stays_locked_is_an_error_and_the_key_is_free_afterwards() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(1_000, "USD").await;
-    let connection = open(&rig);
-    connection.execute_batch("BEGIN EXCLUSIVE").expect("the lock is free");
+    let lock = WriteLock::take(&rig);
     // Longer than a connection waits for another process (5 s), shorter than a caller does.
     let failed = rig.refund(&payment).amount(600).key("k").try_create().await;
     assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
-    connection.execute_batch("ROLLBACK").expect("the lock is given back");
+    drop(lock);
     let again = rig.refund(&payment).amount(600).key("k").try_create().await;
     assert!(!again.expect("created").replayed);
     assert_eq!(rig.refunds_of(&payment).await.len(), 1);

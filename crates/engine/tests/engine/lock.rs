@@ -3,6 +3,9 @@
 use rusqlite::Connection;
 use testkit::EngineRig;
 
+/// What a verification says of a row that breaks a rule of the schema.
+pub const BROKEN_RULE: &str = "database file";
+
 /// The write lock of a rig's database. Given back when dropped.
 pub struct WriteLock(Connection);
 
@@ -21,7 +24,7 @@ impl Drop for WriteLock {
 }
 
 /// A connection that is bound by no rule of the schema that it can avoid.
-pub fn open(rig: &EngineRig) -> Connection {
+fn open(rig: &EngineRig) -> Connection {
     let connection = Connection::open(rig.database()).expect("the database opens");
     connection.busy_timeout(testkit::LIMIT).expect("a limit");
     connection.execute_batch("PRAGMA ignore_check_constraints = ON").expect("no checks");
@@ -33,4 +36,14 @@ pub fn tamper(rig: &EngineRig, sql: &str) {
     let connection = open(rig);
     connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert_ne!(connection.changes(), 0, "{sql} changed nothing");
+}
+
+/// Fills a total, so that nothing can be added to it any more.
+pub fn fill_total(rig: &EngineRig, currency: &str) {
+    let full = format!(
+        "INSERT INTO totals (scope, currency, code, debits, credits)
+         VALUES ({}, '{currency}', 1, 9223372036854775807, 0)",
+        rig.scope.code()
+    );
+    tamper(rig, &full);
 }

@@ -75,7 +75,7 @@ async fn a_provider_that_never_answers_costs_its_time_limit_and_no_more() {
 #[tokio::test]
 async fn what_a_step_could_claim_is_worked_on_though_the_queue_had_no_room_for_the_rest() {
     let mut setup = Setup::default();
-    setup.engine.committer = CommitterConfig { queue: 2, batch: 1 };
+    setup.engine.committer = CommitterConfig { queue: 2, batch: 1, lanes: 1 };
     let rig = EngineRig::open_with(setup).await;
     let payment = rig.pay(10_000, "USD").await;
     for _ in 0..5 {

@@ -1,6 +1,6 @@
 //! Verification finds what was changed behind the engine's back: one case per check.
 
-use crate::lock::tamper;
+use crate::lock::{BROKEN_RULE, tamper};
 use domain::refund::State;
 use testkit::EngineRig;
 
@@ -91,7 +91,8 @@ async fn a_capture_that_is_not_posted_once_is_found() {
     let subject = &["capture posted"];
     check("DELETE FROM postings WHERE reason = 1 AND currency = 'JPY'", subject).await;
     check("UPDATE postings SET amount = 499 WHERE reason = 1 AND currency = 'JPY'", subject).await;
-    let twice = "INSERT INTO postings SELECT scope, x'00000000000000000000000000000001', reason,
+    let twice = "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount,
+         currency) SELECT scope, x'00000000000000000000000000000001', reason,
          source_type, source, payment, amount, currency FROM postings
          WHERE reason = 1 AND currency = 'JPY'";
     check(twice, subject).await;
@@ -115,8 +116,9 @@ async fn a_posting_about_nothing_is_found() {
 async fn running_totals_that_do_not_follow_from_the_postings_are_found() {
     check("UPDATE totals SET debits = debits + 1, credits = credits + 1", &["totals of"]).await;
     check("DELETE FROM totals WHERE currency = 'JPY'", &["totals of"]).await;
-    let more = "INSERT INTO totals SELECT scope, 'EUR', code, debits, credits FROM totals
-         WHERE currency = 'JPY'";
+    let more = "INSERT INTO totals (scope, currency, code, debits, credits)
+         SELECT scope, 'EUR', code, sum(debits), sum(credits) FROM totals
+         WHERE currency = 'JPY' GROUP BY scope, code";
     check(more, &["totals of"]).await;
 }
 
@@ -151,7 +153,7 @@ async fn a_name_that_leads_nowhere_is_found() {
 #[tokio::test]
 async fn a_row_that_breaks_a_rule_of_the_schema_is_found() {
     let over = "UPDATE payments SET captured = 499, excess = 0 WHERE currency = 'JPY'";
-    check(over, &["database file"]).await;
+    check(over, &[BROKEN_RULE]).await;
 }
 
 #[tokio::test]

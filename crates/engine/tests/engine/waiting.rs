@@ -18,12 +18,9 @@ async fn waiting_ends_with_the_change_that_decides_the_refund() {
         let refund = rig.refund(&payment).simulate(script).create().await;
         // Nobody would wait for as long as this.
         let waiting = rig.engine.wait_for_refund(rig.scope, refund.id, LIMIT * 100);
-        let (found, ()) = within_limit(script, async {
-            tokio::join!(waiting, async {
-                rig.run_until_settled(&refund).await;
-            })
-        })
-        .await;
+        let settled = Box::pin(rig.run_until_settled(&refund));
+        let both = async { tokio::join!(Box::pin(waiting), settled) };
+        let (found, _) = within_limit(script, both).await;
         assert_eq!(found.expect("a read").expect("it exists").refund.state, state, "{script}");
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Copies the database into a new file.
 pub async fn run(args: &Backup) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.data, None)?;
-    setup::open_existing_store(&config)?.backup(&args.file).await?;
+    setup::open_existing_store(&config).await?.backup(&args.file).await?;
     println!("copied the database to {}", args.file.display());
     println!("keep the master key with it: without it the signing secrets cannot be read");
     Ok(ExitCode::SUCCESS)

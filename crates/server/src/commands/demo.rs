@@ -62,7 +62,7 @@ pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
     let socket = bind(&mut config)?;
-    let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
+    let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
     let mut kit = match read_kit(&file)? {
         Some(kit) => kit,
         None => make_kit(&engine, &file).await?,

@@ -1,7 +1,7 @@
 //! `refundry doctor`: would the server run, and run well?
 
 use crate::cli::DataArgs;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::{Failure, setup};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -81,20 +81,34 @@ fn master_key(config: &Config) -> Finding {
     }
 }
 
+/// What went wrong, and what lies under it.
+fn explain(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut source = std::error::Error::source(failure);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 async fn database(config: &Config) -> Finding {
     match config.database() {
         Err(failure) => Finding::Wrong(failure.to_string()),
-        Ok(path) if !path.exists() => {
+        Ok(Database::Postgres(_)) => match setup::open_existing_store(config).await {
+            Err(failure) => Finding::Wrong(explain(&failure)),
+            Ok(store) => match store.next_due().await {
+                Ok(_) => Finding::Good(store.location()),
+                Err(error) => Finding::Wrong(error.to_string()),
+            },
+        },
+        Ok(Database::Sqlite(path)) if !path.exists() => {
             Finding::Warning(format!("{} is made at the first start", path.display()))
         }
-        Ok(path) => match setup::open_existing_store(config) {
+        Ok(Database::Sqlite(_)) => match setup::open_existing_store(config).await {
             Err(failure) => Finding::Wrong(failure.to_string()),
             Ok(store) => match store.next_due().await {
-                Ok(_) => Finding::Good(format!(
-                    "{}, log of {} KiB",
-                    path.display(),
-                    store.wal_bytes() / 1024
-                )),
+                Ok(_) => Finding::Good(store.location()),
                 Err(error) => Finding::Wrong(error.to_string()),
             },
         },

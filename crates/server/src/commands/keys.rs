@@ -19,17 +19,17 @@ pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
     }
 }
 
-fn open(args: &DataArgs) -> Result<Engine, Failure> {
+async fn open(args: &DataArgs) -> Result<Engine, Failure> {
     let mut config = Config::load(args, None)?;
     // Keys have nothing to do with providers; the simulator's book stays closed.
     config.simulator.enabled = false;
     config.webhooks.send = Switch::Off;
     setup::make_folder(&config.data)?;
-    setup::start_engine(&config, setup::open_store(&config)?)
+    setup::start_engine(&config, setup::open_store(&config).await?)
 }
 
 async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
-    let engine = open(&args.data)?;
+    let engine = open(&args.data).await?;
     let error_profile = ErrorProfile::from_text(&args.error_profile)
         .ok_or_else(|| Failure::Usage("--error-profile must be node or go".into()))?;
     let form = KeyForm::from_text(&args.format).ok_or_else(|| {
@@ -89,7 +89,7 @@ async fn only_account(engine: &Engine) -> Result<AccountId, Failure> {
 }
 
 async fn list(args: &DataArgs) -> Result<ExitCode, Failure> {
-    for key in open(args)?.list_keys().await? {
+    for key in open(args).await?.list_keys().await? {
         println!(
             "{}  {}  {:<8}  {:<7}  {}  {}",
             key.id,
@@ -104,7 +104,7 @@ async fn list(args: &DataArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn revoke(args: &RevokeKey) -> Result<ExitCode, Failure> {
-    if open(&args.data)?.revoke_key(&args.key_id).await? {
+    if open(&args.data).await?.revoke_key(&args.key_id).await? {
         println!("revoked {}", args.key_id);
         return Ok(ExitCode::SUCCESS);
     }

@@ -20,7 +20,7 @@ const BACKLOG: u32 = 1024;
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
     let socket = bind(&mut config)?;
-    let engine = setup::start_engine(&config, setup::open_store(&config)?)?;
+    let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
     if engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Prints every difference; exit 1 if there is any.
 pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args, None)?;
-    let report = setup::open_existing_store(&config)?.verify().await?;
+    let report = setup::open_existing_store(&config).await?.verify().await?;
     for difference in &report.differences {
         println!("{difference}");
     }

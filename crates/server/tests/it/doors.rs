@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const INTENTS: &str = "/api/v1/payment_intents";
 
 type Asked = Pin<Box<dyn Future<Output = Reply> + Send>>;

@@ -97,6 +97,33 @@ impl Demo {
         demo
     }
 
+    /// Starts another node with the same settings, which sends no refunds itself, and waits until it
+    /// answers.
+    pub async fn join(&self, data: &Path) -> Self {
+        let port = free_port();
+        let ready = data.join("ready.json");
+        let child = Command::new(REFUNDRY)
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
+            .arg("--data")
+            .arg(data)
+            .arg("--ready-file")
+            .arg(&ready)
+            .envs(self.envs.iter().copied())
+            .env("REFUNDRY_DISPATCH", "off")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        eventually("the ready file", LIMIT, async || ready.exists().then_some(())).await;
+        Self {
+            child: Some(child),
+            data: data.to_owned(),
+            port,
+            envs: self.envs.clone(),
+            kit: self.kit.clone(),
+            http: self.http.clone(),
+        }
+    }
+
     /// Starts the process again on the same folder and port.
     pub async fn restart(&mut self) {
         let ready = self.data.join("ready.json");
@@ -242,14 +269,19 @@ impl Demo {
 
     /// Runs a command of the binary on this folder; returns exit code and output.
     pub fn run(&self, args: &[&str]) -> (i32, String) {
-        run(args, &self.data)
+        run_with(args, &self.data, &self.envs)
     }
 }
 
 /// Runs a command of the binary on a folder.
 pub fn run(args: &[&str], data: &Path) -> (i32, String) {
+    run_with(args, data, &[])
+}
+
+fn run_with(args: &[&str], data: &Path, envs: &[(&str, &str)]) -> (i32, String) {
     let output = Command::new(REFUNDRY)
         .args(args)
+        .envs(envs.iter().copied())
         .arg("--data")
         .arg(data)
         .output()

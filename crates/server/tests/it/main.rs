@@ -1,4 +1,4 @@
-//! The `refundry` binary from the outside: real processes, real HTTP, real SQLite.
+//! The `refundry` binary from the outside: real processes, real HTTP, real databases.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -17,6 +17,7 @@ mod invoices;
 mod keys;
 mod limits;
 mod native;
+mod postgres;
 mod readme;
 mod replay;
 mod reports;

@@ -1,7 +1,8 @@
 //! Accounts and API keys: small tables, off the hot path.
 
-use super::codec::{Columns, inconsistent};
+use super::codec::Columns;
 use crate::StoreError;
+use crate::cells::{Cells, inconsistent};
 use crate::query::{Account, ApiKeyRow, NewApiKey};
 use domain::account::Mode;
 use domain::ids::AccountId;
@@ -11,7 +12,7 @@ use rusqlite::{Connection, params};
 const INSERT_ACCOUNT: &str = "INSERT INTO accounts (no, id, name, created_at) \
      SELECT coalesce(max(no), 0) + 1, ?1, ?2, ?3 FROM accounts RETURNING no, id, name";
 
-const SELECT_KEYS: &str = "SELECT k.id, k.account, k.mode, k.platform, k.scopes, k.error_profile, \
+pub(crate) const SELECT_KEYS: &str = "SELECT k.id, k.account, k.mode, k.platform, k.scopes, k.error_profile, \
      k.name, k.bearer_hash, k.bearer_prefix, k.secret_sealed, k.created_at, k.revoked_at, \
      k.last_used_at, a.id \
      FROM api_keys k JOIN accounts a ON a.no = k.account";
@@ -26,11 +27,11 @@ const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = ?2 \
      WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2";
 
 /// Keys that work come first, so that however many were revoked, none of them is left out.
-const ORDER_OF_ACCOUNT: &str = "ORDER BY k.revoked_at IS NOT NULL, k.created_at DESC, k.id DESC \
+pub(crate) const ORDER_OF_ACCOUNT: &str = "ORDER BY k.revoked_at IS NOT NULL, k.created_at DESC, k.id DESC \
      LIMIT 1000";
 
-fn read_account(row: &rusqlite::Row<'_>) -> Result<Account, StoreError> {
-    let mut c = Columns::new(row);
+/// Reads number, id, name.
+pub(crate) fn read_account(c: &mut impl Cells) -> Result<Account, StoreError> {
     Ok(Account { number: c.take()?, id: AccountId::from_ulid(c.ulid()?), name: c.required_text()? })
 }
 
@@ -42,7 +43,8 @@ pub(super) fn create(
 ) -> Result<Account, StoreError> {
     let mut insert = connection.prepare_cached(INSERT_ACCOUNT)?;
     let mut rows = insert.query(params![id.bytes(), name, now.0])?;
-    let account = read_account(rows.next()?.ok_or_else(|| inconsistent("accounts"))?)?;
+    let row = rows.next()?.ok_or_else(|| inconsistent("accounts"))?;
+    let account = read_account(&mut Columns::new(row))?;
     // The insert ends only when its rows have been read to the end.
     while rows.next()?.is_some() {}
     Ok(account)
@@ -52,7 +54,7 @@ pub(super) fn find(connection: &Connection, id: AccountId) -> Result<Option<Acco
     let mut select =
         connection.prepare_cached("SELECT no, id, name FROM accounts WHERE id = ?1")?;
     let mut rows = select.query([id.bytes()])?;
-    rows.next()?.map(read_account).transpose()
+    rows.next()?.map(|row| read_account(&mut Columns::new(row))).transpose()
 }
 
 pub(super) fn list(connection: &Connection) -> Result<Vec<Account>, StoreError> {
@@ -61,7 +63,7 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<Account>, StoreError> 
     let mut rows = select.query([])?;
     let mut accounts = Vec::new();
     while let Some(row) = rows.next()? {
-        accounts.push(read_account(row)?);
+        accounts.push(read_account(&mut Columns::new(row))?);
     }
     Ok(accounts)
 }
@@ -88,8 +90,8 @@ pub(super) fn create_key(
     Ok(())
 }
 
-fn read_key(row: &rusqlite::Row<'_>) -> Result<ApiKeyRow, StoreError> {
-    let mut c = Columns::new(row);
+/// Reads the columns of an API key and the id of its account.
+pub(crate) fn read_api_key(c: &mut impl Cells) -> Result<ApiKeyRow, StoreError> {
     let key = NewApiKey {
         id: c.required_text()?,
         account: c.take()?,
@@ -114,7 +116,7 @@ fn read_key(row: &rusqlite::Row<'_>) -> Result<ApiKeyRow, StoreError> {
 pub(super) fn find_key(connection: &Connection, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
     let mut select = connection.prepare_cached(&format!("{SELECT_KEYS} WHERE k.id = ?1"))?;
     let mut rows = select.query([id])?;
-    rows.next()?.map(read_key).transpose()
+    rows.next()?.map(|row| read_api_key(&mut Columns::new(row))).transpose()
 }
 
 pub(super) fn find_key_by_bearer(
@@ -124,7 +126,7 @@ pub(super) fn find_key_by_bearer(
     let mut select = connection
         .prepare_cached(&format!("{SELECT_KEYS} WHERE k.bearer_hash = ?1 OR k.secret_hash = ?1"))?;
     let mut rows = select.query([hash])?;
-    rows.next()?.map(read_key).transpose()
+    rows.next()?.map(|row| read_api_key(&mut Columns::new(row))).transpose()
 }
 
 pub(super) fn list_keys(connection: &Connection) -> Result<Vec<ApiKeyRow>, StoreError> {
@@ -133,7 +135,7 @@ pub(super) fn list_keys(connection: &Connection) -> Result<Vec<ApiKeyRow>, Store
     let mut rows = select.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        keys.push(read_key(row)?);
+        keys.push(read_api_key(&mut Columns::new(row))?);
     }
     Ok(keys)
 }
@@ -149,7 +151,7 @@ pub(super) fn list_keys_of(
     let mut rows = select.query(params![account, mode.map(Mode::code)])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        keys.push(read_key(row)?);
+        keys.push(read_api_key(&mut Columns::new(row))?);
     }
     Ok(keys)
 }
@@ -178,5 +180,5 @@ pub(super) fn find_by_number(
     let mut select =
         connection.prepare_cached("SELECT no, id, name FROM accounts WHERE no = ?1")?;
     let mut rows = select.query([number])?;
-    rows.next()?.map(read_account).transpose()
+    rows.next()?.map(|row| read_account(&mut Columns::new(row))).transpose()
 }

@@ -4,6 +4,7 @@
 use super::SqliteStore;
 use super::codec::Columns;
 use crate::StoreError;
+use crate::answers::{Begun, NewRequest};
 use domain::account::Scope;
 use domain::keys::KeyHash;
 use domain::time::Timestamp;
@@ -26,44 +27,6 @@ const ABANDON: &str = "UPDATE answers SET lease_until = ?4 \
 
 const FORGET: &str = "DELETE FROM answers WHERE (scope, hash) IN \
      (SELECT scope, hash FROM answers WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-
-/// A request under an idempotency key.
-#[derive(Clone, Copy, Debug)]
-pub struct NewRequest {
-    /// Whose key.
-    pub scope: Scope,
-    /// The key's name.
-    pub hash: KeyHash,
-    /// Hash of the request.
-    pub request: [u8; 16],
-    /// The name of this use of the key, if it is the first.
-    pub generation: Ulid,
-    /// When another node may take over.
-    pub lease_until: Timestamp,
-    /// When the key is forgotten.
-    pub expires_at: Timestamp,
-}
-
-/// What is known of a request under an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// It is the caller's to process, under this name of the key's use: a new one, or the one that a
-    /// node gave which did not come to an answer.
-    Process(Ulid),
-    /// It is being processed.
-    Running,
-    /// The key came with another request.
-    Other,
-    /// It was answered.
-    Answered {
-        /// The name of the key's use.
-        generation: Ulid,
-        /// HTTP status.
-        status: u16,
-        /// The sealed body.
-        body: Vec<u8>,
-    },
-}
 
 impl SqliteStore {
     /// Begins a request, durably.
@@ -141,18 +104,9 @@ fn begin(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<Be
         ])?;
         return Ok(Begun::Process(new.generation));
     };
-    let mut c = Columns::new(row);
-    let (request, generation) = (c.take::<[u8; 16]>()?, c.ulid()?);
-    let lease_until = Timestamp(c.take()?);
-    if request != new.request {
-        return Ok(Begun::Other);
+    let begun = Begun::read(&mut Columns::new(row), new, now)?;
+    if let Begun::Process(_) = begun {
+        connection.prepare_cached(TAKE_OVER)?.execute(params![scope, hash, new.lease_until.0])?;
     }
-    if let (Some(status), Some(body)) = (c.take()?, c.take()?) {
-        return Ok(Begun::Answered { generation, status, body });
-    }
-    if now < lease_until {
-        return Ok(Begun::Running);
-    }
-    connection.prepare_cached(TAKE_OVER)?.execute(params![scope, hash, new.lease_until.0])?;
-    Ok(Begun::Process(generation))
+    Ok(begun)
 }

@@ -1,10 +1,11 @@
 //! Loads the rows of a batch and saves what became of them.
 
 use super::checkouts;
-use super::codec::{Columns, inconsistent};
+use super::codec::Columns;
 use super::payments::Payments;
 use super::webhooks;
 use crate::StoreError;
+use crate::cells::{Cells, inconsistent};
 use domain::account::Scope;
 use domain::event::{Event, Subject};
 use domain::ids::{InvoiceId, PaymentId, RefundId};
@@ -17,11 +18,11 @@ use domain::view::{Change, Row, View, Wanted};
 use rusqlite::{CachedStatement, Connection, params};
 use std::sync::Arc;
 
-pub(super) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, refunded, reserved, \
+pub(crate) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, refunded, reserved, \
      held, excess, reversed, last_seq, updated_at, captured_at, settled_at, provider, \
      provider_payment_id, reference, metadata";
 
-pub(super) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
+pub(crate) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
      before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
      metadata, provider_refund_id, failure_code, failure_message";
 
@@ -296,8 +297,12 @@ fn select_key(
 ) -> Result<Option<Key>, StoreError> {
     let mut rows = select.query(params![scope.code(), hash.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let mut c = Columns::new(row);
-    let key = Key {
+    read_key(&mut Columns::new(row)).map(Some)
+}
+
+/// Reads the columns of a name: scope, hash, request, target, id, state, when it runs out.
+pub(crate) fn read_key(c: &mut impl Cells) -> Result<Key, StoreError> {
+    Ok(Key {
         scope: c.scope()?,
         hash: KeyHash(c.take()?),
         request: c.take()?,
@@ -308,8 +313,7 @@ fn select_key(
             None => None,
         },
         expires_at: c.take::<Option<i64>>()?.map(Timestamp),
-    };
-    Ok(Some(key))
+    })
 }
 
 fn select_refund(
@@ -322,7 +326,7 @@ fn select_refund(
 }
 
 /// Reads the columns [`PAYMENT_COLUMNS`].
-pub(super) fn read_payment(c: &mut Columns<'_, '_>) -> Result<Payment, StoreError> {
+pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
     let scope = c.scope()?;
     let id = PaymentId::from_ulid(c.ulid()?);
     let kind = c.code(Kind::from_code, "payments.kind")?;
@@ -358,7 +362,7 @@ pub(super) fn read_payment(c: &mut Columns<'_, '_>) -> Result<Payment, StoreErro
 }
 
 /// Reads the columns [`REFUND_COLUMNS`].
-pub(super) fn read_refund(c: &mut Columns<'_, '_>) -> Result<Refund, StoreError> {
+pub(crate) fn read_refund(c: &mut impl Cells) -> Result<Refund, StoreError> {
     Ok(Refund {
         scope: c.scope()?,
         id: RefundId::from_ulid(c.ulid()?),
@@ -394,7 +398,7 @@ pub(super) fn forget_keys(
 }
 
 /// Reads the columns of a posting: scope, id, reason, source type, source, payment, amount, currency.
-pub(super) fn read_posting(c: &mut Columns<'_, '_>) -> Result<Posting, StoreError> {
+pub(crate) fn read_posting(c: &mut impl Cells) -> Result<Posting, StoreError> {
     Ok(Posting {
         scope: c.scope()?,
         id: domain::ids::PostingId::from_ulid(c.ulid()?),

@@ -1,10 +1,11 @@
 //! Checkouts: loading, saving, listing. Invoices are loaded and saved with them.
 
 use super::batch::expect_one;
-use super::codec::{Columns, inconsistent};
+use super::codec::Columns;
 use super::invoices::{find_invoice, insert_invoice, update_invoice};
 use super::reads::Query;
 use crate::StoreError;
+use crate::cells::{Cells, write_json};
 use crate::query::{CheckoutFilter, Page, PageQuery};
 use domain::account::Scope;
 use domain::checkout::{self, Checkout, Flight};
@@ -15,11 +16,9 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-const CHECKOUT_COLUMNS: &str = "scope, id, kind, amount, currency, state, flight, attempts, checks, \
+pub(crate) const CHECKOUT_COLUMNS: &str = "scope, id, kind, amount, currency, state, flight, attempts, checks, \
      deleted, last_seq, updated_at, due_at, expires_at, completed_at, methods, lines, method, \
      provider_payment_id, failure_code, failure_message, proof_url, success_url, cancel_url, \
      customer, template, metadata, extra, visited_at";
@@ -150,18 +149,6 @@ fn update_checkout(connection: &Connection, checkout: &Checkout) -> Result<(), S
     expect_one(changed, "checkouts")
 }
 
-pub(super) fn write_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|_| StoreError::Inconsistent("a list cannot be written".into()))
-}
-
-pub(super) fn read_json<T: DeserializeOwned>(
-    c: &mut Columns<'_, '_>,
-    what: &str,
-) -> Result<T, StoreError> {
-    serde_json::from_str(&c.required_text()?).map_err(|_| inconsistent(what))
-}
-
 pub(super) fn find_checkout(
     connection: &Connection,
     scope: Scope,
@@ -190,7 +177,7 @@ pub(super) fn list_checkouts(
     filter: &CheckoutFilter,
     page: PageQuery,
 ) -> Result<Page<Checkout>, StoreError> {
-    list_query(scope, filter, page).run(connection, page.limit, read_checkout)
+    list_query(scope, filter, page).run(connection, page.limit, |c| read_checkout(c))
 }
 
 fn list_query(scope: Scope, filter: &CheckoutFilter, page: PageQuery) -> Query {
@@ -243,7 +230,7 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Sto
 }
 
 /// Reads the columns [`CHECKOUT_COLUMNS`].
-fn read_checkout(c: &mut Columns<'_, '_>) -> Result<Checkout, StoreError> {
+pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> {
     let (scope, id) = (c.scope()?, PaymentId::from_ulid(c.ulid()?));
     let kind = c.code(Kind::from_code, "checkouts.kind")?;
     let (amount, currency) = (c.take()?, c.currency()?);
@@ -254,8 +241,8 @@ fn read_checkout(c: &mut Columns<'_, '_>) -> Result<Checkout, StoreError> {
     let due_at = c.take::<Option<i64>>()?.map(Timestamp);
     let expires_at = c.take::<Option<i64>>()?.map(Timestamp);
     let completed_at = c.take::<Option<i64>>()?.map(Timestamp);
-    let methods = read_json(c, "checkouts.methods")?;
-    let lines = read_json(c, "checkouts.lines")?;
+    let methods = c.json("checkouts.methods")?;
+    let lines = c.json("checkouts.lines")?;
     let (method, provider_payment_id) = (c.text()?, c.text()?);
     let failure = match (c.text()?, c.text()?) {
         (Some(code), Some(message)) => Some(Failure { code, message }),

@@ -1,10 +1,10 @@
 //! Invoices: reading, writing, listing.
 
 use super::batch::expect_one;
-use super::checkouts::{read_json, write_json};
 use super::codec::Columns;
 use super::reads::Query;
 use crate::StoreError;
+use crate::cells::{Cells, write_json};
 use crate::query::{InvoiceFilter, Page, PageQuery};
 use domain::account::Scope;
 use domain::ids::InvoiceId;
@@ -14,7 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
-const INVOICE_COLUMNS: &str = "scope, id, number, currency, subtotal, discount, tax, total, state, \
+pub(crate) const INVOICE_COLUMNS: &str = "scope, id, number, currency, subtotal, discount, tax, total, state, \
      charged, attempts, last_seq, updated_at, due_at, wake_at, issued_at, paid_at, voided_at, \
      customer, lines, subscription, template, memo, metadata";
 
@@ -127,7 +127,7 @@ pub(super) fn list_invoices(
         query.and("issued_at < ?", Value::Integer(until.0));
     }
     query.page("id", page);
-    query.run(connection, page.limit, read_invoice)
+    query.run(connection, page.limit, |c| read_invoice(c))
 }
 
 pub(super) fn due_invoices(
@@ -148,7 +148,7 @@ pub(super) fn due_invoices(
 }
 
 /// Reads the columns [`INVOICE_COLUMNS`].
-fn read_invoice(c: &mut Columns<'_, '_>) -> Result<Invoice, StoreError> {
+pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
     let (scope, id) = (c.scope()?, InvoiceId::from_ulid(c.ulid()?));
     let (number, currency) = (c.take()?, c.currency()?);
     let totals =
@@ -160,7 +160,7 @@ fn read_invoice(c: &mut Columns<'_, '_>) -> Result<Invoice, StoreError> {
     let (due_at, wake_at, issued_at) = (time()?, time()?, time()?);
     let (paid_at, voided_at) = (time()?, time()?);
     let customer = c.required_text()?;
-    let lines = read_json(c, "invoices.lines")?;
+    let lines = c.json("invoices.lines")?;
     let facts = invoice::Facts {
         scope,
         id,

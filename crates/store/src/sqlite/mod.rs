@@ -2,27 +2,26 @@
 //!
 //! The file is in WAL mode with `synchronous=FULL`: a commit returns after the log is fsynced.
 
-mod accounts;
+pub(crate) mod accounts;
 mod answers;
-mod batch;
-mod checkouts;
+pub(crate) mod batch;
+pub(crate) mod checkouts;
 mod codec;
-mod invoices;
+pub(crate) mod invoices;
 mod once;
-mod outbox;
+pub(crate) mod outbox;
 mod payments;
-mod reads;
+pub(crate) mod reads;
 mod replay;
 mod reports;
 mod verify;
-mod webhooks;
+pub(crate) mod webhooks;
 mod writer;
 
-pub use answers::{Begun, NewRequest};
-pub use once::Once;
-pub use replay::Replay;
+pub use outbox::Place;
 
 use crate::StoreError;
+use crate::answers::Once;
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, NewApiKey,
     Page, PageQuery, PostingFilter, PostingSum, RefundFilter, StoredEvent,
@@ -71,16 +70,10 @@ struct Readers {
 impl SqliteStore {
     /// Opens the database file, creates it if need be and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let connection = Self::migrate(path, None)?;
         // 64 MiB of pages at most; taken as it is needed.
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        migrations::runner()
-            .run(&mut connection)
-            .map_err(|error| StoreError::Migration(error.to_string()))?;
         let writer = Writer::start(connection, path)?;
         let readers =
             Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() };
@@ -88,12 +81,27 @@ impl SqliteStore {
         Ok(Self { path, writer, payments, readers: Arc::new(readers) })
     }
 
+    /// Brings the schema of a database file up to date, up to `version`; creates it if need be.
+    pub fn migrate(path: &Path, version: Option<i32>) -> Result<Connection, StoreError> {
+        let mut connection = Connection::open(path)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let mut runner = migrations::runner();
+        if let Some(version) = version {
+            runner = runner.set_target(refinery::Target::Version(version));
+        }
+        let done = runner.run(&mut connection);
+        done.map_err(|error| StoreError::Migration(error.to_string()))?;
+        Ok(connection)
+    }
+
     /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
     /// transaction that is durable when this returns. On an error nothing was saved.
     pub async fn run_batch<T: Send + 'static>(
         &self,
         wanted: Wanted,
-        decide: impl FnOnce(&mut View) -> T + Send + 'static,
+        mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let payments = self.payments.clone();
         self.writer
@@ -414,6 +422,11 @@ impl SqliteStore {
     /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         self.read(verify::verify).await
+    }
+
+    /// Where it is, for people.
+    pub fn location(&self) -> String {
+        format!("{}, log of {} KiB", self.path.display(), self.wal_bytes() / 1024)
     }
 
     /// Size of the write-ahead log in bytes.

@@ -3,8 +3,8 @@
 
 use super::SqliteStore;
 use super::batch::load_key;
-use super::codec::inconsistent;
 use crate::StoreError;
+use crate::answers::Once;
 use domain::keys::{Key, Target};
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -16,17 +16,6 @@ const KEEP_ANSWER: &str = "INSERT INTO keys (scope, hash, request, target, id, e
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (scope, hash) DO UPDATE SET \
      request = excluded.request, target = excluded.target, id = excluded.id, state = NULL, \
      expires_at = excluded.expires_at, answer = excluded.answer";
-
-/// What became of work under a name.
-#[derive(Debug)]
-pub enum Once<T> {
-    /// It was done.
-    Done(T),
-    /// It was done before, and this was answered.
-    Before(Box<str>),
-    /// Another request has the name, so nothing was done.
-    Taken,
-}
 
 impl SqliteStore {
     /// Does `work` unless `name` says that it was done before. Work that comes with a text to
@@ -65,14 +54,10 @@ fn find<T>(
     let taken = load_key(connection, name.scope, name.hash)?;
     let live = |key: &Key| key.expires_at.is_none_or(|at| now < at);
     let Some(taken) = taken.filter(live) else { return Ok(None) };
-    if taken.request != name.request || taken.target != Target::Answer {
-        return Ok(Some(Once::Taken));
-    }
     let mut select = connection.prepare_cached(SELECT_ANSWER)?;
     let at = params![name.scope.code(), name.hash.0];
     let answer: Option<Option<String>> = select.query_row(at, |row| row.get(0)).optional()?;
-    let answer = answer.flatten().ok_or_else(|| inconsistent("keys.answer"))?;
-    Ok(Some(Once::Before(answer.into())))
+    Once::before(name, &taken, answer.flatten().map(Into::into)).map(Some)
 }
 
 fn keep(connection: &Connection, name: &Key, answer: &str) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use super::webhooks::{
     DELIVERY_COLUMNS, ENDPOINT_COLUMNS, fail_queued, load_endpoint, read_delivery, read_endpoint,
 };
 use crate::StoreError;
+use crate::cells::Cells;
 use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery};
 use domain::account::Scope;
 use domain::ids::{AccountId, DeliveryId, EndpointId};
@@ -228,7 +229,7 @@ pub(super) fn list_deliveries(
         query.and("format = ?", Value::Integer(format.code()));
     }
     query.page("id", page);
-    let page = query.run(connection, page.limit, read_delivery)?;
+    let page = query.run(connection, page.limit, |c| read_delivery(c))?;
     let items = page.items.into_iter().map(|delivery| with_text(connection, delivery));
     Ok(Page { items: items.collect::<Result<_, _>>()?, more: page.more })
 }
@@ -241,7 +242,7 @@ pub(super) fn find_delivery(
     let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
     query.and("id = ?", ulid(id.ulid()));
-    let Some(delivery) = query.run(connection, 1, read_delivery)?.items.pop() else {
+    let Some(delivery) = query.run(connection, 1, |c| read_delivery(c))?.items.pop() else {
         return Ok(None);
     };
     let attempts = list_attempts(connection, &delivery)?;
@@ -266,19 +267,22 @@ fn list_attempts(connection: &Connection, delivery: &Delivery) -> Result<Vec<Att
     let mut rows = select.query(params![delivery.scope.code(), delivery.id.bytes()])?;
     let mut attempts = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut c = Columns::new(row);
-        let number = c.take()?;
-        let mut outcome = Outcome {
-            attempted_at: Timestamp(c.take()?),
-            duration_ms: c.take()?,
-            response_code: c.take()?,
-            error: None,
-            retry_after_ms: None,
-        };
-        let next_at = c.take::<Option<i64>>()?.map(Timestamp);
-        outcome.error = c.text()?;
-        let (scope, delivery) = (delivery.scope, delivery.id);
-        attempts.push(Attempt { scope, delivery, number, outcome, next_at });
+        attempts.push(read_attempt(&mut Columns::new(row), delivery)?);
     }
     Ok(attempts)
+}
+
+/// Reads number, time, duration, response code, time of the next one, error.
+pub(crate) fn read_attempt(c: &mut impl Cells, of: &Delivery) -> Result<Attempt, StoreError> {
+    let number = c.take()?;
+    let mut outcome = Outcome {
+        attempted_at: Timestamp(c.take()?),
+        duration_ms: c.take()?,
+        response_code: c.take()?,
+        error: None,
+        retry_after_ms: None,
+    };
+    let next_at = c.take::<Option<i64>>()?.map(Timestamp);
+    outcome.error = c.text()?;
+    Ok(Attempt { scope: of.scope, delivery: of.id, number, outcome, next_at })
 }

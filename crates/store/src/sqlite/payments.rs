@@ -3,6 +3,7 @@
 use super::batch::{expect_one, read_payment};
 use super::codec::Columns;
 use crate::StoreError;
+use crate::cells::Cells as _;
 use domain::account::Scope;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;

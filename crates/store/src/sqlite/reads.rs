@@ -2,9 +2,10 @@
 
 use super::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_payment, read_posting, read_refund};
 use super::checkouts::find_checkout;
-use super::codec::{Columns, inconsistent};
+use super::codec::Columns;
 use super::invoices::find_invoice;
 use crate::StoreError;
+use crate::cells::{Cells, inconsistent};
 use crate::query::{
     Balance, DueRefund, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
     StoredEvent, StoredSubject,
@@ -24,7 +25,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use ulid::Ulid;
 
-const POSTING_COLUMNS: &str = "scope, id, reason, source_type, source, payment, amount, currency";
+pub(crate) const POSTING_COLUMNS: &str =
+    "scope, id, reason, source_type, source, payment, amount, currency";
 
 /// A query that is put together from fixed pieces; every value is a parameter.
 pub(super) struct Query {
@@ -109,12 +111,12 @@ pub(super) fn ulid(ulid: Ulid) -> Value {
 }
 
 /// The smallest id that can be made at `at`.
-pub(super) fn first_at(at: Timestamp) -> Ulid {
+pub(crate) fn first_at(at: Timestamp) -> Ulid {
     Ulid::from_parts(u64::try_from(at.0).unwrap_or(0), 0)
 }
 
 /// `columns` with `alias.` before each.
-fn of(alias: &str, columns: &str) -> String {
+pub(crate) fn of(alias: &str, columns: &str) -> String {
     let names: Vec<String> =
         columns.split(',').map(|name| format!("{alias}.{}", name.trim())).collect();
     names.join(", ")
@@ -128,7 +130,7 @@ pub(super) fn list_payments(
     let sql = format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
     query.page("id", page);
-    query.run(connection, page.limit, read_payment)
+    query.run(connection, page.limit, |c| read_payment(c))
 }
 
 /// Refunds joined with their payments. CROSS JOIN keeps the refunds in front, so that a page is
@@ -142,7 +144,7 @@ fn select_refunds() -> String {
     )
 }
 
-fn read_refund_view(c: &mut Columns<'_, '_>) -> Result<(Refund, Arc<Facts>), StoreError> {
+pub(crate) fn read_refund_view(c: &mut impl Cells) -> Result<(Refund, Arc<Facts>), StoreError> {
     Ok((read_refund(c)?, read_payment(c)?.facts))
 }
 
@@ -153,7 +155,7 @@ pub(super) fn find_refund(
 ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
     let mut query = Query::new(select_refunds(), scope);
     query.and("r.id = ?", ulid(id.ulid()));
-    Ok(query.run(connection, 1, read_refund_view)?.items.pop())
+    Ok(query.run(connection, 1, |c| read_refund_view(c))?.items.pop())
 }
 
 pub(super) fn list_refunds(
@@ -174,7 +176,7 @@ pub(super) fn list_refunds(
         }
     }
     query.page("r.id", page);
-    query.run(connection, page.limit, read_refund_view)
+    query.run(connection, page.limit, |c| read_refund_view(c))
 }
 
 /// The refunds of one payment, along their chain. Newest first the walk ends with the page; oldest
@@ -221,7 +223,7 @@ fn list_chain(
     query.values.push(Value::Integer(i64::from(page.limit) + 1));
     let order = if newest_first { "" } else { " ORDER BY c.place DESC" };
     let _ = write!(query.sql, "{order} LIMIT ?{}", query.values.len());
-    query.run(connection, page.limit, read_refund_view)
+    query.run(connection, page.limit, |c| read_refund_view(c))
 }
 
 /// Events joined with the refund and the payment they speak of, where they speak of one.
@@ -237,10 +239,19 @@ fn select_events() -> String {
     )
 }
 
-fn read_stored_event(
-    connection: &Connection,
-    c: &mut Columns<'_, '_>,
-) -> Result<StoredEvent, StoreError> {
+/// An event as it is read, with the rows that were joined to it. Checkouts and invoices are still to
+/// be looked up.
+pub(crate) enum Joined {
+    /// Everything is there.
+    Whole(StoredEvent),
+    /// Its checkout is missing.
+    Checkout(Event, PaymentId),
+    /// Its invoice is missing.
+    Invoice(Event, InvoiceId),
+}
+
+/// Reads what [`select_events`] selects.
+pub(crate) fn read_joined(c: &mut impl Cells) -> Result<Joined, StoreError> {
     let scope = c.scope()?;
     let id = EventId::from_ulid(c.ulid()?);
     let event_type = c.code(Type::from_code, "events.type")?;
@@ -257,34 +268,51 @@ fn read_stored_event(
     let endpoint = c.take::<Option<[u8; 16]>>()?.map(EndpointId::from_bytes);
     let broken = || inconsistent("events");
     let code = state.unwrap_or_default();
-    let (subject, stored) = match (payment, refund, checkout, invoice) {
+    let event = |subject| Event { scope, id, event_type, subject, seq, detail };
+    Ok(match (payment, refund, checkout, invoice) {
         (Some(id), None, None, None) => {
-            (Subject::Payment(id), StoredSubject::Payment(read_payment(c)?))
+            let subject = StoredSubject::Payment(read_payment(c)?);
+            Joined::Whole(StoredEvent { event: event(Subject::Payment(id)), subject })
         }
         (None, Some(id), None, None) => {
             let state = State::from_code(code).ok_or_else(broken)?;
             let payment = read_payment(c)?;
-            let stored = StoredSubject::Refund(Box::new(read_refund(c)?), payment);
-            (Subject::Refund(id, state), stored)
+            let subject = StoredSubject::Refund(Box::new(read_refund(c)?), payment);
+            Joined::Whole(StoredEvent { event: event(Subject::Refund(id, state)), subject })
         }
         (None, None, Some(id), None) => {
             let state = checkout::State::from_code(code).ok_or_else(broken)?;
-            let found = find_checkout(connection, scope, id)?.ok_or_else(broken)?;
-            (Subject::Checkout(id, state), StoredSubject::Checkout(Box::new(found)))
+            Joined::Checkout(event(Subject::Checkout(id, state)), id)
         }
         (None, None, None, Some(id)) => {
             let state = invoice::State::from_code(code).ok_or_else(broken)?;
-            let found = find_invoice(connection, scope, id)?.ok_or_else(broken)?;
-            (Subject::Invoice(id, state), StoredSubject::Invoice(Box::new(found)))
+            Joined::Invoice(event(Subject::Invoice(id, state)), id)
         }
         (None, None, None, None) => {
             let id = endpoint.ok_or_else(broken)?;
-            (Subject::Endpoint(id), StoredSubject::Endpoint)
+            let subject = StoredSubject::Endpoint;
+            Joined::Whole(StoredEvent { event: event(Subject::Endpoint(id)), subject })
         }
         _ => return Err(broken()),
-    };
-    let event = Event { scope, id, event_type, subject, seq, detail };
-    Ok(StoredEvent { event, subject: stored })
+    })
+}
+
+fn read_stored_event(
+    connection: &Connection,
+    c: &mut Columns<'_, '_>,
+) -> Result<StoredEvent, StoreError> {
+    let broken = || inconsistent("events");
+    Ok(match read_joined(c)? {
+        Joined::Whole(whole) => whole,
+        Joined::Checkout(event, id) => {
+            let found = find_checkout(connection, event.scope, id)?.ok_or_else(broken)?;
+            StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+        }
+        Joined::Invoice(event, id) => {
+            let found = find_invoice(connection, event.scope, id)?.ok_or_else(broken)?;
+            StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+        }
+    })
 }
 
 pub(super) fn list_events(
@@ -351,7 +379,7 @@ pub(super) fn list_postings(
         let _ = write!(query.sql, " AND reason IN ({})", reasons.join(", "));
     }
     query.page("id", page);
-    query.run(connection, page.limit, read_posting)
+    query.run(connection, page.limit, |c| read_posting(c))
 }
 
 pub(super) fn balances(connection: &Connection, scope: Scope) -> Result<Vec<Balance>, StoreError> {
@@ -362,14 +390,28 @@ pub(super) fn balances(connection: &Connection, scope: Scope) -> Result<Vec<Bala
     let mut rows = select.query([scope.code()])?;
     let mut balances = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut c = Columns::new(row);
-        balances.push(Balance {
-            code: c.code(Code::from_code, "totals.code")?,
-            currency: c.currency()?,
-            totals: Totals { debits: c.take()?, credits: c.take()? },
-        });
+        balances.push(read_balance(&mut Columns::new(row))?);
     }
     Ok(balances)
+}
+
+/// Reads code, currency, debits, credits.
+pub(crate) fn read_balance(c: &mut impl Cells) -> Result<Balance, StoreError> {
+    Ok(Balance {
+        code: c.code(Code::from_code, "totals.code")?,
+        currency: c.currency()?,
+        totals: Totals { debits: c.take()?, credits: c.take()? },
+    })
+}
+
+/// Reads scope, refund, payment, since when it is due.
+pub(crate) fn read_due(c: &mut impl Cells) -> Result<DueRefund, StoreError> {
+    Ok(DueRefund {
+        scope: c.scope()?,
+        refund: RefundId::from_ulid(c.ulid()?),
+        payment: PaymentId::from_ulid(c.ulid()?),
+        due_at: Timestamp(c.take()?),
+    })
 }
 
 pub(super) fn due_refunds(
@@ -384,13 +426,7 @@ pub(super) fn due_refunds(
     let mut rows = select.query(params![now.0, limit])?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut c = Columns::new(row);
-        due.push(DueRefund {
-            scope: c.scope()?,
-            refund: RefundId::from_ulid(c.ulid()?),
-            payment: PaymentId::from_ulid(c.ulid()?),
-            due_at: Timestamp(c.take()?),
-        });
+        due.push(read_due(&mut Columns::new(row))?);
     }
     Ok(due)
 }

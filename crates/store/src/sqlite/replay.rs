@@ -2,10 +2,11 @@
 //! only tried out. Neither touches refunds, payments, events or their sequence numbers.
 
 use super::SqliteStore;
-use super::once::Once;
 use super::reads::find_event;
 use super::webhooks::load_subscribers;
 use crate::StoreError;
+use crate::answers::Once;
+use crate::store::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::keys::Key;
@@ -23,15 +24,6 @@ const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, even
      THEN NULL ELSE ?10 END, ?11)";
 
 const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
-
-/// What became of events that were to be told once more.
-#[derive(Debug)]
-pub enum Replay {
-    /// They are queued: these deliveries, durably.
-    Queued(Vec<Delivery>),
-    /// These do not exist, so nothing was done.
-    Unknown(Vec<EventId>),
-}
 
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the

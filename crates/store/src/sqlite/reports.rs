@@ -3,6 +3,7 @@
 use super::codec::Columns;
 use super::reads::first_at;
 use crate::StoreError;
+use crate::cells::Cells;
 use crate::query::PostingSum;
 use domain::account::Scope;
 use domain::ledger::Reason;

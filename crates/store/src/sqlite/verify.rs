@@ -3,7 +3,7 @@
 //! All checks see one snapshot, so that a running server does not disturb them.
 
 use crate::StoreError;
-use crate::verify::{Difference, Report};
+use crate::verify::{Difference, Report, readable};
 use rusqlite::{Connection, params};
 
 /// Each query names what differs, what is stored and what was derived; `?1` is the limit.
@@ -241,15 +241,6 @@ pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
         }
     }
     Ok(report)
-}
-
-/// The text with ids as people know them: ULIDs instead of hexadecimal.
-fn readable(text: &str) -> String {
-    let word = |word: &str| match u128::from_str_radix(word, 16) {
-        Ok(id) if word.len() == 32 => ulid::Ulid(id).to_string(),
-        _ => word.to_owned(),
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn text(row: &rusqlite::Row<'_>, column: usize) -> Result<String, StoreError> {

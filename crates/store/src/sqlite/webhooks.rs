@@ -3,6 +3,7 @@
 use super::batch::expect_one;
 use super::codec::Columns;
 use crate::StoreError;
+use crate::cells::Cells;
 use domain::account::Scope;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId, EventId};
@@ -16,7 +17,7 @@ use rusqlite::{Connection, params};
 const SELECT_SUBSCRIBERS: &str =
     "SELECT id, format, active, events FROM webhook_endpoints WHERE scope = ?1";
 
-pub(super) const ENDPOINT_COLUMNS: &str = "scope, id, url, events, format, description, active, \
+pub(crate) const ENDPOINT_COLUMNS: &str = "scope, id, url, events, format, description, active, \
      secret, previous_secret, previous_until, consecutive_failures, failing_since, disabled_at, \
      disabled_reason, last_seq, updated_at";
 
@@ -36,7 +37,7 @@ const UPDATE_ENDPOINT: &str = "UPDATE webhook_endpoints SET url = ?3, events = ?
 
 const DELETE_ENDPOINT: &str = "DELETE FROM webhook_endpoints WHERE scope = ?1 AND id = ?2";
 
-pub(super) const DELIVERY_COLUMNS: &str = "scope, id, endpoint, event, subject, type, format, seq, \
+pub(crate) const DELIVERY_COLUMNS: &str = "scope, id, endpoint, event, subject, type, format, seq, \
      status, attempts, once, updated_at, next_at, last_attempt_at, delivered_at, response_code, \
      body, last_error";
 
@@ -116,15 +117,19 @@ pub(super) fn load_subscribers(
     let mut rows = select.query([scope.code()])?;
     let mut subscribers = Vec::new();
     while let Some(row) = rows.next()? {
-        let mut c = Columns::new(row);
-        subscribers.push(Subscriber {
-            endpoint: EndpointId::from_ulid(c.ulid()?),
-            format: c.code(Format::from_code, "webhook_endpoints.format")?,
-            active: c.take()?,
-            wants: EventSet::parse(&c.required_text()?),
-        });
+        subscribers.push(read_subscriber(&mut Columns::new(row))?);
     }
     Ok(subscribers)
+}
+
+/// Reads id, format, whether it is sent to, and what it wants.
+pub(crate) fn read_subscriber(c: &mut impl Cells) -> Result<Subscriber, StoreError> {
+    Ok(Subscriber {
+        endpoint: EndpointId::from_ulid(c.ulid()?),
+        format: c.code(Format::from_code, "webhook_endpoints.format")?,
+        active: c.take()?,
+        wants: EventSet::parse(&c.required_text()?),
+    })
 }
 
 /// Saves what became of endpoints and deliveries.
@@ -278,7 +283,7 @@ pub(super) fn load_endpoint(
 }
 
 /// Reads the columns [`ENDPOINT_COLUMNS`].
-pub(super) fn read_endpoint(c: &mut Columns<'_, '_>) -> Result<Endpoint, StoreError> {
+pub(crate) fn read_endpoint(c: &mut impl Cells) -> Result<Endpoint, StoreError> {
     Ok(Endpoint {
         scope: c.scope()?,
         id: EndpointId::from_ulid(c.ulid()?),
@@ -302,7 +307,7 @@ pub(super) fn read_endpoint(c: &mut Columns<'_, '_>) -> Result<Endpoint, StoreEr
 }
 
 /// Reads the columns [`DELIVERY_COLUMNS`].
-pub(super) fn read_delivery(c: &mut Columns<'_, '_>) -> Result<Delivery, StoreError> {
+pub(crate) fn read_delivery(c: &mut impl Cells) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         scope: c.scope()?,
         id: DeliveryId::from_ulid(c.ulid()?),

@@ -7,9 +7,8 @@
 //! past a limit it takes smaller and smaller steps until little is left, which the writer then does
 //! itself, after which SQLite starts the log over.
 
-use crate::StoreError;
+use crate::{Fault, StoreError};
 use rusqlite::Connection;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -71,7 +70,8 @@ impl Writer {
             // An assertion that does not hold must not end the one thread that writes: its
             // transaction is rolled back, and the row that broke it fails alone.
             let done = catch_unwind(AssertUnwindSafe(|| job(connection)));
-            let done = done.unwrap_or_else(|panic| Err(StoreError::Inconsistent(said(&*panic))));
+            let done =
+                done.unwrap_or_else(|panic| Err(StoreError::Inconsistent(crate::said(&*panic))));
             // The caller may have given up waiting; the work is done all the same.
             let _ = reply.send(done.map_err(guard));
         });
@@ -90,20 +90,13 @@ impl Writer {
     }
 }
 
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("an assertion does not hold").to_owned()
-}
-
 /// Tells a guard of the schema from other faults, so that the culprit of a batch can be found.
 fn guard(error: StoreError) -> StoreError {
     match error {
-        StoreError::Database(error)
+        StoreError::Database(Fault::Sqlite(error))
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
         {
-            StoreError::Guard(error)
+            StoreError::Guard(Fault::Sqlite(error))
         }
         other => other,
     }

@@ -89,8 +89,8 @@ async fn the_life_of_an_intent_is_told_in_order_and_signed() {
         assert_eq!((&data["status"], &data["amount"]), (&json!(status), &json!(5_000)));
         assert_eq!((&data["currency"], &data["amount_refunded"]), (&json!("AUD"), &refunded));
     }
-    let received = receiver.all();
-    for one in &received {
+    let told = receiver.all();
+    for one in &told {
         assert!(verify(one, &secret, &one.body), "{}", one.text());
         assert!(!verify(one, "whsec_another", &one.body));
         let changed = one.text().replace("5000", "5001");
@@ -104,7 +104,7 @@ async fn the_life_of_an_intent_is_told_in_order_and_signed() {
     until(&receiver, &other, &["processing", "succeeded"]).await;
     let last = receiver.all().pop().expect("one");
     assert!(verify(&last, &newest, &last.body) && !verify(&last, &secret, &last.body));
-    assert_ne!(last.header("x-webhook-key-id"), received[0].header("x-webhook-key-id"));
+    assert_ne!(last.header("x-webhook-key-id"), told[0].header("x-webhook-key-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 //! What the public clients of this API send and expect (`reference/elasticpay_yoco.md` B.9): the
-//! WooCommerce plugin, and the PHP library.
+//! `WooCommerce` plugin, and the PHP library.
 
 use super::*;
 

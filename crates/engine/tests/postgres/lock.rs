@@ -1,0 +1,61 @@
+//! A session of somebody else that keeps every batch waiting, and one that tampers with rows.
+
+use testkit::EngineRig;
+use testkit::postgres::Outsider;
+
+/// What a verification says of a row that breaks a rule of the schema.
+pub const BROKEN_RULE: &str = "balance of payment";
+
+/// Keeps every batch waiting. Given back when dropped.
+pub struct WriteLock(Outsider);
+
+impl WriteLock {
+    pub fn take(rig: &EngineRig) -> Self {
+        let outsider = Outsider::connect(rig.url());
+        outsider.run("BEGIN; LOCK TABLE payments, refunds, keys IN EXCLUSIVE MODE");
+        Self(outsider)
+    }
+}
+
+impl Drop for WriteLock {
+    fn drop(&mut self) {
+        self.0.run("ROLLBACK");
+    }
+}
+
+/// SQL as it is written for the other database, where ids are blobs.
+fn translate(sql: &str) -> String {
+    let mut text = String::new();
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once("x'") {
+        let (id, behind) = after.split_once('\'').expect("a whole literal");
+        text.extend([before, "'", id, "'::uuid"]);
+        rest = behind;
+    }
+    text + rest
+}
+
+/// Drops every rule of the schema that could be in the way.
+const NO_CHECKS: &str = "DO $$ DECLARE rule record; BEGIN FOR rule IN \
+     SELECT conrelid::regclass AS of, conname FROM pg_constraint \
+     WHERE contype = 'c' AND connamespace = 'public'::regnamespace LOOP \
+     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', rule.of, rule.conname); \
+     END LOOP; END $$";
+
+/// Changes rows behind the engine's back.
+pub fn tamper(rig: &EngineRig, sql: &str) {
+    let outsider = Outsider::connect(rig.url());
+    outsider.run(NO_CHECKS);
+    assert_ne!(outsider.run(&translate(sql)), 0, "{sql} changed nothing");
+}
+
+/// Fills a total, so that nothing can be added to it any more.
+pub fn fill_total(rig: &EngineRig, currency: &str) {
+    let scope = rig.scope.code();
+    let full = format!(
+        "INSERT INTO totals (scope, currency, code, part, debits, credits)
+         SELECT {scope}, '{currency}', 1, part, 576460752303423487, 0
+         FROM generate_series(0, 15) AS parts (part)"
+    );
+    Outsider::connect(rig.url()).run(&full);
+}

@@ -1,0 +1,27 @@
+//! The engine's tests once more, on PostgreSQL. The target's name says so to
+//! `testkit::Backend::of_these_tests`.
+
+#[path = "../engine/cancel.rs"]
+mod cancel;
+#[path = "../engine/committer.rs"]
+mod committer;
+#[path = "../engine/crashes.rs"]
+mod crashes;
+#[path = "../engine/dashboard.rs"]
+mod dashboard;
+#[path = "../engine/keyless.rs"]
+mod keyless;
+mod lock;
+mod nodes;
+#[path = "../engine/races.rs"]
+mod races;
+#[path = "../engine/scripts.rs"]
+mod scripts;
+#[path = "../engine/steps.rs"]
+mod steps;
+#[path = "../engine/tampering.rs"]
+mod tampering;
+#[path = "../engine/waiting.rs"]
+mod waiting;
+#[path = "../engine/webhooks.rs"]
+mod webhooks;

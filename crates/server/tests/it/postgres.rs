@@ -1,0 +1,109 @@
+//! The server on PostgreSQL: stateless nodes that share one database.
+
+use crate::harness::{Demo, run};
+use serde_json::json;
+use std::time::Duration;
+use testkit::postgres::{Outsider, cluster};
+
+/// A text that lives as long as the tests do.
+fn keep(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
+    let url = cluster().database().await;
+    let address = keep(url.clone());
+    (url, vec![("REFUNDRY_DATABASE_URL", address), ("REFUNDRY_MASTER_KEY", MASTER_KEY)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_serve_one_database() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (url, envs) = envs().await;
+    let mut one = Demo::start(folder.path(), &envs).await;
+    let two = one.join(other.path()).await;
+    let payment = one.pay("ch_1", 10_000).await;
+
+    // Asked for on a node that sends nothing, sent by the other one, seen by whoever waits here.
+    let auth = format!("Bearer {}", two.bearer());
+    let headers = [
+        ("authorization", auth.as_str()),
+        ("content-type", "application/json"),
+        ("idempotency-key", "k1"),
+        ("prefer", "wait=15"),
+    ];
+    let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 2_500});
+    let send = || two.try_send("POST", "/api/v1/refunds", &headers, body.to_string().into_bytes());
+    let refund = send().await.expect("an answer");
+    assert_eq!(refund.data()["status"], "succeeded", "{}", refund.json);
+    let id = refund.data()["id"].as_str().expect("an id");
+    assert_eq!(send().await.expect("an answer").data()["id"], id, "the key is known");
+
+    let path = format!("/api/v1/refunds/{id}");
+    assert_eq!(one.get(&path).await.data(), two.get(&path).await.data());
+    let too_much = json!({"sourceType": "payment", "sourceId": payment, "amount": 7_501});
+    assert!(one.post("/api/v1/refunds", &too_much).await.status.is_client_error());
+
+    // The node that sends dies. The other one takes refunds in, and they are sent when it is back.
+    one.kill();
+    let kept = json!({"sourceType": "payment", "sourceId": payment, "amount": 500});
+    let waiting = two.post("/api/v1/refunds", &kept).await;
+    assert_eq!(waiting.data()["status"], "pending");
+    one.restart().await;
+    two.settle(Duration::from_mins(1)).await;
+    let path = format!("/api/v1/refunds/{}", waiting.data()["id"].as_str().expect("an id"));
+    assert_eq!(two.get(&path).await.data()["status"], "succeeded");
+
+    let (code, text) = one.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("2 refunds"), "{text}");
+    let (code, text) = one.run(&["backup", "/tmp/never-made.db"]);
+    assert_ne!(code, 0);
+    assert!(text.contains("pg_dump"), "{text}");
+    let (code, text) = one.run(&["doctor"]);
+    assert_eq!(code, 0, "{text}");
+    let (_, text) = one.run(&["keys", "list"]);
+    assert!(text.contains("ak_test_"), "{text}");
+    drop(url);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, envs) = envs().await;
+    let demo = Demo::start(folder.path(), &envs).await;
+    let payment = demo.pay("ch_1", 10_000).await;
+    let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
+
+    let name = url.split('/').next_back().and_then(|rest| rest.split('?').next()).unwrap();
+    let outsider = Outsider::connect(&cluster().url("postgres"));
+    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    let cut =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    outsider.run(&cut);
+    let away = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
+    assert_eq!(away.status, 503, "{}", away.json);
+    assert!(!away.header("retry-after").is_empty());
+
+    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
+    assert!(back.status.is_success(), "{}", back.json);
+    demo.settle(Duration::from_mins(1)).await;
+    assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
+    let (code, text) = demo.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_the_common_master_key_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = cluster().database().await;
+    let config = folder.path().join("refundry.toml");
+    std::fs::write(&config, format!("database_url = \"{url}\"\n")).unwrap();
+    let config = config.display().to_string();
+    let (code, text) = run(&["keys", "list", "--config", &config], folder.path());
+    assert_ne!(code, 0);
+    assert!(text.contains("REFUNDRY_MASTER_KEY"), "{text}");
+}

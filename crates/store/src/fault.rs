@@ -1,0 +1,36 @@
+//! What a database said when it did not do what it was asked to.
+
+/// The words of either database.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// `SQLite`'s.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// `PostgreSQL`'s.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+}
+
+/// The server's own words where there are some; the driver says no more than "db error".
+#[derive(Debug)]
+pub struct PostgresError(pub(crate) tokio_postgres::Error);
+
+impl std::fmt::Display for PostgresError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(said) = self.0.as_db_error() else {
+            write!(f, "{}", self.0)?;
+            let source = std::error::Error::source(&self.0);
+            return source.map_or(Ok(()), |source| write!(f, ": {source}"));
+        };
+        write!(f, "{} ({})", said.message(), said.code().code())?;
+        said.constraint().map_or(Ok(()), |name| write!(f, ", constraint {name}"))
+    }
+}
+
+impl std::error::Error for PostgresError {}
+
+impl From<rusqlite::Error> for crate::StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Fault::Sqlite(error))
+    }
+}

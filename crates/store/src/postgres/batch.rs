@@ -1,0 +1,141 @@
+//! Batches: load, decide, save, in one transaction.
+
+use super::PostgresStore;
+use super::in_time;
+use super::load::{further, load_all, put};
+use super::save::save;
+use super::session::{Session, Step};
+use super::statement::{Statement, ulid};
+use super::trouble::{self, Tries, Trouble};
+use super::value::Value;
+use crate::StoreError;
+use domain::account::Scope;
+use domain::ids::EventId;
+use domain::time::Timestamp;
+use domain::view::{View, Wanted};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio_postgres::Row;
+
+/// Parts of a total. The schema bounds each so that the sum of all fits.
+const PARTS: u64 = 16;
+
+impl PostgresStore {
+    /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
+    /// transaction that is durable when this returns.
+    pub async fn run_batch<T: Send + 'static>(
+        &self,
+        wanted: Wanted,
+        mut decide: impl FnMut(&mut View) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut tries = Tries::new();
+        loop {
+            match self.try_batch(&wanted, &mut decide).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => tries.again(trouble, self.draw()).await?,
+            }
+        }
+    }
+
+    async fn try_batch<T>(
+        &self,
+        wanted: &Wanted,
+        decide: &mut (impl FnMut(&mut View) -> T + Send),
+    ) -> Result<T, Trouble> {
+        let mut session = self.session(&self.writes).await.map_err(Trouble::of)?;
+        let mut view = load(&mut session, wanted).await?;
+        // An assertion that does not hold ends this transaction and nothing else.
+        let answer = match catch_unwind(AssertUnwindSafe(|| decide(&mut view))) {
+            Ok(answer) => answer,
+            Err(panic) => {
+                session.rollback().await;
+                return Err(Trouble::Final(StoreError::Inconsistent(crate::said(&*panic))));
+            }
+        };
+        let part = i64::try_from(self.draw() % PARTS).unwrap_or_default();
+        let mut steps = save(&view, part).map_err(Trouble::Final)?;
+        steps.push(Step::Commit);
+        let marker = view.book.events.first().map(|event| (event.scope, event.id));
+        match commit(session, &steps).await {
+            Ok(_) => Ok(answer),
+            Err(Some(trouble)) => Err(trouble),
+            Err(None) => self.find_out(marker).await.map(|()| answer),
+        }
+    }
+
+    /// Whether a batch was saved whose commit was not answered. Only a row of it is proof; where
+    /// there is none, the commit may still be under way.
+    async fn find_out(&self, marker: Option<(Scope, EventId)>) -> Result<(), Trouble> {
+        metrics::counter!("refundry_store_lost_commits_total").increment(1);
+        let unknown = Trouble::Final(StoreError::OutcomeUnknown);
+        let Some((scope, id)) = marker else { return Err(unknown) };
+        let select = Statement::new(
+            "SELECT 1 FROM events WHERE scope = $1 AND id = $2",
+            vec![Value::Int(Some(scope.code())), ulid(id.ulid())],
+        );
+        match self.read(select).await {
+            Ok(rows) if !rows.is_empty() => Ok(()),
+            Ok(_) | Err(_) => Err(unknown),
+        }
+    }
+
+    /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
+    pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        // What a batch has locked it may be about to take again.
+        let delete = "WITH old AS (SELECT scope, hash FROM keys WHERE expires_at < $1 \
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+             DELETE FROM keys k USING old WHERE k.scope = old.scope AND k.hash = old.hash \
+             RETURNING 1";
+        let values = vec![Value::Int(Some(now.0)), Value::Int(Some(limit.into()))];
+        Ok(self.write(Statement::new(delete, values)).await?.len())
+    }
+}
+
+/// Begins and loads: what is wanted at once, and in a second round what was only found to be needed.
+pub(super) async fn load(session: &mut Session, wanted: &Wanted) -> Result<View, Trouble> {
+    let mut view = View::default();
+    let mut wants = load_all(wanted);
+    let mut begin = true;
+    while begin || !wants.is_empty() {
+        let (what, statements): (Vec<_>, Vec<_>) = wants.into_iter().unzip();
+        let first = begin.then_some(Step::Begin);
+        let skip = usize::from(begin);
+        let steps: Vec<_> =
+            first.into_iter().chain(statements.into_iter().map(Step::Run)).collect();
+        let replies = in_time(session.run(&steps)).await?;
+        let mut found = Vec::with_capacity(replies.len());
+        for reply in replies {
+            found.push(reply.map_err(trouble::classify)?);
+        }
+        for (what, rows) in what.into_iter().zip(found.into_iter().skip(skip)) {
+            put(&mut view, what, &rows).map_err(Trouble::Final)?;
+        }
+        wants = if begin { further(wanted, &view) } else { Vec::new() };
+        begin = false;
+    }
+    Ok(view)
+}
+
+/// Runs the last steps of a transaction and gives the rows of each. `Err(None)` when it may have been committed.
+pub(super) async fn commit(
+    mut session: Session,
+    steps: &[Step<'_>],
+) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
+    let Ok(replies) = in_time(session.run(steps)).await else { return Err(None) };
+    let last = replies.len();
+    let mut rows = Vec::with_capacity(last);
+    for (number, reply) in replies.into_iter().enumerate() {
+        let error = match reply {
+            Ok(found) => {
+                rows.push(found);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let is_commit = number + 1 == last;
+        // A statement that the server refused ended the transaction. A lost connection says nothing.
+        let open =
+            if is_commit { trouble::may_have_committed(&error) } else { error.code().is_none() };
+        return Err(if open { None } else { Some(trouble::classify(error)) });
+    }
+    Ok(rows)
+}

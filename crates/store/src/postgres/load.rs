@@ -1,0 +1,207 @@
+//! Loads the rows of a batch under locks.
+//!
+//! Payments come first: whatever happens to a refund happens under the lock of its payment, so that
+//! nearly everything that could meet waits there and finds the rest as it was left.
+
+use super::statement::{Statement, keys};
+use super::value::{Columns, Value};
+use crate::StoreError;
+use crate::cells::Cells as _;
+use crate::sqlite::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_key, read_payment, read_refund};
+use crate::sqlite::checkouts::{CHECKOUT_COLUMNS, read_checkout};
+use crate::sqlite::invoices::{INVOICE_COLUMNS, read_invoice};
+use crate::sqlite::reads::of;
+use crate::sqlite::webhooks::{
+    DELIVERY_COLUMNS, ENDPOINT_COLUMNS, read_delivery, read_endpoint, read_subscriber,
+};
+use domain::account::Scope;
+use domain::ids::{InvoiceId, PaymentId, RefundId};
+use domain::keys::Target;
+use domain::view::{Row, View, Wanted};
+use std::collections::BTreeSet;
+
+const KEY_COLUMNS: &str = "scope, hash, request, target, id, state, expires_at";
+
+/// What the rows of a statement are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    Payments,
+    Refunds,
+    Keys,
+    Checkouts,
+    Invoices,
+    InvoiceNumbers,
+    Endpoints,
+    Deliveries,
+    Subscribers,
+}
+
+type Wants = Vec<(What, Statement<'static>)>;
+
+/// Selects rows by key, locked in the order of their keys.
+fn locked(table: &str, columns: &str, id: &str) -> String {
+    format!(
+        "SELECT {} FROM unnest($1, $2) AS w (of_scope, of_id) \
+         JOIN {table} t ON t.scope = w.of_scope AND t.{id} = w.of_id \
+         ORDER BY t.scope, t.{id} FOR UPDATE OF t",
+        of("t", columns)
+    )
+}
+
+fn select(
+    what: What,
+    wanted: impl ExactSizeIterator<Item = (Scope, [u8; 16])>,
+) -> Option<(What, Statement<'static>)> {
+    if wanted.len() == 0 {
+        return None;
+    }
+    let sql = match what {
+        What::Payments => locked("payments", PAYMENT_COLUMNS, "id"),
+        What::Refunds => locked("refunds", REFUND_COLUMNS, "id"),
+        What::Keys => locked("keys", KEY_COLUMNS, "hash"),
+        What::Checkouts => locked("checkouts", CHECKOUT_COLUMNS, "id"),
+        What::Invoices => locked("invoices", INVOICE_COLUMNS, "id"),
+        What::Endpoints => locked("webhook_endpoints", ENDPOINT_COLUMNS, "id"),
+        What::Deliveries => locked("deliveries", DELIVERY_COLUMNS, "id"),
+        What::InvoiceNumbers | What::Subscribers => return None,
+    };
+    let (scopes, ids) = keys(wanted);
+    Some((what, Statement::new(sql, vec![scopes, ids])))
+}
+
+fn by_scope(
+    what: What,
+    sql: &'static str,
+    scopes: &BTreeSet<Scope>,
+) -> Option<(What, Statement<'static>)> {
+    if scopes.is_empty() {
+        return None;
+    }
+    let scopes = Value::Ints(scopes.iter().map(|scope| Some(scope.code())).collect());
+    Some((what, Statement::new(sql, vec![scopes])))
+}
+
+/// Everything that a batch names.
+pub(super) fn load_all(wanted: &Wanted) -> Wants {
+    let numbers = "SELECT scope, last FROM invoice_numbers WHERE scope = ANY ($1) \
+                   ORDER BY scope FOR UPDATE";
+    let subscribers = "SELECT scope, id, format, active, events FROM webhook_endpoints \
+                       WHERE scope = ANY ($1) ORDER BY scope, id";
+    [
+        select(What::Payments, wanted.payments.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Refunds, wanted.refunds.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Keys, wanted.keys.iter().map(|(scope, hash)| (*scope, hash.0))),
+        select(What::Checkouts, wanted.checkouts.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Invoices, wanted.invoices.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        by_scope(What::InvoiceNumbers, numbers, &wanted.invoice_numbers),
+        select(What::Endpoints, wanted.endpoints.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Deliveries, wanted.deliveries.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        by_scope(What::Subscribers, subscribers, &wanted.scopes()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What the names that were found lead to, and the payments of refunds, as far as it is not there.
+pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
+    let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
+    let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
+    for (&(scope, _), row) in &view.keys {
+        let id = row.value.id;
+        match row.value.target {
+            Target::Refund | Target::Cancel => {
+                refunds.insert((scope, RefundId::from_ulid(id)));
+            }
+            Target::Payment => {
+                payments.insert((scope, PaymentId::from_ulid(id)));
+            }
+            Target::Checkout => {
+                checkouts.insert((scope, PaymentId::from_ulid(id)));
+            }
+            Target::Invoice => {
+                invoices.insert((scope, InvoiceId::from_ulid(id)));
+            }
+            Target::Answer => {}
+        }
+    }
+    payments.extend(view.refunds.iter().map(|((scope, _), row)| (*scope, row.value.payment)));
+    payments.retain(|key| !wanted.payments.contains(key));
+    refunds.retain(|key| !wanted.refunds.contains(key));
+    checkouts.retain(|key| !wanted.checkouts.contains(key));
+    invoices.retain(|key| !wanted.invoices.contains(key));
+    let of_refunds = (!refunds.is_empty()).then(|| {
+        let columns = of("t", PAYMENT_COLUMNS);
+        // The payments of these refunds, and before them, as everywhere.
+        let sql = format!(
+            "SELECT {columns} FROM payments t WHERE (t.scope, t.id) IN \
+             (SELECT r.scope, r.payment FROM unnest($1, $2) AS w (of_scope, of_id) \
+             JOIN refunds r ON r.scope = w.of_scope AND r.id = w.of_id) \
+             ORDER BY t.scope, t.id FOR UPDATE"
+        );
+        let (scopes, ids) = keys(refunds.iter().map(|(scope, id)| (*scope, id.bytes())));
+        (What::Payments, Statement::new(sql, vec![scopes, ids]))
+    });
+    [
+        select(What::Payments, payments.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        of_refunds,
+        select(What::Refunds, refunds.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Checkouts, checkouts.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Invoices, invoices.iter().map(|(scope, id)| (*scope, id.bytes()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Puts loaded rows into the view.
+pub(super) fn put(
+    view: &mut View,
+    what: What,
+    rows: &[tokio_postgres::Row],
+) -> Result<(), StoreError> {
+    for row in rows {
+        let c = &mut Columns::new(row);
+        match what {
+            What::Payments => {
+                let payment = read_payment(c)?;
+                let key = (payment.facts.scope, payment.facts.id);
+                view.payments.entry(key).or_insert_with(|| Row::loaded(payment));
+            }
+            What::Refunds => {
+                let refund = read_refund(c)?;
+                view.refunds.insert((refund.scope, refund.id), Row::loaded(refund));
+            }
+            What::Keys => {
+                let key = read_key(c)?;
+                view.keys.insert((key.scope, key.hash), Row::loaded(key));
+            }
+            What::Checkouts => {
+                let checkout = read_checkout(c)?;
+                let key = (checkout.facts.scope, checkout.facts.id);
+                view.checkouts.insert(key, Row::loaded(checkout));
+            }
+            What::Invoices => {
+                let invoice = read_invoice(c)?;
+                let key = (invoice.facts.scope, invoice.facts.id);
+                view.invoices.insert(key, Row::loaded(invoice));
+            }
+            What::InvoiceNumbers => {
+                view.invoice_numbers.insert(c.scope()?, Row::loaded(c.take()?));
+            }
+            What::Endpoints => {
+                let endpoint = read_endpoint(c)?;
+                view.endpoints.insert((endpoint.scope, endpoint.id), Row::loaded(endpoint));
+            }
+            What::Deliveries => {
+                let delivery = read_delivery(c)?;
+                view.deliveries.insert((delivery.scope, delivery.id), Row::loaded(delivery));
+            }
+            What::Subscribers => {
+                let scope = c.scope()?;
+                view.subscribers.entry(scope).or_default().push(read_subscriber(c)?);
+            }
+        }
+    }
+    Ok(())
+}

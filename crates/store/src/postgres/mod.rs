@@ -1,0 +1,214 @@
+//! PostgreSQL: any number of nodes work on the same database and meet only in it.
+//!
+//! A batch is two round trips: begin and load under row locks, then save and commit. Locks are taken
+//! table by table and in key order, on every node the same. What another node did meanwhile to rows
+//! that were not there yet shows as a conflict of keys, and the batch is run again from a fresh load.
+
+mod accounts;
+mod address;
+mod answers;
+mod batch;
+mod deliveries;
+mod load;
+mod once;
+mod outbox;
+mod reads;
+mod save;
+mod session;
+mod statement;
+mod tls;
+mod trouble;
+mod value;
+mod verify;
+
+use crate::{PostgresError, StoreError};
+use address::Address;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use session::{Session, Step};
+use statement::Statement;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{NoTls, Row};
+use trouble::{Tries, Trouble};
+
+mod embedded {
+    refinery::embed_migrations!("migrations/postgres");
+}
+
+/// How long a free connection is waited for.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// How long an answer is waited for, should the bounds that the server keeps not hold.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// How long a node waits for another one that brings the schema up to date.
+const MIGRATION: Duration = Duration::from_mins(10);
+
+/// What stands for the right to change the schema.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8246173310245)";
+
+/// A `PostgreSQL` database. Cheap to clone.
+#[derive(Clone)]
+pub struct PostgresStore {
+    /// For queries.
+    reads: Pool,
+    /// For batches, so that queries are never in their way.
+    writes: Pool,
+    address: Arc<Address>,
+    /// Counts what is drawn by lot.
+    lot: Arc<(RandomState, AtomicU64)>,
+}
+
+impl PostgresStore {
+    /// Connects to a database and brings its schema up to date. `url` is what libpq knows, such as
+    /// `postgres://user:password@host/database?sslmode=verify-full`, with `pool_size` and
+    /// `pgbouncer=true` as settings of ours.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let store = Self::attach(url)?;
+        store.migrate(None).await?;
+        store.check_durability().await?;
+        Ok(store)
+    }
+
+    /// The same for a database whose schema is up to date. Does not connect yet.
+    pub fn attach(url: &str) -> Result<Self, StoreError> {
+        let address = Address::parse(url)?;
+        let writes = (address.pool_size / 4).max(1);
+        Ok(Self {
+            reads: pool(&address, address.pool_size - writes)?,
+            writes: pool(&address, writes)?,
+            address: Arc::new(address),
+            lot: Arc::new((RandomState::new(), AtomicU64::new(0))),
+        })
+    }
+
+    /// Where the database is, without the password.
+    pub fn location(&self) -> String {
+        self.address.to_text()
+    }
+
+    /// Brings the schema up to date, up to `version`; one node at a time, the others wait.
+    pub async fn migrate(&self, version: Option<i32>) -> Result<(), StoreError> {
+        let failed = |error: &dyn std::fmt::Display| StoreError::Migration(error.to_string());
+        let guard = self.session(&self.reads).await?;
+        let Some(guard) = guard.into_client() else { return Err(StoreError::Closed) };
+        let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+                     SET LOCAL idle_in_transaction_session_timeout = 0";
+        guard.batch_execute(begin).await.map_err(value::fault)?;
+        let lock = tokio::time::timeout(MIGRATION, guard.batch_execute(MIGRATION_LOCK)).await;
+        lock.map_err(|_| failed(&"another node has been at it for too long"))?
+            .map_err(value::fault)?;
+        let Some(mut client) = self.session(&self.reads).await?.into_client() else {
+            return Err(StoreError::Closed);
+        };
+        if !self.address.pooled {
+            let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0; \
+                             SET idle_in_transaction_session_timeout = 0";
+            client.batch_execute(unbounded).await.map_err(value::fault)?;
+        }
+        let mut runner = embedded::migrations::runner();
+        if let Some(version) = version {
+            runner = runner.set_target(refinery::Target::Version(version));
+        }
+        let client: &mut tokio_postgres::Client = &mut client;
+        let done = runner.run_async(client).await;
+        let _ = guard.batch_execute("COMMIT").await;
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    /// An acknowledged refund is on disk: a server that answers before that is not worked with.
+    async fn check_durability(&self) -> Result<(), StoreError> {
+        let ask = "SELECT current_setting(name, true) FROM \
+                   unnest(ARRAY['fsync', 'synchronous_commit', 'full_page_writes']) AS s (name)";
+        let rows = self.read(Statement::new(ask, Vec::new())).await?;
+        for (row, name) in rows.iter().zip(["fsync", "synchronous_commit", "full_page_writes"]) {
+            let value: Option<&str> = row.try_get(0).map_err(value::fault)?;
+            if value == Some("off") {
+                return Err(StoreError::Address(format!(
+                    "the database runs with {name} = off, so what it acknowledges can be lost; \
+                     switch it on"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn session(&self, pool: &Pool) -> Result<Session, StoreError> {
+        match pool.get().await {
+            Ok(client) => Ok(Session::new(client, self.address.pooled)),
+            // Whatever the reason: there is nothing to talk to.
+            Err(deadpool_postgres::PoolError::Backend(error)) => {
+                Err(StoreError::Away(PostgresError(error).to_string()))
+            }
+            Err(error) => Err(StoreError::Away(error.to_string())),
+        }
+    }
+
+    /// Runs one query that changes nothing. Asks once more when the connection turns out to be dead.
+    async fn read(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        let steps = [Step::Run(statement)];
+        let mut tries = Tries::new();
+        loop {
+            let trouble = match self.once(&self.reads, &steps).await {
+                Ok(rows) => return Ok(rows),
+                Err(trouble) => trouble,
+            };
+            tries.again(trouble, self.draw()).await?;
+        }
+    }
+
+    /// Runs one statement that is a transaction of its own and may be run twice.
+    async fn write(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        let steps = [Step::Run(statement)];
+        let mut tries = Tries::new();
+        loop {
+            let trouble = match self.once(&self.writes, &steps).await {
+                Ok(rows) => return Ok(rows),
+                Err(trouble) => trouble,
+            };
+            tries.again(trouble, self.draw()).await?;
+        }
+    }
+
+    async fn once(&self, pool: &Pool, steps: &[Step<'_>]) -> Result<Vec<Row>, Trouble> {
+        let mut session = self.session(pool).await.map_err(Trouble::of)?;
+        let replies = in_time(session.run(steps)).await?;
+        let mut rows = Vec::new();
+        for reply in replies {
+            rows = reply.map_err(trouble::classify)?;
+        }
+        Ok(rows)
+    }
+
+    /// A number by lot.
+    fn draw(&self) -> u64 {
+        let (state, count) = &*self.lot;
+        state.hash_one(count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T, Trouble> {
+    tokio::time::timeout(ANSWER, answer)
+        .await
+        .map_err(|_| Trouble::Away(StoreError::Away("it did not answer in time".into())))
+}
+
+fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
+    let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let config = address.config.clone();
+    let manager = if config.get_ssl_mode() == SslMode::Disable {
+        Manager::from_config(config, NoTls, how)
+    } else {
+        Manager::from_config(config, tls::connector(&address.verify)?, how)
+    };
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(WAIT))
+        .create_timeout(Some(WAIT))
+        .build()
+        .map_err(|error| StoreError::Address(error.to_string()))
+}

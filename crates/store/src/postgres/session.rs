@@ -1,0 +1,145 @@
+//! One connection, for as long as one transaction or query takes.
+
+use super::address::{BEGIN, BEGIN_BOUNDED};
+use super::statement::Statement;
+use deadpool_postgres::Object;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
+
+/// A connection out of the pool. One that is dropped within a transaction is closed, which ends the
+/// transaction; any other one goes back.
+pub(super) struct Session {
+    client: Option<Object>,
+    pooled: bool,
+    open: bool,
+}
+
+/// One message to the server.
+pub(super) enum Step<'a> {
+    /// Begins a transaction.
+    Begin,
+    /// A statement.
+    Run(Statement<'a>),
+    /// Commits.
+    Commit,
+}
+
+/// What a step was answered with.
+pub(super) type Reply = Result<Vec<Row>, Error>;
+
+impl Session {
+    pub(super) fn new(client: Object, pooled: bool) -> Self {
+        Self { client: Some(client), pooled, open: false }
+    }
+
+    fn client(&self) -> &Object {
+        // Taken only when the session is dropped.
+        self.client.as_ref().unwrap_or_else(|| unreachable!("a session has a connection"))
+    }
+
+    /// Sends all steps at once, in their order, and gives the replies in that order. In a
+    /// transaction, whatever follows a step that failed fails too, and the server then turns a
+    /// commit into a rollback.
+    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Vec<Reply> {
+        let mut prepared = Vec::with_capacity(steps.len());
+        for step in steps {
+            prepared.push(match step {
+                Step::Run(statement) if !self.pooled => match self.prepare(statement).await {
+                    Ok(statement) => Some(statement),
+                    Err(error) => return vec![Err(error)],
+                },
+                Step::Begin | Step::Run(_) | Step::Commit => None,
+            });
+        }
+        if steps.iter().any(|step| matches!(step, Step::Begin)) {
+            self.open = true;
+        }
+        let replies = {
+            let this = &*self;
+            let sent = steps.iter().zip(&prepared);
+            in_order(sent.map(|(step, prepared)| this.step(step, prepared.as_ref())).collect())
+                .await
+        };
+        let ends = matches!(steps.last(), Some(Step::Commit));
+        if ends && replies.last().is_some_and(Result::is_ok) {
+            self.open = false;
+        }
+        replies
+    }
+
+    async fn prepare(&self, statement: &Statement<'_>) -> Result<tokio_postgres::Statement, Error> {
+        let types: Vec<Type> = statement.values.iter().map(super::value::Value::type_of).collect();
+        self.client().prepare_typed_cached(&statement.sql, &types).await
+    }
+
+    async fn step(&self, step: &Step<'_>, prepared: Option<&tokio_postgres::Statement>) -> Reply {
+        let statement = match step {
+            Step::Begin if self.pooled => return self.simple(BEGIN_BOUNDED).await,
+            Step::Begin => return self.simple(BEGIN).await,
+            Step::Commit => return self.simple("COMMIT").await,
+            Step::Run(statement) => statement,
+        };
+        if let Some(prepared) = prepared {
+            let values: Vec<_> =
+                statement.values.iter().map(|value| -> &(dyn ToSql + Sync) { value }).collect();
+            return self.client().query(prepared, &values).await;
+        }
+        let values: Vec<_> = statement
+            .values
+            .iter()
+            .map(|value| -> (&(dyn ToSql + Sync), Type) { (value, value.type_of()) })
+            .collect();
+        self.client().query_typed(&statement.sql, &values).await
+    }
+
+    async fn simple(&self, sql: &str) -> Reply {
+        self.client().batch_execute(sql).await.map(|()| Vec::new())
+    }
+
+    /// Ends the transaction; nothing of it is saved.
+    pub(super) async fn rollback(mut self) {
+        if self.simple("ROLLBACK").await.is_ok() {
+            self.open = false;
+        }
+    }
+
+    /// The connection itself. It does not go back to the pool.
+    pub(super) fn into_client(mut self) -> Option<deadpool_postgres::ClientWrapper> {
+        self.client.take().map(Object::take)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take()
+            && self.open
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// Polls all futures in their order until each is done. What the first poll of each sends is sent in
+/// that order.
+async fn in_order<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<Pin<Box<_>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut left = false;
+        for (future, done) in waiting.iter_mut().zip(&mut done) {
+            if done.is_some() {
+                continue;
+            }
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *done = Some(value),
+                Poll::Pending => left = true,
+            }
+        }
+        if left { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}

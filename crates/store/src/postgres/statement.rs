@@ -1,0 +1,216 @@
+//! Statements: SQL with its parameters, for one row or for a set of rows.
+
+use super::value::{Id, Value};
+use crate::query::{Order, PageQuery};
+use crate::sqlite::reads::first_at;
+use domain::account::Scope;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use ulid::Ulid;
+
+/// SQL with its parameters.
+#[derive(Debug)]
+pub(super) struct Statement<'a> {
+    pub(super) sql: Cow<'static, str>,
+    pub(super) values: Vec<Value<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>, values: Vec<Value<'a>>) -> Self {
+        Self { sql: sql.into(), values }
+    }
+}
+
+/// Keys of rows: scopes and ids.
+pub(super) fn keys<'a>(
+    keys: impl IntoIterator<Item = (Scope, [u8; 16])>,
+) -> (Value<'a>, Value<'a>) {
+    let (scopes, ids): (Vec<_>, Vec<_>) =
+        keys.into_iter().map(|(scope, id)| (Some(scope.code()), Some(Id(id)))).unzip();
+    (Value::Ints(scopes), Value::Ids(ids))
+}
+
+/// Rows to be written, column by column.
+pub(super) struct Rows<'a, T> {
+    table: &'static str,
+    of: Vec<&'a T>,
+    columns: Vec<(&'static str, Value<'a>)>,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Rows of a table; `None` when there are none.
+    pub(super) fn of(table: &'static str, rows: impl Iterator<Item = &'a T>) -> Option<Self> {
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() { None } else { Some(Self { table, of: rows, columns: Vec::new() }) }
+    }
+
+    pub(super) fn int<V: Into<Option<i64>>>(
+        self,
+        name: &'static str,
+        value: impl FnMut(&'a T) -> V,
+    ) -> Self {
+        let mut value = value;
+        let values = self.of.iter().map(|row| value(row).into()).collect();
+        self.with(name, Value::Ints(values))
+    }
+
+    pub(super) fn flag(self, name: &'static str, value: impl Fn(&'a T) -> bool) -> Self {
+        self.int(name, |row| i64::from(value(row)))
+    }
+
+    pub(super) fn id<V: Into<Option<[u8; 16]>>>(
+        self,
+        name: &'static str,
+        value: impl Fn(&'a T) -> V,
+    ) -> Self {
+        let values = self.of.iter().map(|row| value(row).into().map(Id)).collect();
+        self.with(name, Value::Ids(values))
+    }
+
+    pub(super) fn text(self, name: &'static str, value: impl Fn(&'a T) -> &'a str) -> Self {
+        self.maybe(name, |row| Some(value(row)))
+    }
+
+    pub(super) fn maybe(
+        self,
+        name: &'static str,
+        value: impl Fn(&'a T) -> Option<&'a str>,
+    ) -> Self {
+        let values = self.of.iter().map(|row| value(row).map(Cow::Borrowed)).collect();
+        self.with(name, Value::Texts(values))
+    }
+
+    pub(super) fn owned(self, name: &'static str, values: Vec<Option<String>>) -> Self {
+        let values = values.into_iter().map(|text| text.map(Cow::Owned)).collect();
+        self.with(name, Value::Texts(values))
+    }
+
+    pub(super) fn blob(
+        self,
+        name: &'static str,
+        value: impl Fn(&'a T) -> Option<&'a [u8]>,
+    ) -> Self {
+        let values = self.of.iter().map(|row| value(row)).collect();
+        self.with(name, Value::Blobs(values))
+    }
+
+    fn with(mut self, name: &'static str, value: Value<'a>) -> Self {
+        self.columns.push((name, value));
+        self
+    }
+
+    /// `unnest($1, $2, …)`, the names of the columns, and the parameters.
+    fn unnest(self) -> (String, String, Vec<Value<'a>>) {
+        let numbers: Vec<String> = (1..=self.columns.len()).map(|n| format!("${n}")).collect();
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let values = self.columns.into_iter().map(|(_, value)| value).collect();
+        (format!("unnest({}) AS v ({names})", numbers.join(", ")), names, values)
+    }
+
+    /// Inserts the rows.
+    pub(super) fn insert(self) -> Statement<'a> {
+        self.insert_and("")
+    }
+
+    /// Inserts the rows, with more behind the statement.
+    pub(super) fn insert_and(self, more: &str) -> Statement<'a> {
+        let table = self.table;
+        let (from, names, values) = self.unnest();
+        let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} {more}");
+        Statement::new(sql, values)
+    }
+
+    /// Inserts what `select` makes of the rows, which are `v` in it, into `columns`.
+    pub(super) fn insert_select(self, columns: &str, select: &str) -> Statement<'a> {
+        let table = self.table;
+        let (from, _, values) = self.unnest();
+        let sql = format!("INSERT INTO {table} ({columns}) SELECT {select} FROM {from}");
+        Statement::new(sql, values)
+    }
+
+    /// A statement around the rows: `{rows}` in it stands for them, as `v`.
+    pub(super) fn into_statement(self, sql: &str) -> Statement<'a> {
+        let (from, _, values) = self.unnest();
+        Statement::new(sql.replace("{rows}", &from), values)
+    }
+
+    /// Updates the rows, which the first two columns name. Each of them must be there: a row less
+    /// ends the transaction, by a division by zero.
+    pub(super) fn update(self) -> Statement<'a> {
+        let (table, count) = (self.table, self.of.len());
+        let mut sets = String::new();
+        for (name, _) in &self.columns[2..] {
+            let separator = if sets.is_empty() { "" } else { ", " };
+            let _ = write!(sets, "{separator}{name} = v.{name}");
+        }
+        let (first, second) = (self.columns[0].0, self.columns[1].0);
+        let (from, _, mut values) = self.unnest();
+        values.push(Value::Int(i64::try_from(count).ok()));
+        let number = values.len();
+        let sql = format!(
+            "WITH changed AS (UPDATE {table} t SET {sets} FROM {from} \
+             WHERE t.{first} = v.{first} AND t.{second} = v.{second} RETURNING 1) \
+             SELECT 1 / (CASE WHEN count(*) = ${number} THEN 1 ELSE 0 END) FROM changed"
+        );
+        Statement::new(sql, values)
+    }
+}
+
+/// A query that is put together from fixed pieces; every value is a parameter.
+pub(super) struct Query {
+    sql: String,
+    values: Vec<Value<'static>>,
+}
+
+impl Query {
+    pub(super) fn new(sql: String, scope: Scope) -> Self {
+        Self { sql, values: vec![Value::Int(Some(scope.code()))] }
+    }
+
+    /// Adds a condition; `?` in it stands for `value`.
+    pub(super) fn and(&mut self, condition: &str, value: Value<'static>) {
+        self.values.push(value);
+        let number = format!("${}", self.values.len());
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&condition.replace('?', &number));
+    }
+
+    /// Adds a fixed piece.
+    pub(super) fn push(&mut self, text: &str) {
+        self.sql.push_str(text);
+    }
+
+    /// Adds what selects and orders one page by `column`, one row more than asked for.
+    pub(super) fn page(&mut self, column: &str, page: PageQuery) {
+        let (comparison, direction) = match page.order {
+            Order::Descending => ("<", "DESC"),
+            Order::Ascending => (">", "ASC"),
+        };
+        if let Some(after) = page.after {
+            self.and(&format!("{column} {comparison} ?"), ulid(after));
+        }
+        if let Some(from) = page.from {
+            self.and(&format!("{column} >= ?"), ulid(first_at(from)));
+        }
+        if let Some(until) = page.until {
+            self.and(&format!("{column} < ?"), ulid(first_at(until)));
+        }
+        self.finish(&format!("{column} {direction}"), page.limit);
+    }
+
+    /// Adds order and limit, one row more than asked for.
+    pub(super) fn finish(&mut self, order: &str, limit: u32) {
+        self.values.push(Value::Int(Some(i64::from(limit) + 1)));
+        let number = self.values.len();
+        let _ = write!(self.sql, " ORDER BY {order} LIMIT ${number}");
+    }
+
+    pub(super) fn into_statement(self) -> Statement<'static> {
+        Statement::new(self.sql, self.values)
+    }
+}
+
+pub(super) fn ulid(ulid: Ulid) -> Value<'static> {
+    Value::Id(ulid.to_bytes())
+}

@@ -1,0 +1,110 @@
+//! What an error of the database means for whoever runs into it.
+
+use super::value::fault;
+use crate::{Fault, PostgresError, StoreError};
+use std::time::Duration;
+use tokio_postgres::Error;
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Another node was in the way. Nothing was saved; again, with rows loaded afresh.
+    Conflict(StoreError),
+    /// The database is away. Nothing was saved; again, a little later.
+    Away(StoreError),
+    /// Trying again changes nothing.
+    Final(StoreError),
+}
+
+impl Trouble {
+    /// What an error of ours means.
+    pub(super) fn of(error: StoreError) -> Self {
+        match error {
+            StoreError::Away(_) => Self::Away(error),
+            other => Self::Final(other),
+        }
+    }
+
+    pub(super) fn into_error(self) -> StoreError {
+        match self {
+            Self::Conflict(error) | Self::Away(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+/// What the server, or the loss of it, means.
+pub(super) fn classify(error: Error) -> Trouble {
+    let guard = |error| StoreError::Guard(Fault::Postgres(PostgresError(error)));
+    let Some(code) = error.code().map(|code| code.code().to_owned()) else {
+        // No answer of the server: the connection, or what it takes to make one.
+        return Trouble::Away(StoreError::Away(PostgresError(error).to_string()));
+    };
+    match code.as_str() {
+        // Serialization, deadlock, and a key that somebody else was faster to take.
+        "40001" | "40P01" => Trouble::Conflict(fault(error)),
+        "23505" => Trouble::Conflict(guard(error)),
+        // A division by zero is how an update says that a row is missing.
+        "22012" => Trouble::Final(StoreError::Inconsistent("a row to be updated is gone".into())),
+        // A number that does not fit where it is to be added to.
+        "22003" => Trouble::Final(guard(error)),
+        // Waited for a lock or a statement for too long. Who asked has waited long enough, too.
+        "55P03" | "57014" => Trouble::Final(StoreError::Away(PostgresError(error).to_string())),
+        other if other.starts_with("23") => Trouble::Final(guard(error)),
+        // Connections, resources, an operator's doing, a standby that cannot write, and what is
+        // left of a session that timed out.
+        other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
+            Trouble::Away(StoreError::Away(PostgresError(error).to_string()))
+        }
+        "25006" | "25P03" => Trouble::Away(StoreError::Away(PostgresError(error).to_string())),
+        _ => Trouble::Final(fault(error)),
+    }
+}
+
+/// True when a commit that was answered like this may have happened.
+pub(super) fn may_have_committed(error: &Error) -> bool {
+    let Some(code) = error.code() else { return true };
+    let code = code.code();
+    code == "40003" || code.starts_with("08") || code.starts_with("57")
+}
+
+/// How often a batch is tried.
+pub(super) struct Tries {
+    conflicts: u32,
+    losses: u32,
+}
+
+impl Tries {
+    /// Conflicts after which the last one is reported.
+    const CONFLICTS: u32 = 8;
+
+    /// Losses of the database after which it is taken to be away.
+    const LOSSES: u32 = 3;
+
+    pub(super) const fn new() -> Self {
+        Self { conflicts: 0, losses: 0 }
+    }
+
+    /// Waits until it is time to try again; the error when it is not worth it any more. `lot` keeps
+    /// nodes that got into each other's way from doing so again.
+    pub(super) async fn again(&mut self, trouble: Trouble, lot: u64) -> Result<(), StoreError> {
+        let longest_ms = match trouble {
+            Trouble::Conflict(_) if self.conflicts < Self::CONFLICTS => {
+                metrics::counter!("refundry_store_conflicts_total").increment(1);
+                self.conflicts += 1;
+                2_u64 << self.conflicts
+            }
+            Trouble::Away(_) if self.losses < Self::LOSSES => {
+                self.losses += 1;
+                25_u64 << self.losses
+            }
+            other => return Err(other.into_error()),
+        };
+        rest(Duration::from_millis(longest_ms / 2 + lot % (longest_ms / 2 + 1))).await;
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a pause between two tries, bounded in number")]
+async fn rest(time: Duration) {
+    tokio::time::sleep(time).await;
+}

@@ -1,0 +1,212 @@
+//! Parameters of statements and cells of rows. The type of every parameter is known beforehand, so
+//! that a statement can be sent without asking the server first.
+
+use crate::cells::{Cell, Cells, inconsistent};
+use crate::{Fault, PostgresError, StoreError};
+use bytes::BytesMut;
+use domain::money::Currency;
+use std::borrow::Cow;
+use std::error::Error;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+/// Sixteen bytes, kept as a UUID.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Id(pub [u8; 16]);
+
+impl ToSql for Id {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::UUID
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Id {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::UUID
+    }
+}
+
+/// An integer of whatever width.
+struct Int(i64);
+
+impl<'a> FromSql<'a> for Int {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(match *ty {
+            Type::INT2 => i16::from_sql(ty, raw)?.into(),
+            Type::INT4 => i32::from_sql(ty, raw)?.into(),
+            _ => i64::from_sql(ty, raw)?,
+        }))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(*ty, Type::INT2 | Type::INT4 | Type::INT8)
+    }
+}
+
+/// A parameter: one value, or one column of many rows.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    Int(Option<i64>),
+    Id([u8; 16]),
+    Text(Cow<'a, str>),
+    Maybe(Option<Cow<'a, str>>),
+    Bytes(Cow<'a, [u8]>),
+    Ints(Vec<Option<i64>>),
+    Ids(Vec<Option<Id>>),
+    Texts(Vec<Option<Cow<'a, str>>>),
+    Blobs(Vec<Option<&'a [u8]>>),
+}
+
+impl Value<'_> {
+    pub(super) const fn type_of(&self) -> Type {
+        match self {
+            Self::Int(_) => Type::INT8,
+            Self::Id(_) => Type::UUID,
+            Self::Text(_) | Self::Maybe(_) => Type::TEXT,
+            Self::Bytes(_) => Type::BYTEA,
+            Self::Ints(_) => Type::INT8_ARRAY,
+            Self::Ids(_) => Type::UUID_ARRAY,
+            Self::Texts(_) => Type::TEXT_ARRAY,
+            Self::Blobs(_) => Type::BYTEA_ARRAY,
+        }
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Int(value) => value.to_sql(ty, out),
+            Self::Id(value) => Id(*value).to_sql(ty, out),
+            Self::Text(value) => value.as_ref().to_sql(ty, out),
+            Self::Maybe(value) => value.as_deref().to_sql(ty, out),
+            Self::Bytes(value) => value.as_ref().to_sql(ty, out),
+            Self::Ints(values) => values.to_sql(ty, out),
+            Self::Ids(values) => values.to_sql(ty, out),
+            Self::Texts(values) => values.to_sql(ty, out),
+            Self::Blobs(values) => values.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Reads the columns of one row from left to right.
+pub(super) struct Columns<'a> {
+    row: &'a Row,
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn new(row: &'a Row) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn step(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+impl Cells for Columns<'_> {
+    fn take<T: Cell>(&mut self) -> Result<T, StoreError> {
+        let at = self.step();
+        T::from_postgres(self.row, at)
+    }
+
+    fn text(&mut self) -> Result<Option<Box<str>>, StoreError> {
+        let at = self.step();
+        Ok(read::<Option<&str>>(self.row, at)?.map(Box::from))
+    }
+
+    fn currency(&mut self) -> Result<Currency, StoreError> {
+        let at = self.step();
+        Currency::parse(read(self.row, at)?).map_err(|_| inconsistent("currency"))
+    }
+}
+
+fn read<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, StoreError> {
+    row.try_get(at).map_err(fault)
+}
+
+/// What the database said, as it is.
+pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
+    StoreError::Database(Fault::Postgres(PostgresError(error)))
+}
+
+fn out_of_range<T>(_: T) -> StoreError {
+    inconsistent("an integer column")
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl Cell for $type {
+            fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+                Self::try_from(read::<Int>(row, at)?.0).map_err(out_of_range)
+            }
+        }
+
+        impl Cell for Option<$type> {
+            fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+                let value = read::<Option<Int>>(row, at)?;
+                value.map(|value| <$type>::try_from(value.0)).transpose().map_err(out_of_range)
+            }
+        }
+    )*};
+}
+
+integers!(i64, u32, u16);
+
+impl Cell for bool {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(read::<Int>(row, at)?.0 != 0)
+    }
+}
+
+impl Cell for [u8; 16] {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(read::<Id>(row, at)?.0)
+    }
+}
+
+impl Cell for Option<[u8; 16]> {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        Ok(read::<Option<Id>>(row, at)?.map(|id| id.0))
+    }
+}
+
+impl Cell for [u8; 32] {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        read::<&[u8]>(row, at)?.try_into().map_err(out_of_range)
+    }
+}
+
+impl Cell for Vec<u8> {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        read(row, at)
+    }
+}
+
+impl Cell for Option<Vec<u8>> {
+    fn from_postgres(row: &Row, at: usize) -> Result<Self, StoreError> {
+        read(row, at)
+    }
+}

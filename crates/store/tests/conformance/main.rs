@@ -1,0 +1,69 @@
+//! What every store does, on each of them: a file of SQLite, a server of PostgreSQL, and the same
+//! through statements that keep nothing in a session, as `PgBouncer` needs it.
+
+mod behaviour;
+mod crash;
+mod requests;
+mod schema;
+mod world;
+
+/// Runs every test on every store.
+macro_rules! on_every_store {
+    ($($file:ident::$test:ident,)*) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::$file::$test(crate::world::World::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::$file::$test(crate::world::World::postgres("").await).await;
+                }
+            )*
+        }
+
+        mod pgbouncer {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let world = crate::world::World::postgres("&pgbouncer=true").await;
+                    crate::$file::$test(world).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_store! {
+    behaviour::rows_of_every_kind_are_loaded_as_they_were_saved,
+    behaviour::a_batch_that_a_guard_stops_saves_nothing,
+    behaviour::a_batch_that_panics_saves_nothing_and_the_next_one_works,
+    behaviour::a_row_that_is_already_there_is_a_guard,
+    behaviour::an_update_of_a_row_that_is_gone_saves_nothing,
+    behaviour::pages_go_forth_and_back_without_a_gap,
+    behaviour::what_is_posted_adds_up,
+    behaviour::due_work_comes_longest_due_first,
+    behaviour::deliveries_of_one_subject_wait_for_each_other,
+    behaviour::a_delivery_keeps_its_text,
+    behaviour::names_that_ran_out_are_forgotten,
+    behaviour::accounts_and_keys_are_kept,
+    behaviour::queries_about_nothing_find_nothing,
+    requests::a_request_is_begun_once_and_its_answer_repeated,
+    requests::a_request_is_taken_over_when_its_lease_ran_out,
+    requests::an_abandoned_request_goes_on_at_once,
+    requests::answers_that_ran_out_are_forgotten,
+    requests::requests_that_come_at_once_are_begun_once,
+    requests::a_key_is_made_once_under_a_name,
+    requests::keys_made_at_once_under_a_name_are_one,
+    requests::a_replay_is_told_once_under_a_name,
+    requests::a_name_that_ran_out_is_taken_over,
+    requests::a_payment_settles_when_somebody_says_so,
+    requests::the_first_visit_is_noted,
+    requests::lists_are_filtered,
+}

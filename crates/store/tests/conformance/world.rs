@@ -1,0 +1,238 @@
+//! A store with an account, and commands to run on it.
+
+use domain::account::{Mode, Scope};
+use domain::checkout;
+use domain::decide::checkout::OpenCheckout;
+use domain::decide::invoice::CreateInvoice;
+use domain::decide::webhook::{NewEndpoint, WebhookCommand};
+use domain::decide::{
+    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide,
+};
+use domain::ids::{AccountId, Ids, PaymentId};
+use domain::invoice::{self, Totals};
+use domain::keys::KeyHash;
+use domain::line::Line;
+use domain::money::Currency;
+use domain::payment::{Facts, Kind, Payment};
+use domain::refund::Refund;
+use domain::time::Timestamp;
+use domain::view::{View, Wanted};
+use domain::webhook::{Format, Sealed, fan_out};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use std::sync::{Arc, Mutex};
+use store::{PostgresStore, SqliteStore, Store, StoreError};
+use tempfile::TempDir;
+
+pub const NOW: Timestamp = Timestamp(1_778_582_520_000);
+
+pub struct World {
+    pub store: Store,
+    pub scope: Scope,
+    pub ids: Arc<Mutex<Ids<ChaCha8Rng>>>,
+    pub url: String,
+    _folder: Option<TempDir>,
+}
+
+pub fn usd() -> Currency {
+    Currency::parse("USD").expect("a currency")
+}
+
+impl World {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+        Self::on(store.into(), String::new(), Some(folder))
+    }
+
+    pub async fn postgres(settings: &str) -> Self {
+        let url = testkit::postgres::cluster().database().await + settings;
+        let store = PostgresStore::open(&url).await.expect("a database");
+        Self::on(store.into(), url, None)
+    }
+
+    /// A store on a server of its own.
+    pub async fn on_own_server(cluster: &testkit::postgres::Cluster) -> Self {
+        let url = cluster.database().await;
+        let store = PostgresStore::open(&url).await.expect("a database");
+        Self::on(store.into(), url, None)
+    }
+
+    fn on(store: Store, url: String, folder: Option<TempDir>) -> Self {
+        let ids = Arc::new(Mutex::new(Ids::new(ChaCha8Rng::seed_from_u64(7))));
+        Self { store, scope: Scope::new(1, Mode::Test), ids, url, _folder: folder }
+    }
+
+    pub fn with_ids<T>(&self, make: impl FnOnce(&mut Ids<ChaCha8Rng>) -> T) -> T {
+        make(&mut self.ids.lock().expect("the ids"))
+    }
+
+    /// The account of the scope.
+    pub async fn account(&self) -> AccountId {
+        let id = AccountId::from_ulid(self.with_ids(|ids| ids.ulid(NOW)));
+        let made = self.store.create_account(id, "Merchant", NOW).await.expect("an account");
+        assert_eq!((made.number, made.id), (1, id));
+        id
+    }
+
+    /// Decides commands in one batch at `now`.
+    pub async fn try_run(
+        &self,
+        now: Timestamp,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Done, Refusal>>, StoreError> {
+        let mut wanted = Wanted::default();
+        for command in &commands {
+            command.wants(&mut wanted);
+        }
+        let ids = self.ids.clone();
+        let decide_all = move |view: &mut View| {
+            let mut ids = ids.lock().expect("the ids");
+            let answers = commands.iter().map(|one| decide(view, one, now, &mut ids)).collect();
+            fan_out(view, now, &mut ids);
+            answers
+        };
+        self.store.run_batch(wanted, decide_all).await
+    }
+
+    pub async fn run(&self, now: Timestamp, command: Command) -> Done {
+        let mut answers = self.try_run(now, vec![command]).await.expect("a batch");
+        answers.remove(0).expect("it is not refused")
+    }
+
+    /// The rows as they are, without changing them.
+    pub async fn look(&self, wanted: Wanted) -> View {
+        self.store.run_batch(wanted, |view| view.clone()).await.expect("a batch")
+    }
+
+    pub fn registration(&self, number: u8, captured: i64) -> Command {
+        let id = self.with_ids(|ids| ids.payment(NOW));
+        let use_of = |kind: u8| KeyUse {
+            hash: KeyHash([kind, number, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+            request: [number; 16],
+        };
+        Command::Register(Box::new(RegisterPayment {
+            charge: use_of(1),
+            key: Some(use_of(2)),
+            settled_at: None,
+            facts: Facts {
+                scope: self.scope,
+                id,
+                kind: Kind::Payment,
+                captured,
+                currency: usd(),
+                provider: "simulator".into(),
+                provider_payment_id: format!("ch_{number}").into(),
+                captured_at: NOW,
+                reference: Some("order \"7\"".into()),
+                metadata: Some("{\"a\":\"é\\n\"}".into()),
+            },
+        }))
+    }
+
+    pub async fn pay(&self, number: u8, captured: i64) -> Payment {
+        match self.run(NOW, self.registration(number, captured)).await {
+            Done::Payment { payment, .. } => payment,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn refund(&self, payment: PaymentId, amount: i64, key: Option<u8>) -> Command {
+        Command::Create(Box::new(CreateRefund {
+            scope: self.scope,
+            payment,
+            kind: None,
+            amount: Some(amount),
+            currency: None,
+            expected_refundable: None,
+            reason: Some("broken".into()),
+            reference: None,
+            metadata: None,
+            key: key.map(|key| KeyHash([key; 16])),
+            request: [9; 16],
+            start: Start::Queue,
+        }))
+    }
+
+    /// The same under a key of one's own.
+    pub fn refund_under(&self, payment: PaymentId, amount: i64, key: [u8; 16]) -> Command {
+        let mut command = self.refund(payment, amount, None);
+        if let Command::Create(create) = &mut command {
+            create.key = Some(KeyHash(key));
+        }
+        command
+    }
+
+    pub async fn create(&self, now: Timestamp, payment: PaymentId, amount: i64) -> Refund {
+        match self.run(now, self.refund(payment, amount, None)).await {
+            Done::Refund { refund, .. } => *refund,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn endpoint(&self) -> Command {
+        let id = self.with_ids(|ids| ids.endpoint(NOW));
+        let new = NewEndpoint {
+            id,
+            url: "https://example.com/hook".into(),
+            events: "".into(),
+            format: Format::Refundry,
+            description: Some("ours".into()),
+            active: true,
+            secret: Sealed(vec![0, 1, 2, 255]),
+        };
+        Command::Webhook(self.scope, Box::new(WebhookCommand::Create(new)))
+    }
+
+    pub fn checkout(&self) -> Command {
+        let id = self.with_ids(|ids| ids.payment(NOW));
+        let facts = checkout::Facts {
+            scope: self.scope,
+            id,
+            kind: Kind::CheckoutSession,
+            amount: 1_500,
+            currency: usd(),
+            methods: vec!["card".into()],
+            success_url: Some("https://example.com/done".into()),
+            cancel_url: None,
+            lines: vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }],
+            customer: Some("cus_1".into()),
+            template: None,
+            metadata: None,
+            extra: None,
+            expires_at: Some(NOW.plus_ms(60_000)),
+        };
+        Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
+    }
+
+    pub fn invoice(&self) -> Command {
+        self.invoice_at(NOW)
+    }
+
+    /// An invoice that is asked for at this time, which is that of its id.
+    pub fn invoice_at(&self, now: Timestamp) -> Command {
+        let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
+        let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];
+        let facts = invoice::Facts {
+            scope: self.scope,
+            id,
+            number: 0,
+            customer: "cus_1".into(),
+            subscription: Some("sub_1".into()),
+            template: None,
+            memo: None,
+            metadata: None,
+            currency: usd(),
+            totals: Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 },
+            lines,
+            due_at: Some(NOW.plus_ms(1_000)),
+        };
+        let open = Some(vec!["card".into()]);
+        Command::CreateInvoice(Box::new(CreateInvoice { facts: Arc::new(facts), open, key: None }))
+    }
+
+    pub async fn verify_clean(&self) {
+        let report = self.store.verify().await.expect("a verification");
+        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+    }
+}
