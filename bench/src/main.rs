@@ -11,11 +11,14 @@ mod lab;
 mod load;
 mod measure;
 mod overhttp;
+mod paced;
 mod prefill;
 mod process;
 mod raw;
 mod report;
 mod run;
+mod sink;
+mod webhooks;
 mod wrk;
 
 use anyhow::{Context, Result, bail};
@@ -57,7 +60,7 @@ struct Run {
     #[arg(long)]
     quick: bool,
     /// Points to measure; a ratio is shown when both of its sides are
-    #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f")]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g")]
     only: Vec<char>,
     /// Folder for the databases, on the disk to be measured
     #[arg(long, value_name = "DIR")]
@@ -72,8 +75,8 @@ fn main() -> Result<()> {
 }
 
 fn measure_all(args: Run) -> Result<()> {
-    if let Some(unknown) = args.only.iter().find(|point| !('a'..='f').contains(*point)) {
-        bail!("there is no point {unknown}: the points are a, b, c, d, e and f");
+    if let Some(unknown) = args.only.iter().find(|point| !('a'..='g').contains(*point)) {
+        bail!("there is no point {unknown}: the points are a, b, c, d, e, f and g");
     }
     if args.only.contains(&'e') && !args.only.iter().any(|point| matches!(point, 'b' | 'd')) {
         bail!("point e repeats b and d on a full store: name one of them, too");

@@ -108,7 +108,8 @@ pub fn live(ground: &Ground, wrk: &Wrk, duration: Duration) -> Result<Lives> {
     })
 }
 
-fn pending(server: &Server, ground: &Ground) -> Result<bool> {
+/// True while refunds are under way.
+pub fn pending(server: &Server, ground: &Ground) -> Result<bool> {
     let target = "/api/v1/refunds?status=pending&limit=1";
     let (status, body) = get(server.address, target, ground.bearer())?;
     let answer: serde_json::Value = serde_json::from_str(&body)?;

@@ -93,11 +93,23 @@ impl Drop for Server {
 
 /// A GET on a connection of its own: status and body.
 pub fn get(address: SocketAddr, target: &str, bearer: &str) -> Result<(u16, String)> {
+    exchange(address, &format!("GET {target}"), bearer, "")
+}
+
+/// A POST of JSON on a connection of its own: status and body.
+pub fn post(address: SocketAddr, target: &str, bearer: &str, json: &str) -> Result<(u16, String)> {
+    let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
+    exchange(address, &format!("POST {target}"), bearer, &format!("{rest}\r\n{json}"))
+}
+
+/// `rest` is what follows the headers that every request has, an empty line included.
+fn exchange(address: SocketAddr, ask: &str, bearer: &str, rest: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    let rest = if rest.is_empty() { "\r\n" } else { rest };
     let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {bearer}\r\n\
-         Connection: close\r\n\r\n"
+        "{ask} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {bearer}\r\n\
+         Connection: close\r\n{rest}"
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();

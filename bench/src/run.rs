@@ -2,10 +2,11 @@
 
 use crate::ground::{self, Ground};
 use crate::inprocess::{CLIENTS, Duel};
-use crate::measure::{Stopwatch, median, pause, real};
+use crate::measure::{Latencies, Stopwatch, median, pause, real};
 use crate::overhttp::{self, Rounds, aim, serve_bare};
 use crate::process::Ticks;
 use crate::report::{Bound, Machine, Report};
+use crate::webhooks;
 use crate::wrk::Wrk;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Where databases go: the disk that is measured.
     pub under: PathBuf,
-    /// The points, `a` to `f`.
+    /// The points, `a` to `g`.
     pub points: Vec<char>,
     /// Shorter and rougher.
     pub quick: bool,
@@ -83,6 +84,9 @@ pub fn run(plan: &Plan) -> Result<Report> {
     }
     if plan.wants('e') {
         full_store(plan, &ground, &wrk, &mut loads, &mut report)?;
+    }
+    if plan.wants('g') {
+        webhook_speed(plan, &ground, &mut report)?;
     }
     drop(ground);
     let used = Ticks::now()?.others_since(before, stopwatch.elapsed());
@@ -255,6 +259,53 @@ fn full_store(
         report.check('e', name, ratio, (Bound::AtLeast, 0.7), "");
     }
     full.verify().context("the books after (e)")?;
+    Ok(())
+}
+
+/// (g).
+fn webhook_speed(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<()> {
+    let mut faults = 0;
+    let (mut rates, mut tails) = (Vec::new(), Vec::new());
+    for round in 1..=plan.rounds() {
+        say(&format!("(g) webhooks of {} refunds per second, round {round}", webhooks::STEADY));
+        let flow = webhooks::flow(&ground.copy(&plan.under)?, &webhooks::STEADY, plan.duration())?;
+        rates.push(flow.per_second);
+        tails.push(flow.tail_ms);
+        faults += flow.faults;
+    }
+    let mut latencies = Vec::new();
+    for round in 1..=plan.rounds() {
+        say(&format!("(g) webhooks of {} refunds per second, round {round}", webhooks::CALM));
+        let flow = webhooks::flow(&ground.copy(&plan.under)?, &webhooks::CALM, plan.duration())?;
+        latencies.push(flow.latencies);
+        faults += flow.faults;
+    }
+    let backlog = if plan.quick { 10_000 } else { 100_000 };
+    say(&format!("(g) a backlog of {backlog} webhooks"));
+    let drain = webhooks::drain(&ground.copy(&plan.under)?, backlog)?;
+    faults += drain.faults;
+
+    let steady = format!("webhooks, {} refunds/s", webhooks::STEADY);
+    let calm = format!("create to webhook, {} refunds/s", webhooks::CALM);
+    let of = |pick: fn(&Latencies) -> f64| latencies.iter().map(pick);
+    let p99 = median(of(|l| l.p99_ms).collect());
+    report.figure('g', format!("{steady}: from the last refund to the end"), median(tails), "ms");
+    report.figure('g', format!("{calm}: 99 of 100 within"), p99, "ms");
+    let max = of(|l| l.max_ms).fold(0.0, f64::max);
+    report.figure('g', format!("{calm}: all within"), max, "ms");
+    report.figure('g', "backlog of webhooks", real(backlog), "");
+    report.figure('g', "backlog: webhooks with nothing else to do", drain.per_second, "/s");
+    report.figure('g', "backlog: resident memory after 1 s", drain.early_mb, "MB");
+    report.figure('g', "backlog: resident memory, first half", drain.first_mb, "MB");
+    report.figure('g', "backlog: resident memory, last half", drain.last_mb, "MB");
+    report.check('g', steady, median(rates), (Bound::AtLeast, 2_000.0), "/s");
+    let p50 = median(of(|l| l.p50_ms).collect());
+    report.check('g', format!("{calm}: half within"), p50, (Bound::Below, 50.0), "ms");
+    let growth = drain.last_mb / drain.first_mb;
+    let target = (Bound::Below, 1.2);
+    report.check('g', "backlog: memory of the last half / first half", growth, target, "");
+    let name = "refunds refused; webhooks lost, repeated, unordered, forged";
+    report.check('g', name, real(faults), (Bound::Exactly, 0.0), "");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod backup;
 mod cancel;
+mod chains;
 mod committer;
 #[cfg(target_os = "linux")]
 mod connections;

@@ -79,9 +79,10 @@ impl SqliteStore {
 /// Endpoints that one look goes through at most. The next look goes on behind the last one.
 const ENDPOINTS_PER_LOOK: usize = 256;
 
-/// The first delivery of the next endpoint that has one to be sent.
+/// The first delivery of the next endpoint that has one to be sent. Behind the last moment there is,
+/// so that the search begins behind the whole backlog of the endpoint and does not walk through it.
 const NEXT_ENDPOINT: &str = "SELECT scope, endpoint, next_at FROM deliveries \
-     WHERE next_at IS NOT NULL AND (scope, endpoint) > (?1, ?2) \
+     WHERE next_at IS NOT NULL AND (scope, endpoint, next_at) > (?1, ?2, 9223372036854775807) \
      ORDER BY scope, endpoint, next_at LIMIT 1";
 
 const SELECT_DUE: &str = "SELECT scope, id, endpoint, event, subject, type, format, seq, status, \
@@ -285,4 +286,44 @@ pub(crate) fn read_attempt(c: &mut impl Cells, of: &Delivery) -> Result<Attempt,
     let next_at = c.take::<Option<i64>>()?.map(Timestamp);
     outcome.error = c.text()?;
     Ok(Attempt { scope: of.scope, delivery: of.id, number, outcome, next_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    /// Steps of SQLite's machine that the search behind an endpoint takes which has `backlog`
+    /// deliveries to be sent.
+    fn steps_behind(backlog: i64) -> i32 {
+        let connection = Connection::open_in_memory().expect("a database");
+        let schema = [
+            include_str!("../../migrations/sqlite/V1__refunds.sql"),
+            include_str!("../../migrations/sqlite/V2__webhooks.sql"),
+        ];
+        connection.execute_batch(&schema.concat()).expect("tables");
+        let endpoint = [1_u8; 16];
+        connection
+            .execute(
+                "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
+                 INSERT INTO deliveries (scope, id, endpoint, event, subject, type, format, seq, \
+                 status, attempts, once, updated_at, next_at) SELECT 2, \
+                 CAST(printf('%016d', i) AS BLOB), ?2, ?2, ?2, 10, 1, 1, 1, 0, 0, i, i FROM n",
+                params![backlog, endpoint],
+            )
+            .expect("a backlog");
+        let mut search = connection.prepare(NEXT_ENDPOINT).expect("a search");
+        let found = search.query_map(params![2, endpoint], |_| Ok(())).expect("rows").count();
+        assert_eq!(found, 0, "there is no other endpoint");
+        let steps = search.get_status(StatementStatus::VmStep);
+        let found = search.query_map(params![2, [0_u8; 16]], |row| row.get::<_, i64>(2));
+        let found: Vec<_> = found.expect("rows").collect::<Result<_, _>>().expect("times");
+        assert_eq!(found, [1], "the first delivery of the endpoint");
+        steps
+    }
+
+    #[test]
+    fn a_look_does_not_walk_through_a_backlog() {
+        assert_eq!(steps_behind(10), steps_behind(5_000));
+    }
 }

@@ -1,0 +1,162 @@
+//! Refunds asked for over HTTP at a pace: the next one leaves when its time has come, whether or not
+//! the ones before it were answered.
+
+use crate::bare;
+use crate::lab::{REASON, Targets};
+use crate::measure::{Dice, Stopwatch, pass};
+use crate::sink::ulid;
+use anyhow::{Context, Result, bail};
+use axum::body::Bytes;
+use axum::http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use ulid::Ulid;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where refunds are asked for, and how many per second.
+pub struct Pace<'a> {
+    /// The server.
+    pub address: SocketAddr,
+    /// Bearer token.
+    pub bearer: &'a str,
+    /// What is refunded.
+    pub targets: &'a Targets,
+    /// Refunds per second.
+    pub per_second: u32,
+    /// For how long.
+    pub duration: Duration,
+}
+
+/// What became of it.
+#[derive(Default)]
+pub struct Asked {
+    /// Every refund that was created, and the time at which it was to be asked for, on the stopwatch.
+    pub refunds: Vec<(Ulid, u32)>,
+    /// Requests that did not end well.
+    pub refused: u64,
+    /// When the last one was answered, on the stopwatch.
+    pub over_micros: u32,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    id: &'a str,
+}
+
+struct Caller {
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: String,
+    authorization: String,
+}
+
+/// Asks for refunds at a pace. A request that leaves late counts from when it was to leave.
+pub async fn ask(pace: &Pace<'_>, stopwatch: Stopwatch) -> Result<Asked> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let caller = Arc::new(Caller {
+        client: Client::builder(TokioExecutor::new()).build(connector),
+        url: format!("http://{}{}", pace.address, bare::PATH),
+        authorization: format!("Bearer {}", pace.bearer),
+    });
+    let mut dice = Dice::new(17);
+    let mut tasks = JoinSet::new();
+    let mut asked = Asked::default();
+    let start = stopwatch.micros();
+    for number in 0..count(pace) {
+        let due = start.saturating_add(due_micros(number, pace.per_second));
+        loop {
+            let wait = due.saturating_sub(stopwatch.micros());
+            if wait == 0 {
+                break;
+            }
+            pass(Duration::from_micros(wait.into())).await;
+        }
+        let payment = pace.targets.payments[pace.targets.pick(&mut dice)];
+        let body = format!(
+            r#"{{"sourceType":"payment","sourceId":"{payment}","amount":1,"reason":"{REASON}"}}"#
+        );
+        let caller = caller.clone();
+        tasks.spawn(async move { (caller.refund(number, body).await, due) });
+        while let Some(done) = tasks.try_join_next() {
+            note(&mut asked, done?);
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        note(&mut asked, done?);
+    }
+    asked.over_micros = stopwatch.micros();
+    Ok(asked)
+}
+
+fn note(asked: &mut Asked, (answer, due): (Result<Ulid>, u32)) {
+    match answer {
+        Ok(refund) => asked.refunds.push((refund, due)),
+        Err(error) => {
+            if asked.refused == 0 {
+                eprintln!("a refund was refused: {error:#}");
+            }
+            asked.refused += 1;
+        }
+    }
+}
+
+/// How many refunds are asked for in all.
+fn count(pace: &Pace<'_>) -> u64 {
+    let millis = u64::try_from(pace.duration.as_millis()).unwrap_or(u64::MAX);
+    u64::from(pace.per_second).saturating_mul(millis) / 1000
+}
+
+/// When the refund with this number is to be asked for, microseconds after the first.
+fn due_micros(number: u64, per_second: u32) -> u32 {
+    let micros = number.saturating_mul(1_000_000) / u64::from(per_second.max(1));
+    u32::try_from(micros).unwrap_or(u32::MAX)
+}
+
+impl Caller {
+    async fn refund(&self, number: u64, body: String) -> Result<Ulid> {
+        let request = Request::post(&self.url)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .header("idempotency-key", format!("paced-{number}"))
+            .body(Full::new(Bytes::from(body)))?;
+        let exchange = async {
+            let response = self.client.request(request).await?;
+            let status = response.status();
+            anyhow::Ok((status, response.into_body().collect().await?.to_bytes()))
+        };
+        let (status, body) =
+            tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")??;
+        if status != StatusCode::CREATED {
+            bail!("{status}: {}", String::from_utf8_lossy(&body));
+        }
+        let answer: Answer<'_> = serde_json::from_slice(&body)?;
+        ulid(answer.data.id).context("the answer names no refund")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_leave_evenly() {
+        assert_eq!([0, 1, 199, 200].map(|n| due_micros(n, 200)), [0, 5_000, 995_000, 1_000_000]);
+        assert_eq!(due_micros(10_000, 3_000), 3_333_333);
+        assert_eq!(due_micros(u64::MAX, 1), u32::MAX);
+    }
+}
