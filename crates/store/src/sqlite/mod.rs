@@ -13,6 +13,7 @@ pub(crate) mod outbox;
 pub(crate) mod reads;
 mod replay;
 mod reports;
+pub(crate) mod source;
 mod verify;
 pub(crate) mod webhooks;
 mod writer;
