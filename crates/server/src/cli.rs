@@ -30,6 +30,8 @@ pub enum Command {
     Verify(DataArgs),
     /// Copy the database into FILE while the server runs
     Backup(Backup),
+    /// Copy a SQLite database into an empty PostgreSQL database; run again, it goes on where it ended
+    MigrateStore(MigrateStore),
     /// Check configuration, database and disk; exit 1 if anything is wrong
     Doctor(DataArgs),
     /// Print the OpenAPI document of the API, or of one of its other doors
@@ -80,6 +82,17 @@ pub struct Backup {
     pub data: DataArgs,
     /// File to create
     pub file: PathBuf,
+}
+
+/// Options of `migrate-store`.
+#[derive(Debug, Args)]
+pub struct MigrateStore {
+    /// The database file, as `sqlite:FILE`; its server must be stopped
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The database to fill, as `postgres://USER:PASSWORD@HOST/DATABASE`
+    #[arg(long, value_name = "URL", env = "REFUNDRY_DATABASE_URL", hide_env_values = true)]
+    pub to: String,
 }
 
 /// Options of `openapi`.

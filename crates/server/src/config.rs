@@ -234,12 +234,19 @@ impl Config {
         let Some(url) = &self.database_url else {
             return Ok(Database::Sqlite(self.data.join("refundry.db")));
         };
+        Database::parse(url)
+    }
+}
+
+impl Database {
+    /// Reads an address.
+    pub fn parse(url: &str) -> Result<Self, Failure> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Database::Postgres(url.clone()));
+            return Ok(Self::Postgres(url.to_owned()));
         }
         match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => {
-                Ok(Database::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
+                Ok(Self::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
             }
             _ => Err(Failure::Usage(
                 "database_url must be sqlite:FILE, such as sqlite:/var/lib/refundry/refundry.db, \

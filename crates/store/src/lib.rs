@@ -15,7 +15,7 @@ mod verify;
 
 pub use answers::{Begun, NewRequest, Once};
 pub use fault::{Fault, PostgresError};
-pub use postgres::PostgresStore;
+pub use postgres::{Copied, PostgresStore};
 pub use query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,

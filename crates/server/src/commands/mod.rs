@@ -4,6 +4,7 @@ mod backup;
 mod demo;
 mod doctor;
 mod keys;
+mod migrate_store;
 mod openapi;
 mod serve;
 mod verify;
@@ -20,6 +21,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Keys(keys) => keys::run(keys).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Backup(args) => backup::run(&args).await,
+        Command::MigrateStore(args) => migrate_store::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Openapi(args) => openapi::run(&args),
     }

@@ -112,7 +112,7 @@ async fn kill_9_at_random_moments_under_load_loses_nothing_and_pays_nothing_twic
     let mut demo = demo.into_inner();
     demo.settle(Duration::from_secs(90)).await;
     let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
-    compare(&demo, &payments, &acknowledged).await;
+    compare(&demo, ("crash", &payments), &acknowledged, 200).await;
     assert!(demo.stop().await, "the server stops well");
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
@@ -130,8 +130,15 @@ async fn kill_and_restart(demo: &Arc<RwLock<Demo>>) {
     demo.restart().await;
 }
 
-async fn compare(demo: &Demo, payments: &[String], acknowledged: &BTreeMap<String, Value>) {
-    assert!(acknowledged.len() > 200, "only {} refunds were made", acknowledged.len());
+/// Compares what was acknowledged, what is kept and what was paid. The ids of the charges are
+/// `charges` and a number.
+pub async fn compare(
+    demo: &Demo,
+    (charges, payments): (&str, &[String]),
+    acknowledged: &BTreeMap<String, Value>,
+    at_least: usize,
+) {
+    assert!(acknowledged.len() > at_least, "only {} refunds were made", acknowledged.len());
     let mut refunds = BTreeMap::new();
     for refund in demo.list("/api/v1/refunds").await {
         refunds.insert(refund["id"].as_str().unwrap().to_owned(), refund);
@@ -143,7 +150,7 @@ async fn compare(demo: &Demo, payments: &[String], acknowledged: &BTreeMap<Strin
         }
     }
     for (n, payment) in payments.iter().enumerate() {
-        let book = demo.get(&format!("/simulator/payments/crash_{n}")).await;
+        let book = demo.get(&format!("/simulator/payments/{charges}_{n}")).await;
         let mut paid: BTreeMap<&str, i64> = BTreeMap::new();
         let payouts = book.json["payouts"].as_array().cloned().unwrap_or_default();
         for payout in &payouts {

@@ -102,6 +102,7 @@ impl Demo {
     pub async fn join(&self, data: &Path) -> Self {
         let port = free_port();
         let ready = data.join("ready.json");
+        let _ = std::fs::remove_file(&ready);
         let child = Command::new(REFUNDRY)
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
             .arg("--data")

@@ -17,6 +17,7 @@ mod invoices;
 mod keys;
 mod limits;
 mod native;
+mod nodes;
 mod postgres;
 mod readme;
 mod replay;

@@ -12,7 +12,7 @@ fn keep(text: String) -> &'static str {
 
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
+pub async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
     let url = cluster().database().await;
     let address = keep(url.clone());
     (url, vec![("REFUNDRY_DATABASE_URL", address), ("REFUNDRY_MASTER_KEY", MASTER_KEY)])
@@ -91,6 +91,55 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert!(back.status.is_success(), "{}", back.json);
     demo.settle(Duration::from_mins(1)).await;
+    assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
+    let (code, text) = demo.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[("REFUNDRY_MASTER_KEY", MASTER_KEY)]).await;
+    let payment = demo.pay("ch_1", 10_000).await;
+    let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
+    let asked = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
+    demo.settle(Duration::from_mins(1)).await;
+    assert!(demo.stop().await, "the server stops well");
+
+    let url = cluster().empty_database().await;
+    let from = format!("sqlite:{}", folder.path().join("refundry.db").display());
+    let arguments = ["migrate-store", "--from", &from, "--to", &url];
+    let command = || {
+        let mut command = std::process::Command::new(crate::harness::REFUNDRY);
+        command.args(arguments);
+        command
+    };
+    let finish = || {
+        let done = command().output().unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8(text).unwrap())
+    };
+    for ms in [5, 30, 60, 90] {
+        let mut copy = command().spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        copy.kill().unwrap();
+        copy.wait().unwrap();
+    }
+    let (done, text) = finish();
+    let whole = done && text.contains("everything fits");
+    // The last one may have been through before it was killed.
+    assert!(whole || text.contains("not empty"), "{text}");
+    let (done, text) = finish();
+    assert!(!done && text.contains("not empty"), "{text}");
+
+    let moved = tempfile::tempdir().unwrap();
+    for file in ["demo.json", "simulator.db"] {
+        std::fs::copy(folder.path().join(file), moved.path().join(file)).unwrap();
+    }
+    let envs = [("REFUNDRY_DATABASE_URL", keep(url)), ("REFUNDRY_MASTER_KEY", MASTER_KEY)];
+    let demo = Demo::start(moved.path(), &envs).await;
+    let again = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
+    assert_eq!(again.data()["id"], asked.data()["id"], "the key is known");
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");

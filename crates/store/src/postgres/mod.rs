@@ -9,6 +9,7 @@ mod address;
 mod answers;
 mod batch;
 mod deliveries;
+mod fill;
 mod load;
 mod once;
 mod outbox;
@@ -20,6 +21,8 @@ mod tls;
 mod trouble;
 mod value;
 mod verify;
+
+pub use fill::Copied;
 
 use crate::{PostgresError, StoreError};
 use address::Address;
@@ -70,6 +73,7 @@ impl PostgresStore {
         let store = Self::attach(url)?;
         store.migrate(None).await?;
         store.check_durability().await?;
+        store.check_whole().await?;
         Ok(store)
     }
 

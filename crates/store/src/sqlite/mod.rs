@@ -14,6 +14,7 @@ mod payments;
 pub(crate) mod reads;
 mod replay;
 mod reports;
+pub(crate) mod source;
 mod verify;
 pub(crate) mod webhooks;
 mod writer;

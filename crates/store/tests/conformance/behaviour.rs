@@ -253,7 +253,7 @@ fn outcome(at: Timestamp) -> Outcome {
     }
 }
 
-fn record(world: &World, delivery: DeliveryId, endpoint: EndpointId) -> Command {
+pub fn record(world: &World, delivery: DeliveryId, endpoint: EndpointId) -> Command {
     let record = WebhookCommand::Record { delivery, endpoint, outcome: outcome(NOW.plus_ms(9)) };
     Command::Webhook(world.scope, Box::new(record))
 }

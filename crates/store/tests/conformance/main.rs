@@ -2,6 +2,7 @@
 //! through statements that keep nothing in a session, as `PgBouncer` needs it.
 
 mod behaviour;
+mod copy;
 mod crash;
 mod requests;
 mod schema;

@@ -19,7 +19,7 @@ use ulid::Ulid;
 
 const LEASE_MS: i64 = 30_000;
 
-fn request(world: &World, key: u8, now: Timestamp) -> NewRequest {
+pub fn request(world: &World, key: u8, now: Timestamp) -> NewRequest {
     NewRequest {
         scope: world.scope,
         hash: KeyHash([key; 16]),
@@ -121,7 +121,7 @@ pub async fn requests_that_come_at_once_are_begun_once(world: World) {
     }
 }
 
-fn name(world: &World, key: u8, request: u8, now: Timestamp) -> Key {
+pub fn name(world: &World, key: u8, request: u8, now: Timestamp) -> Key {
     Key {
         scope: world.scope,
         hash: KeyHash([key; 16]),
@@ -133,7 +133,7 @@ fn name(world: &World, key: u8, request: u8, now: Timestamp) -> Key {
     }
 }
 
-fn api_key(number: u8) -> NewApiKey {
+pub fn api_key(number: u8) -> NewApiKey {
     NewApiKey {
         id: format!("ak_test_{number}").into(),
         account: 1,

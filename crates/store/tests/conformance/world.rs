@@ -31,7 +31,7 @@ pub struct World {
     pub scope: Scope,
     pub ids: Arc<Mutex<Ids<ChaCha8Rng>>>,
     pub url: String,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 pub fn usd() -> Currency {
@@ -60,7 +60,12 @@ impl World {
 
     fn on(store: Store, url: String, folder: Option<TempDir>) -> Self {
         let ids = Arc::new(Mutex::new(Ids::new(ChaCha8Rng::seed_from_u64(7))));
-        Self { store, scope: Scope::new(1, Mode::Test), ids, url, _folder: folder }
+        Self { store, scope: Scope::new(1, Mode::Test), ids, url, folder }
+    }
+
+    /// The file of a world on `SQLite`.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.as_ref().expect("a folder").path().join("refundry.db")
     }
 
     pub fn with_ids<T>(&self, make: impl FnOnce(&mut Ids<ChaCha8Rng>) -> T) -> T {

@@ -1,0 +1,224 @@
+//! Copying a file into a server, killed again and again.
+
+use crate::behaviour::{deliveries, make_endpoint, record};
+use crate::requests::{api_key, name, request};
+use crate::world::{NOW, World};
+use domain::decide::Command;
+use domain::decide::webhook::WebhookCommand;
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use store::{Copied, PostgresStore, Report, Store, StoreError};
+use testkit::postgres::{Outsider, cluster};
+use tokio_postgres::NoTls;
+
+/// Every row of every table as text, columns in the order of their names.
+type Content = BTreeMap<String, Vec<String>>;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("text");
+        text
+    })
+}
+
+fn columns_of(connection: &Connection) -> BTreeMap<String, Vec<String>> {
+    let sql = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
+               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' \
+               AND t.name <> 'refinery_schema_history' ORDER BY t.name, c.name";
+    let mut select = connection.prepare(sql).expect("a query");
+    let mut rows = select.query([]).expect("rows");
+    let mut columns = BTreeMap::<String, Vec<String>>::new();
+    while let Some(row) = rows.next().expect("a row") {
+        let table: String = row.get(0).expect("a name");
+        columns.entry(table).or_default().push(row.get(1).expect("a name"));
+    }
+    columns
+}
+
+fn of_sqlite(file: &Path) -> Content {
+    let connection = Connection::open(file).expect("it opens");
+    let mut content = Content::new();
+    for (table, columns) in columns_of(&connection) {
+        let sql = format!("SELECT {} FROM {table}", columns.join(", "));
+        let mut select = connection.prepare(&sql).expect("a query");
+        let mut rows = select.query([]).expect("rows");
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().expect("a row") {
+            let cells = (0..columns.len()).map(|at| match row.get_ref(at).expect("a cell") {
+                ValueRef::Null => "-".to_owned(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Text(text) => String::from_utf8(text.to_vec()).expect("text"),
+                ValueRef::Blob(bytes) => hex(bytes),
+                ValueRef::Real(_) => panic!("{table} has a fraction"),
+            });
+            found.push(cells.collect::<Vec<_>>().join("|"));
+        }
+        found.sort();
+        content.insert(table, found);
+    }
+    content
+}
+
+async fn of_postgres(url: &str, columns: &BTreeMap<String, Vec<String>>) -> Content {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    let types = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
+                 WHERE table_schema = 'public' AND table_name = $1";
+    let mut content = Content::new();
+    for (table, columns) in columns {
+        let known: BTreeMap<String, String> = client
+            .query(types, &[table])
+            .await
+            .expect("columns")
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect();
+        let cells = columns.iter().map(|column| match known[column].as_str() {
+            "uuid" => format!("coalesce(replace({column}::text, '-', ''), '-')"),
+            "bytea" => format!("coalesce(encode({column}, 'hex'), '-')"),
+            _ => format!("coalesce({column}::text, '-')"),
+        });
+        let sql = format!("SELECT {} FROM {table}", cells.collect::<Vec<_>>().join(" || '|' || "));
+        let rows = client.query(&sql, &[]).await.expect("rows");
+        let mut found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        found.sort();
+        content.insert(table.clone(), found);
+    }
+    content
+}
+
+/// A file with rows in every table.
+async fn full() -> World {
+    let world = World::sqlite();
+    world.account().await;
+    for number in 1..=5 {
+        let name = Some(name(&world, number + 100, 1, NOW));
+        world.store.create_api_key(api_key(number), [number + 100; 32], name).await.expect("a key");
+        let new = request(&world, number, NOW);
+        world.store.begin_request(new, NOW).await.expect("a request");
+        let at = (world.scope, new.hash, new.generation);
+        world.store.keep_answer(at, 200, vec![number, 0]).await.expect("an answer");
+    }
+    let endpoint = make_endpoint(&world).await;
+    for number in 1..=9 {
+        let payment = world.pay(number, 10_000).await.facts.id;
+        world.run(NOW, world.checkout()).await;
+        world.run(NOW, world.invoice()).await;
+        for amount in 1..=3 {
+            world.create(NOW.plus_ms(amount), payment, amount).await;
+        }
+    }
+    for delivery in deliveries(&world).await.into_iter().filter(|d| d.next_at.is_some()).take(7) {
+        let claim = WebhookCommand::Claim {
+            delivery: delivery.id,
+            seen_at: delivery.next_at.expect("it is due"),
+            lease_until: NOW.plus_ms(30_000),
+            body: Some("{\"text\":\"é\"}".into()),
+        };
+        world.run(NOW, Command::Webhook(world.scope, Box::new(claim))).await;
+        world.run(NOW, record(&world, delivery.id, endpoint)).await;
+    }
+    world.verify_clean().await;
+    world
+}
+
+/// Copies a few rows at a time and dies after some statements.
+async fn copy(url: &str, file: &Path, dies_after: usize) -> Option<Result<Report, StoreError>> {
+    let (dead, died) = tokio::sync::oneshot::channel();
+    let mut dead = Some(dead);
+    let steps = Arc::new(AtomicUsize::new(0));
+    let progress = move |copied: Copied<'_>| {
+        assert!(copied.rows <= copied.of, "{copied:?}");
+        if steps.fetch_add(1, Ordering::SeqCst) == dies_after {
+            let _ = dead.take().map(|dead| dead.send(()));
+        }
+    };
+    tokio::select! {
+        biased;
+        Ok(()) = died => None,
+        done = PostgresStore::copy_from(url, file, Some(4), progress) => Some(done),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
+    let world = full().await;
+    let file = world.file();
+    let url = cluster().empty_database().await;
+    let (mut kills, mut refused) = (0, 0);
+    let report = loop {
+        match copy(&url, &file, 17 + kills % 7).await {
+            Some(done) => break done.expect("a copy"),
+            None => kills += 1,
+        }
+        assert!(kills < 50, "it gets nowhere");
+        // What is not whole is not worked with.
+        let opened = PostgresStore::open(&url).await;
+        refused += usize::from(matches!(opened, Err(StoreError::Address(_))));
+    };
+    assert!(kills >= 3 && refused == kills, "{kills} kills, refused {refused} times");
+    assert_eq!((report.differences, report.refunds), (Vec::new(), 27));
+    let (source, columns) =
+        (of_sqlite(&file), columns_of(&Connection::open(&file).expect("it opens")));
+    for (table, rows) in &source {
+        assert!(!rows.is_empty(), "{table} is empty: it would prove nothing");
+    }
+    assert_eq!(of_postgres(&url, &columns).await, source);
+    // The copy is worked with: what was answered is known, and new rows find their numbers.
+    let mut copied = world;
+    copied.store = opened(&url).await;
+    let twin = request(&copied, 1, NOW);
+    let begun = copied.store.begin_request(twin, NOW).await.expect("a request");
+    assert!(matches!(begun, store::Begun::Answered { status: 200, .. }), "{begun:?}");
+    let waiting = deliveries(&copied).await.into_iter().find(|d| d.next_at.is_some());
+    let waiting = waiting.expect("one is due");
+    let claim = WebhookCommand::Claim {
+        delivery: waiting.id,
+        seen_at: waiting.next_at.expect("it is due"),
+        lease_until: NOW.plus_ms(30_000),
+        body: Some("new".into()),
+    };
+    copied.run(NOW, Command::Webhook(copied.scope, Box::new(claim))).await;
+    copied.verify_clean().await;
+    // And it is not overwritten.
+    let again = copy(&url, &file, usize::MAX).await.expect("it ends");
+    let Err(StoreError::Address(why)) = again else { panic!("{again:?}") };
+    assert!(why.contains("not empty"), "{why}");
+}
+
+async fn opened(url: &str) -> Store {
+    PostgresStore::open(url).await.expect("it is whole").into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_not_mixed_from_two_states_of_the_file() {
+    let world = full().await;
+    let url = cluster().empty_database().await;
+    assert!(copy(&url, &world.file(), 30).await.is_none(), "it dies");
+    world.pay(77, 5).await;
+    let again = copy(&url, &world.file(), usize::MAX).await.expect("it ends");
+    let Err(StoreError::Address(why)) = again else { panic!("{again:?}") };
+    assert!(why.contains("the file changed"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_missing_in_a_copy_is_noticed() {
+    let world = full().await;
+    let url = cluster().empty_database().await;
+    assert!(copy(&url, &world.file(), 60).await.is_none(), "it dies");
+    assert_eq!(Outsider::connect(&url).run("DELETE FROM payments WHERE captured = 10000"), 9);
+    let again = copy(&url, &world.file(), usize::MAX).await.expect("it ends");
+    assert!(again.is_ok(), "an empty table is filled again: {again:?}");
+    let url = cluster().empty_database().await;
+    assert!(copy(&url, &world.file(), 60).await.is_none(), "it dies");
+    let first = "DELETE FROM payments WHERE id = (SELECT id FROM payments ORDER BY id LIMIT 1)";
+    assert_eq!(Outsider::connect(&url).run(first), 1);
+    let again = copy(&url, &world.file(), usize::MAX).await.expect("it ends");
+    let Err(StoreError::Inconsistent(why)) = again else { panic!("{again:?}") };
+    assert!(why.contains("payments has 9 rows in the file and 8"), "{why}");
+}
