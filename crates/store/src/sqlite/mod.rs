@@ -86,6 +86,9 @@ impl SqliteStore {
     pub fn migrate(path: &Path, version: Option<i32>) -> Result<Connection, StoreError> {
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
+        // Of a new file. Most pages that a batch changes hold one changed row, and each is written
+        // to the log as a whole.
+        connection.pragma_update(None, "page_size", 2_048)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let mut runner = migrations::runner();

@@ -75,7 +75,10 @@ impl Source {
         let mut select =
             self.connection.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
         let names = select.query_map([table], |row| row.get(0))?;
-        Ok(names.collect::<Result<_, _>>()?)
+        let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+        // The chains of refunds, which only a file has.
+        names.retain(|name| !matches!(&**name, "last_refund" | "previous"));
+        Ok(names)
     }
 
     /// The next rows behind a key, at most `limit` and within the memory that they may take.

@@ -20,13 +20,13 @@ use tokio::sync::oneshot;
 /// bounds the rare others.
 const QUEUE: usize = 64;
 
-/// Pages in the log after which a checkpoint step is worth it (64 MiB).
+/// Pages in the log after which a checkpoint step is worth it (32 MiB).
 const STEP_PAGES: i32 = 16_000;
 
-/// Pages in the log after which it is to start over (192 MiB).
+/// Pages in the log after which it is to start over (96 MiB).
 const LIMIT_PAGES: i32 = 48_000;
 
-/// Pages that the writer may copy itself without keeping anybody waiting for long (2 MiB).
+/// Pages that the writer may copy itself without keeping anybody waiting for long (1 MiB).
 const REST_PAGES: i32 = 500;
 
 /// Smaller steps in a row at most, before the writer copies whatever is left.
