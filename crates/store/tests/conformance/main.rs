@@ -4,6 +4,7 @@
 mod behaviour;
 mod copy;
 mod crash;
+mod cut;
 mod requests;
 mod schema;
 mod world;
