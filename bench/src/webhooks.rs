@@ -153,8 +153,8 @@ pub fn drain(ground: &Ground, backlog: u64) -> Result<Drain> {
     let lost = backlog.saturating_sub(u64::try_from(heard.len())?);
     let faults = faults(ground, &heard, forged)? + lost;
     ground.verify().context("the books after (g)")?;
-    let (first, last) = (heard.first(), heard.last());
-    let micros = first.zip(last).map_or(0, |(first, last)| last.at_micros - first.at_micros);
+    let (first, newest) = (heard.first(), heard.last());
+    let micros = first.zip(newest).map_or(0, |(from, to)| to.at_micros - from.at_micros);
     let half = backlog / 2;
     let highest = |samples: &[Sample]| samples.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
     let (before, after) = samples.split_at(samples.partition_point(|s| s.came < half));

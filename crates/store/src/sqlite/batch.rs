@@ -195,7 +195,7 @@ fn save_refunds(
                     refund.provider_refund_id,
                     failure.map(|f| &f.code),
                     failure.map(|f| &f.message),
-                    links.next().flatten().map(|id| id.bytes()),
+                    links.next().flatten().map(RefundId::bytes),
                 ])?;
             }
         }

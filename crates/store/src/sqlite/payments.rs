@@ -9,6 +9,7 @@ use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
 use domain::view::{Change, View};
 use rusqlite::{CachedStatement, Connection, params};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 const SELECT: &str = "SELECT scope, id, kind, captured, currency, refunded, reserved, held, excess, \
@@ -63,14 +64,13 @@ impl Payments {
     ) -> Result<(), StoreError> {
         let mut select = connection.prepare_cached(SELECT)?;
         for key in wanted {
-            let payment = match self.held.get(&key) {
-                Some(held) => held.payment.clone(),
-                None => {
-                    let Some(held) = read(&mut select, key)? else { continue };
-                    let payment = held.payment.clone();
-                    self.held.insert(key, held);
-                    payment
-                }
+            let payment = if let Some(held) = self.held.get(&key) {
+                held.payment.clone()
+            } else {
+                let Some(held) = read(&mut select, key)? else { continue };
+                let payment = held.payment.clone();
+                self.held.insert(key, held);
+                payment
             };
             view.payments.insert(key, domain::view::Row::loaded(payment));
         }
@@ -89,14 +89,13 @@ impl Payments {
         for row in view.refunds.values().filter(|row| row.change == Change::Inserted) {
             let key = (row.value.scope, row.value.payment);
             linked.insert(key);
-            let held = match self.held.get_mut(&key) {
-                Some(held) => held,
-                None => {
+            let held = match self.held.entry(key) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => {
                     let row = view.payments.get(&key).ok_or_else(|| {
                         StoreError::Inconsistent("a refund without its payment".into())
                     })?;
-                    let held = Held { payment: row.value.clone(), last_refund: None };
-                    self.held.entry(key).or_insert(held)
+                    place.insert(Held { payment: row.value.clone(), last_refund: None })
                 }
             };
             links.push(held.last_refund.replace(row.value.id));
@@ -114,7 +113,7 @@ impl Payments {
                 .entry(*key)
                 .or_insert_with(|| Held { payment: payment.clone(), last_refund: None });
             held.payment.clone_from(payment);
-            let last = held.last_refund.map(|id| id.bytes());
+            let last = held.last_refund.map(RefundId::bytes);
             if row.change == Change::Inserted {
                 insert_payment(&mut insert, payment, last)?;
             } else {
