@@ -11,14 +11,14 @@ use crate::invalid::Invalid;
 use crate::limits::{Class, Standing};
 use crate::query::{Query, decode_segment};
 use crate::route::Route;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::{AccountId, RequestId};
 use engine::access::Permission;
 use engine::{Engine, IdempotencyKey};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
@@ -32,7 +32,6 @@ pub const BILLER: &str = "biller_";
 
 /// Which account a platform's key acts for.
 static BILLER_ACCOUNT: HeaderName = HeaderName::from_static("x-biller-account");
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The native name of [`BILLER_ACCOUNT`].
 static ACT_FOR: HeaderName = HeaderName::from_static("x-refundry-on-behalf-of");
 
@@ -187,7 +186,7 @@ impl Call {
     /// A success. Every one of this door is a 200.
     pub fn answer<T: Serialize>(&self, data: &T) -> Response {
         match serde_json::to_vec(data) {
-            Ok(body) => wrap(StatusCode::OK, body, self.request_id),
+            Ok(body) => native::wrap(StatusCode::OK, body, &self.request_id.to_string()),
             Err(error) => {
                 tracing::error!(%error, request_id = %self.request_id, "an answer could not be printed");
                 refuse(self.request_id, &native::Problem::internal().into())
@@ -223,25 +222,13 @@ pub fn refuse(request_id: RequestId, problem: &Problem) -> Response {
     };
     // Strings always print; an empty body would still carry status and request id.
     let body = serde_json::to_vec(&Refusal { success: false, error }).unwrap_or_default();
-    let mut response = wrap(problem.status, body, request_id);
+    let mut response = native::wrap(problem.status, body, &request_id.to_string());
     let headers = response.headers_mut();
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     if problem.status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
-}
-
-fn wrap(status: StatusCode, body: Vec<u8>, request_id: RequestId) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
-        headers.insert(REQUEST_ID.clone(), id);
     }
     response
 }

@@ -123,7 +123,8 @@ pub fn refuse(app: &App, request_id: RequestId, problem: &Problem) -> Response {
     response
 }
 
-fn wrap(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
+/// An answer with a JSON body, with the headers that every such answer has.
+pub fn wrap(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -27,6 +27,7 @@ mod webhook_wire;
 mod webhooks;
 mod wire;
 
+pub use envelope::{REQUEST_ID, wrap};
 pub use error::Problem;
 pub use formats::{formats, sign, standard_headers};
 pub use limit::{client, count_failure, refuse_excess, show as show_share};

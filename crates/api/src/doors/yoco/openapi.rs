@@ -4,9 +4,8 @@ use super::checkouts::{
     LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_REFERENCE, MOST_ITEMS, STATUSES,
 };
 use super::error::TYPES;
-use super::serve::LONGEST_KEY;
 use super::{REFUND_STATUSES, refunds, webhooks};
-use crate::doors::native::parts;
+use crate::doors::native::{LONGEST_KEY, parts};
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use crate::openapi::{Chapter, Document};

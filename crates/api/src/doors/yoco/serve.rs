@@ -9,8 +9,8 @@ use super::error::Problem;
 use crate::App;
 use crate::auth::{Caller, Refused, authenticate};
 use crate::body::{self, Object};
+use crate::doors::native::{REQUEST_ID, mark_replayed, read_key};
 use crate::headers::{IDEMPOTENCY_KEY, single};
-use crate::invalid::Invalid;
 use crate::limits::{Class, Peer};
 use crate::query::{Query, decode_segment};
 use crate::route::Route;
@@ -23,18 +23,13 @@ use engine::access::Permission;
 use engine::{Begun, Engine, IdempotencyKey, Keyed};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The name of this door in the namespace of idempotency keys.
 const DOOR: &str = "yoco";
-/// Characters of an idempotency key.
-pub const LONGEST_KEY: usize = 255;
-
-static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request from a caller that may make it.
 pub struct Call {
@@ -98,7 +93,7 @@ async fn prepare(
     }
     let posts = parts.method == Method::POST;
     let key = if posts { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
-    let key = key.map(read_key).transpose()?;
+    let key = key.map(|key| read_key(DOOR, key)).transpose()?;
     Ok((Call { app: Arc::clone(app), caller, key: None, parts, body }, key))
 }
 
@@ -117,19 +112,6 @@ fn count_failure(app: &App, parts: &Parts, refused: Refused) -> Problem {
         limits.failure(limits.client(&parts.headers, peer)?).retry_in
     });
     client.map_or_else(|| refused.into(), Problem::rate_limited)
-}
-
-fn read_key(value: &HeaderValue) -> Result<IdempotencyKey, Invalid> {
-    let text = value.to_str().ok().filter(|text| {
-        (1..=LONGEST_KEY).contains(&text.len())
-            && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-    });
-    let text = text.ok_or_else(|| {
-        Invalid::request(format!(
-            "Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
-        ))
-    })?;
-    Ok(IdempotencyKey { door: DOOR, value: text.into() })
 }
 
 /// Answers a request under a key: processes it when nobody has, repeats the answer that it got.
@@ -253,12 +235,10 @@ impl Reply {
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             headers.insert(REQUEST_ID.clone(), id);
         }
-        if self.replayed {
-            headers.insert(REPLAYED.clone(), HeaderValue::from_static("true"));
-        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        mark_replayed(&mut response, self.replayed);
         response
     }
 }
