@@ -6,13 +6,16 @@ use crate::prefill;
 use crate::process::{Server, free_address};
 use anyhow::{Context, Result, bail};
 use domain::account::{Mode, Scope};
-use engine::SqliteStore;
+use engine::{Engine, SqliteStore};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+/// What nodes on a common database share; it protects nothing here.
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A folder as `refundry demo` keeps it.
 pub struct Ground {
@@ -23,35 +26,48 @@ pub struct Ground {
     pub targets: Targets,
 }
 
+/// What a demo says about itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kit {
+pub struct Kit {
     account_id: String,
-    test: KeyKit,
+    /// The account's test key.
+    pub test: KeyKit,
 }
 
+/// A key.
 #[derive(Deserialize)]
-struct KeyKit {
-    bearer: String,
+pub struct KeyKit {
+    /// Its Bearer token.
+    pub bearer: String,
+}
+
+impl Kit {
+    /// That of the demo in `folder`.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(folder.join("demo.json"))?;
+        serde_json::from_str(&text).context("demo.json")
+    }
+
+    /// Registers payments of the demo's account.
+    pub async fn fill(&self, engine: &Engine) -> Result<Targets> {
+        let accounts = engine.list_accounts().await?;
+        let account = accounts.iter().find(|account| account.id.to_string() == self.account_id);
+        let account = account.context("the demo's account is not in its database")?;
+        let scope = Scope::new(account.number, Mode::Test);
+        lab::register_payments(engine, scope, PAYMENTS).await
+    }
 }
 
 impl Ground {
     /// A new demo folder under `under`, made by the server itself, with payments added.
     pub fn new(under: &Path, binary: &Path) -> Result<Self> {
         let folder = new_folder(under)?;
-        let server = serve(binary, folder.path(), false)?;
-        server.stop()?;
-        let kit = std::fs::read_to_string(folder.path().join("demo.json"))?;
-        let kit: Kit = serde_json::from_str(&kit).context("demo.json")?;
+        serve(binary, folder.path(), false, None)?.stop()?;
+        let kit = Kit::read(folder.path())?;
         let database = folder.path().join("refundry.db");
-        let targets = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
-            let accounts = engine.list_accounts().await?;
-            let account = accounts.iter().find(|account| account.id.to_string() == kit.account_id);
-            let account = account.context("the demo's account is not in its database")?;
-            let scope = Scope::new(account.number, Mode::Test);
-            lab::register_payments(&engine, scope, PAYMENTS).await
-        })?;
+        let targets =
+            in_runtime(async { kit.fill(&lab::open_engine(&database, folder.path())?).await })?;
         wait_until_closed(&database)?;
         Ok(Self { folder, binary: binary.to_owned(), bearer: kit.test.bearer, targets })
     }
@@ -90,7 +106,7 @@ impl Ground {
 
     /// Serves it.
     pub fn serve(&self, dispatch: bool) -> Result<Server> {
-        serve(&self.binary, self.folder.path(), dispatch)
+        serve(&self.binary, self.folder.path(), dispatch, None)
     }
 
     /// Derives every balance again; how many refunds there are, when all fits.
@@ -124,12 +140,18 @@ fn sync(file: &Path) -> Result<()> {
     Ok(File::open(file)?.sync_all()?)
 }
 
-fn new_folder(under: &Path) -> Result<tempfile::TempDir> {
+/// A folder of its own under `under`.
+pub fn new_folder(under: &Path) -> Result<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix("refundry-bench-").tempdir_in(under)?)
 }
 
-/// Starts `refundry demo` on a folder.
-pub fn serve(binary: &Path, folder: &Path, dispatch: bool) -> Result<Server> {
+/// Starts `refundry demo` on a folder, and on a database elsewhere if one is given.
+pub fn serve(
+    binary: &Path,
+    folder: &Path,
+    dispatch: bool,
+    database: Option<&str>,
+) -> Result<Server> {
     let address = free_address()?;
     let mut command = Command::new(binary);
     command
@@ -138,6 +160,9 @@ pub fn serve(binary: &Path, folder: &Path, dispatch: bool) -> Result<Server> {
         .arg("--data")
         .arg(folder)
         .env("REFUNDRY_DISPATCH", if dispatch { "on" } else { "off" });
+    if let Some(url) = database {
+        command.env("REFUNDRY_DATABASE_URL", url).env("REFUNDRY_MASTER_KEY", MASTER_KEY);
+    }
     Server::start(command, address, &folder.join("server.log"))
 }
 

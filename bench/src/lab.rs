@@ -7,7 +7,7 @@ use domain::ids::PaymentId;
 use domain::money::Currency;
 use domain::payment::Kind;
 use engine::simulator::{Simulator, SimulatorConfig};
-use engine::{Engine, EngineConfig, MasterKey, NewPayment, Parts, Registry, SqliteStore};
+use engine::{Engine, EngineConfig, MasterKey, NewPayment, Parts, Registry, SqliteStore, Store};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -46,8 +46,12 @@ impl Targets {
 
 /// Starts an engine on the database file. New refunds stay queued.
 pub fn open_engine(database: &Path, scratch: &Path) -> Result<Engine> {
+    start_engine(SqliteStore::open(database).context("the database cannot be opened")?, scratch)
+}
+
+/// The same on either kind of database.
+pub fn start_engine(store: impl Into<Store>, scratch: &Path) -> Result<Engine> {
     let clock = Arc::new(SystemClock);
-    let store = SqliteStore::open(database).context("the database cannot be opened")?;
     let book = scratch.join("simulator-of-the-benchmark.db");
     let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [5; 32])
         .context("the simulator cannot be started")?;

@@ -12,6 +12,7 @@ mod load;
 mod measure;
 mod overhttp;
 mod paced;
+mod pg;
 mod prefill;
 mod process;
 mod raw;
@@ -60,7 +61,7 @@ struct Run {
     #[arg(long)]
     quick: bool,
     /// Points to measure; a ratio is shown when both of its sides are
-    #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g")]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
     only: Vec<char>,
     /// Folder for the databases, on the disk to be measured
     #[arg(long, value_name = "DIR")]
@@ -75,8 +76,8 @@ fn main() -> Result<()> {
 }
 
 fn measure_all(args: Run) -> Result<()> {
-    if let Some(unknown) = args.only.iter().find(|point| !('a'..='g').contains(*point)) {
-        bail!("there is no point {unknown}: the points are a, b, c, d, e, f and g");
+    if let Some(unknown) = args.only.iter().find(|point| !('a'..='i').contains(*point)) {
+        bail!("there is no point {unknown}: the points are a to i");
     }
     if args.only.contains(&'e') && !args.only.iter().any(|point| matches!(point, 'b' | 'd')) {
         bail!("point e repeats b and d on a full store: name one of them, too");

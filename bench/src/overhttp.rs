@@ -24,6 +24,11 @@ impl Rounds {
         Ok(())
     }
 
+    /// Adds a round that was run elsewhere.
+    pub fn add(&mut self, found: Found) {
+        self.0.push(found);
+    }
+
     /// True when it never ran.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,6 +4,7 @@ use crate::ground::{self, Ground};
 use crate::inprocess::{CLIENTS, Duel};
 use crate::measure::{Latencies, Stopwatch, median, pause, real};
 use crate::overhttp::{self, Rounds, aim, serve_bare};
+use crate::pg::{self, Shared};
 use crate::process::Ticks;
 use crate::report::{Bound, Machine, Report};
 use crate::webhooks;
@@ -18,7 +19,7 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Where databases go: the disk that is measured.
     pub under: PathBuf,
-    /// The points, `a` to `g`.
+    /// The points, `a` to `i`.
     pub points: Vec<char>,
     /// Shorter and rougher.
     pub quick: bool,
@@ -89,6 +90,9 @@ pub fn run(plan: &Plan) -> Result<Report> {
         webhook_speed(plan, &ground, &mut report)?;
     }
     drop(ground);
+    if plan.wants('h') || plan.wants('i') {
+        many_nodes(plan, &mut report)?;
+    }
     let used = Ticks::now()?.others_since(before, stopwatch.elapsed());
     report.machine = machine(used);
     Ok(report)
@@ -101,12 +105,12 @@ fn idle(plan: &Plan, report: &mut Report) -> Result<()> {
     let (mut first, mut again, mut resident) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..starts {
         let folder = tempfile::Builder::new().prefix("refundry-bench-").tempdir_in(&plan.under)?;
-        let server = ground::serve(&plan.binary, folder.path(), true)?;
+        let server = ground::serve(&plan.binary, folder.path(), true, None)?;
         first.push(server.first_answer.as_secs_f64() * 1000.0);
         pause(Duration::from_millis(300));
         resident.push(server.memory_mb()?.0);
         server.stop()?;
-        let server = ground::serve(&plan.binary, folder.path(), true)?;
+        let server = ground::serve(&plan.binary, folder.path(), true, None)?;
         again.push(server.first_answer.as_secs_f64() * 1000.0);
         server.stop()?;
     }
@@ -306,6 +310,90 @@ fn webhook_speed(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<()
     report.check('g', "backlog: memory of the last half / first half", growth, target, "");
     let name = "refunds refused; webhooks lost, repeated, unordered, forged";
     report.check('g', name, real(faults), (Bound::Exactly, 0.0), "");
+    Ok(())
+}
+
+/// (h) and (i).
+fn many_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
+    say("(h) preparing a PostgreSQL server with payments");
+    let shared = Shared::new(&plan.under, &plan.binary)?;
+    let wrk = Wrk::new(&shared.targets)?;
+    let (mut calls, mut one, mut two) = (Vec::new(), Rounds::default(), Rounds::default());
+    for round in 1..=plan.rounds() {
+        if plan.wants('h') {
+            say(&format!("(h) one call per refund, round {round}"));
+            let copy = shared.copy(&format!("calls_{round}"))?;
+            let (clients, rate) = pg::best_rate(&copy, plan.duration())?;
+            copy.remove()?;
+            report.figure('h', format!("one call per refund, {clients} clients"), rate, "/s");
+            calls.push(rate);
+        }
+        say(&format!("(h) refunds over HTTP, one node, round {round}"));
+        let copy = shared.copy(&format!("one_{round}"))?;
+        pg::one_node(&copy, &wrk, &mut one, plan.duration())?;
+        copy.remove()?;
+        if plan.wants('h') {
+            say(&format!("(h) refunds over HTTP, two nodes, round {round}"));
+            let copy = shared.copy(&format!("two_{round}"))?;
+            pg::two_nodes(&copy, &wrk, &mut two, plan.duration())?;
+            copy.verify().context("the books after (h)")?;
+            copy.remove()?;
+        }
+    }
+    http_figures(report, 'h', "refunds on PostgreSQL, one node", &one);
+    if plan.wants('h') {
+        http_figures(report, 'h', "refunds on PostgreSQL, two nodes", &two);
+        let errors = real(one.errors() + two.errors());
+        report.check('h', "refunds that failed", errors, (Bound::Exactly, 0.0), "");
+        let ratio = one.rate() / median(calls);
+        report.check('h', "one node / one call per refund", ratio, (Bound::AtLeast, 2.5), "");
+        let ratio = two.rate() / one.rate();
+        report.check('h', "two nodes / one node", ratio, (Bound::AtLeast, 1.0), "");
+    }
+    if plan.wants('i') {
+        millions(plan, &shared, &wrk, &one, report)?;
+    }
+    Ok(())
+}
+
+/// (i).
+fn millions(
+    plan: &Plan,
+    shared: &Shared,
+    wrk: &Wrk,
+    empty: &Rounds,
+    report: &mut Report,
+) -> Result<()> {
+    let stored = if plan.quick { 200_000 } else { 10_000_000 };
+    say(&format!("(i) storing {stored} refunds in PostgreSQL"));
+    let stopwatch = Stopwatch::start();
+    let full = shared.copy("full")?;
+    full.fill(stored)?;
+    report.figure('i', "time to prepare the full database", stopwatch.elapsed().as_secs_f64(), "s");
+    report.figure('i', "full database", pg::gigabytes(full.bytes()?), "GB");
+    let mut rounds = Rounds::default();
+    let mut lists = [Rounds::default(), Rounds::default()];
+    for round in 1..=plan.rounds() {
+        say(&format!("(i) lists and refunds on the full database, round {round}"));
+        let found = pg::lists(&full, wrk, plan.duration())?;
+        for (rounds, found) in lists.iter_mut().zip(found) {
+            rounds.add(found);
+        }
+        pg::one_node(&full, wrk, &mut rounds, plan.duration())?;
+    }
+    http_figures(report, 'i', "refunds, full database", &rounds);
+    let mut errors = rounds.errors();
+    for (list, name) in lists.iter().zip(["newest refunds of the account", "refunds of a payment"])
+    {
+        http_figures(report, 'i', name, list);
+        errors += list.errors();
+        let (name, p99) = (format!("{name}: 99 of 100 lists"), list.latencies().p99_ms);
+        report.check('i', name, p99, (Bound::Below, 10.0), "ms");
+    }
+    report.check('i', "requests that failed", real(errors), (Bound::Exactly, 0.0), "");
+    let ratio = rounds.rate() / empty.rate();
+    let name = "full / empty database, refunds, one node";
+    report.check('i', name, ratio, (Bound::AtLeast, 0.7), "");
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const SCRIPT: &str = include_str!("../wrk/refund.lua");
+const REFUNDS: &str = concat!(include_str!("../wrk/refund.lua"), include_str!("../wrk/done.lua"));
+
+const LISTS: &str = concat!(include_str!("../wrk/list.lua"), include_str!("../wrk/done.lua"));
 
 /// Threads of wrk.
 const THREADS: u32 = 2;
@@ -16,7 +18,8 @@ const THREADS: u32 = 2;
 /// wrk with its script and the payments it refunds.
 pub struct Wrk {
     folder: tempfile::TempDir,
-    script: PathBuf,
+    refunds: PathBuf,
+    lists: PathBuf,
     payments: PathBuf,
 }
 
@@ -24,7 +27,7 @@ pub struct Wrk {
 pub struct Aim<'a> {
     /// Host and port.
     pub address: &'a str,
-    /// Path of the POSTs.
+    /// Path of the POSTs; lists have their own.
     pub path: &'a str,
     /// Bearer token.
     pub bearer: &'a str,
@@ -45,6 +48,22 @@ pub struct Found {
     pub errors: u64,
 }
 
+impl Found {
+    /// What both found together: the rates add up, the worse latencies count.
+    pub const fn with(self, other: Self) -> Self {
+        let (a, b) = (self.latencies, other.latencies);
+        Self {
+            per_second: self.per_second + other.per_second,
+            latencies: Latencies {
+                p50_ms: a.p50_ms.max(b.p50_ms),
+                p99_ms: a.p99_ms.max(b.p99_ms),
+                max_ms: a.max_ms.max(b.max_ms),
+            },
+            errors: self.errors + other.errors,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Line {
     requests: u64,
@@ -60,43 +79,59 @@ impl Wrk {
     /// Prepares runs against `targets`.
     pub fn new(targets: &Targets) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("refundry-wrk-").tempdir()?;
-        let script = folder.path().join("refund.lua");
-        std::fs::write(&script, SCRIPT)?;
+        let (refunds, lists) = (folder.path().join("refund.lua"), folder.path().join("list.lua"));
+        std::fs::write(&refunds, REFUNDS)?;
+        std::fs::write(&lists, LISTS)?;
         let payments = folder.path().join("payments");
         let ids: Vec<String> = targets.payments.iter().map(ToString::to_string).collect();
         std::fs::write(&payments, ids.join("\n"))?;
-        Ok(Self { folder, script, payments })
+        Ok(Self { folder, refunds, lists, payments })
     }
 
-    /// One run. Its idempotency keys start with the name of the folder it has to itself.
+    /// Creates refunds. The idempotency keys of a run start with the name of a folder it has to
+    /// itself.
     pub fn run(&self, aim: &Aim<'_>) -> Result<Found> {
         let run = tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.path())?;
-        let name = run.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let output = Command::new("wrk")
-            .arg(format!("--threads={THREADS}"))
-            .arg(format!("--connections={}", aim.connections))
-            .arg(format!("--duration={}s", aim.duration.as_secs().max(1)))
-            .arg("--timeout=30s")
-            .arg("--script")
-            .arg(&self.script)
-            .arg(format!("http://{}", aim.address))
-            .arg("--")
-            .args([aim.path, aim.address, aim.bearer, &name])
-            .arg(&self.payments)
-            .args([HOT.to_string(), HOT_ONE_IN.to_string()])
-            .output()
-            .context("wrk cannot be started: scripts/install-tools installs it")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
-        }
-        read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
+        let name = run.path().file_name().unwrap_or_default();
+        let mut command = command(&self.refunds, aim);
+        command.args([aim.path, aim.address, aim.bearer]).arg(name).arg(&self.payments);
+        found(command.args([HOT.to_string(), HOT_ONE_IN.to_string()]))
+    }
+
+    /// Lists the newest refunds of the account, or of one payment after another.
+    pub fn list(&self, aim: &Aim<'_>, by_payment: bool) -> Result<Found> {
+        let payments = if by_payment { &self.payments } else { Path::new("-") };
+        found(command(&self.lists, aim).args([aim.address, aim.bearer]).arg(payments))
     }
 
     /// A folder for scratch files that lives as long as this.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+fn command(script: &Path, aim: &Aim<'_>) -> Command {
+    let mut command = Command::new("wrk");
+    command
+        .arg(format!("--threads={THREADS}"))
+        .arg(format!("--connections={}", aim.connections))
+        .arg(format!("--duration={}s", aim.duration.as_secs().max(1)))
+        .arg("--timeout=30s")
+        .arg("--script")
+        .arg(script)
+        .arg(format!("http://{}", aim.address))
+        .arg("--");
+    command
+}
+
+fn found(command: &mut Command) -> Result<Found> {
+    let output = command.output();
+    let output = output.context("wrk cannot be started: scripts/install-tools installs it")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
 }
 
 fn read(text: &str) -> Result<Found> {

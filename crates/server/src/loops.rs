@@ -23,6 +23,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause between two looks for due work; other nodes do not wake this one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// For how long what there is to send is gathered once some of it is known: one look finds all of it.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// How often names that ran out are swept away, and how many at once.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRE_LIMIT: u32 = 1_000;
@@ -103,7 +106,7 @@ async fn deliver_loop(engine: Engine) {
             look.next_at.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
         tokio::select! {
             () = rest(wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)) => {}
-            () = engine.deliveries_arrived() => {}
+            () = engine.deliveries_arrived() => rest(GATHER).await,
         }
     }
 }

@@ -57,7 +57,10 @@ pub fn cluster() -> &'static Cluster {
 }
 
 /// The folder of `initdb` and `postgres`: out of PATH, or where Debian puts them.
-fn programs() -> PathBuf {
+///
+/// # Panics
+/// When there is none.
+pub fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -86,8 +89,13 @@ fn unprivileged() -> Option<(String, u32, u32)> {
 impl Cluster {
     /// Starts a server besides that of this process, for a test that is rough with it.
     pub fn start() -> Self {
-        // Short, since the path of a socket is.
-        let folder = tempfile::Builder::new().prefix("refundry-pg-").tempdir_in("/tmp");
+        Self::start_under(Path::new("/tmp"))
+    }
+
+    /// The same with its folder on a disk that is chosen. The path must be short, since that of a
+    /// socket is, and open to the user as whom the server runs.
+    pub fn start_under(parent: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("refundry-pg-").tempdir_in(parent);
         let folder = folder.expect("a folder").keep();
         let mut command = match unprivileged() {
             None => Command::new("sh"),

@@ -160,8 +160,12 @@ impl Engine {
 
     /// Sends a claimed delivery and records what became of it.
     pub async fn deliver(&self, claimed: ClaimedDelivery) {
-        let ClaimedDelivery { delivery, body, recipient, flight } = claimed;
+        let ClaimedDelivery { delivery, body, recipient, mut flight } = claimed;
         let outcome = self.try_delivery(&delivery, &body, &recipient).await;
+        // One that failed makes room when that is known: its endpoint gets fewer calls then.
+        if outcome.is_success() {
+            flight.land();
+        }
         let result = if outcome.is_success() { "succeeded" } else { "failed" };
         metrics::counter!("refundry_webhook_attempts_total", "result" => result).increment(1);
         let (scope, endpoint) = (delivery.scope, delivery.endpoint);

@@ -170,7 +170,7 @@ impl Outbox {
     fn take_off(self: &Arc<Self>, endpoint: EndpointId) -> Option<Flight> {
         let slot = self.slots.clone().try_acquire_owned().ok()?;
         *self.counts().entry(endpoint).or_default() += 1;
-        Some(Flight { outbox: self.clone(), endpoint, _slot: slot })
+        Some(Flight { outbox: self.clone(), to: Some(endpoint), slot: Some(slot) })
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, u32>> {
@@ -208,23 +208,35 @@ impl Outbox {
     }
 }
 
-/// A call under way; it ends when this is dropped.
+/// A call under way. It takes room of its endpoint until the call is over, and one of all calls until
+/// what became of it is recorded, which is when this is dropped.
 struct Flight {
     outbox: Arc<Outbox>,
-    endpoint: EndpointId,
-    _slot: OwnedSemaphorePermit,
+    to: Option<EndpointId>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Flight {
+    /// Makes room for another call to the endpoint.
+    fn land(&mut self) {
+        let Some(endpoint) = self.to.take() else { return };
+        let mut counts = self.outbox.counts();
+        if let Some(count) = counts.get_mut(&endpoint) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&endpoint);
+            }
+        }
+        drop(counts);
+        self.outbox.wake();
+    }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut counts = self.outbox.counts();
-        if let Some(count) = counts.get_mut(&self.endpoint) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.endpoint);
-            }
-        }
-        drop(counts);
+        self.land();
+        // Only who is woken afterwards finds it free.
+        self.slot.take();
         self.outbox.wake();
     }
 }

@@ -1,0 +1,71 @@
+-- Stores :count finished refunds, two seconds apart and the last one at :until (milliseconds), as if
+-- they had been made over the last years: each succeeded, with its key, its events and its posting.
+-- The books balance afterwards. One in :hot_one_in is of one of the first :hot payments.
+
+SET synchronous_commit = off;
+SET work_mem = '256MB';
+SET maintenance_work_mem = '512MB';
+
+CREATE FUNCTION past_id(at BIGINT, no BIGINT) RETURNS UUID LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex(at), 12, '0') || lpad(to_hex(no), 20, '0'))::UUID
+$$;
+
+-- Whatever order the payments are in, it is not that of time.
+CREATE TEMP TABLE paid AS
+SELECT id, row_number() OVER (ORDER BY md5(id::TEXT)) - 1 AS n, count(*) OVER () AS all_of_them
+FROM payments WHERE scope = :scope AND provider_payment_id LIKE 'bench_%';
+CREATE UNIQUE INDEX ON paid (n);
+
+CREATE TEMP TABLE past AS
+SELECT i, :until - (:count - i) * 2000 AS at, p.id AS payment,
+    row_number() OVER (PARTITION BY p.id ORDER BY i) AS nth
+FROM generate_series(1::BIGINT, :count) AS i
+JOIN paid p ON p.n = CASE WHEN i % :hot_one_in = 0 THEN i / :hot_one_in % :hot
+    ELSE i * 7919 % (SELECT count(*) FROM paid) END
+ORDER BY i;
+ANALYZE past;
+
+-- Indexes that are no constraints are made afterwards, all rows at once.
+CREATE TEMP TABLE away AS
+SELECT indexname, indexdef FROM pg_indexes
+WHERE schemaname = 'public' AND tablename IN ('refunds', 'keys', 'events', 'postings')
+AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = indexname);
+SELECT format('DROP INDEX %I', indexname) FROM away \gexec
+
+INSERT INTO refunds (scope, id, payment, amount, currency, state, status, origin, late,
+    before_settlement, checks, last_seq, updated_at, evidence_at, reason, provider_refund_id)
+SELECT :scope, past_id(at, i * 8), payment, 1, 'USD', 10, 2, 1, 0, 0, 0, 2, at, at,
+    'requested_by_customer', 're_' || i
+FROM past ORDER BY i;
+
+INSERT INTO keys (scope, hash, request, target, id, state)
+SELECT :scope, md5('past' || i)::UUID, md5('request' || i)::UUID, 1, past_id(at, i * 8), 4
+FROM past ORDER BY md5('past' || i)::UUID;
+
+INSERT INTO events (scope, id, type, payment, refund, state, seq, detail)
+SELECT :scope, past_id(at, i * 8 + n), CASE n WHEN 1 THEN 10 WHEN 2 THEN 12 ELSE 2 END,
+    CASE n WHEN 3 THEN payment END, CASE WHEN n < 3 THEN past_id(at, i * 8) END,
+    CASE n WHEN 1 THEN 4 WHEN 2 THEN 10 END,
+    CASE n WHEN 3 THEN 1 + nth ELSE n END,
+    CASE n WHEN 2 THEN format(
+        '{"providerRefundId":"re_%s","source":"submit","providerAt":%s}', i, at)
+    WHEN 3 THEN format('{"refunded":%s}', nth) END
+FROM past, generate_series(1, 3) AS n ORDER BY i, n;
+
+INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, currency)
+SELECT :scope, past_id(at, i * 8 + 4), 2, 6, past_id(at, i * 8), payment, 1, 'USD'
+FROM past ORDER BY i;
+
+UPDATE payments p SET refunded = refunded + s.refunds, last_seq = last_seq + s.refunds
+FROM (SELECT payment, count(*) AS refunds FROM past GROUP BY payment) AS s
+WHERE p.scope = :scope AND p.id = s.payment;
+
+INSERT INTO totals (scope, currency, code, debits, credits, part)
+VALUES (:scope, 'USD', 3, :count, 0, 0), (:scope, 'USD', 1, 0, :count, 0)
+ON CONFLICT (scope, currency, code, part) DO UPDATE
+SET debits = totals.debits + excluded.debits, credits = totals.credits + excluded.credits;
+
+SELECT indexdef FROM away \gexec
+DROP FUNCTION past_id;
+VACUUM ANALYZE;
+CHECKPOINT;

@@ -1,0 +1,64 @@
+//! The work of creating a refund as one function call each, driven by pgbench.
+
+use super::Shared;
+use crate::lab::{HOT, HOT_ONE_IN, PAYMENTS};
+use anyhow::{Context, Result, bail};
+use std::time::Duration;
+
+/// Clients of pgbench at the same time; the best of them counts.
+const CLIENTS: [u32; 4] = [1, 8, 32, 64];
+
+/// The function and the payments it works on.
+pub const FUNCTION: &str = include_str!("../../sql/one_refund.sql");
+
+/// Calls per second at the number of clients that suits them best.
+pub fn best_rate(shared: &Shared, duration: Duration) -> Result<(u32, f64)> {
+    shared.run(FUNCTION, &[("payments", PAYMENTS.to_string())])?;
+    shared.run("VACUUM ANALYZE payments; CHECKPOINT", &[])?;
+    let script = format!(
+        "\\set hot random(1, {HOT_ONE_IN})\n\\set one random(1, {HOT})\n\
+         \\set any random(1, {PAYMENTS})\n\
+         \\set n CASE WHEN :hot = 1 THEN :one ELSE :any END\nSELECT one_refund(:scope, :n);\n"
+    );
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("one.sql");
+    std::fs::write(&file, script)?;
+    let mut best = (0, 0.0);
+    for clients in CLIENTS {
+        let mut command = shared.program("pgbench");
+        command
+            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+            .arg(format!("--client={clients}"))
+            .arg(format!("--time={}", duration.as_secs().max(1)))
+            .arg(format!("--define=scope={}", shared.targets.scope.code()))
+            .arg("--file")
+            .arg(&file);
+        let output = command.output().context("pgbench cannot be started")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("pgbench failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let rate = read(&text).with_context(|| format!("pgbench said: {text}"))?;
+        if rate > best.1 {
+            best = (clients, rate);
+        }
+    }
+    Ok(best)
+}
+
+fn read(text: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("tps = "))?;
+    line.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn the_rate_is_found_between_the_lines_of_pgbench() {
+        let text = "number of clients: 8\ntps = 4250.5 (without initial connection time)\n";
+        assert_eq!(read(text), Some(4250.5));
+        assert_eq!(read("pgbench (15.1)"), None);
+    }
+}

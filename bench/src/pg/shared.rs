@@ -1,0 +1,231 @@
+//! A database that nodes share, on a server of the benchmark's own with its default settings.
+
+use crate::ground::{Kit, in_runtime, new_folder, serve};
+use crate::lab::{self, HOT, HOT_ONE_IN, Targets};
+use crate::measure::SystemClock;
+use crate::process::Server;
+use anyhow::{Context, Result, bail};
+use domain::time::Clock as _;
+use engine::PostgresStore;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use testkit::postgres::{Cluster, programs};
+
+/// A database with payments, and the folder of a node that serves it.
+pub struct Shared {
+    cluster: Arc<Cluster>,
+    folder: tempfile::TempDir,
+    under: PathBuf,
+    binary: PathBuf,
+    database: String,
+    bearer: String,
+    /// What can be refunded in it.
+    pub targets: Targets,
+}
+
+impl Shared {
+    /// Starts a server under `under` and makes a demo in it, with payments added.
+    pub fn new(under: &Path, binary: &Path) -> Result<Self> {
+        let under = fs::canonicalize(under)?;
+        let cluster = Arc::new(Cluster::start_under(&under));
+        let url = in_runtime(async { Ok(cluster.database().await) })?;
+        let folder = new_folder(&under)?;
+        serve(binary, folder.path(), false, Some(&url))?.stop()?;
+        let kit = Kit::read(folder.path())?;
+        let targets = in_runtime(async {
+            let store = PostgresStore::open(&url).await?;
+            kit.fill(&lab::start_engine(store, folder.path())?).await
+        })?;
+        let database = url.rsplit('/').next().and_then(|rest| rest.split('?').next());
+        let database = database.context("the address names no database")?.to_owned();
+        let (binary, bearer) = (binary.to_owned(), kit.test.bearer);
+        Ok(Self { cluster, folder, under, binary, database, bearer, targets })
+    }
+
+    /// A copy of the database, with a node of its own. Nobody may be connected.
+    pub fn copy(&self, name: &str) -> Result<Self> {
+        let make = format!("CREATE DATABASE {name} TEMPLATE {}", self.database);
+        psql(&self.cluster, "postgres", &make, &[])?;
+        psql(&self.cluster, "postgres", "CHECKPOINT", &[])?;
+        Ok(Self { database: name.to_owned(), ..self.join()? })
+    }
+
+    /// Removes the database.
+    pub fn remove(self) -> Result<()> {
+        psql(&self.cluster, "postgres", &format!("DROP DATABASE {}", self.database), &[])
+    }
+
+    /// Another node on the same database.
+    pub fn join(&self) -> Result<Self> {
+        let folder = new_folder(&self.under)?;
+        fs::copy(self.folder.path().join("demo.json"), folder.path().join("demo.json"))?;
+        Ok(Self {
+            cluster: self.cluster.clone(),
+            folder,
+            under: self.under.clone(),
+            binary: self.binary.clone(),
+            database: self.database.clone(),
+            bearer: self.bearer.clone(),
+            targets: self.targets.clone(),
+        })
+    }
+
+    /// Starts the node. It holds refunds queued.
+    pub fn serve(&self) -> Result<Server> {
+        let url = self.cluster.url(&self.database);
+        serve(&self.binary, self.folder.path(), false, Some(&url))
+    }
+
+    /// The Bearer token of the account's test key.
+    pub fn bearer(&self) -> &str {
+        &self.bearer
+    }
+
+    /// Runs SQL; `variables` are replaced in it, and so is `:scope`.
+    pub fn run(&self, sql: &str, variables: &[(&str, String)]) -> Result<()> {
+        let scope = ("scope", self.targets.scope.code().to_string());
+        psql(&self.cluster, &self.database, sql, &[variables, &[scope]].concat())
+    }
+
+    /// Adds `count` refunds of the past.
+    pub fn fill(&self, count: u64) -> Result<()> {
+        let variables = [
+            ("count", count.to_string()),
+            ("until", SystemClock.now().0.to_string()),
+            ("hot", HOT.to_string()),
+            ("hot_one_in", HOT_ONE_IN.to_string()),
+        ];
+        self.run(include_str!("../../sql/past.sql"), &variables)
+    }
+
+    /// A program of PostgreSQL's, to be run on the database.
+    pub fn program(&self, name: &str) -> Command {
+        program(&self.cluster, &self.database, name)
+    }
+
+    /// Derives every balance again; how many refunds there are, when all fits.
+    pub fn verify(&self) -> Result<u64> {
+        let url = self.cluster.url(&self.database);
+        let report = in_runtime(async { Ok(PostgresStore::open(&url).await?.verify().await?) })?;
+        if let Some(difference) = report.differences.first() {
+            bail!("{} differences, the first: {difference}", report.differences.len());
+        }
+        Ok(report.refunds)
+    }
+
+    /// Bytes of everything stored.
+    pub fn bytes(&self) -> Result<u64> {
+        fn size(folder: &Path) -> std::io::Result<u64> {
+            let entries = fs::read_dir(folder)?.map(|entry| {
+                let (entry, meta) = entry.and_then(|e| Ok((e.path(), e.metadata()?)))?;
+                if meta.is_dir() { size(&entry) } else { Ok(meta.len()) }
+            });
+            entries.sum()
+        }
+        Ok(size(&self.cluster.folder().join("data/base"))?)
+    }
+}
+
+fn program(cluster: &Cluster, database: &str, name: &str) -> Command {
+    let beside = programs().join(name);
+    let mut command = Command::new(if beside.is_file() { beside } else { name.into() });
+    command.arg("--host").arg(cluster.folder()).args(["--username=refundry"]);
+    command.env("PGDATABASE", database).env("PGCONNECT_TIMEOUT", "10");
+    command
+}
+
+fn psql(cluster: &Cluster, database: &str, sql: &str, sets: &[(&str, String)]) -> Result<()> {
+    let mut command = program(cluster, database, "psql");
+    command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]);
+    for (name, value) in sets {
+        command.arg(format!("--set={name}={value}"));
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("psql cannot be started")?;
+    let input = child.stdin.take();
+    input.context("psql has no input")?.write_all(sql.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("psql failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::account::{Mode, Scope};
+    use engine::IdempotencyKey;
+
+    /// A database without a server, with `payments` payments.
+    fn lean(payments: usize) -> Shared {
+        let cluster = Arc::new(Cluster::start());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("demo.json"), "{}").unwrap();
+        let url = in_runtime(async { Ok(cluster.database().await) }).unwrap();
+        let targets = in_runtime(async {
+            let store = PostgresStore::open(&url).await?;
+            let engine = lab::start_engine(store, folder.path())?;
+            let account = engine.create_account("Benchmark").await?;
+            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), payments).await
+        });
+        Shared {
+            cluster,
+            under: folder.path().to_owned(),
+            folder,
+            binary: PathBuf::new(),
+            database: "test_0".into(),
+            bearer: String::new(),
+            targets: targets.unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_books_balance_after_a_prefill() {
+        let shared = lean(50);
+        shared.fill(2_000).unwrap();
+        assert_eq!(shared.verify().unwrap(), 2_000);
+    }
+
+    /// How many values of each column are not null, in the tables that creating refunds writes.
+    fn contents(shared: &Shared) -> String {
+        let count = |table| {
+            format!(
+                "SELECT '{table}', key, count(*) FROM {table} t, jsonb_each(to_jsonb(t)) \
+                 WHERE value <> 'null' GROUP BY key ORDER BY key;"
+            )
+        };
+        let sql: String = ["refunds", "keys", "events", "postings"].map(count).concat();
+        let output = shared.program("psql").args(["--tuples-only", "--command", &sql]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn the_function_writes_the_rows_and_columns_that_creating_refunds_writes() {
+        let shared = lean(20);
+        let other = shared.copy("other").unwrap();
+        let url = shared.cluster.url(&shared.database);
+        let created = in_runtime(async {
+            let store = PostgresStore::open(&url).await?;
+            let engine = lab::start_engine(store, shared.folder.path())?;
+            for number in 0..20 {
+                let payment = shared.targets.payments[number];
+                let key = IdempotencyKey { door: "native", value: number.to_string().into() };
+                let refund = crate::load::refund(shared.targets.scope, payment);
+                engine.create_refund(refund, Some(&key)).await?;
+            }
+            Ok(())
+        });
+        created.unwrap();
+        other.run(super::super::one_call::FUNCTION, &[("payments", "20".into())]).unwrap();
+        other.run("SELECT one_refund(:scope, n) FROM generate_series(1, 20) AS n", &[]).unwrap();
+        // Payments of the comparison are its own, so their events are not looked at.
+        other.run("DELETE FROM payments WHERE provider_payment_id LIKE 'one_%'", &[]).unwrap();
+        assert_eq!(contents(&other), contents(&shared));
+    }
+}
