@@ -16,9 +16,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Transactions under way at the same time on a database that answers over the network.
-const SHARED_LANES: usize = 2;
-
 /// Makes the data folder, for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new()
@@ -117,7 +114,7 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
     let engine_config = EngineConfig {
         committer: CommitterConfig {
             queue: config.queue,
-            lanes: config.lanes.unwrap_or(if store.is_shared() { SHARED_LANES } else { 1 }),
+            lanes: config.lanes,
             ..CommitterConfig::default()
         },
         commit_timeout: seconds(config.commit_timeout_seconds),

@@ -113,8 +113,9 @@ impl<'a, T> Rows<'a, T> {
         self.insert_and("")
     }
 
-    /// Inserts the rows, with more behind the statement.
-    pub(super) fn insert_and(self, more: &str) -> Statement<'a> {
+    /// Inserts the rows, with more behind the statement. What no row has a value for is left out.
+    pub(super) fn insert_and(mut self, more: &str) -> Statement<'a> {
+        self.columns.retain(|(_, value)| !value.is_empty());
         let table = self.table;
         let (from, names, values) = self.unnest();
         let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} {more}");

@@ -69,6 +69,17 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// A column without a value in any row.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Ints(values) => values.iter().all(Option::is_none),
+            Self::Ids(values) => values.iter().all(Option::is_none),
+            Self::Texts(values) => values.iter().all(Option::is_none),
+            Self::Blobs(values) => values.iter().all(Option::is_none),
+            Self::Int(_) | Self::Id(_) | Self::Text(_) | Self::Maybe(_) | Self::Bytes(_) => false,
+        }
+    }
+
     pub(super) const fn type_of(&self) -> Type {
         match self {
             Self::Int(_) => Type::INT8,
