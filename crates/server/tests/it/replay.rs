@@ -218,3 +218,69 @@ async fn triggering_takes_a_test_key_a_known_type_and_a_thing_of_ones_own() {
     );
     assert_eq!(shop.demo.list("/api/v1/webhooks/deliveries").await.len(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_one_key_endpoints_are_managed_and_events_triggered_once() {
+    let shop = shop().await;
+    let auth = format!("Bearer {}", shop.demo.bearer());
+    let send = async |method: &str, path: &str, key: &str, body: Value| {
+        let headers = [
+            ("authorization", auth.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        let body = body.to_string().into_bytes();
+        shop.demo.try_send(method, path, &headers, body).await.unwrap()
+    };
+    // The same request again gets the same answer; another one under its key is refused.
+    let twice = async |method: &str, path: &str, key: &str, body: Value| {
+        let first = send(method, path, key, body.clone()).await;
+        assert!(first.status.is_success(), "{}", first.json);
+        let again = send(method, path, key, body).await;
+        assert_eq!((first.status, &first.json), (again.status, &again.json), "{path}");
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let other = send(method, path, key, json!({"url": "https://other.example"})).await;
+        assert_eq!(
+            (other.status.as_u16(), &other.json["error"]["code"]),
+            (409, &json!("conflict"))
+        );
+        first.json["data"].clone()
+    };
+    let hook = json!({"url": "https://shop.example/hooks"});
+    let made = twice("POST", "/api/v1/webhooks", "make", hook).await;
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    assert_eq!(shop.demo.list("/api/v1/webhooks").await.len(), 2);
+    let one = format!("/api/v1/webhooks/{}", made["id"].as_str().unwrap());
+    twice("PATCH", &one, "change", json!({"description": "the shop"})).await;
+    let rotated = twice("POST", &format!("{one}/rotate-secret"), "rotate", json!({})).await;
+    assert_ne!(rotated["secret"], made["secret"]);
+    twice("DELETE", &one, "remove", json!({})).await;
+    assert_eq!(shop.demo.list("/api/v1/webhooks").await.len(), 1);
+
+    let event = json!({"type": "refund.failed", "aggregateId": shop.refund});
+    twice("POST", "/api/v1/events/trigger", "trigger", event).await;
+    shop.sent("refund.failed", 1).await;
+    let told = shop.demo.list("/api/v1/webhooks/deliveries?type=refund.failed").await;
+    assert_eq!(told.len(), 1);
+    let retry = format!("/api/v1/webhooks/deliveries/{}/retry", told[0]["id"].as_str().unwrap());
+    eventually("the first attempt's record", LIMIT, async || {
+        let listed = shop.demo.list("/api/v1/webhooks/deliveries?type=refund.failed").await;
+        (listed[0]["status"] == "succeeded").then_some(())
+    })
+    .await;
+    twice("POST", &retry, "retry", json!({})).await;
+    shop.sent("refund.failed", 2).await;
+
+    // What was refused is decided anew: fifty is the limit, and then there is room again.
+    for n in 1..50 {
+        let hook = json!({"url": format!("https://shop.example/{n}")});
+        assert_eq!(shop.demo.post("/api/v1/webhooks", &hook).await.status, 201);
+    }
+    let hook = json!({"url": "https://shop.example/last"});
+    let refused = send("POST", "/api/v1/webhooks", "last", hook.clone()).await;
+    assert_eq!(refused.status, 409, "{}", refused.json);
+    let newest = shop.demo.list("/api/v1/webhooks").await[0]["id"].clone();
+    let newest = format!("/api/v1/webhooks/{}", newest.as_str().unwrap());
+    assert_eq!(send("DELETE", &newest, "room", json!({})).await.status, 204);
+    twice("POST", "/api/v1/webhooks", "last", hook).await;
+}

@@ -8,6 +8,7 @@ mod events;
 mod export;
 mod formats;
 mod invoices;
+mod kept;
 mod keys;
 mod ledger;
 mod limit;
@@ -46,6 +47,7 @@ use crate::route::Route;
 use axum::response::Response;
 use engine::access::Permission;
 use http::{Method, StatusCode};
+use kept::kept;
 use serve::{counted, guarded};
 
 const PAYMENT_READ: Permission = Permission::new("payment", "read");
@@ -83,19 +85,14 @@ fn webhook_routes() -> Vec<Route> {
     use Method as M;
     vec![
         guarded(M::GET, "/api/v1/webhooks", WEBHOOK_READ, endpoints::list),
-        guarded(M::POST, "/api/v1/webhooks", WEBHOOK_WRITE, endpoints::create),
+        kept(M::POST, "/api/v1/webhooks", WEBHOOK_WRITE, endpoints::create),
         guarded(M::GET, "/api/v1/webhooks/deliveries", WEBHOOK_READ, deliveries::list),
         guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", WEBHOOK_READ, deliveries::get),
-        guarded(
-            M::POST,
-            "/api/v1/webhooks/deliveries/{id}/retry",
-            WEBHOOK_WRITE,
-            deliveries::retry,
-        ),
+        kept(M::POST, "/api/v1/webhooks/deliveries/{id}/retry", WEBHOOK_WRITE, deliveries::retry),
         guarded(M::GET, "/api/v1/webhooks/{id}", WEBHOOK_READ, endpoints::get),
-        guarded(M::PATCH, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::change),
-        guarded(M::DELETE, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::remove),
-        guarded(M::POST, "/api/v1/webhooks/{id}/rotate-secret", WEBHOOK_WRITE, endpoints::rotate),
+        kept(M::PATCH, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::change),
+        kept(M::DELETE, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::remove),
+        kept(M::POST, "/api/v1/webhooks/{id}/rotate-secret", WEBHOOK_WRITE, endpoints::rotate),
     ]
 }
 
@@ -144,7 +141,7 @@ fn merchant_routes() -> Vec<Route> {
         guarded(M::GET, "/api/v1/events/types", EVENT_READ, events::types),
         guarded(M::GET, "/api/v1/events/{id}", EVENT_READ, events::get),
         guarded(M::POST, "/api/v1/events/replay", EVENT_WRITE, replay::replay),
-        guarded(M::POST, "/api/v1/events/trigger", EVENT_TRIGGER, replay::trigger),
+        kept(M::POST, "/api/v1/events/trigger", EVENT_TRIGGER, replay::trigger),
         guarded(M::GET, "/api/v1/api-keys", APIKEY_READ, keys::list),
         guarded(M::POST, "/api/v1/api-keys", APIKEY_WRITE, keys::create),
         guarded(M::DELETE, "/api/v1/api-keys/{id}", APIKEY_WRITE, keys::revoke),

@@ -194,6 +194,12 @@ impl Call {
         self.idempotency_key.as_ref()
     }
 
+    /// What tells the request from others: method, target and body.
+    pub fn request(&self) -> [&[u8]; 3] {
+        let target = self.parts.uri.path_and_query().map_or("", |target| target.as_str());
+        [self.parts.method.as_str().as_bytes(), target.as_bytes(), &self.body]
+    }
+
     /// The request's headers.
     pub const fn headers(&self) -> &http::HeaderMap {
         &self.parts.headers

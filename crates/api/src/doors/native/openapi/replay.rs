@@ -5,7 +5,6 @@ use super::{Described, example, parts};
 use crate::doors::native::replay::EVENTS;
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{Fields, Schema};
-use http::Method;
 use serde_json::json;
 
 /// Both operations.
@@ -40,14 +39,14 @@ fn trigger() -> Operation {
         .may("data", Fields::new().open().says("Added to the event's `data`.").or_null())
         .open();
     let one = json!({"type": "refund.failed", "aggregateId": "rfd_01KREAEM40E8TXW4VNC0XM1R2P"});
-    Described::new(Method::POST, "/api/v1/events/trigger", "triggerEvent", TAG, "Trigger an event")
+    Described::post("/api/v1/events/trigger", "triggerEvent", TAG, "Trigger an event")
         .says(
             "Test mode only. Tells every active endpoint that wants it of an event that did not \
              happen. It has an id of its own, `seq` 0 and `metadata.source` `trigger`; it is in the \
              delivery log and not among the events, and changes nothing.",
         )
         .reads(body, &[example("failed", "As if a refund had failed", one)])
-        .gives(201, "The event as it was told.", Schema::named("TriggeredEvent"), &[])
+        .gives(201, "The event as it was told.", Schema::named("TriggeredEvent"), &["Idempotent-Replayed"])
         .refuses(&[(403, "test_mode_only")])
         .done()
 }

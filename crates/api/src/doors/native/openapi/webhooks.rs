@@ -45,7 +45,8 @@ fn endpoints() -> Vec<Operation> {
         "Forgets the endpoint and its secret, and fails what is queued for it. The log of its \
          deliveries stays.",
     );
-    let gone = Answer::empty(204, "It is gone.").with_headers(&["X-Request-Id"]);
+    let gone =
+        Answer::empty(204, "It is gone.").with_headers(&["X-Request-Id", "Idempotent-Replayed"]);
     vec![
         Described::get("/api/v1/webhooks", "listWebhooks", TAG, "List endpoints")
             .says("Newest first, all of them: there are at most 50.")
@@ -56,16 +57,19 @@ fn endpoints() -> Vec<Operation> {
             .gives(200, "The endpoint.", Schema::named("WebhookEndpoint"), &[])
             .done(),
         one(Method::PATCH, "updateWebhook", "Change an endpoint")
+            .keyed()
             .says(
                 "`active: false` fails what is queued for it. `active: true` sends to it again and \
                  forgets its failures.",
             )
             .reads(Schema::named("ChangeWebhookEndpoint"), &[])
-            .gives(200, "The endpoint.", Schema::named("WebhookEndpoint"), &[])
+            .gives(200, "The endpoint.", Schema::named("WebhookEndpoint"), &["Idempotent-Replayed"])
             .done(),
-        Described { operation: removed.operation.answers(gone), ..removed }.reads_nothing().done(),
-        Described::new(
-            Method::POST,
+        Described { operation: removed.operation.answers(gone), ..removed }
+            .keyed()
+            .reads_nothing()
+            .done(),
+        Described::post(
             "/api/v1/webhooks/{id}/rotate-secret",
             "rotateWebhookSecret",
             TAG,
@@ -78,14 +82,14 @@ fn endpoints() -> Vec<Operation> {
             200,
             "The endpoint and its new secret.",
             Schema::named("WebhookEndpointWithSecret"),
-            &[],
+            &["Idempotent-Replayed"],
         )
         .done(),
     ]
 }
 
 fn create() -> Operation {
-    Described::new(Method::POST, "/api/v1/webhooks", "createWebhook", TAG, "Create an endpoint")
+    Described::post("/api/v1/webhooks", "createWebhook", TAG, "Create an endpoint")
         .says("The secret is in this answer and in no other.")
         .reads(
             Schema::named("NewWebhookEndpoint"),
@@ -101,7 +105,7 @@ fn create() -> Operation {
         .makes(
             "The endpoint and its secret.",
             Schema::named("WebhookEndpointWithSecret"),
-            &[],
+            &["Idempotent-Replayed"],
             &[
                 ("getWebhook", "Reads the endpoint."),
                 ("updateWebhook", "Changes it."),
@@ -128,8 +132,7 @@ fn deliveries() -> Vec<Operation> {
             .of(delivery_id(), "The delivery.")
             .gives(200, "The delivery and its attempts.", Schema::named("DeliveryWithLog"), &[])
             .done(),
-        Described::new(
-            Method::POST,
+        Described::post(
             "/api/v1/webhooks/deliveries/{id}/retry",
             "retryDelivery",
             TAG,
@@ -138,7 +141,7 @@ fn deliveries() -> Vec<Operation> {
         .says("One attempt, now, at a delivery that succeeded or failed.")
         .of(delivery_id(), "The delivery.")
         .reads_nothing()
-        .gives(200, "The delivery, queued.", Schema::named("Delivery"), &[])
+        .gives(200, "The delivery, queued.", Schema::named("Delivery"), &["Idempotent-Replayed"])
         .refuses(&[(409, "already_queued"), (409, "endpoint_disabled")])
         .done(),
     ]
