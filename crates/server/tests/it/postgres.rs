@@ -169,6 +169,36 @@ async fn a_node_without_the_common_master_key_does_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_goes_on_under_a_newer_schema_and_does_not_start_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, envs) = envs().await;
+    let demo = Demo::start(folder.path(), &envs).await;
+    let payment = demo.pay("ch_1", 10_000).await;
+    let refund = async |amount: i64| {
+        let body = json!({"sourceType": "payment", "sourceId": payment, "amount": amount});
+        let asked = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
+        demo.settle(LIMIT).await;
+        let found = demo.get(&format!("/api/v1/refunds/{}", asked.as_str().unwrap())).await;
+        assert_eq!(found.data()["status"], "succeeded", "{}", found.json);
+    };
+    // With every statement prepared on its connections.
+    refund(100).await;
+    let outsider = Outsider::connect(&url);
+    for table in ["accounts", "api_keys", "payments", "refunds", "keys", "events", "postings"] {
+        outsider.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
+    }
+    outsider.run(
+        "INSERT INTO refinery_schema_history \
+         SELECT 99, 'later', applied_on, '1' FROM refinery_schema_history WHERE version = 1",
+    );
+    refund(200).await;
+    assert_eq!(demo.list("/api/v1/refunds").await.len(), 2);
+    let (code, text) = demo.run(&["doctor"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("V99__later"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
     let own = std::env::current_exe().unwrap();
     let tests = tokio::process::Command::new(own)
@@ -181,4 +211,17 @@ async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
     let text = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{text}");
     assert!(text.contains("test elasticpay::refunds::") && text.contains("test yoco::refunds::"));
+}
+
+#[tokio::test]
+async fn what_the_operations_page_asks_the_database_it_can_answer() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let outsider = Outsider::connect(&cluster().database().await);
+    let blocks: Vec<_> = page.split("```sql\n").skip(1).collect();
+    assert!(blocks.len() > 1, "the page has {} blocks of SQL", blocks.len());
+    for block in blocks {
+        let block = block.split("```").next().unwrap();
+        outsider.run(&format!("BEGIN; {block} ROLLBACK"));
+    }
 }
