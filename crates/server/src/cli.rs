@@ -34,6 +34,8 @@ pub enum Command {
     MigrateStore(MigrateStore),
     /// Check configuration, database and disk; exit 1 if anything is wrong
     Doctor(DataArgs),
+    /// Ask the server on this machine whether it answers; exit 1 if it does not
+    Health(Health),
     /// Print the OpenAPI document of the API, or of one of its other doors
     Openapi(Openapi),
 }
@@ -60,6 +62,16 @@ pub struct Serve {
     /// File to write once the server answers
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Address that the server listens on
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Options of `demo`.

@@ -104,7 +104,7 @@ pub enum Switch {
 }
 
 /// Settings of the built-in simulated provider.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulator {
     /// It exists, and `/simulator` is served.
@@ -113,6 +113,9 @@ pub struct Simulator {
     pub honour_keys: bool,
     /// Milliseconds after which a refund with the script `late_failure` is taken back.
     pub late_failure_ms: i64,
+    /// The file of its book, which other nodes on this host name, too; `simulator.db` in the data
+    /// folder, for this node alone, when absent.
+    pub book: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -139,7 +142,12 @@ impl Default for Config {
             yoco_refund_status: "succeeded".into(),
             yoco_refund_wait_seconds: 3,
             webhooks: webhooks::Settings::default(),
-            simulator: Simulator { enabled: false, honour_keys: true, late_failure_ms: 1_000 },
+            simulator: Simulator {
+                enabled: false,
+                honour_keys: true,
+                late_failure_ms: 1_000,
+                book: None,
+            },
             elasticpay: ElasticPay { wait_seconds: 10, strict_reasons: false },
         }
     }

@@ -103,9 +103,11 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
         let simulator_config = SimulatorConfig {
             honour_keys: config.simulator.honour_keys,
             late_failure_after_ms: config.simulator.late_failure_ms,
+            shared: config.simulator.book.is_some(),
             ..SimulatorConfig::default()
         };
-        let book = config.data.join("simulator.db");
+        let own = || config.data.join("simulator.db");
+        let book = config.simulator.book.clone().unwrap_or_else(own);
         let open = Simulator::open(&book, simulator_config, clock.clone(), seed()?)?;
         registry = registry.with(open.clone());
         simulator = Some(open);

@@ -49,6 +49,7 @@ pub fn run(root: &Path) -> Result<Vec<String>, String> {
         }
     }
     check_dependencies(root, &mut wrong);
+    check_metrics(root, &files, &mut wrong);
     check_migrations(&files, &mut wrong);
     Ok(wrong)
 }
@@ -117,6 +118,45 @@ fn check_dependencies(root: &Path, wrong: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Where people look metrics up.
+const METRICS: &str = "docs/operations.md";
+
+/// Every metric is described, and no page names one that is not there.
+fn check_metrics(root: &Path, files: &[String], wrong: &mut Vec<String>) {
+    let (mut counted, mut described) = (BTreeSet::new(), BTreeSet::new());
+    for file in files {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        let counts = file.starts_with("crates/") && !file.starts_with("crates/xtask/");
+        if is(file, "rs") && counts && file.contains("/src/") {
+            // A metric's name is a literal of its own.
+            counted.extend(names(&text, "\"refundry_", '"').map(str::to_owned));
+        }
+        if is(file, "md") {
+            for name in names(&text, "`refundry_", '`') {
+                // What belongs to a summary.
+                let name = name.trim_end_matches("_count").trim_end_matches("_sum");
+                described.insert((name.to_owned(), file.clone()));
+            }
+        }
+    }
+    for (name, file) in described.iter().filter(|(name, _)| !counted.contains(name)) {
+        wrong.push(format!("{file}: there is no metric {name}"));
+    }
+    for name in counted {
+        if !described.contains(&(name.clone(), METRICS.to_owned())) {
+            wrong.push(format!("{METRICS}: the metric {name} is not described"));
+        }
+    }
+}
+
+/// The words of small letters that stand between `begin` and `end`, from `refundry_` on.
+fn names<'a>(text: &'a str, begin: &'a str, end: char) -> impl Iterator<Item = &'a str> {
+    text.match_indices(begin).filter_map(move |(at, _)| {
+        let name = text.get(at + 1..)?.split(end).next()?;
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then_some(name)
+    })
 }
 
 /// Migrations are numbered from 1 without a gap, and each database has every one of them under the

@@ -12,14 +12,23 @@ use domain::money::Money;
 use domain::time::{Clock, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use ulid::Ulid;
 
-/// The layout of the book that this version reads and writes.
-const VERSION: i64 = 2;
+/// The layouts of the book so far; each one is made by what it added to the one before.
+const LAYOUTS: [&str; 3] = [SCHEMA, CHARGES, CALLS];
+
+/// How long another process may hold a shared book.
+const TURN: Duration = Duration::from_secs(5);
+
+/// How often a process tries to be the one that prepares a new file.
+const SWITCHES: u32 = 10;
+
+/// How often a process looks into a shared book for what another one scheduled or left behind.
+const LOOK_EVERY_MS: i64 = 1_000;
 
 /// Keys and ids both begin with a time, so the two big trees grow at their right edge.
 const SCHEMA: &str = "
@@ -81,11 +90,16 @@ CREATE TABLE charge (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 added.
+const CALLS: &str = "ALTER TABLE refund ADD COLUMN calls INTEGER NOT NULL DEFAULT 1";
+
 /// The open book.
 pub(super) struct Book {
     db: Connection,
     ids: Ids<ChaCha20Rng>,
     clock: Arc<dyn Clock>,
+    /// Other processes write it, too.
+    shared: bool,
     /// True when a task came, went or moved since this was last cleared.
     pub(super) tasks_changed: bool,
 }
@@ -94,16 +108,17 @@ impl Book {
     /// Opens the book, or makes a new one, and gives the secret that signs its webhooks.
     pub(super) fn open(
         path: &Path,
+        shared: bool,
         clock: Arc<dyn Clock>,
         seed: [u8; 32],
     ) -> Result<(Self, [u8; 32]), SimulatorError> {
         let mut db = Connection::open(path)?;
-        set_up(&db)?;
+        set_up(&db, shared)?;
         let (secret, opening) = sign_in(&mut db, seed)?;
         // Each opening draws from its own stream: the ids of two runs of one seed never meet.
         let mut rng = ChaCha20Rng::from_seed(seed);
         rng.set_stream(opening);
-        Ok((Self { db, ids: Ids::new(rng), clock, tasks_changed: false }, secret))
+        Ok((Self { db, ids: Ids::new(rng), clock, shared, tasks_changed: false }, secret))
     }
 
     /// Runs `work` in one durable transaction: all of it happens, or nothing.
@@ -130,6 +145,10 @@ impl Book {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub(super) fn new_id(&mut self, now: Timestamp) -> Ulid {
@@ -190,8 +209,8 @@ impl Book {
     pub(super) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "
             INSERT INTO refund (id, scope, key, payment, asked, amount, currency, status, at,
-                booked_at, paid_at, returned_at, code, message)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                booked_at, paid_at, returned_at, code, message, calls)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         let values = params![
             refund.id.to_bytes(),
             refund.scope.code(),
@@ -207,8 +226,15 @@ impl Book {
             refund.returned_at.map(|at| at.0),
             refund.code,
             refund.message,
+            refund.calls,
         ];
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+    }
+
+    /// Counts one more call that asked for a refund.
+    pub(super) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
+        const SQL: &str = "UPDATE refund SET calls = calls + 1 WHERE id = ?1";
+        self.db.prepare_cached(SQL)?.execute([refund.id.to_bytes()]).map(|_| ())
     }
 
     /// Saves the part of a refund that changes.
@@ -277,10 +303,13 @@ impl Book {
         self.db.prepare_cached(SQL)?.query_map(params![now.0, at_most(limit)], read_task)?.collect()
     }
 
+    /// When something is next due, as far as this process can know: nobody tells it what another
+    /// one put into a shared book.
     pub(super) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
         const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
         let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
-        Ok(due_at.map(Timestamp))
+        let look_at = self.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
+        Ok(due_at.map(Timestamp).into_iter().chain(look_at).min())
     }
 
     pub(super) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
@@ -315,12 +344,16 @@ impl Book {
     }
 }
 
-fn set_up(db: &Connection) -> Result<(), SimulatorError> {
-    // One process at a time: the lock is kept for good, which also saves shared memory and reading
-    // the file's header again for every transaction.
-    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    db.busy_timeout(Duration::from_millis(500))?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+fn set_up(db: &Connection, shared: bool) -> Result<(), SimulatorError> {
+    if shared {
+        db.busy_timeout(TURN)?;
+    } else {
+        // One process at a time: the lock is kept for good, which also saves shared memory and
+        // reading the file's header again for every transaction.
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        db.busy_timeout(Duration::from_millis(500))?;
+    }
+    write_ahead(db)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     db.pragma_update(None, "cache_size", -32_000)?;
@@ -328,26 +361,35 @@ fn set_up(db: &Connection) -> Result<(), SimulatorError> {
     Ok(())
 }
 
+/// Switches to write-ahead logging. SQLite does not wait where others do the same to a new file, so
+/// that is waited for with a lock that it waits for.
+fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let switch = || db.pragma_update(None, "journal_mode", "WAL");
+    for _ in 0..SWITCHES {
+        match switch() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                db.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+            }
+            done => return done,
+        }
+    }
+    switch()
+}
+
 /// Makes the tables of a new book, counts the opening, and gives the secret and that count.
 fn sign_in(db: &mut Connection, seed: [u8; 32]) -> Result<([u8; 32], u64), SimulatorError> {
-    let tx = db.transaction()?;
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => {
-            tx.execute_batch(SCHEMA)?;
-            tx.execute_batch(CHARGES)?;
-            let mut secret = [0; 32];
-            ChaCha20Rng::from_seed(seed).fill_bytes(&mut secret);
-            tx.execute("INSERT INTO simulator (secret, openings) VALUES (?1, 0)", [secret])?;
-            tx.pragma_update(None, "user_version", VERSION)?;
-        }
-        1 => {
-            tx.execute_batch(CHARGES)?;
-            tx.pragma_update(None, "user_version", VERSION)?;
-        }
-        VERSION => {}
-        other => return Err(SimulatorError::UnknownVersion(other)),
+    let known = usize::try_from(version).ok().and_then(|version| LAYOUTS.get(version..));
+    for added in known.ok_or(SimulatorError::UnknownVersion(version))? {
+        tx.execute_batch(added)?;
     }
+    if version == 0 {
+        let mut secret = [0; 32];
+        ChaCha20Rng::from_seed(seed).fill_bytes(&mut secret);
+        tx.execute("INSERT INTO simulator (secret, openings) VALUES (?1, 0)", [secret])?;
+    }
+    tx.pragma_update(None, "user_version", at_most(LAYOUTS.len()))?;
     tx.execute("UPDATE simulator SET openings = openings + 1", [])?;
     let row = tx.query_row("SELECT secret, openings FROM simulator", [], |row| {
         let opening = u64::try_from(row.get::<_, i64>(1)?).map_err(|_| out_of_range(row, 1))?;
@@ -362,19 +404,54 @@ fn at_most(limit: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub struct StillClock;
+
+    impl Clock for StillClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_000)
+        }
+    }
+
+    #[test]
+    fn a_book_of_an_older_version_is_brought_up_to_date() {
+        for version in 1..LAYOUTS.len() {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("simulator.sqlite");
+            let db = Connection::open(&path).expect("a file");
+            for added in &LAYOUTS[..version] {
+                db.execute_batch(added).expect("a layout");
+            }
+            db.execute("INSERT INTO simulator (secret, openings) VALUES (?1, 1)", [[5_u8; 32]])
+                .expect("a secret");
+            db.pragma_update(None, "user_version", at_most(version)).expect("a version");
+            drop(db);
+            for opening in [2, 3] {
+                let (book, secret) =
+                    Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
+                assert_eq!(secret, [5; 32]);
+                let of = |sql: &str| book.db.query_row(sql, [], |row| row.get::<_, i64>(0));
+                assert_eq!(of("SELECT openings FROM simulator"), Ok(opening));
+                assert_eq!(of("SELECT count(calls) FROM refund"), Ok(0));
+                assert_eq!(of("PRAGMA user_version"), Ok(at_most(LAYOUTS.len())));
+            }
+        }
+    }
 
     #[test]
     fn a_commit_is_on_disk_before_it_returns() {
         let dir = tempfile::tempdir().expect("a directory");
         let db = Connection::open(dir.path().join("simulator.sqlite")).expect("a file");
-        set_up(&db).expect("set up");
         let pragma = |name: &str| {
             db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
         };
-        assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));
-        assert_eq!(pragma("synchronous"), Ok(2.into()), "2 is FULL");
-        assert_eq!(pragma("locking_mode"), Ok("exclusive".to_owned().into()));
+        for (shared, locking) in [(true, "normal"), (false, "exclusive")] {
+            set_up(&db, shared).expect("set up");
+            assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));
+            assert_eq!(pragma("synchronous"), Ok(2.into()), "2 is FULL");
+            assert_eq!(pragma("locking_mode"), Ok(locking.to_owned().into()));
+        }
     }
 }

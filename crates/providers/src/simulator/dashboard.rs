@@ -27,6 +27,8 @@ pub struct DashboardRefund {
     pub status: RefundStatus,
     /// Since when it is there.
     pub at: Timestamp,
+    /// How many calls asked for it.
+    pub calls: u32,
 }
 
 /// Money that really went out.
@@ -214,6 +216,7 @@ fn refund_by_hand(
         returned_at: None,
         code: None,
         message: None,
+        calls: 0,
     };
     book.insert_refund(&refund)?;
     timeline::tell(book, &refund, now)?;
@@ -229,6 +232,7 @@ impl From<Refund> for DashboardRefund {
             currency: refund.money.currency,
             status: refund.status,
             at: refund.at,
+            calls: refund.calls,
         }
     }
 }

@@ -187,23 +187,15 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::book::tests::StillClock;
     use super::*;
     use domain::account::{Mode, Scope};
-    use domain::time::Clock;
-
-    struct StillClock;
-
-    impl Clock for StillClock {
-        fn now(&self) -> Timestamp {
-            Timestamp(1_000)
-        }
-    }
 
     #[tokio::test]
     async fn a_failed_batch_leaves_nothing_behind_and_the_desk_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("simulator.sqlite");
-        let (book, _) = Book::open(&path, Arc::new(StillClock), [7; 32]).expect("a book");
+        let (book, _) = Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
         let desk = Desk::open(book).expect("a desk");
         let (scope, at) = (Scope::new(1, Mode::Test), Timestamp(5));
         let failed = desk.ask(move |book| {

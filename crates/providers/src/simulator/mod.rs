@@ -8,6 +8,9 @@
 //! Whatever is still to happen is a row with a due time; the server drives it with
 //! [`Simulator::step`]. Time and randomness are parameters: a run replays from its seed.
 //!
+//! Several processes on one host may share a book: it is all there is to the PSP, and whoever steps
+//! first does what is due.
+//!
 //! # Scripts
 //! The member `simulate` of a refund's metadata, or else of its payment's, says what happens:
 //!
@@ -73,18 +76,25 @@ pub struct SimulatorConfig {
     pub late_failure_after_ms: i64,
     /// The wait before a refused webhook is delivered again; it doubles with every try.
     pub webhook_retry_ms: i64,
+    /// Other processes on this host have the same book open. All of them must say so.
+    pub shared: bool,
 }
 
 impl Default for SimulatorConfig {
     fn default() -> Self {
-        Self { honour_keys: true, late_failure_after_ms: 1_000, webhook_retry_ms: 1_000 }
+        Self {
+            honour_keys: true,
+            late_failure_after_ms: 1_000,
+            webhook_retry_ms: 1_000,
+            shared: false,
+        }
     }
 }
 
 /// Why the simulator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
-    /// Another process (or this one) has the book open. A book is never shared.
+    /// Another process (or this one) has the book open, and not as a shared one.
     #[error("the simulator's book is in use")]
     InUse,
     /// The file cannot be opened, or is no book.
@@ -201,7 +211,7 @@ impl Simulator {
         clock: Arc<dyn Clock>,
         seed: [u8; 32],
     ) -> Result<Arc<Self>, SimulatorError> {
-        let (book, secret) = Book::open(path, Arc::clone(&clock), seed)?;
+        let (book, secret) = Book::open(path, config.shared, Arc::clone(&clock), seed)?;
         let desk = Desk::open(book)?;
         Ok(Arc::new(Self {
             desk,

@@ -170,6 +170,7 @@ fn make_refund(
     if config.honour_keys
         && let Some(first) = first
     {
+        book.count_call(&first)?;
         return Ok(replay(first, &request));
     }
     if let Some(error) = check(book, &request, now)? {
@@ -190,7 +191,8 @@ fn make_refund(
         return Ok(Outcome::Error(error.at(now)));
     }
     let booked_at = called_at.map_or(now, |called_at| next_at(now, called_at));
-    book_refund(book, request, &script, booked_at, config)
+    let calls = if called_at.is_some() && !booked_before { 2 } else { 1 };
+    book_refund(book, request, &script, (booked_at, calls), config)
 }
 
 /// The answer to a key that has its refund: the first result, or an error if it asks for another.
@@ -263,7 +265,7 @@ fn book_refund(
     book: &mut Book,
     request: RefundRequest,
     script: &Script,
-    at: Timestamp,
+    (at, calls): (Timestamp, u32),
     config: SimulatorConfig,
 ) -> rusqlite::Result<Outcome> {
     let paid = !script.leaves_pending();
@@ -285,6 +287,7 @@ fn book_refund(
         returned_at: None,
         code: None,
         message: None,
+        calls,
     };
     book.insert_refund(&refund)?;
     if *script == Script::WebhookForged {

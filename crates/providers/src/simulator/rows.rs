@@ -29,6 +29,8 @@ pub(super) struct Refund {
     pub(super) returned_at: Option<Timestamp>,
     pub(super) code: Option<Box<str>>,
     pub(super) message: Option<Box<str>>,
+    /// How many calls asked for it: what was answered with it, and what was lost before.
+    pub(super) calls: u32,
 }
 
 /// What a task does when it is due.
@@ -103,6 +105,7 @@ pub(super) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
         returned_at: row.get::<_, Option<i64>>(11)?.map(Timestamp),
         code: row.get(12)?,
         message: row.get(13)?,
+        calls: row.get(14)?,
     })
 }
 

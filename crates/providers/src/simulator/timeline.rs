@@ -17,6 +17,9 @@ const TRIES_LIMIT: u32 = 12;
 /// The longest wait between two deliveries.
 const RETRY_LIMIT_MS: i64 = 60 * 60 * 1000;
 
+/// How long a webhook out of a shared book is delivered by nobody else.
+const LEASE_MS: i64 = 15_000;
+
 /// What was due.
 #[derive(Default)]
 pub(super) struct Due {
@@ -54,6 +57,11 @@ pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
         match task.kind {
             TaskKind::Webhook | TaskKind::ForgedWebhook => due.webhooks.push(task.into()),
             _ => change(book, &task, now, &mut due)?,
+        }
+    }
+    if book.is_shared() {
+        for webhook in &due.webhooks {
+            book.put_off(webhook.number, webhook.tries, Some(now.plus_ms(LEASE_MS)))?;
         }
     }
     Ok(due)

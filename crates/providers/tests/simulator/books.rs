@@ -27,8 +27,8 @@ async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec
     answers
 }
 
-const fn keys_ignored() -> SimulatorConfig {
-    SimulatorConfig { honour_keys: false, late_failure_after_ms: 1_000, webhook_retry_ms: 1_000 }
+fn keys_ignored() -> SimulatorConfig {
+    SimulatorConfig { honour_keys: false, ..SimulatorConfig::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -161,7 +161,10 @@ async fn runs_of_one_seed_in_one_millisecond_never_make_the_same_id() {
 #[tokio::test]
 async fn a_book_is_open_once() {
     let till = Till::open();
-    assert!(matches!(till.reopen_while_open(), Some(SimulatorError::InUse)));
+    for shared in [false, true] {
+        let config = SimulatorConfig { shared, ..SimulatorConfig::default() };
+        assert!(matches!(till.join(config).err(), Some(SimulatorError::InUse)));
+    }
     completed(till.submit(&order("k1", "succeed")).await);
 }
 

@@ -3,5 +3,6 @@
 mod books;
 mod dashboard;
 mod scripts;
+mod shared;
 mod till;
 mod webhooks;

@@ -104,8 +104,9 @@ impl Till {
         book_path(self.dir.path())
     }
 
-    pub fn reopen_while_open(&self) -> Option<SimulatorError> {
-        open_book(self.dir.path(), SimulatorConfig::default(), &self.clock).err()
+    /// The same book in one more process, as far as that goes.
+    pub fn join(&self, config: SimulatorConfig) -> Result<Arc<Simulator>, SimulatorError> {
+        open_book(self.dir.path(), config, &self.clock)
     }
 
     pub async fn submit(&self, order: &RefundOrder) -> Answer {
@@ -141,8 +142,13 @@ impl Till {
     }
 
     pub async fn step(&self, limit: usize) -> Step {
-        let receiver = Receiver { inbox: &self.inbox, simulator: &self.simulator };
-        sendable(self.simulator.step(&receiver, limit)).await
+        self.step_of(&self.simulator, limit).await
+    }
+
+    /// A step of one that has joined.
+    pub async fn step_of(&self, simulator: &Simulator, limit: usize) -> Step {
+        let receiver = Receiver { inbox: &self.inbox, simulator };
+        sendable(simulator.step(&receiver, limit)).await
     }
 
     /// The believed notices since the last call.

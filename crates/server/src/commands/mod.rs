@@ -3,6 +3,7 @@
 mod backup;
 mod demo;
 mod doctor;
+mod health;
 mod keys;
 mod migrate_store;
 mod openapi;
@@ -23,6 +24,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Backup(args) => backup::run(&args).await,
         Command::MigrateStore(args) => migrate_store::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Health(args) => health::run(&args).await,
         Command::Openapi(args) => openapi::run(&args),
     }
 }

@@ -71,6 +71,40 @@ async fn a_backup_taken_while_the_server_runs_verifies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_restored_copy_has_queued_and_was_paid_since_is_not_paid_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[("REFUNDRY_DISPATCH", "off")]).await;
+    let payment = demo.pay("ch_restored", 5_000).await;
+    let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
+    let queued = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
+    let copy = folder.path().join("copy.db");
+    let (code, text) = demo.run(&["backup", copy.to_str().unwrap()]);
+    assert_eq!(code, 0, "{text}");
+    assert!(demo.stop().await);
+    demo.restart_with(&[("REFUNDRY_DISPATCH", "on")]).await;
+    let limit = Duration::from_secs(20);
+    demo.settle(limit).await;
+    let book = async |demo: &Demo| demo.get("/simulator/payments/ch_restored").await.json;
+    assert_eq!(book(&demo).await["refunds"][0]["calls"], 1);
+
+    // As docs/operations.md has it.
+    assert!(demo.stop().await);
+    std::fs::rename(&copy, folder.path().join("refundry.db")).unwrap();
+    for file in ["refundry.db-wal", "refundry.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
+    let (code, text) = demo.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+    demo.restart().await;
+    demo.settle(limit).await;
+    let found = demo.get(&format!("/api/v1/refunds/{}", queued.as_str().unwrap())).await;
+    assert_eq!(found.data()["status"], "succeeded", "{}", found.json);
+    let book = book(&demo).await;
+    assert_eq!(book["refunds"][0]["calls"], 2, "{book}");
+    assert_eq!(book["payouts"].as_array().map(Vec::len), Some(1), "{book}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verify_says_what_differs_and_exits_1() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[]).await;
@@ -95,6 +129,25 @@ fn doctor_finds_what_is_wrong() {
     let (code, text) = run(&["doctor"], folder.path());
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("wrong    master key") && text.contains("wrong    database"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_whether_the_server_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[]).await;
+    for address in ["127.0.0.1", "0.0.0.0"] {
+        let (code, text) = demo.run(&["health", "--listen", &format!("{address}:{}", demo.port)]);
+        assert_eq!(code, 0, "{text}");
+    }
+    // A server that is stuck takes connections and says nothing.
+    let pid = demo.pid().to_string();
+    let stopped = std::process::Command::new("kill").args(["-STOP", &pid]).status().unwrap();
+    assert!(stopped.success());
+    let (code, text) = demo.run(&["health", "--listen", &format!("127.0.0.1:{}", demo.port)]);
+    assert_eq!(code, 1, "{text}");
+    demo.kill();
+    let (code, text) = demo.run(&["health", "--listen", &format!("127.0.0.1:{}", demo.port)]);
+    assert_eq!(code, 1, "{text}");
 }
 
 #[test]

@@ -6,12 +6,15 @@ use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rusqlite::Connection;
 use serde_json::Value;
+use std::any::Any;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use testkit::postgres::Outsider;
 use testkit::{Contract, Exchange};
 
 /// Every answer is held against the document that has its path.
@@ -20,6 +23,9 @@ pub static CONTRACTS: LazyLock<Vec<Contract>> =
 
 /// The binary under test.
 pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");
+
+/// Where this is set in the environment, demos are on PostgreSQL.
+pub const ON_POSTGRES: &str = "REFUNDRY_TEST_ON_POSTGRES";
 
 /// How long anything may take that should be quick.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -49,6 +55,7 @@ pub async fn eventually<T>(
 /// A demo server in a folder of its own. Killed when dropped.
 pub struct Demo {
     child: Option<Child>,
+    command: &'static str,
     /// Its data folder.
     pub data: PathBuf,
     /// Its port.
@@ -85,11 +92,16 @@ impl Reply {
 impl Demo {
     /// Starts a demo on a fresh or used folder and waits until it answers.
     pub async fn start(data: &Path, envs: &[(&'static str, &'static str)]) -> Self {
+        let mut envs = envs.to_vec();
+        if std::env::var_os(ON_POSTGRES).is_some() {
+            envs.extend(crate::postgres::envs().await.1);
+        }
         let mut demo = Self {
             child: None,
+            command: "demo",
             data: data.to_owned(),
             port: free_port(),
-            envs: envs.to_vec(),
+            envs,
             kit: Value::Null,
             http: Client::builder(TokioExecutor::new()).build_http(),
         };
@@ -97,32 +109,25 @@ impl Demo {
         demo
     }
 
-    /// Starts another node with the same settings, which sends no refunds itself, and waits until it
-    /// answers.
-    pub async fn join(&self, data: &Path) -> Self {
-        let port = free_port();
-        let ready = data.join("ready.json");
-        let _ = std::fs::remove_file(&ready);
-        let child = Command::new(REFUNDRY)
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--log", "warn"])
-            .arg("--data")
-            .arg(data)
-            .arg("--ready-file")
-            .arg(&ready)
-            .envs(self.envs.iter().copied())
-            .env("REFUNDRY_DISPATCH", "off")
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        eventually("the ready file", LIMIT, async || ready.exists().then_some(())).await;
-        Self {
-            child: Some(child),
+    /// Starts another node with the same settings and more of them, and waits until it answers.
+    pub async fn join(&self, data: &Path, envs: &[(&'static str, &'static str)]) -> Self {
+        let mut node = Self {
+            child: None,
+            command: "serve",
             data: data.to_owned(),
-            port,
+            port: free_port(),
             envs: self.envs.clone(),
             kit: self.kit.clone(),
             http: self.http.clone(),
-        }
+        };
+        // What a demo is by itself.
+        node.envs.extend([
+            ("REFUNDRY_SIMULATOR__ENABLED", "true"),
+            ("REFUNDRY_WEBHOOKS__ALLOW_PRIVATE", r#"["127.0.0.1"]"#),
+        ]);
+        node.envs.extend(envs);
+        node.restart().await;
+        node
     }
 
     /// Starts the process again on the same folder and port.
@@ -130,7 +135,7 @@ impl Demo {
         let ready = self.data.join("ready.json");
         let _ = std::fs::remove_file(&ready);
         let child = Command::new(REFUNDRY)
-            .args(["demo", "--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"])
+            .args([self.command, "--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"])
             .arg("--data")
             .arg(&self.data)
             .arg("--ready-file")
@@ -140,11 +145,14 @@ impl Demo {
             .spawn()
             .expect("the server starts");
         self.child = Some(child);
-        self.kit = eventually("the ready file", LIMIT, async || {
+        let told: Value = eventually("the ready file", LIMIT, async || {
             let text = std::fs::read_to_string(&ready).ok()?;
             serde_json::from_str(&text).ok()
         })
         .await;
+        if self.command == "demo" {
+            self.kit = told;
+        }
     }
 
     /// `kill -9`.
@@ -153,6 +161,25 @@ impl Demo {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Starts the stopped process again with more settings.
+    pub async fn restart_with(&mut self, envs: &[(&'static str, &'static str)]) {
+        self.envs.extend(envs);
+        self.restart().await;
+    }
+
+    /// Keeps everybody from changing payments until what is returned is dropped.
+    pub fn hold_payments(&self) -> Box<dyn Any> {
+        let name = "REFUNDRY_DATABASE_URL";
+        if let Some((_, url)) = self.envs.iter().find(|(env, _)| *env == name) {
+            let outsider = Outsider::connect(url);
+            outsider.run("BEGIN; LOCK TABLE payments IN EXCLUSIVE MODE");
+            return Box::new(outsider);
+        }
+        let database = Connection::open(self.data.join("refundry.db")).expect("a file");
+        database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        Box::new(database)
     }
 
     /// The process.

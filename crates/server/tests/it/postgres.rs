@@ -1,15 +1,16 @@
 //! The server on PostgreSQL: stateless nodes that share one database.
 
-use crate::harness::{Demo, run};
+use crate::harness::{Demo, ON_POSTGRES, eventually, run};
 use serde_json::json;
 use std::time::Duration;
 use testkit::postgres::{Outsider, cluster};
 
 /// A text that lives as long as the tests do.
-fn keep(text: String) -> &'static str {
+pub fn keep(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
+const LIMIT: Duration = Duration::from_mins(1);
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
@@ -21,9 +22,10 @@ pub async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_serve_one_database() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (url, envs) = envs().await;
+    let (_, mut envs) = envs().await;
+    envs.push(("REFUNDRY_SIMULATOR__BOOK", keep(folder.path().join("b.db").display().to_string())));
     let mut one = Demo::start(folder.path(), &envs).await;
-    let two = one.join(other.path()).await;
+    let two = one.join(other.path(), &[("REFUNDRY_DISPATCH", "off")]).await;
     let payment = one.pay("ch_1", 10_000).await;
 
     // Asked for on a node that sends nothing, sent by the other one, seen by whoever waits here.
@@ -46,19 +48,29 @@ async fn two_nodes_serve_one_database() {
     let too_much = json!({"sourceType": "payment", "sourceId": payment, "amount": 7_501});
     assert!(one.post("/api/v1/refunds", &too_much).await.status.is_client_error());
 
-    // The node that sends dies. The other one takes refunds in, and they are sent when it is back.
+    // The node that sends dies. What the provider has is finished through the other one, which takes
+    // refunds in, too; they are sent when the first one is back.
+    let late =
+        json!({"chargeId": "ch_1", "amount": 700, "metadata": {"simulate": "succeed_after:900"}});
+    one.post("/api/v1/refunds", &late).await.data();
+    let book = "/simulator/payments/ch_1";
+    eventually("the call", LIMIT, async || {
+        (one.get(book).await.json["refunds"].as_array()?.len() == 2).then_some(())
+    })
+    .await;
     one.kill();
+    two.settle(LIMIT).await;
     let kept = json!({"sourceType": "payment", "sourceId": payment, "amount": 500});
     let waiting = two.post("/api/v1/refunds", &kept).await;
     assert_eq!(waiting.data()["status"], "pending");
     one.restart().await;
-    two.settle(Duration::from_mins(1)).await;
+    two.settle(LIMIT).await;
     let path = format!("/api/v1/refunds/{}", waiting.data()["id"].as_str().expect("an id"));
     assert_eq!(two.get(&path).await.data()["status"], "succeeded");
 
     let (code, text) = one.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("2 refunds"), "{text}");
+    assert!(text.contains("3 refunds"), "{text}");
     let (code, text) = one.run(&["backup", "/tmp/never-made.db"]);
     assert_ne!(code, 0);
     assert!(text.contains("pg_dump"), "{text}");
@@ -66,7 +78,6 @@ async fn two_nodes_serve_one_database() {
     assert_eq!(code, 0, "{text}");
     let (_, text) = one.run(&["keys", "list"]);
     assert!(text.contains("ak_test_"), "{text}");
-    drop(url);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +101,7 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
     let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert!(back.status.is_success(), "{}", back.json);
-    demo.settle(Duration::from_mins(1)).await;
+    demo.settle(LIMIT).await;
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
@@ -103,7 +114,7 @@ async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
     let payment = demo.pay("ch_1", 10_000).await;
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
     let asked = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
-    demo.settle(Duration::from_mins(1)).await;
+    demo.settle(LIMIT).await;
     assert!(demo.stop().await, "the server stops well");
 
     let url = cluster().empty_database().await;
@@ -155,4 +166,62 @@ async fn a_node_without_the_common_master_key_does_not_start() {
     let (code, text) = run(&["keys", "list", "--config", &config], folder.path());
     assert_ne!(code, 0);
     assert!(text.contains("REFUNDRY_MASTER_KEY"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_goes_on_under_a_newer_schema_and_does_not_start_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, envs) = envs().await;
+    let demo = Demo::start(folder.path(), &envs).await;
+    let payment = demo.pay("ch_1", 10_000).await;
+    let refund = async |amount: i64| {
+        let body = json!({"sourceType": "payment", "sourceId": payment, "amount": amount});
+        let asked = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
+        demo.settle(LIMIT).await;
+        let found = demo.get(&format!("/api/v1/refunds/{}", asked.as_str().unwrap())).await;
+        assert_eq!(found.data()["status"], "succeeded", "{}", found.json);
+    };
+    // With every statement prepared on its connections.
+    refund(100).await;
+    let outsider = Outsider::connect(&url);
+    for table in ["accounts", "api_keys", "payments", "refunds", "keys", "events", "postings"] {
+        outsider.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
+    }
+    outsider.run(
+        "INSERT INTO refinery_schema_history \
+         SELECT 99, 'later', applied_on, '1' FROM refinery_schema_history WHERE version = 1",
+    );
+    refund(200).await;
+    assert_eq!(demo.list("/api/v1/refunds").await.len(), 2);
+    let (code, text) = demo.run(&["doctor"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("V99__later"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
+    let own = std::env::current_exe().unwrap();
+    let tests = tokio::process::Command::new(own)
+        .args(["elasticpay::", "yoco::", "--test-threads=4"])
+        .env(ON_POSTGRES, "1")
+        .kill_on_drop(true)
+        .output();
+    let done =
+        tokio::time::timeout(Duration::from_mins(5), tests).await.expect("they end").unwrap();
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{text}");
+    assert!(text.contains("test elasticpay::refunds::") && text.contains("test yoco::refunds::"));
+}
+
+#[tokio::test]
+async fn what_the_operations_page_asks_the_database_it_can_answer() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let outsider = Outsider::connect(&cluster().database().await);
+    let blocks: Vec<_> = page.split("```sql\n").skip(1).collect();
+    assert!(blocks.len() > 1, "the page has {} blocks of SQL", blocks.len());
+    for block in blocks {
+        let block = block.split("```").next().unwrap();
+        outsider.run(&format!("BEGIN; {block} ROLLBACK"));
+    }
 }

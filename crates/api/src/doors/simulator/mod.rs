@@ -117,6 +117,7 @@ struct RefundWire {
     currency: String,
     status: &'static str,
     at: Iso,
+    calls: u32,
 }
 
 impl From<DashboardRefund> for RefundWire {
@@ -128,6 +129,7 @@ impl From<DashboardRefund> for RefundWire {
             currency: refund.currency.to_string(),
             status: refund.status.as_str(),
             at: Iso(refund.at),
+            calls: refund.calls,
         }
     }
 }

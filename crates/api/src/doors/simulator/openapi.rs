@@ -138,6 +138,7 @@ fn refund() -> Schema {
         .must("currency", Schema::matching("^[A-Z]{3}$").like("USD"))
         .must("status", Schema::words(RefundStatus::ALL.iter().map(|status| status.as_str())))
         .must("at", Schema::time())
+        .must("calls", Schema::integer(0).says("How many calls asked for it.").like(1))
         .closed()
         .says("A refund in the simulator's book.")
 }

@@ -83,14 +83,13 @@ async fn a_request_that_is_under_way_is_not_done_a_second_time() {
     let intent = paid(&demo, 5_000, "succeed").await;
     let path = format!("/{intent}/refunds");
     let body = json!({"amount_cents": 600});
-    let database = rusqlite::Connection::open(demo.data.join("refundry.db")).expect("a database");
-    database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let held = demo.hold_payments();
     let late = post(&demo, &path, "slow", &body).await;
     assert_eq!(problem(&late), "503 server service_unavailable");
     let busy = post(&demo, &path, "slow", &body).await;
     assert_eq!(problem(&busy), "409 conflict idempotency_in_progress");
     assert_eq!(busy.header("retry-after"), "1");
-    database.execute_batch("ROLLBACK").expect("the lock is given back");
+    drop(held);
     let done = eventually("the answer", Duration::from_secs(10), async || {
         let reply = post(&demo, &path, "slow", &body).await;
         (reply.status == 200).then_some(reply)

@@ -121,6 +121,8 @@ async fn what_fails_and_what_is_withdrawn_is_told_too() {
     assert_eq!(told[2]["data"]["status"], "canceled");
 
     let intent = paid(&demo, 900, "refuse:card_expired").await;
+    // What is told of a refund waits for nothing that is told of its payment.
+    until(&receiver, &intent, &["processing", "succeeded"]).await;
     let failed = act(&demo, &intent, "refunds", &json!({"amount_cents": 400})).await.json;
     let told = until(&receiver, &intent, &["processing", "succeeded", "refund_failed"]).await;
     let data = &told[2]["data"];

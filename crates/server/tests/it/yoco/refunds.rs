@@ -4,16 +4,16 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_of_test_keys_are_refunded_only_where_that_is_allowed() {
-    let (folder, mut first) = demo(&[]).await;
-    let checkout = paid(&first, "test", 900);
-    assert_eq!(get(&first, "test", &checkout)["processingMode"], "test");
-    let reply = refund(&first, "test", &checkout, &Value::Null).run();
+    let (_folder, mut demo) = demo(&[]).await;
+    let checkout = paid(&demo, "test", 900);
+    assert_eq!(get(&demo, "test", &checkout)["processingMode"], "test");
+    let reply = refund(&demo, "test", &checkout, &Value::Null).run();
     assert_error(&reply, 400, "REFUNDRY_YOCO_ALLOW_TEST_REFUNDS=1");
-    assert!(refunds(&first, "test", &checkout).is_empty());
+    assert!(refunds(&demo, "test", &checkout).is_empty());
     // What does not exist is told first: a key of the wrong mode finds nothing.
-    assert_eq!(refund(&first, "live", &checkout, &Value::Null).run().status, 404);
-    assert!(first.stop().await);
-    let demo = Demo::start(folder.path(), &[("REFUNDRY_YOCO_ALLOW_TEST_REFUNDS", "1")]).await;
+    assert_eq!(refund(&demo, "live", &checkout, &Value::Null).run().status, 404);
+    assert!(demo.stop().await);
+    demo.restart_with(&[("REFUNDRY_YOCO_ALLOW_TEST_REFUNDS", "1")]).await;
     assert_eq!(refund(&demo, "test", &checkout, &Value::Null).run().status, 202);
     assert_eq!(get(&demo, "test", &checkout)["status"], "refunded");
 }
