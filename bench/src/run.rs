@@ -367,7 +367,7 @@ fn millions(
     let stored = if plan.quick { 200_000 } else { 10_000_000 };
     say(&format!("(i) storing {stored} refunds in PostgreSQL"));
     let stopwatch = Stopwatch::start();
-    let full = shared.copy("full")?;
+    let full = shared.copy("filled")?;
     full.fill(stored)?;
     report.figure('i', "time to prepare the full database", stopwatch.elapsed().as_secs_f64(), "s");
     report.figure('i', "full database", pg::gigabytes(full.bytes()?), "GB");
