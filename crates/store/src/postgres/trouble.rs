@@ -4,6 +4,7 @@ use super::value::fault;
 use crate::{Fault, PostgresError, StoreError};
 use std::time::Duration;
 use tokio_postgres::Error;
+use tokio_postgres::error::Severity;
 
 /// Why a transaction did not happen.
 #[derive(Debug)]
@@ -17,14 +18,6 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// What an error of ours means.
-    pub(super) fn of(error: StoreError) -> Self {
-        match error {
-            StoreError::Away(_) => Self::Away(error),
-            other => Self::Final(other),
-        }
-    }
-
     pub(super) fn into_error(self) -> StoreError {
         match self {
             Self::Conflict(error) | Self::Away(error) | Self::Final(error) => error,
@@ -60,10 +53,14 @@ pub(super) fn classify(error: Error) -> Trouble {
     }
 }
 
-/// True when a commit that was answered like this may have happened.
+/// True when a commit that was answered like this may have happened. Only an ordinary error ends a
+/// transaction for certain; a server that goes down says something worse, whatever its code.
 pub(super) fn may_have_committed(error: &Error) -> bool {
-    let Some(code) = error.code() else { return true };
-    let code = code.code();
+    let Some(said) = error.as_db_error() else { return true };
+    let code = said.code().code();
+    if said.parsed_severity() != Some(Severity::Error) {
+        return true;
+    }
     code == "40003" || code.starts_with("08") || code.starts_with("57")
 }
 

@@ -42,7 +42,7 @@ async fn client(world: Arc<World>, number: u8, stop: Arc<AtomicBool>) -> Vec<Ref
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_server_that_is_killed() {
     let cluster = Cluster::start();
-    let world = Arc::new(World::on_own_server(&cluster).await);
+    let world = Arc::new(World::at(cluster.database().await).await);
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|number| tokio::spawn(client(world.clone(), number, stop.clone())))

@@ -1,0 +1,103 @@
+//! A primary and its synchronous standby, on ports of their own.
+
+use super::keeper::Keeper;
+use super::{Outsider, free_port};
+use crate::eventually;
+use tokio_postgres::NoTls;
+
+/// `$1` and `$2` are the ports. What is to be done with them comes line by line.
+const SCRIPT: &str = r#"
+make "$folder/one"
+for which in one two; do mkdir "$folder/$which.sock"; done
+echo "host replication all 127.0.0.1/32 trust" >>"$folder/one/pg_hba.conf"
+start() {
+    which=$1; port=$2; shift 2
+    "$programs/postgres" -D "$folder/$which" -k "$folder/$which.sock" -c port=$port \
+        -c listen_addresses=127.0.0.1 -c max_connections=100 -c wal_keep_size=64 "$@" \
+        >>"$folder/log" 2>&1 </dev/null &
+}
+start one $1 -c synchronous_standby_names=standby
+one=$!
+until "$programs/pg_basebackup" --pgdata="$folder/two" --checkpoint=fast --write-recovery-conf \
+    --dbname="host=127.0.0.1 port=$1 user=refundry application_name=standby" \
+    >>"$folder/log" 2>&1; do sleep 0.1; rm -rf "$folder/two"; done
+start two $2
+two=$!
+while read -r what; do
+    case $what in
+        kill) kill -KILL $one; wait $one ;;
+        promote) "$programs/pg_ctl" --pgdata="$folder/two" promote >>"$folder/log" 2>&1 ;;
+        freeze) kill -STOP $two $(cat /proc/$two/task/$two/children) ;;
+        thaw) kill -CONT $two $(cat /proc/$two/task/$two/children) ;;
+    esac
+    echo "$what" >>"$folder/done"
+done
+kill -CONT $two
+kill -QUIT $one $two
+wait
+rm -rf "$folder"
+"#;
+
+/// Two servers, of which one follows the other.
+pub struct Pair {
+    keeper: Keeper,
+    ports: [u16; 2],
+}
+
+impl Pair {
+    /// Starts both, and makes a database.
+    pub async fn start() -> Self {
+        let ports = [free_port(), free_port()];
+        let keeper = Keeper::start(
+            SCRIPT,
+            ports.map(|port| port.to_string()).each_ref().map(String::as_str),
+        );
+        let pair = Self { keeper, ports };
+        eventually("a standby that follows", async || {
+            pair.keeper.check();
+            let url = pair.url_of(0, "postgres");
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            let following = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+            (client.query(following, &[]).await.ok()?.len() == 1).then_some(())
+        })
+        .await;
+        Outsider::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
+        pair
+    }
+
+    fn url_of(&self, which: usize, database: &str) -> String {
+        format!("postgres://refundry@127.0.0.1:{}/{database}?sslmode=disable", self.ports[which])
+    }
+
+    /// The address of the database, wherever it can be written to.
+    pub fn url(&self) -> String {
+        let [one, two] = self.ports;
+        format!("postgres://refundry@127.0.0.1:{one},127.0.0.1:{two}/refundry?sslmode=disable")
+    }
+
+    /// The address of the database on the standby alone.
+    pub fn standby_url(&self) -> String {
+        self.url_of(1, "refundry")
+    }
+
+    /// `kill -9` of the primary.
+    pub async fn kill_primary(&self) {
+        self.keeper.tell("kill").await;
+    }
+
+    /// Makes the standby the primary.
+    pub async fn promote_standby(&self) {
+        self.keeper.tell("promote").await;
+    }
+
+    /// Stops the processes of the standby; its connections stay.
+    pub async fn freeze_standby(&self) {
+        self.keeper.tell("freeze").await;
+    }
+
+    /// Lets them go on.
+    pub async fn thaw_standby(&self) {
+        self.keeper.tell("thaw").await;
+    }
+}
