@@ -7,11 +7,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+pub use testkit::postgres::free_port;
 use testkit::{Contract, Exchange};
 
 /// Every answer is held against the document that has its path.
@@ -23,12 +23,6 @@ pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");
 
 /// How long anything may take that should be quick.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
 
 /// Waits until `ready` returns something, at most `limit`.
 pub async fn eventually<T>(

@@ -17,9 +17,16 @@ const PREAMBLE: &str = r#"
 trap '' INT TERM HUP
 programs=$1; folder=$2; shift 2
 cd "$folder"
+fail() {
+    touch failed
+    while read -r _; do :; done
+    kill -KILL $one $two
+    rm -rf "$folder"
+    exit 1
+}
 make() {
     "$programs/initdb" --pgdata="$1" --username=refundry --auth=trust --encoding=UTF8 --locale=C \
-        >"$folder/log" 2>&1 || exit 1
+        >log 2>&1 || fail
 }
 "#;
 
@@ -81,12 +88,15 @@ impl Keeper {
         .await;
     }
 
-    /// Fails when the script has ended.
+    /// What the servers wrote.
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Fails when the script has failed.
     pub(super) fn check(&self) {
-        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(Some(status)) = shell.try_wait() {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            panic!("the server did not start, {status}: {log}");
+        if self.folder.join("failed").exists() {
+            panic!("the server did not start: {}", self.log());
         }
     }
 }
@@ -100,7 +110,11 @@ fn programs() -> PathBuf {
     versions.sort();
     folders.extend(versions.into_iter().rev());
     let found = folders.into_iter().find(|folder| folder.join("initdb").is_file());
-    found.expect("PostgreSQL is needed for these tests: scripts/install-tools installs it")
+    let found = found.and_then(|folder| folder.join("initdb").canonicalize().ok());
+    let found =
+        found.expect("PostgreSQL is needed for these tests: scripts/install-tools installs it");
+    // Where it really is, all the others are, too.
+    found.parent().expect("a folder").to_owned()
 }
 
 /// Who runs the server, when this process is root, as whom it refuses to run.

@@ -26,23 +26,23 @@ use tokio_postgres::{Client, NoTls};
 /// server is killed and started again.
 const SERVER: &str = r#"
 make "$folder/data"
-eval "$1" >>"$folder/log" 2>&1 || exit 1
+eval "$1" >>"$folder/log" 2>&1 || fail
 shift
 start() {
     "$programs/postgres" -D "$folder/data" -k "$folder" -c max_connections=250 "$@" \
         >>"$folder/log" 2>&1 </dev/null &
-    server=$!
+    one=$!
 }
 start "$@"
 while read -r _; do
-    kill -KILL $server
-    wait $server
+    kill -KILL $one
+    wait $one
     # What is left of it must be gone before another one starts.
-    until start "$@"; sleep 0.3; kill -0 $server; do :; done 2>/dev/null
+    until start "$@"; sleep 0.3; kill -0 $one; do :; done 2>/dev/null
     echo again >>"$folder/done"
 done
-kill -QUIT $server
-wait $server
+kill -QUIT $one
+wait $one
 rm -rf "$folder"
 "#;
 

@@ -18,9 +18,14 @@ start() {
 }
 start one $1 -c synchronous_standby_names=standby
 one=$!
+tries=0
 until "$programs/pg_basebackup" --pgdata="$folder/two" --checkpoint=fast --write-recovery-conf \
     --dbname="host=127.0.0.1 port=$1 user=refundry application_name=standby" \
-    >>"$folder/log" 2>&1; do sleep 0.1; rm -rf "$folder/two"; done
+    >>"$folder/log" 2>&1; do
+    sleep 0.1
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail
+done
 start two $2
 two=$!
 while read -r what; do
@@ -76,9 +81,9 @@ impl Pair {
         format!("postgres://refundry@127.0.0.1:{one},127.0.0.1:{two}/refundry?sslmode=disable")
     }
 
-    /// The address of the database on the standby alone.
-    pub fn standby_url(&self) -> String {
-        self.url_of(1, "refundry")
+    /// What both of them wrote.
+    pub fn log(&self) -> String {
+        self.keeper.log()
     }
 
     /// `kill -9` of the primary.

@@ -23,10 +23,11 @@ auth_type = any
 END
 PATH=$PATH:/usr/sbin
 pgbouncer bouncer.ini >>"$folder/log" 2>&1 </dev/null &
-bouncer=$!
-# Ends as well when it did not start.
-while kill -0 $bouncer && read -r _; do :; done
-kill -KILL $bouncer
+one=$!
+sleep 0.2
+kill -0 $one || fail
+while read -r _; do :; done
+kill -KILL $one
 rm -rf "$folder"
 "#;
 
