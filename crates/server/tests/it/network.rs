@@ -27,6 +27,9 @@ async fn a_network_that_fails_under_load_loses_nothing_and_nothing_is_paid_twice
             assert!(took < Duration::from_secs(8), "{status} after {took:?}");
             assert_eq!(status, 503);
         }
+        let read = load.nodes[0].read().await.get("/api/v1/refunds?limit=1").await;
+        assert_eq!(read.status, 503, "{}", read.json);
+        assert!(!read.header("retry-after").is_empty());
         network.stall(false);
         load.answers(0, &format!("second-{round}"), 201).await;
         load.goes_on(20).await;
@@ -37,7 +40,10 @@ async fn a_network_that_fails_under_load_loses_nothing_and_nothing_is_paid_twice
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost() {
     let pair = Pair::start().await;
-    let url = pair.url() + "&answer_timeout=2&connect_timeout=2";
+    // The server gives a statement less time than a node waits for it: even so, a commit that waits
+    // for the standby must not be taken for one that is through.
+    let url =
+        pair.url() + "&answer_timeout=3&connect_timeout=2&options=-c%20statement_timeout%3D1000";
     let load = Load::start("failover", url, 2).await;
     load.goes_on(50).await;
     // What only the primary has is not acknowledged.
@@ -58,8 +64,8 @@ async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost
         load.answers(node, "nowhere", 201).await;
     }
     load.goes_on(50).await;
-    let log = pair.log();
-    assert!(!log.contains("read-only transaction"), "a standby was written to: {log}");
+    let written = pair.log().matches("read-only transaction").count();
+    assert_eq!(written, 0, "a standby was written to");
     load.finish(100).await;
 }
 

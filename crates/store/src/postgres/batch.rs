@@ -120,21 +120,13 @@ pub(super) async fn commit(
     steps: &[Step<'_>],
 ) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
     let Ok(replies) = session.run(steps).await else { return Err(None) };
-    let last = replies.len();
-    let mut rows = Vec::with_capacity(last);
-    for (number, reply) in replies.into_iter().enumerate() {
-        let error = match reply {
-            Ok(found) => {
-                rows.push(found);
-                continue;
-            }
-            Err(error) => error,
-        };
-        let is_commit = number + 1 == last;
-        // A statement that the server refused ended the transaction. A lost connection says nothing.
-        let open =
-            if is_commit { trouble::may_have_committed(&error) } else { error.code().is_none() };
-        return Err(if open { None } else { Some(trouble::classify(error)) });
+    let mut rows = Vec::with_capacity(replies.len());
+    for reply in replies {
+        match reply {
+            Ok(found) => rows.push(found),
+            Err(error) if trouble::may_have_committed(&error) => return Err(None),
+            Err(error) => return Err(Some(trouble::classify(error))),
+        }
     }
     Ok(rows)
 }

@@ -53,15 +53,14 @@ pub(super) fn classify(error: Error) -> Trouble {
     }
 }
 
-/// True when a commit that was answered like this may have happened. Only an ordinary error ends a
-/// transaction for certain; a server that goes down says something worse, whatever its code.
+/// True when a transaction may have been committed whose commit was sent and which was answered like
+/// this. Only an ordinary error of the server ends one for certain. A server that goes down says
+/// something worse, and so does whoever stands between and lost it: `PgBouncer`, class 08, to any of the
+/// statements before the commit.
 pub(super) fn may_have_committed(error: &Error) -> bool {
     let Some(said) = error.as_db_error() else { return true };
     let code = said.code().code();
-    if said.parsed_severity() != Some(Severity::Error) {
-        return true;
-    }
-    code == "40003" || code.starts_with("08") || code.starts_with("57")
+    said.parsed_severity() != Some(Severity::Error) || code == "40003" || code.starts_with("08")
 }
 
 /// How often a batch is tried.

@@ -3,6 +3,7 @@
 
 use crate::requests::{api_key, name, request};
 use crate::world::{NOW, World};
+use domain::ids::AccountId;
 use std::time::Duration;
 use store::{Begun, Once, PostgresStore, StoreError};
 use testkit::eventually;
@@ -14,8 +15,8 @@ use tokio::time::timeout;
 const IMPATIENT: &str = "&answer_timeout=1&connect_timeout=1\
      &options=-c%20idle_in_transaction_session_timeout%3D300";
 
-/// Long enough for one side to give up and for trying again, and far from forever.
-const SOON: Duration = Duration::from_secs(5);
+/// Long enough for both sides to give up and for trying again, and far from forever.
+const SOON: Duration = Duration::from_secs(15);
 
 /// A world behind a network that can fail.
 async fn behind_a_network() -> (World, Proxy) {
@@ -129,6 +130,57 @@ async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwa
     let found = world.store.find_payment(world.scope, payment).await.expect("a read");
     assert_eq!(found.expect("it exists").reserved, 10);
     world.verify_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_whose_answer_is_lost_is_done_and_answered_as_if_it_were_the_first_time() {
+    let (world, network) = behind_a_network().await;
+    let faults = [Fault::CutBefore, Fault::CutAfter, Fault::CloseToServer, Fault::LostBetween];
+    for (number, fault) in (1..).zip(faults) {
+        let id = AccountId::from_ulid(world.with_ids(|ids| ids.ulid(NOW)));
+        let called = format!("Merchant {number}");
+        network.at_next(&called, fault);
+        let made = world.store.create_account(id, &called, NOW).await.expect("an account");
+        assert!(network.has_struck());
+        assert_eq!((made.id, made.number, &*made.name), (id, u32::from(number), &*called));
+
+        let key = api_key(number);
+        let of = key.id.clone();
+        let kept = world.store.create_api_key(key, [number + 99; 32], None).await;
+        assert!(matches!(kept, Ok(Once::Done(()))), "{kept:?}");
+        network.at_next(&of, fault);
+        let revoked = world.store.revoke_api_key(&of, NOW).await;
+        assert!(network.has_struck());
+        assert!(revoked.expect("an answer"), "{fault:?}: there was such a key");
+        assert!(!world.store.revoke_api_key(&of, NOW.plus_ms(1)).await.expect("an answer"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_does_not_answer_costs_its_time_once() {
+    let (dark, light) = (Proxy::start(cluster()).await, Proxy::start(cluster()).await);
+    dark.stall(true);
+    let url = cluster().database().await;
+    let host = |of: &Proxy| {
+        let url = of.url(&url);
+        url.split(['@', '/']).nth(3).expect("a host").to_owned()
+    };
+    let name = database_of(&url);
+    let hosts = format!("{},{}", host(&dark), host(&light));
+    let url = format!("postgres://refundry@{hosts}/{name}?sslmode=disable&connect_timeout=2");
+    let store = PostgresStore::attach(&url).expect("an address");
+    let first = timeout(SOON, store.next_due()).await.expect("an answer in time");
+    first.expect("the second host has it");
+    let mut reads = JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        reads.spawn(async move { store.next_due().await });
+    }
+    let reads = timeout(Duration::from_millis(1_500), reads.join_all()).await;
+    for read in reads.expect("the first host is not asked again") {
+        read.expect("a read");
+    }
+    assert!(light.open() > 2, "{} connections", light.open());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,9 +95,8 @@ impl Keeper {
 
     /// Fails when the script has failed.
     pub(super) fn check(&self) {
-        if self.folder.join("failed").exists() {
-            panic!("the server did not start: {}", self.log());
-        }
+        let failed = self.folder.join("failed").exists();
+        assert!(!failed, "the server did not start: {}", self.log());
     }
 }
 

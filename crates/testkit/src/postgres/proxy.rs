@@ -28,11 +28,14 @@ pub enum Fault {
     /// The server has committed, and what the client is told is that the disk is full and the server
     /// goes down.
     Panic,
+    /// The server has committed, and what the client is told, instead of everything that the server
+    /// said, is that somebody between them lost it. `PgBouncer` does that.
+    LostBetween,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CutBefore,
         Self::CutAfter,
         Self::StallBefore,
@@ -40,6 +43,7 @@ impl Fault {
         Self::CloseToClient,
         Self::CloseToServer,
         Self::Panic,
+        Self::LostBetween,
     ];
 
     /// True when the server has the commit all the same.
@@ -51,6 +55,9 @@ impl Fault {
 /// `PANIC`, `53100`: what a server says last that could not write its log.
 const PANIC: &[u8] = b"E\0\0\0\x24SPANIC\0VPANIC\0C53100\0Mno space\0\0\0";
 
+/// `FATAL`, `08P01`: what `PgBouncer` says when it lost the server.
+const LOST: &[u8] = b"E\0\0\0\x21SFATAL\0VFATAL\0C08P01\0Mcrash\0\0";
+
 /// Ready, and no transaction is open.
 const READY_IDLE: &[u8] = b"Z\0\0\0\x05I";
 
@@ -59,14 +66,17 @@ const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0Z\0\0\0\x05I";
 
 #[derive(Default)]
 struct Shared {
-    next: Mutex<Option<Fault>>,
+    next: Mutex<Option<(Vec<u8>, Fault)>>,
     stalled: watch::Sender<bool>,
     open: AtomicUsize,
 }
 
 impl Shared {
-    fn take(&self) -> Option<Fault> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The fault that this meets with.
+    fn strike(&self, asked: &[u8]) -> Option<Fault> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = next.take_if(|(text, _)| asked.windows(text.len()).any(|part| part == *text));
+        met.map(|(_, fault)| fault)
     }
 }
 
@@ -100,18 +110,23 @@ impl Proxy {
 
     /// Has the next commit meet with a fault.
     pub fn at_next_commit(&self, fault: Fault) {
-        *self.shared.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.at_next("COMMIT\0", fault);
     }
 
-    /// True when a commit has met with the fault.
+    /// Has the next message meet with a fault in which a text is.
+    pub fn at_next(&self, text: &str, fault: Fault) {
+        let next = Some((text.as_bytes().to_vec(), fault));
+        *self.shared.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    /// True when the fault has struck.
     pub fn has_struck(&self) -> bool {
         self.shared.next.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// Waits until a commit has met with the fault.
+    /// Waits until the fault has struck.
     pub async fn struck(&self) {
-        eventually("a commit to meet with the fault", async || self.has_struck().then_some(()))
-            .await;
+        eventually("the fault to strike", async || self.has_struck().then_some(())).await;
     }
 
     /// From now on nothing is passed on, either way, on any connection, and new ones are taken and
@@ -161,8 +176,7 @@ async fn pass(mut client: TcpStream, socket: PathBuf, shared: &Shared) -> Option
             }
             count = client.read(&mut asked) => {
                 let count = count.ok().filter(|count| *count > 0)?;
-                let commit = asked[..count].windows(7).any(|text| text == b"COMMIT\0");
-                if let Some(fault) = commit.then(|| shared.take()).flatten() {
+                if let Some(fault) = shared.strike(&asked[..count]) {
                     return strike(fault, client, server, &asked[..count]).await;
                 }
                 server.write_all(&asked[..count]).await.ok()?;
@@ -209,8 +223,9 @@ async fn strike(
             return Some(server);
         }
         Fault::CloseToServer => client.write_all(&said).await.ok()?,
+        Fault::LostBetween => client.write_all(LOST).await.ok()?,
         Fault::Panic => {
-            let before = said.strip_suffix(COMMITTED).expect("a commit");
+            let before = said.strip_suffix(COMMITTED).unwrap_or_default();
             client.write_all(&[before, PANIC].concat()).await.ok()?;
         }
         _ => {}
