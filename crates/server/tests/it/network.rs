@@ -3,7 +3,7 @@
 
 use crate::load::Load;
 use std::time::Duration;
-use testkit::postgres::{Fault, Pair, Proxy, cluster, through_pgbouncer};
+use testkit::postgres::{Fault, Pair, Proxy, Which, cluster, through_pgbouncer};
 
 /// Both sides give up soon.
 const IMPATIENT: &str = "&answer_timeout=1&connect_timeout=1\
@@ -47,10 +47,10 @@ async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost
     let load = Load::start("failover", url, 2).await;
     load.goes_on(50).await;
     // What only the primary has is not acknowledged.
-    pair.freeze_standby().await;
+    pair.freeze(Which::Standby).await;
     let (status, took) = load.ask(0, "frozen").await;
     assert_eq!(status, 503, "after {took:?}");
-    pair.thaw_standby().await;
+    pair.thaw(Which::Standby).await;
     load.answers(0, "frozen", 201).await;
     load.goes_on(20).await;
 
@@ -66,6 +66,26 @@ async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost
     load.goes_on(50).await;
     let written = pair.log().matches("read-only transaction").count();
     assert_eq!(written, 0, "a standby was written to");
+    load.finish(100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_stands_still_is_left_and_nothing_is_acknowledged_there_afterwards() {
+    let pair = Pair::start().await;
+    let load = Load::start("frozen", pair.url() + "&answer_timeout=1&connect_timeout=1", 2).await;
+    load.goes_on(50).await;
+    pair.freeze(Which::Primary).await;
+    for node in 0..2 {
+        load.answers(node, "nowhere", 503).await;
+    }
+    pair.promote_standby().await;
+    for node in 0..2 {
+        load.answers(node, "nowhere", 201).await;
+    }
+    pair.thaw(Which::Primary).await;
+    load.goes_on(50).await;
+    // Whoever starts now must not take it for the primary.
+    pair.kill_primary().await;
     load.finish(100).await;
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Address {
     /// Everything but the places.
     pub(super) config: Config,
     pub(super) places: Vec<Place>,
+    /// How long one host may take to give a connection.
+    pub(super) connect_timeout: Duration,
     /// How long an answer is waited for.
     pub(super) answer_timeout: Duration,
     pub(super) verify: Verify,
@@ -97,7 +99,7 @@ fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
     Ok((0..count).map(place).collect())
 }
 
-/// The same without its places.
+/// The same without its places and without a limit, which is kept for all of a place's answers.
 fn without_places(config: &Config) -> Config {
     let mut bare = Config::new();
     bare.ssl_mode(config.get_ssl_mode())
@@ -111,7 +113,6 @@ fn without_places(config: &Config) -> Config {
     config.get_dbname().map(|name| bare.dbname(name));
     config.get_options().map(|options| bare.options(options));
     config.get_application_name().map(|name| bare.application_name(name));
-    config.get_connect_timeout().map(|limit| bare.connect_timeout(*limit));
     config.get_tcp_user_timeout().map(|limit| bare.tcp_user_timeout(*limit));
     config.get_keepalives_interval().map(|pause| bare.keepalives_interval(pause));
     config.get_keepalives_retries().map(|count| bare.keepalives_retries(count));
@@ -175,13 +176,9 @@ impl Address {
             config.options(format!("{OPTIONS} {own}"));
         }
         let places = places(&config).map_err(|text| wrong(text.into()))?;
+        let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         let config = without_places(&config);
-        Ok(Self { config, places, answer_timeout, verify, pool_size, pooled })
-    }
-
-    /// How long one host may take to give a connection.
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
+        Ok(Self { config, places, connect_timeout, answer_timeout, verify, pool_size, pooled })
     }
 
     /// Where it is, without the password.
@@ -216,10 +213,11 @@ mod tests {
     #[test]
     fn every_session_is_bounded_and_the_urls_own_options_win() {
         let address = Address::parse("postgres://db/x?options=-c%20lock_timeout%3D1");
-        let config = address.expect("a URL").config;
+        let address = address.expect("a URL");
+        assert_eq!(address.connect_timeout, CONNECT_TIMEOUT);
+        let config = address.config;
         let options = config.get_options().unwrap_or_default();
         assert!(options.starts_with(OPTIONS) && options.ends_with("-c lock_timeout=1"));
-        assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));
     }
 
     #[test]
@@ -235,7 +233,7 @@ mod tests {
         let own = "postgres://db/x?target_session_attrs=any&connect_timeout=2";
         let address = Address::parse(own).expect("a URL");
         assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::Any);
-        assert_eq!(address.connect_timeout(), Duration::from_secs(2));
+        assert_eq!(address.connect_timeout, Duration::from_secs(2));
     }
 
     #[test]
@@ -245,7 +243,7 @@ mod tests {
         assert!(wrong("postgres://db/x?pgbouncer=yes").contains("pgbouncer"));
         assert!(wrong("postgres://db/x?answer_timeout=0").contains("answer_timeout"));
         assert!(wrong("postgres://db:port/x").contains("database_url"));
-        assert!(wrong("postgres://one:1,two:2,three:/x").contains("database_url"));
+        assert!(wrong("postgres://one:1,two:2/x?port=3").contains("one port"));
         assert!(wrong("postgres:///x").contains("no host"));
     }
 }

@@ -53,7 +53,7 @@ impl Connector {
             let _ = write!(unreachable.why, "{separator}{place}: {why}");
             unreachable.slow |= slow;
         };
-        let limit = self.address.connect_timeout();
+        let limit = self.address.connect_timeout;
         let addresses: Vec<Option<IpAddr>> = match (&place.host, place.address) {
             (Some(Host::Tcp(name)), None) => {
                 match timeout(limit, lookup_host((name.as_str(), place.port))).await {

@@ -29,7 +29,7 @@ use crate::StoreError;
 use address::Address;
 use connect::Connector;
 use deadpool::Runtime;
-use deadpool::managed::{Pool, PoolError};
+use deadpool::managed::{Pool, PoolError, TimeoutType};
 use session::{Session, Step};
 use statement::Statement;
 use std::hash::{BuildHasher as _, RandomState};
@@ -142,17 +142,19 @@ impl PostgresStore {
     }
 
     async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, Trouble> {
-        let why = match pool.get().await {
+        Err(match pool.get().await {
             Ok(client) => return Ok(Session::new(self, client)),
             // Whatever the reason: there is nothing to talk to.
-            Err(PoolError::Backend(unreachable)) if !unreachable.slow => {
-                return Err(Trouble::Away(StoreError::Away(unreachable.why)));
+            Err(PoolError::Backend(unreachable)) => {
+                let away = StoreError::Away(unreachable.why);
+                if unreachable.slow { Trouble::Slow(away) } else { Trouble::Away(away) }
             }
-            Err(PoolError::Backend(unreachable)) => unreachable.why,
-            Err(error) => error.to_string(),
-        };
-        // Who asked has waited long enough.
-        Err(Trouble::Final(StoreError::Away(why)))
+            Err(PoolError::Timeout(TimeoutType::Create)) => {
+                Trouble::Slow(StoreError::Away("no host gave a connection in time".into()))
+            }
+            // Every connection is in use for so long: who asked has waited long enough.
+            Err(error) => Trouble::Final(StoreError::Away(error.to_string())),
+        })
     }
 
     /// Closes the connections that nobody uses.
@@ -222,7 +224,7 @@ fn pool(address: &Arc<Address>, size: usize) -> Result<Pool<Connector>, StoreErr
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(WAIT))
         // One host of two addresses each, or as many hosts.
-        .create_timeout(Some(address.connect_timeout() * hosts.max(2)))
+        .create_timeout(Some(address.connect_timeout * hosts.max(2)))
         .build()
         .map_err(|error| StoreError::Address(error.to_string()))
 }

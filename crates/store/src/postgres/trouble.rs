@@ -13,6 +13,8 @@ pub(super) enum Trouble {
     Conflict(StoreError),
     /// The database is away. Nothing was saved; again, a little later.
     Away(StoreError),
+    /// The same, and it took long to find out. Once more at most, since whoever asked is waiting.
+    Slow(StoreError),
     /// Trying again changes nothing.
     Final(StoreError),
 }
@@ -20,7 +22,9 @@ pub(super) enum Trouble {
 impl Trouble {
     pub(super) fn into_error(self) -> StoreError {
         match self {
-            Self::Conflict(error) | Self::Away(error) | Self::Final(error) => error,
+            Self::Conflict(error) | Self::Away(error) | Self::Slow(error) | Self::Final(error) => {
+                error
+            }
         }
     }
 }
@@ -92,6 +96,10 @@ impl Tries {
             Trouble::Away(_) if self.losses < Self::LOSSES => {
                 self.losses += 1;
                 25_u64 << self.losses
+            }
+            Trouble::Slow(_) if self.losses == 0 => {
+                self.losses = Self::LOSSES;
+                25
             }
             other => return Err(other.into_error()),
         };

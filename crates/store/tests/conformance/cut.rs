@@ -16,7 +16,7 @@ const IMPATIENT: &str = "&answer_timeout=1&connect_timeout=1\
      &options=-c%20idle_in_transaction_session_timeout%3D300";
 
 /// Long enough for both sides to give up and for trying again, and far from forever.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = testkit::LIMIT;
 
 /// A world behind a network that can fail.
 async fn behind_a_network() -> (World, Proxy) {
@@ -114,7 +114,7 @@ async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwa
     network.stall(true);
     // The connections that were there, and then new ones.
     for _ in 0..2 {
-        let looked = timeout(Duration::from_secs(2), world.store.next_due()).await;
+        let looked = timeout(SOON, world.store.next_due()).await;
         let looked = looked.expect("an answer in time");
         assert!(matches!(looked, Err(StoreError::Away(_))), "{looked:?}");
         let batch = timeout(SOON, world.try_run(NOW, vec![world.refund(payment, 10, Some(1))]));

@@ -8,7 +8,7 @@ mod pgbouncer;
 mod proxy;
 
 pub use outsider::Outsider;
-pub use pair::Pair;
+pub use pair::{Pair, Which};
 pub use pgbouncer::through_pgbouncer;
 pub use proxy::{Fault, Proxy};
 

@@ -28,16 +28,20 @@ until "$programs/pg_basebackup" --pgdata="$folder/two" --checkpoint=fast --write
 done
 start two $2
 two=$!
-while read -r what; do
+while read -r what which; do
+    case $which in
+        primary) postgres=$one ;;
+        standby) postgres=$two ;;
+    esac
     case $what in
-        kill) kill -KILL $one; wait $one ;;
+        kill) kill -KILL $postgres; wait $postgres ;;
         promote) "$programs/pg_ctl" --pgdata="$folder/two" promote >>"$folder/log" 2>&1 ;;
-        freeze) kill -STOP $two $(cat /proc/$two/task/$two/children) ;;
-        thaw) kill -CONT $two $(cat /proc/$two/task/$two/children) ;;
+        freeze) kill -STOP $postgres $(cat /proc/$postgres/task/$postgres/children) ;;
+        thaw) kill -CONT $postgres $(cat /proc/$postgres/task/$postgres/children) ;;
     esac
     echo "$what" >>"$folder/done"
 done
-kill -CONT $two
+kill -CONT $one $two
 kill -QUIT $one $two
 wait
 rm -rf "$folder"
@@ -86,23 +90,41 @@ impl Pair {
         self.keeper.log()
     }
 
-    /// `kill -9` of the primary.
+    /// `kill -9` of the server that was the primary at first.
     pub async fn kill_primary(&self) {
-        self.keeper.tell("kill").await;
+        self.keeper.tell("kill primary").await;
     }
 
     /// Makes the standby the primary.
     pub async fn promote_standby(&self) {
-        self.keeper.tell("promote").await;
+        self.keeper.tell("promote standby").await;
     }
 
-    /// Stops the processes of the standby; its connections stay.
-    pub async fn freeze_standby(&self) {
-        self.keeper.tell("freeze").await;
+    /// Stops the processes of a server; its connections stay.
+    pub async fn freeze(&self, which: Which) {
+        self.keeper.tell(&format!("freeze {}", which.name())).await;
     }
 
     /// Lets them go on.
-    pub async fn thaw_standby(&self) {
-        self.keeper.tell("thaw").await;
+    pub async fn thaw(&self, which: Which) {
+        self.keeper.tell(&format!("thaw {}", which.name())).await;
+    }
+}
+
+/// One of the two, as they were at first.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// The primary.
+    Primary,
+    /// The standby.
+    Standby,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+        }
     }
 }
