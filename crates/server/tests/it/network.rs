@@ -3,7 +3,7 @@
 
 use crate::load::Load;
 use std::time::Duration;
-use testkit::postgres::{Fault, Pair, Proxy, Which, cluster, through_pgbouncer};
+use testkit::postgres::{Fault, Pair, Proxy, Which, cluster, pgbouncer};
 
 /// Both sides give up soon.
 const IMPATIENT: &str = "&answer_timeout=1&connect_timeout=1\
@@ -91,7 +91,7 @@ async fn a_primary_that_stands_still_is_left_and_nothing_is_acknowledged_there_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_behind_pgbouncer_lose_nothing_and_nothing_is_paid_twice() {
-    let url = through_pgbouncer(&cluster().database().await).await;
+    let url = pgbouncer().await.url(&cluster().database().await);
     let load = Load::start("bouncer", url, 2).await;
     load.goes_on(200).await;
     load.finish(100).await;

@@ -52,7 +52,7 @@ impl World {
     /// The same behind `PgBouncer`.
     pub async fn pgbouncer() -> Self {
         let url = testkit::postgres::cluster().database().await;
-        Self::at(testkit::postgres::through_pgbouncer(&url).await).await
+        Self::at(testkit::postgres::pgbouncer().await.url(&url)).await
     }
 
     /// A store at an address.

@@ -9,7 +9,7 @@ mod proxy;
 
 pub use outsider::Outsider;
 pub use pair::{Pair, Which};
-pub use pgbouncer::through_pgbouncer;
+pub use pgbouncer::{PgBouncer, pgbouncer};
 pub use proxy::{Fault, Proxy};
 
 use crate::eventually;

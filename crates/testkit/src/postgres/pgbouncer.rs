@@ -1,10 +1,9 @@
-//! `PgBouncer` in transaction mode in front of the server of this process.
+//! `PgBouncer` in transaction mode in front of a server.
 
 use super::keeper::Keeper;
-use super::{cluster, database_of, encoded};
+use super::{Cluster, cluster, database_of, encoded};
 use crate::eventually;
-use std::path::Path;
-use std::sync::OnceLock;
+use tokio::sync::OnceCell;
 
 /// Fewer connections to a database than its clients have, so that they are shared; `$1` is the
 /// folder of the server.
@@ -17,6 +16,8 @@ pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 1000
 server_idle_timeout = 2
+server_login_retry = 1
+query_wait_timeout = 5
 unix_socket_dir = $folder
 listen_port = 6432
 auth_type = any
@@ -31,22 +32,32 @@ kill -KILL $one
 rm -rf "$folder"
 "#;
 
-/// The address of a database of this process's server through `PgBouncer`.
-pub async fn through_pgbouncer(url: &str) -> String {
-    static BOUNCER: OnceLock<Keeper> = OnceLock::new();
-    let keeper = BOUNCER.get_or_init(|| {
-        let server = cluster().folder().display().to_string();
-        Keeper::start(SCRIPT, [server.as_str()])
-    });
-    let socket = |folder: &Path| folder.join(".s.PGSQL.6432");
-    eventually("PgBouncer to start", async || {
-        keeper.check();
-        socket(keeper.folder()).exists().then_some(())
-    })
-    .await;
-    format!(
-        "postgres://refundry@{}:6432/{}?sslmode=disable&pgbouncer=true",
-        encoded(keeper.folder()),
-        database_of(url)
-    )
+/// A `PgBouncer`.
+pub struct PgBouncer(Keeper);
+
+impl PgBouncer {
+    /// Starts one in front of a server.
+    pub async fn start(server: &Cluster) -> Self {
+        let folder = server.folder().display().to_string();
+        let keeper = Keeper::start(SCRIPT, [folder.as_str()]);
+        let socket = keeper.folder().join(".s.PGSQL.6432");
+        eventually("PgBouncer to start", async || {
+            keeper.check();
+            socket.exists().then_some(())
+        })
+        .await;
+        Self(keeper)
+    }
+
+    /// The address of a database of the server, this way.
+    pub fn url(&self, url: &str) -> String {
+        let (folder, name) = (encoded(self.0.folder()), database_of(url));
+        format!("postgres://refundry@{folder}:6432/{name}?sslmode=disable&pgbouncer=true")
+    }
+}
+
+/// The `PgBouncer` in front of the server of this process.
+pub async fn pgbouncer() -> &'static PgBouncer {
+    static BOUNCER: OnceCell<PgBouncer> = OnceCell::const_new();
+    BOUNCER.get_or_init(|| PgBouncer::start(cluster())).await
 }
