@@ -130,8 +130,7 @@ impl Shared {
 }
 
 fn program(cluster: &Cluster, database: &str, name: &str) -> Command {
-    let beside = programs().join(name);
-    let mut command = Command::new(if beside.is_file() { beside } else { name.into() });
+    let mut command = Command::new(programs().join(name));
     command.arg("--host").arg(cluster.folder()).args(["--username=refundry"]);
     command.env("PGDATABASE", database).env("PGCONNECT_TIMEOUT", "10");
     command

@@ -9,12 +9,12 @@ use hyper_util::rt::TokioExecutor;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::any::Any;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use testkit::postgres::Outsider;
+pub use testkit::postgres::free_port;
 use testkit::{Contract, Exchange};
 
 /// Every answer is held against the document that has its path.
@@ -29,12 +29,6 @@ pub const ON_POSTGRES: &str = "REFUNDRY_TEST_ON_POSTGRES";
 
 /// How long anything may take that should be quick.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
 
 /// Waits until `ready` returns something, at most `limit`.
 pub async fn eventually<T>(

@@ -3,7 +3,7 @@
 use crate::harness::{Demo, ON_POSTGRES, eventually, run};
 use serde_json::json;
 use std::time::Duration;
-use testkit::postgres::{Outsider, cluster};
+use testkit::postgres::{Outsider, cluster, database_of};
 
 /// A text that lives as long as the tests do.
 pub fn keep(text: String) -> &'static str {
@@ -13,10 +13,14 @@ pub fn keep(text: String) -> &'static str {
 const LIMIT: Duration = Duration::from_mins(1);
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// What makes a node use the database.
+pub fn envs_for(url: String) -> Vec<(&'static str, &'static str)> {
+    vec![("REFUNDRY_DATABASE_URL", keep(url)), ("REFUNDRY_MASTER_KEY", MASTER_KEY)]
+}
+
 pub async fn envs() -> (String, Vec<(&'static str, &'static str)>) {
     let url = cluster().database().await;
-    let address = keep(url.clone());
-    (url, vec![("REFUNDRY_DATABASE_URL", address), ("REFUNDRY_MASTER_KEY", MASTER_KEY)])
+    (url.clone(), envs_for(url))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +92,7 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     let payment = demo.pay("ch_1", 10_000).await;
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
 
-    let name = url.split('/').next_back().and_then(|rest| rest.split('?').next()).unwrap();
+    let name = database_of(&url);
     let outsider = Outsider::connect(&cluster().url("postgres"));
     outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
     let cut =
@@ -147,8 +151,7 @@ async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
     for file in ["demo.json", "simulator.db"] {
         std::fs::copy(folder.path().join(file), moved.path().join(file)).unwrap();
     }
-    let envs = [("REFUNDRY_DATABASE_URL", keep(url)), ("REFUNDRY_MASTER_KEY", MASTER_KEY)];
-    let demo = Demo::start(moved.path(), &envs).await;
+    let demo = Demo::start(moved.path(), &envs_for(url)).await;
     let again = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert_eq!(again.data()["id"], asked.data()["id"], "the key is known");
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);

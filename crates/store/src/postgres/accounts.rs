@@ -16,8 +16,10 @@ use domain::time::Timestamp;
 use tokio_postgres::Row;
 
 /// Two nodes that give the same number are in conflict; one of them tries again.
+/// Nothing when it is there already, as after an answer that was lost.
 const INSERT_ACCOUNT: &str = "INSERT INTO accounts (no, id, name, created_at) \
-     SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts RETURNING no, id, name";
+     SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts \
+     ON CONFLICT (id) DO NOTHING RETURNING no, id, name";
 
 const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, scopes, \
      error_profile, name, bearer_hash, bearer_prefix, secret_sealed, created_at, secret_hash) \
@@ -26,8 +28,9 @@ const INSERT_KEY: &str = "INSERT INTO api_keys (id, account, mode, platform, sco
 const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = $2 \
      WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
 
-const REVOKE_KEY: &str =
-    "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING 1";
+/// At the same time as before it is the same revocation, whose answer was lost.
+const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = $2 \
+     WHERE id = $1 AND (revoked_at IS NULL OR revoked_at = $2) RETURNING 1";
 
 fn accounts(rows: &[Row]) -> Result<Vec<Account>, StoreError> {
     rows.iter().map(|row| read_account(&mut Columns::new(row))).collect()
@@ -55,7 +58,10 @@ impl PostgresStore {
     ) -> Result<Account, StoreError> {
         let values = vec![Value::Id(id.bytes()), text(name), number(now.0)];
         let rows = self.write(Statement::new(INSERT_ACCOUNT, values)).await?;
-        accounts(&rows)?.pop().ok_or_else(|| inconsistent("accounts"))
+        match accounts(&rows)?.pop() {
+            Some(account) => Ok(account),
+            None => self.find_account(id).await?.ok_or_else(|| inconsistent("accounts")),
+        }
     }
 
     /// The account with this id.

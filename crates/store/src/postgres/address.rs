@@ -2,15 +2,31 @@
 
 use super::tls::Verify;
 use crate::StoreError;
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
 
 /// Connections of one node at most, unless the URL says otherwise.
 const POOL_SIZE: usize = 16;
 
-/// How long a connection may take to be made.
+/// Servers that a URL may name.
+const MAX_PLACES: usize = 16;
+
+/// How long one host may take to give a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answer is waited for, unless the URL says otherwise. Longer than a statement may take:
+/// whatever does not answer in that time has lost the connection or stands still.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// What comes before the URL's own parameters, which win. A dead network shows within about half a
+/// minute on connections that nobody uses; a node always writes.
+const DEFAULTS: &str = "connect_timeout=5&tcp_user_timeout=30&keepalives_idle=15\
+     &keepalives_interval=5&keepalives_retries=3&application_name=refundry\
+     &target_session_attrs=read-write";
 
 /// Bounds of every session, milliseconds. `options` in the URL come after them and so win.
 const OPTIONS: &str = "-c statement_timeout=10000 -c lock_timeout=5000 \
@@ -25,12 +41,82 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Where the database is and how it is spoken to.
 pub(super) struct Address {
-    pub(super) config: tokio_postgres::Config,
+    /// Everything but the places.
+    pub(super) config: Config,
+    pub(super) places: Vec<Place>,
+    /// How long one host may take to give a connection.
+    pub(super) connect_timeout: Duration,
+    /// How long an answer is waited for.
+    pub(super) answer_timeout: Duration,
     pub(super) verify: Verify,
     pub(super) pool_size: usize,
     /// Sessions are shared with others, as behind `PgBouncer` in transaction mode: nothing is kept
     /// in them between two transactions.
     pub(super) pooled: bool,
+}
+
+/// One of the servers that may have the database.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) host: Option<Host>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.address) {
+            (Some(Host::Tcp(name)), _) => write!(f, "{name}:{}", self.port),
+            (Some(Host::Unix(folder)), _) => write!(f, "{}:{}", folder.display(), self.port),
+            (None, Some(address)) => write!(f, "{address}:{}", self.port),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The servers that a URL names.
+fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
+    let (hosts, addresses, ports) =
+        (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = hosts.len().max(addresses.len());
+    let fits = |len: usize| len <= 1 || len == count;
+    match count {
+        0 => return Err("it names no host"),
+        1..=MAX_PLACES => {}
+        _ => return Err("it names too many hosts"),
+    }
+    if !fits(ports.len())
+        || (!hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len())
+    {
+        return Err("it must have one port in all or one for each host");
+    }
+    let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+    let place = |at| Place {
+        host: hosts.get(at).cloned(),
+        address: addresses.get(at).copied(),
+        port: port(at),
+    };
+    Ok((0..count).map(place).collect())
+}
+
+/// The same without its places and without a limit, which is kept for all of a place's answers.
+fn without_places(config: &Config) -> Config {
+    let mut bare = Config::new();
+    bare.ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .target_session_attrs(config.get_target_session_attrs())
+        .channel_binding(config.get_channel_binding());
+    config.get_user().map(|user| bare.user(user));
+    config.get_password().map(|password| bare.password(password));
+    config.get_dbname().map(|name| bare.dbname(name));
+    config.get_options().map(|options| bare.options(options));
+    config.get_application_name().map(|name| bare.application_name(name));
+    config.get_tcp_user_timeout().map(|limit| bare.tcp_user_timeout(*limit));
+    config.get_keepalives_interval().map(|pause| bare.keepalives_interval(pause));
+    config.get_keepalives_retries().map(|count| bare.keepalives_retries(count));
+    bare
 }
 
 impl Address {
@@ -39,6 +125,7 @@ impl Address {
         let wrong = |text: String| StoreError::Address(format!("database_url: {text}"));
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut pool_size, mut pooled) = (POOL_SIZE, false);
+        let mut answer_timeout = ANSWER_TIMEOUT;
         let (mut sslmode, mut root) = ("prefer", None);
         let mut others = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -49,6 +136,12 @@ impl Address {
                     let size = value.parse().ok().filter(|size| (2..=1_000).contains(size));
                     pool_size =
                         size.ok_or_else(|| wrong("pool_size must be from 2 to 1000".into()))?;
+                }
+                ("answer_timeout", value) => {
+                    let seconds = value.parse().ok().filter(|s| (1..=300).contains(s));
+                    let seconds = seconds
+                        .ok_or_else(|| wrong("answer_timeout must be from 1 to 300".into()))?;
+                    answer_timeout = Duration::from_secs(seconds);
                 }
                 ("pgbouncer", "true") => pooled = true,
                 ("pgbouncer", "false") => pooled = false,
@@ -71,40 +164,35 @@ impl Address {
                 )));
             }
         };
-        let rest = format!("{base}?{}", others.join("&"));
-        let mut config: tokio_postgres::Config =
-            rest.trim_end_matches('?').parse().map_err(|error: tokio_postgres::Error| {
+        let rest = format!("{base}?{DEFAULTS}&{}", others.join("&"));
+        let mut config: Config =
+            rest.trim_end_matches('&').parse().map_err(|error: tokio_postgres::Error| {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 wrong(source.unwrap_or_else(|| error.to_string()))
             })?;
-        config.ssl_mode(mode).keepalives_idle(Duration::from_secs(30));
-        config.tcp_user_timeout(Duration::from_secs(30));
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("refundry");
-        }
+        config.ssl_mode(mode);
         if !pooled {
             let own = config.get_options().unwrap_or_default().to_owned();
             config.options(format!("{OPTIONS} {own}"));
         }
-        Ok(Self { config, verify, pool_size, pooled })
+        let places = places(&config).map_err(|text| wrong(text.into()))?;
+        let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        let config = without_places(&config);
+        Ok(Self { config, places, connect_timeout, answer_timeout, verify, pool_size, pooled })
     }
 
     /// Where it is, without the password.
     pub(super) fn to_text(&self) -> String {
-        let host = self.config.get_hosts().first().map_or_else(String::new, |host| match host {
-            tokio_postgres::config::Host::Tcp(name) => name.clone(),
-            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
-        });
-        format!("{} on {host}", self.config.get_dbname().unwrap_or("the default database"))
+        let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
+        let name = self.config.get_dbname().unwrap_or("the default database");
+        format!("{name} on {}", places.join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio_postgres::config::TargetSessionAttrs;
 
     fn wrong(url: &str) -> String {
         Address::parse(url).err().expect("refused").to_string()
@@ -119,16 +207,33 @@ mod tests {
         assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(address.config.get_dbname(), Some("refunds"));
         assert_eq!(address.config.get_options(), None, "PgBouncer refuses options");
-        assert_eq!(address.to_text(), "refunds on db");
+        assert_eq!(address.to_text(), "refunds on db:5432");
     }
 
     #[test]
     fn every_session_is_bounded_and_the_urls_own_options_win() {
         let address = Address::parse("postgres://db/x?options=-c%20lock_timeout%3D1");
-        let config = address.expect("a URL").config;
+        let address = address.expect("a URL");
+        assert_eq!(address.connect_timeout, CONNECT_TIMEOUT);
+        let config = address.config;
         let options = config.get_options().unwrap_or_default();
         assert!(options.starts_with(OPTIONS) && options.ends_with("-c lock_timeout=1"));
-        assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));
+    }
+
+    #[test]
+    fn several_hosts_are_asked_in_their_order_for_one_that_can_be_written_to() {
+        let address = Address::parse("postgres://me@one:1,two:2/x?answer_timeout=3");
+        let address = address.expect("a URL");
+        assert_eq!(address.to_text(), "x on one:1, two:2");
+        assert_eq!(address.config.get_hosts(), []);
+        assert_eq!(address.config.get_user(), Some("me"));
+        let attributes = address.config.get_target_session_attrs();
+        assert_eq!(attributes, TargetSessionAttrs::ReadWrite);
+        assert_eq!(address.answer_timeout, Duration::from_secs(3));
+        let own = "postgres://db/x?target_session_attrs=any&connect_timeout=2";
+        let address = Address::parse(own).expect("a URL");
+        assert_eq!(address.config.get_target_session_attrs(), TargetSessionAttrs::Any);
+        assert_eq!(address.connect_timeout, Duration::from_secs(2));
     }
 
     #[test]
@@ -136,6 +241,9 @@ mod tests {
         assert!(wrong("postgres://db/x?sslmode=maybe").contains("sslmode \"maybe\""));
         assert!(wrong("postgres://db/x?pool_size=0").contains("pool_size"));
         assert!(wrong("postgres://db/x?pgbouncer=yes").contains("pgbouncer"));
+        assert!(wrong("postgres://db/x?answer_timeout=0").contains("answer_timeout"));
         assert!(wrong("postgres://db:port/x").contains("database_url"));
+        assert!(wrong("postgres://one:1,two:2/x?port=3").contains("one port"));
+        assert!(wrong("postgres:///x").contains("no host"));
     }
 }

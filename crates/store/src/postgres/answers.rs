@@ -80,7 +80,7 @@ impl PostgresStore {
             Step::Run(Statement::new(SELECT, key())),
             Step::Commit,
         ];
-        let session = self.session(&self.writes).await.map_err(Trouble::of)?;
+        let session = self.session(&self.writes).await?;
         // A request that is begun twice is begun once.
         let lost = Trouble::Away(StoreError::OutcomeUnknown);
         let replies = commit(session, &steps).await.map_err(|trouble| trouble.unwrap_or(lost))?;

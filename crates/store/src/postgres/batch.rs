@@ -1,7 +1,6 @@
 //! Batches: load, decide, save, in one transaction.
 
 use super::PostgresStore;
-use super::in_time;
 use super::load::{further, load_all, put};
 use super::save::save;
 use super::session::{Session, Step};
@@ -41,7 +40,7 @@ impl PostgresStore {
         wanted: &Wanted,
         decide: &mut (impl FnMut(&mut View) -> T + Send),
     ) -> Result<T, Trouble> {
-        let mut session = self.session(&self.writes).await.map_err(Trouble::of)?;
+        let mut session = self.session(&self.writes).await?;
         let mut view = load(&mut session, wanted).await?;
         // An assertion that does not hold ends this transaction and nothing else.
         let answer = match catch_unwind(AssertUnwindSafe(|| decide(&mut view))) {
@@ -91,7 +90,7 @@ impl PostgresStore {
 }
 
 /// Begins and loads: what is wanted at once, and in a second round what was only found to be needed.
-pub(super) async fn load(session: &mut Session, wanted: &Wanted) -> Result<View, Trouble> {
+pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<View, Trouble> {
     let mut view = View::default();
     let mut wants = load_all(wanted);
     let mut begin = true;
@@ -101,7 +100,7 @@ pub(super) async fn load(session: &mut Session, wanted: &Wanted) -> Result<View,
         let skip = usize::from(begin);
         let steps: Vec<_> =
             first.into_iter().chain(statements.into_iter().map(Step::Run)).collect();
-        let replies = in_time(session.run(&steps)).await?;
+        let replies = session.run(&steps).await?;
         let mut found = Vec::with_capacity(replies.len());
         for reply in replies {
             found.push(reply.map_err(trouble::classify)?);
@@ -117,25 +116,17 @@ pub(super) async fn load(session: &mut Session, wanted: &Wanted) -> Result<View,
 
 /// Runs the last steps of a transaction and gives the rows of each. `Err(None)` when it may have been committed.
 pub(super) async fn commit(
-    mut session: Session,
+    mut session: Session<'_>,
     steps: &[Step<'_>],
 ) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
-    let Ok(replies) = in_time(session.run(steps)).await else { return Err(None) };
-    let last = replies.len();
-    let mut rows = Vec::with_capacity(last);
-    for (number, reply) in replies.into_iter().enumerate() {
-        let error = match reply {
-            Ok(found) => {
-                rows.push(found);
-                continue;
-            }
-            Err(error) => error,
-        };
-        let is_commit = number + 1 == last;
-        // A statement that the server refused ended the transaction. A lost connection says nothing.
-        let open =
-            if is_commit { trouble::may_have_committed(&error) } else { error.code().is_none() };
-        return Err(if open { None } else { Some(trouble::classify(error)) });
+    let Ok(replies) = session.run(steps).await else { return Err(None) };
+    let mut rows = Vec::with_capacity(replies.len());
+    for reply in replies {
+        match reply {
+            Ok(found) => rows.push(found),
+            Err(error) if trouble::may_have_committed(&error) => return Err(None),
+            Err(error) => return Err(Some(trouble::classify(error))),
+        }
     }
     Ok(rows)
 }

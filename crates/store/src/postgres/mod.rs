@@ -8,6 +8,7 @@ mod accounts;
 mod address;
 mod answers;
 mod batch;
+mod connect;
 mod deliveries;
 mod fill;
 mod load;
@@ -24,17 +25,19 @@ mod verify;
 
 pub use fill::Copied;
 
-use crate::{PostgresError, StoreError};
+use crate::StoreError;
 use address::Address;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use connect::Connector;
+use deadpool::Runtime;
+use deadpool::managed::{Pool, PoolError, TimeoutType};
 use session::{Session, Step};
 use statement::Statement;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{NoTls, Row};
+use tokio::time::timeout;
+use tokio_postgres::Row;
 use trouble::{Tries, Trouble};
 
 mod embedded {
@@ -44,10 +47,7 @@ mod embedded {
 /// How long a free connection is waited for.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long an answer is waited for, should the bounds that the server keeps not hold.
-const ANSWER: Duration = Duration::from_secs(20);
-
-/// How long a node waits for another one that brings the schema up to date.
+/// How long bringing the schema up to date may take, and how long other nodes wait for it.
 const MIGRATION: Duration = Duration::from_mins(10);
 
 /// What stands for the right to change the schema.
@@ -57,9 +57,9 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8246173310245)";
 #[derive(Clone)]
 pub struct PostgresStore {
     /// For queries.
-    reads: Pool,
+    reads: Pool<Connector>,
     /// For batches, so that queries are never in their way.
-    writes: Pool,
+    writes: Pool<Connector>,
     address: Arc<Address>,
     /// Counts what is drawn by lot.
     lot: Arc<(RandomState, AtomicU64)>,
@@ -79,12 +79,12 @@ impl PostgresStore {
 
     /// The same for a database whose schema is up to date. Does not connect yet.
     pub fn attach(url: &str) -> Result<Self, StoreError> {
-        let address = Address::parse(url)?;
+        let address = Arc::new(Address::parse(url)?);
         let writes = (address.pool_size / 4).max(1);
         Ok(Self {
             reads: pool(&address, address.pool_size - writes)?,
             writes: pool(&address, writes)?,
-            address: Arc::new(address),
+            address,
             lot: Arc::new((RandomState::new(), AtomicU64::new(0))),
         })
     }
@@ -97,29 +97,30 @@ impl PostgresStore {
     /// Brings the schema up to date, up to `version`; one node at a time, the others wait.
     pub async fn migrate(&self, version: Option<i32>) -> Result<(), StoreError> {
         let failed = |error: &dyn std::fmt::Display| StoreError::Migration(error.to_string());
-        let guard = self.session(&self.reads).await?;
+        let limit = self.address.answer_timeout;
+        let guard = self.session(&self.reads).await.map_err(Trouble::into_error)?;
         let Some(guard) = guard.into_client() else { return Err(StoreError::Closed) };
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                      SET LOCAL idle_in_transaction_session_timeout = 0";
-        guard.batch_execute(begin).await.map_err(value::fault)?;
-        let lock = tokio::time::timeout(MIGRATION, guard.batch_execute(MIGRATION_LOCK)).await;
+        within(limit, guard.batch_execute(begin)).await?;
+        let lock = timeout(MIGRATION, guard.batch_execute(MIGRATION_LOCK)).await;
         lock.map_err(|_| failed(&"another node has been at it for too long"))?
             .map_err(value::fault)?;
-        let Some(mut client) = self.session(&self.reads).await?.into_client() else {
-            return Err(StoreError::Closed);
-        };
+        let worker = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let Some(mut client) = worker.into_client() else { return Err(StoreError::Closed) };
         if !self.address.pooled {
             let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0; \
                              SET idle_in_transaction_session_timeout = 0";
-            client.batch_execute(unbounded).await.map_err(value::fault)?;
+            within(limit, client.batch_execute(unbounded)).await?;
         }
         let mut runner = embedded::migrations::runner();
         if let Some(version) = version {
             runner = runner.set_target(refinery::Target::Version(version));
         }
         let client: &mut tokio_postgres::Client = &mut client;
-        let done = runner.run_async(client).await;
-        let _ = guard.batch_execute("COMMIT").await;
+        let done = timeout(MIGRATION, runner.run_async(client)).await;
+        let _ = within(limit, guard.batch_execute("COMMIT")).await;
+        let done = done.map_err(|_| failed(&"it took too long"))?;
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
@@ -140,14 +141,26 @@ impl PostgresStore {
         Ok(())
     }
 
-    async fn session(&self, pool: &Pool) -> Result<Session, StoreError> {
-        match pool.get().await {
-            Ok(client) => Ok(Session::new(client, self.address.pooled)),
+    async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, Trouble> {
+        Err(match pool.get().await {
+            Ok(client) => return Ok(Session::new(self, client)),
             // Whatever the reason: there is nothing to talk to.
-            Err(deadpool_postgres::PoolError::Backend(error)) => {
-                Err(StoreError::Away(PostgresError(error).to_string()))
+            Err(PoolError::Backend(unreachable)) => {
+                let away = StoreError::Away(unreachable.why);
+                if unreachable.slow { Trouble::Slow(away) } else { Trouble::Away(away) }
             }
-            Err(error) => Err(StoreError::Away(error.to_string())),
+            Err(PoolError::Timeout(TimeoutType::Create)) => {
+                Trouble::Slow(StoreError::Away("no host gave a connection in time".into()))
+            }
+            // Every connection is in use for so long: who asked has waited long enough.
+            Err(error) => Trouble::Final(StoreError::Away(error.to_string())),
+        })
+    }
+
+    /// Closes the connections that nobody uses.
+    fn forget_idle(&self) {
+        for pool in [&self.reads, &self.writes] {
+            pool.retain(|_, _| false);
         }
     }
 
@@ -177,9 +190,9 @@ impl PostgresStore {
         }
     }
 
-    async fn once(&self, pool: &Pool, steps: &[Step<'_>]) -> Result<Vec<Row>, Trouble> {
-        let mut session = self.session(pool).await.map_err(Trouble::of)?;
-        let replies = in_time(session.run(steps)).await?;
+    async fn once(&self, pool: &Pool<Connector>, steps: &[Step<'_>]) -> Result<Vec<Row>, Trouble> {
+        let mut session = self.session(pool).await?;
+        let replies = session.run(steps).await?;
         let mut rows = Vec::new();
         for reply in replies {
             rows = reply.map_err(trouble::classify)?;
@@ -194,25 +207,24 @@ impl PostgresStore {
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T, Trouble> {
-    tokio::time::timeout(ANSWER, answer)
-        .await
-        .map_err(|_| Trouble::Away(StoreError::Away("it did not answer in time".into())))
+/// An answer outside of a session, when it comes in time.
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    let answer = timeout(limit, answer).await;
+    let late = |_| StoreError::Away(format!("it did not answer within {limit:?}"));
+    answer.map_err(late)?.map_err(value::fault)
 }
 
-fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
-    let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let config = address.config.clone();
-    let manager = if config.get_ssl_mode() == SslMode::Disable {
-        Manager::from_config(config, NoTls, how)
-    } else {
-        Manager::from_config(config, tls::connector(&address.verify)?, how)
-    };
-    Pool::builder(manager)
+fn pool(address: &Arc<Address>, size: usize) -> Result<Pool<Connector>, StoreError> {
+    let hosts = u32::try_from(address.places.len()).unwrap_or(1);
+    Pool::builder(Connector::new(address.clone())?)
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(WAIT))
-        .create_timeout(Some(WAIT))
+        // One host of two addresses each, or as many hosts.
+        .create_timeout(Some(address.connect_timeout * hosts.max(2)))
         .build()
         .map_err(|error| StoreError::Address(error.to_string()))
 }

@@ -3,7 +3,6 @@
 
 use super::PostgresStore;
 use super::batch::commit;
-use super::in_time;
 use super::session::Step;
 use super::statement::Statement;
 use super::trouble::{self, Tries, Trouble};
@@ -84,14 +83,14 @@ impl PostgresStore {
         now: Timestamp,
         steps: &[Step<'_>],
     ) -> Result<Once<()>, Trouble> {
-        let mut session = self.session(&self.writes).await.map_err(Trouble::of)?;
+        let mut session = self.session(&self.writes).await?;
         let mut first = vec![Step::Begin];
         if let Some((name, answer)) = name {
             first.push(Step::Run(take(name, answer, now)));
             first.push(Step::Run(find(name, now)));
         }
         let mut found = Vec::with_capacity(first.len());
-        for reply in in_time(session.run(&first)).await? {
+        for reply in session.run(&first).await? {
             found.push(reply.map_err(trouble::classify)?);
         }
         if let (Some((name, _)), [_, took, row]) = (name, &found[..])

@@ -1,20 +1,28 @@
 //! One connection, for as long as one transaction or query takes.
 
 use super::address::{BEGIN, BEGIN_BOUNDED};
+use super::connect::Connector;
 use super::statement::Statement;
-use deadpool_postgres::Object;
+use super::trouble::Trouble;
+use super::{PostgresStore, StoreError};
+use deadpool::managed::Object;
+use deadpool_postgres::ClientWrapper;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-/// A connection out of the pool. One that is dropped within a transaction is closed, which ends the
-/// transaction; any other one goes back.
-pub(super) struct Session {
-    client: Option<Object>,
-    pooled: bool,
-    open: bool,
+/// A connection out of the pool. One that is dropped within a transaction, or with which something
+/// went wrong, is closed, which ends the transaction; any other one goes back. So does one whose user
+/// stopped waiting: closing those would leave a busy server with the work and with a new connection.
+pub(super) struct Session<'a> {
+    store: &'a PostgresStore,
+    client: Option<Object<Connector>>,
+    /// Must not go back.
+    spent: bool,
 }
 
 /// One message to the server.
@@ -30,32 +38,55 @@ pub(super) enum Step<'a> {
 /// What a step was answered with.
 pub(super) type Reply = Result<Vec<Row>, Error>;
 
-impl Session {
-    pub(super) fn new(client: Object, pooled: bool) -> Self {
-        Self { client: Some(client), pooled, open: false }
+impl<'s> Session<'s> {
+    pub(super) fn new(store: &'s PostgresStore, client: Object<Connector>) -> Self {
+        Self { store, client: Some(client), spent: false }
     }
 
-    fn client(&self) -> &Object {
+    fn client(&self) -> &Object<Connector> {
         // Taken only when the session is dropped.
         self.client.as_ref().unwrap_or_else(|| unreachable!("a session has a connection"))
     }
 
     /// Sends all steps at once, in their order, and gives the replies in that order. In a
     /// transaction, whatever follows a step that failed fails too, and the server then turns a
-    /// commit into a rollback.
-    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Vec<Reply> {
+    /// commit into a rollback. An error when they are not answered in time; what the server did is
+    /// unknown then.
+    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Reply>, Trouble> {
+        let limit = self.store.address.answer_timeout;
+        let Ok(replies) = timeout(limit, self.send(steps)).await else {
+            metrics::counter!("refundry_store_stalled_connections_total").increment(1);
+            self.spent = true;
+            // What stopped this one has stopped the others, too; finding out would take as long.
+            self.store.forget_idle();
+            let text = format!("it did not answer within {limit:?}");
+            return Err(Trouble::Final(StoreError::Away(text)));
+        };
+        for error in replies.iter().filter_map(|reply| reply.as_ref().err()) {
+            self.spent = true;
+            if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                // Another server is the one to write to, or soon will be.
+                self.store.forget_idle();
+            }
+        }
+        Ok(replies)
+    }
+
+    async fn send(&mut self, steps: &[Step<'_>]) -> Vec<Reply> {
         let mut prepared = Vec::with_capacity(steps.len());
         for step in steps {
             prepared.push(match step {
-                Step::Run(statement) if !self.pooled => match self.prepare(statement).await {
-                    Ok(statement) => Some(statement),
-                    Err(error) => return vec![Err(error)],
-                },
+                Step::Run(statement) if !self.store.address.pooled => {
+                    match self.prepare(statement).await {
+                        Ok(statement) => Some(statement),
+                        Err(error) => return vec![Err(error)],
+                    }
+                }
                 Step::Begin | Step::Run(_) | Step::Commit => None,
             });
         }
         if steps.iter().any(|step| matches!(step, Step::Begin)) {
-            self.open = true;
+            self.spent = true;
         }
         let replies = {
             let this = &*self;
@@ -65,7 +96,7 @@ impl Session {
         };
         let ends = matches!(steps.last(), Some(Step::Commit));
         if ends && replies.last().is_some_and(Result::is_ok) {
-            self.open = false;
+            self.spent = false;
         }
         replies
     }
@@ -77,7 +108,7 @@ impl Session {
 
     async fn step(&self, step: &Step<'_>, prepared: Option<&tokio_postgres::Statement>) -> Reply {
         let statement = match step {
-            Step::Begin if self.pooled => return self.simple(BEGIN_BOUNDED).await,
+            Step::Begin if self.store.address.pooled => return self.simple(BEGIN_BOUNDED).await,
             Step::Begin => return self.simple(BEGIN).await,
             Step::Commit => return self.simple("COMMIT").await,
             Step::Run(statement) => statement,
@@ -101,21 +132,20 @@ impl Session {
 
     /// Ends the transaction; nothing of it is saved.
     pub(super) async fn rollback(mut self) {
-        if self.simple("ROLLBACK").await.is_ok() {
-            self.open = false;
-        }
+        let limit = self.store.address.answer_timeout;
+        self.spent = !matches!(timeout(limit, self.simple("ROLLBACK")).await, Ok(Ok(_)));
     }
 
     /// The connection itself. It does not go back to the pool.
-    pub(super) fn into_client(mut self) -> Option<deadpool_postgres::ClientWrapper> {
+    pub(super) fn into_client(mut self) -> Option<ClientWrapper> {
         self.client.take().map(Object::take)
     }
 }
 
-impl Drop for Session {
+impl Drop for Session<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take()
-            && self.open
+            && self.spent
         {
             drop(Object::take(client));
         }

@@ -4,6 +4,7 @@ use super::value::fault;
 use crate::{Fault, PostgresError, StoreError};
 use std::time::Duration;
 use tokio_postgres::Error;
+use tokio_postgres::error::Severity;
 
 /// Why a transaction did not happen.
 #[derive(Debug)]
@@ -12,22 +13,18 @@ pub(super) enum Trouble {
     Conflict(StoreError),
     /// The database is away. Nothing was saved; again, a little later.
     Away(StoreError),
+    /// The same, and it took long to find out. Once more at most, since whoever asked is waiting.
+    Slow(StoreError),
     /// Trying again changes nothing.
     Final(StoreError),
 }
 
 impl Trouble {
-    /// What an error of ours means.
-    pub(super) fn of(error: StoreError) -> Self {
-        match error {
-            StoreError::Away(_) => Self::Away(error),
-            other => Self::Final(other),
-        }
-    }
-
     pub(super) fn into_error(self) -> StoreError {
         match self {
-            Self::Conflict(error) | Self::Away(error) | Self::Final(error) => error,
+            Self::Conflict(error) | Self::Away(error) | Self::Slow(error) | Self::Final(error) => {
+                error
+            }
         }
     }
 }
@@ -60,11 +57,14 @@ pub(super) fn classify(error: Error) -> Trouble {
     }
 }
 
-/// True when a commit that was answered like this may have happened.
+/// True when a transaction may have been committed whose commit was sent and which was answered like
+/// this. Only an ordinary error of the server ends one for certain. A server that goes down says
+/// something worse, and so does whoever stands between and lost it: `PgBouncer`, class 08, to any of the
+/// statements before the commit.
 pub(super) fn may_have_committed(error: &Error) -> bool {
-    let Some(code) = error.code() else { return true };
-    let code = code.code();
-    code == "40003" || code.starts_with("08") || code.starts_with("57")
+    let Some(said) = error.as_db_error() else { return true };
+    let code = said.code().code();
+    said.parsed_severity() != Some(Severity::Error) || code == "40003" || code.starts_with("08")
 }
 
 /// How often a batch is tried.
@@ -96,6 +96,10 @@ impl Tries {
             Trouble::Away(_) if self.losses < Self::LOSSES => {
                 self.losses += 1;
                 25_u64 << self.losses
+            }
+            Trouble::Slow(_) if self.losses == 0 => {
+                self.losses = Self::LOSSES;
+                25
             }
             other => return Err(other.into_error()),
         };

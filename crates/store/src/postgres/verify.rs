@@ -2,10 +2,12 @@
 //!
 //! All checks see one snapshot, so that running nodes do not disturb them.
 
-use super::PostgresStore;
+use super::trouble::Trouble;
 use super::value::fault;
+use super::{PostgresStore, within};
 use crate::StoreError;
 use crate::verify::{Difference, Report, readable};
+use std::time::Duration;
 
 /// Each query names what differs, what is stored and what was derived; `$1` is the limit.
 /// States: 1 to 9 are pending, 10 is succeeded, 11 failed, 12 canceled.
@@ -190,6 +192,9 @@ const CHECKS: &[&str] = &[
      GROUP BY d.scope, d.id HAVING d.attempts <> count(a.number) LIMIT $1",
 ];
 
+/// How long one query may take.
+const LIMIT: Duration = Duration::from_hours(1);
+
 /// One snapshot, for as long as it takes.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -198,14 +203,15 @@ impl PostgresStore {
     /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         // Not given back to the pool: whoever stops waiting for this stops it.
-        let Some(client) = self.session(&self.reads).await?.into_client() else {
+        let session = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let Some(client) = session.into_client() else {
             return Err(StoreError::Closed);
         };
-        client.batch_execute(BEGIN).await.map_err(fault)?;
+        within(LIMIT, client.batch_execute(BEGIN)).await?;
         let mut counts = [0; 3];
         for (count, table) in counts.iter_mut().zip(["payments", "refunds", "postings"]) {
             let sql = format!("SELECT count(*) FROM {table}");
-            let rows = client.query_typed(&sql, &[]).await.map_err(fault)?;
+            let rows = within(LIMIT, client.query_typed(&sql, &[])).await?;
             let found: Option<i64> = rows.first().map(|row| row.get(0));
             *count = found.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         }
@@ -216,7 +222,7 @@ impl PostgresStore {
                 "SELECT a::text, b::text, c::text FROM ({}) AS found (a, b, c)",
                 check.replace("$1", &Report::LIMIT.to_string())
             );
-            for row in client.query_typed(&sql, &[]).await.map_err(fault)? {
+            for row in within(LIMIT, client.query_typed(&sql, &[])).await? {
                 let text = |at: usize| -> Result<String, StoreError> {
                     let text: Option<&str> = row.try_get(at).map_err(fault)?;
                     Ok(readable(text.unwrap_or("nothing")))
@@ -226,7 +232,7 @@ impl PostgresStore {
                 report.differences.push(difference);
             }
         }
-        let _ = client.batch_execute("COMMIT").await;
+        let _ = within(LIMIT, client.batch_execute("COMMIT")).await;
         Ok(report)
     }
 }

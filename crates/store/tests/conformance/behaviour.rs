@@ -372,7 +372,7 @@ pub async fn accounts_and_keys_are_kept(world: World) {
     assert_eq!(found.expect("it exists").key.id, "ak_test_2".into(), "by its secret");
     assert!(world.store.find_api_key_by_bearer([9; 32]).await.expect("a read").is_none());
     assert!(world.store.revoke_api_key("ak_test_1", NOW).await.expect("a write"));
-    assert!(!world.store.revoke_api_key("ak_test_1", NOW).await.expect("a write"));
+    assert!(!world.store.revoke_api_key("ak_test_1", NOW.plus_ms(1)).await.expect("a write"));
     world.store.note_api_key_use("ak_test_2", NOW).await.expect("a write");
     let listed = world.store.list_api_keys_of(1, None).await.expect("a read");
     let listed: Vec<_> = listed.iter().map(|row| (&*row.key.id, row.revoked_at)).collect();

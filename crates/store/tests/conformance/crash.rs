@@ -6,7 +6,7 @@ use domain::ids::RefundId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::{RefundFilter, StoreError};
-use testkit::postgres::Cluster;
+use testkit::postgres::{Cluster, PgBouncer};
 use testkit::{eventually, within_limit};
 
 const CLIENTS: u8 = 6;
@@ -42,7 +42,21 @@ async fn client(world: Arc<World>, number: u8, stop: Arc<AtomicBool>) -> Vec<Ref
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_server_that_is_killed() {
     let cluster = Cluster::start();
-    let world = Arc::new(World::on_own_server(&cluster).await);
+    let world = World::at(cluster.database().await).await;
+    survive(&cluster, world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_server_that_is_killed_behind_pgbouncer() {
+    let cluster = Cluster::start();
+    let url = cluster.database().await;
+    let bouncer = PgBouncer::start(&cluster).await;
+    let world = World::at(bouncer.url(&url)).await;
+    survive(&cluster, world).await;
+}
+
+async fn survive(cluster: &Cluster, world: World) {
+    let world = Arc::new(world);
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|number| tokio::spawn(client(world.clone(), number, stop.clone())))

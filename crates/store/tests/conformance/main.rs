@@ -1,5 +1,5 @@
 //! What every store does, on each of them: a file of SQLite, a server of PostgreSQL, and the same
-//! through statements that keep nothing in a session, as `PgBouncer` needs it.
+//! behind `PgBouncer` in transaction mode.
 
 mod behaviour;
 mod copy;
@@ -7,6 +7,7 @@ mod crash;
 mod cut;
 mod requests;
 mod schema;
+mod tls;
 mod world;
 
 /// Runs every test on every store.
@@ -25,7 +26,7 @@ macro_rules! on_every_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    crate::$file::$test(crate::world::World::postgres("").await).await;
+                    crate::$file::$test(crate::world::World::postgres().await).await;
                 }
             )*
         }
@@ -34,8 +35,7 @@ macro_rules! on_every_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let world = crate::world::World::postgres("&pgbouncer=true").await;
-                    crate::$file::$test(world).await;
+                    crate::$file::$test(crate::world::World::pgbouncer().await).await;
                 }
             )*
         }

@@ -45,15 +45,18 @@ impl World {
         Self::on(store.into(), String::new(), Some(folder))
     }
 
-    pub async fn postgres(settings: &str) -> Self {
-        let url = testkit::postgres::cluster().database().await + settings;
-        let store = PostgresStore::open(&url).await.expect("a database");
-        Self::on(store.into(), url, None)
+    pub async fn postgres() -> Self {
+        Self::at(testkit::postgres::cluster().database().await).await
     }
 
-    /// A store on a server of its own.
-    pub async fn on_own_server(cluster: &testkit::postgres::Cluster) -> Self {
-        let url = cluster.database().await;
+    /// The same behind `PgBouncer`.
+    pub async fn pgbouncer() -> Self {
+        let url = testkit::postgres::cluster().database().await;
+        Self::at(testkit::postgres::pgbouncer().await.url(&url)).await
+    }
+
+    /// A store at an address.
+    pub async fn at(url: String) -> Self {
         let store = PostgresStore::open(&url).await.expect("a database");
         Self::on(store.into(), url, None)
     }

@@ -1,0 +1,160 @@
+//! A `PostgreSQL` server of the tests' own: one per test process, one database per test.
+//! And what stands around one: a standby, a network that fails, `PgBouncer`.
+
+mod keeper;
+mod outsider;
+mod pair;
+mod pgbouncer;
+mod proxy;
+
+pub use keeper::programs;
+pub use outsider::Outsider;
+pub use pair::{Pair, Which};
+pub use pgbouncer::{PgBouncer, pgbouncer};
+pub use proxy::{Fault, Proxy};
+
+use crate::eventually;
+use keeper::Keeper;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use store::PostgresStore;
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
+
+/// Runs `$1` and then a server with the settings that are its other arguments; at each line, the
+/// server is killed and started again.
+const SERVER: &str = r#"
+make "$folder/data"
+eval "$1" >>"$folder/log" 2>&1 || fail
+shift
+start() {
+    "$programs/postgres" -D "$folder/data" -k "$folder" -c max_connections=250 "$@" \
+        >>"$folder/log" 2>&1 </dev/null &
+    one=$!
+}
+start "$@"
+while read -r _; do
+    kill -KILL $one
+    wait $one
+    # What is left of it must be gone before another one starts.
+    until start "$@"; sleep 0.3; kill -0 $one; do :; done 2>/dev/null
+    echo again >>"$folder/done"
+done
+kill -QUIT $one
+wait $one
+rm -rf "$folder"
+"#;
+
+/// The server of this process.
+pub struct Cluster {
+    keeper: Keeper,
+    port: u16,
+    databases: AtomicU32,
+    template: OnceCell<()>,
+}
+
+/// The server of this process, started when it is first asked for.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start)
+}
+
+impl Cluster {
+    /// Starts a server besides that of this process, for a test that is rough with it.
+    pub fn start() -> Self {
+        Self::start_with("", 5432, &["listen_addresses="])
+    }
+
+    /// The same with default settings and its folder on a disk that is chosen. The path must be short,
+    /// since that of a socket is, and open to the user as whom the server runs.
+    pub fn start_under(parent: &Path) -> Self {
+        let settings = ["", "-c", "listen_addresses="];
+        Self::kept_by(Keeper::start_under(parent, SERVER, settings), 5432)
+    }
+
+    /// Starts a server with settings of its own. `prepare` is run in its folder before, by a shell.
+    pub fn start_with(prepare: &str, port: u16, settings: &[&str]) -> Self {
+        let own = format!("port={port}");
+        let settings = settings.iter().copied().chain([own.as_str()]);
+        let settings = settings.flat_map(|setting| ["-c", setting]);
+        let keeper = Keeper::start(SERVER, [prepare].into_iter().chain(settings));
+        Self::kept_by(keeper, port)
+    }
+
+    fn kept_by(keeper: Keeper, port: u16) -> Self {
+        Self { keeper, port, databases: AtomicU32::new(0), template: OnceCell::new() }
+    }
+
+    /// `kill -9`, and a new start.
+    pub async fn kill_and_restart(&self) {
+        self.keeper.tell("again").await;
+    }
+
+    /// The folder of the server, with its socket.
+    pub fn folder(&self) -> &Path {
+        self.keeper.folder()
+    }
+
+    /// The address of a database of this server.
+    pub fn url(&self, database: &str) -> String {
+        let folder = encoded(self.folder());
+        format!("postgres://refundry@{folder}:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// A connection, as soon as there is a server.
+    async fn connect(&self, database: &str) -> Client {
+        let url = self.url(database);
+        eventually("PostgreSQL to start", async || {
+            self.keeper.check();
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            Some(client)
+        })
+        .await
+    }
+
+    /// A new database without anything in it. Gives its address.
+    pub async fn empty_database(&self) -> String {
+        self.create("template0").await
+    }
+
+    /// A new database with the schema of today. Gives its address.
+    pub async fn database(&self) -> String {
+        let prepare = async {
+            let client = self.connect("postgres").await;
+            client.batch_execute("CREATE DATABASE prepared").await.expect("a database");
+            PostgresStore::open(&self.url("prepared")).await.expect("the schema is made");
+        };
+        self.template.get_or_init(|| prepare).await;
+        self.create("prepared").await
+    }
+
+    async fn create(&self, template: &str) -> String {
+        let number = self.databases.fetch_add(1, Ordering::SeqCst);
+        let name = format!("test_{number}");
+        let client = self.connect("postgres").await;
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        // Whoever made the template may not be gone yet.
+        eventually("a database", async || client.batch_execute(&create).await.ok()).await;
+        self.url(&name)
+    }
+}
+
+/// A folder as the host of a URL.
+fn encoded(folder: &Path) -> String {
+    folder.display().to_string().replace('/', "%2F")
+}
+
+/// The name of the database in the URL.
+pub fn database_of(url: &str) -> &str {
+    let name = url.split('/').next_back().and_then(|rest| rest.split('?').next());
+    name.expect("a database")
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,130 @@
+//! A primary and its synchronous standby, on ports of their own.
+
+use super::keeper::Keeper;
+use super::{Outsider, free_port};
+use crate::eventually;
+use tokio_postgres::NoTls;
+
+/// `$1` and `$2` are the ports. What is to be done with them comes line by line.
+const SCRIPT: &str = r#"
+make "$folder/one"
+for which in one two; do mkdir "$folder/$which.sock"; done
+echo "host replication all 127.0.0.1/32 trust" >>"$folder/one/pg_hba.conf"
+start() {
+    which=$1; port=$2; shift 2
+    "$programs/postgres" -D "$folder/$which" -k "$folder/$which.sock" -c port=$port \
+        -c listen_addresses=127.0.0.1 -c max_connections=100 -c wal_keep_size=64 "$@" \
+        >>"$folder/log" 2>&1 </dev/null &
+}
+start one $1 -c synchronous_standby_names=standby
+one=$!
+tries=0
+until "$programs/pg_basebackup" --pgdata="$folder/two" --checkpoint=fast --write-recovery-conf \
+    --dbname="host=127.0.0.1 port=$1 user=refundry application_name=standby" \
+    >>"$folder/log" 2>&1; do
+    sleep 0.1
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail
+done
+start two $2
+two=$!
+while read -r what which; do
+    case $which in
+        primary) postgres=$one ;;
+        standby) postgres=$two ;;
+    esac
+    case $what in
+        kill) kill -KILL $postgres; wait $postgres ;;
+        promote) "$programs/pg_ctl" --pgdata="$folder/two" promote >>"$folder/log" 2>&1 ;;
+        freeze) kill -STOP $postgres $(cat /proc/$postgres/task/$postgres/children) ;;
+        thaw) kill -CONT $postgres $(cat /proc/$postgres/task/$postgres/children) ;;
+    esac
+    echo "$what" >>"$folder/done"
+done
+kill -CONT $one $two
+kill -QUIT $one $two
+wait
+rm -rf "$folder"
+"#;
+
+/// Two servers, of which one follows the other.
+pub struct Pair {
+    keeper: Keeper,
+    ports: [u16; 2],
+}
+
+impl Pair {
+    /// Starts both, and makes a database.
+    pub async fn start() -> Self {
+        let ports = [free_port(), free_port()];
+        let keeper = Keeper::start(
+            SCRIPT,
+            ports.map(|port| port.to_string()).each_ref().map(String::as_str),
+        );
+        let pair = Self { keeper, ports };
+        eventually("a standby that follows", async || {
+            pair.keeper.check();
+            let url = pair.url_of(0, "postgres");
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            let following = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+            (client.query(following, &[]).await.ok()?.len() == 1).then_some(())
+        })
+        .await;
+        Outsider::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
+        pair
+    }
+
+    fn url_of(&self, which: usize, database: &str) -> String {
+        format!("postgres://refundry@127.0.0.1:{}/{database}?sslmode=disable", self.ports[which])
+    }
+
+    /// The address of the database, wherever it can be written to.
+    pub fn url(&self) -> String {
+        let [one, two] = self.ports;
+        format!("postgres://refundry@127.0.0.1:{one},127.0.0.1:{two}/refundry?sslmode=disable")
+    }
+
+    /// What both of them wrote.
+    pub fn log(&self) -> String {
+        self.keeper.log()
+    }
+
+    /// `kill -9` of the server that was the primary at first.
+    pub async fn kill_primary(&self) {
+        self.keeper.tell("kill primary").await;
+    }
+
+    /// Makes the standby the primary.
+    pub async fn promote_standby(&self) {
+        self.keeper.tell("promote standby").await;
+    }
+
+    /// Stops the processes of a server; its connections stay.
+    pub async fn freeze(&self, which: Which) {
+        self.keeper.tell(&format!("freeze {}", which.name())).await;
+    }
+
+    /// Lets them go on.
+    pub async fn thaw(&self, which: Which) {
+        self.keeper.tell(&format!("thaw {}", which.name())).await;
+    }
+}
+
+/// One of the two, as they were at first.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// The primary.
+    Primary,
+    /// The standby.
+    Standby,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+        }
+    }
+}
