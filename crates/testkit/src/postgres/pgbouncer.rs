@@ -17,7 +17,7 @@ default_pool_size = 3
 max_client_conn = 1000
 server_idle_timeout = 2
 server_login_retry = 1
-query_wait_timeout = 5
+query_wait_timeout = 15
 unix_socket_dir = $folder
 listen_port = 6432
 auth_type = any
@@ -52,7 +52,7 @@ impl PgBouncer {
     /// The address of a database of the server, this way.
     pub fn url(&self, url: &str) -> String {
         let (folder, name) = (encoded(self.0.folder()), database_of(url));
-        format!("postgres://refundry@{folder}:6432/{name}?sslmode=disable&pgbouncer=true")
+        format!("postgres://refundry@{folder}:6432/{name}?sslmode=disable&pgbouncer=true&connect_timeout=15")
     }
 }
 
