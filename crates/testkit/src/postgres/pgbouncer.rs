@@ -52,7 +52,8 @@ impl PgBouncer {
     /// The address of a database of the server, this way.
     pub fn url(&self, url: &str) -> String {
         let (folder, name) = (encoded(self.0.folder()), database_of(url));
-        format!("postgres://refundry@{folder}:6432/{name}?sslmode=disable&pgbouncer=true&connect_timeout=15")
+        let settings = "sslmode=disable&pgbouncer=true&connect_timeout=15";
+        format!("postgres://refundry@{folder}:6432/{name}?{settings}")
     }
 }
 
