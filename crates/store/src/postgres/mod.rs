@@ -10,9 +10,13 @@ mod answers;
 mod batch;
 mod deliveries;
 mod fill;
+mod lists;
 mod load;
 mod once;
 mod outbox;
+#[cfg(test)]
+mod plans;
+mod prune;
 mod reads;
 mod save;
 mod session;
