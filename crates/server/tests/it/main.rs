@@ -22,6 +22,7 @@ mod postgres;
 mod readme;
 mod replay;
 mod reports;
+mod retention;
 mod sessions;
 mod webhooks;
 mod yoco;

@@ -5,11 +5,14 @@ use super::lists::{
     checkouts_query, deliveries_query, events_query, invoices_query, payments_query,
     postings_query, refunds_query,
 };
+use super::prune::{forget_deliveries, forget_events};
+use super::session::Step;
 use super::statement::{Query, Statement};
 use crate::cells::Cells as _;
-use crate::plans::{Case, KEY, List, ROWS, cases, pages, scope};
+use crate::plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
 use crate::query::PageQuery;
 use domain::payment::Kind;
+use domain::time::Timestamp;
 
 /// Rows of every table, each second one another account's: the `n`th is the `i`th of its account.
 /// What is rare is old, so that a walk that looks for it would be a long one.
@@ -26,9 +29,12 @@ const FILL: &[&str] = &[
     "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, currency) \
      SELECT {scope}, {id}, 1 + i % 3, 5 + i % 2, {other}, {other}, 1, 'USD' FROM {rows}",
     "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, format, seq, status, \
-     attempts, once, updated_at) SELECT {scope}, {id}, (lpad(to_hex(1 + i % 3), 12, '0') || \
+     attempts, once, updated_at, body) SELECT {scope}, {id}, (lpad(to_hex(1 + i % 3), 12, '0') || \
      repeat('0', 20))::uuid, {id}, {id}, 10 + i % 4, 1 + i % 4, 1, \
-     CASE WHEN i < 4000 THEN 1 + i % 3 ELSE 2 END, 1, 0, i FROM {rows}",
+     CASE WHEN i < 4000 THEN 1 + i % 3 ELSE 2 END, 1, 0, i, n FROM {rows}",
+    "INSERT INTO delivery_bodies (no, body) SELECT n, 'text' FROM {rows}",
+    "INSERT INTO delivery_attempts (scope, delivery, number, attempted_at, duration_ms) \
+     SELECT {scope}, {id}, 1, i, 1 FROM {rows}",
     "INSERT INTO checkouts (scope, id, kind, amount, currency, state, flight, attempts, checks, \
      deleted, last_seq, updated_at, methods, lines, customer) SELECT {scope}, {id}, \
      CASE WHEN i < 4000 THEN {kind} ELSE {kind} + 1 END, 1, 'USD', 1 + i % 2 * 3, 0, 0, 0, 0, 1, i, \
@@ -96,7 +102,7 @@ fn check(case: &Case, page: PageQuery, plan: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_list_is_read_off_its_index() {
+async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     let store = filled().await;
     let mut checked = 0;
     for case in cases() {
@@ -108,4 +114,31 @@ async fn every_list_is_read_off_its_index() {
         }
     }
     assert!(checked > 300, "{checked}");
+
+    // A page of refunds, of checkouts, of invoices and of events of payments.
+    let passed = |of: usize| {
+        (1..=20).map(move |n| {
+            let mut of_things = [None; 3];
+            if let Some(thing) = of_things.get_mut(of) {
+                *thing = Some(nth(n * 2).to_bytes());
+            }
+            (nth(n * 2), of_things)
+        })
+    };
+    let passed: Vec<_> = (0..4).flat_map(passed).collect();
+    let before = Timestamp(200);
+    let mut statements = forget_events(scope(), &passed, before);
+    statements.push(Step::Run(forget_deliveries(scope(), &passed[..20], before)));
+    let mut explained = 0;
+    for step in statements {
+        let Step::Run(statement) = step else { continue };
+        let explain = format!("EXPLAIN {}", statement.sql);
+        let explain = Statement::new(explain, statement.values);
+        let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
+        // There are no endpoints here, which makes reading them all cheap.
+        let plan = plan.replace("Seq Scan on webhook_endpoints", "");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        explained += 1;
+    }
+    assert_eq!(explained, 9);
 }

@@ -36,8 +36,21 @@ fn wait_for(scope: Scope, column: &str, ids: Value<'static>) -> Step<'static> {
     Step::Run(Statement::new(sql, vec![number(scope.code()), ids]))
 }
 
+pub(super) fn forget_deliveries(
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Statement<'static> {
+    let old = ids(passed.iter().map(|(id, _)| id.to_bytes()));
+    Statement::new(FORGET_DELIVERIES, vec![number(scope.code()), old, number(before.0)])
+}
+
 /// A wait and a removal for each kind of thing, in one transaction.
-fn forget_events(scope: Scope, passed: &[Passed], before: Timestamp) -> Vec<Step<'static>> {
+pub(super) fn forget_events(
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Vec<Step<'static>> {
     let mut steps = vec![Step::Begin];
     for (kind, (table, column, is_finished)) in THINGS.iter().enumerate() {
         let things = of_kind(passed, kind);
@@ -108,9 +121,7 @@ impl PostgresStore {
         let Some((scope, passed, after)) = walked.await? else {
             return Ok(Pruned { removed: 0, after: None });
         };
-        let old = ids(passed.iter().map(|(id, _)| id.to_bytes()));
-        let values = vec![number(scope.code()), old, number(before.0)];
-        let removed = self.write(Statement::new(FORGET_DELIVERIES, values)).await?.len();
+        let removed = self.write(forget_deliveries(scope, &passed, before)).await?.len();
         Ok(Pruned { removed, after })
     }
 

@@ -56,6 +56,33 @@ impl SqliteStore {
     }
 }
 
+fn first_scope(table: &str) -> String {
+    format!("SELECT min(scope) FROM {table} WHERE scope > ?1")
+}
+
+fn page(table: &str, of: &str) -> String {
+    format!(
+        "SELECT id, {of} FROM {table} WHERE scope = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4"
+    )
+}
+
+/// Notes that the events of a thing go, if they do.
+fn note((table, _, is_finished): (&str, &str, &str)) -> String {
+    format!(
+        "UPDATE {table} AS t SET pruned = last_seq WHERE t.scope = ?1 AND t.id = ?2 \
+         AND t.updated_at < ?3 AND {is_finished} AND {}",
+        is_told("t.id")
+    )
+}
+
+fn forget_of((_, column, _): (&str, &str, &str)) -> String {
+    format!("DELETE FROM events WHERE scope = ?1 AND {column} = ?2")
+}
+
+fn forget_other() -> String {
+    format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
+}
+
 /// The next rows of one scope that were made before a time, and where the walk goes on.
 fn walk(
     connection: &Connection,
@@ -63,8 +90,7 @@ fn walk(
     of: &str,
     (before, after, limit): (Timestamp, Mark, u32),
 ) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
-    let next = format!("SELECT min(scope) FROM {table} WHERE scope > ?1");
-    let mut next = connection.prepare_cached(&next)?;
+    let mut next = connection.prepare_cached(&first_scope(table))?;
     let mut scope_behind = |code: i64| -> Result<Option<Scope>, StoreError> {
         let mut rows = next.query([code])?;
         let Some(row) = rows.next()? else { return Ok(None) };
@@ -74,10 +100,7 @@ fn walk(
     else {
         return Ok(None);
     };
-    let page = format!(
-        "SELECT id, {of} FROM {table} WHERE scope = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4"
-    );
-    let mut select = connection.prepare_cached(&page)?;
+    let mut select = connection.prepare_cached(&page(table, of))?;
     let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
     let mut rows = select.query(params![scope.code(), behind, end, limit])?;
     let mut passed: Vec<Passed> = Vec::new();
@@ -101,24 +124,16 @@ fn forget_events(
 ) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut removed = 0;
-    for (kind, (table, column, is_finished)) in THINGS.iter().enumerate() {
-        let note = format!(
-            "UPDATE {table} AS t SET pruned = last_seq WHERE t.scope = ?1 AND t.id = ?2 \
-             AND t.updated_at < ?3 AND {is_finished} AND {}",
-            is_told("t.id")
-        );
-        let forget = format!("DELETE FROM events WHERE scope = ?1 AND {column} = ?2");
-        let mut note = transaction.prepare_cached(&note)?;
-        let mut forget = transaction.prepare_cached(&forget)?;
+    for (kind, thing) in THINGS.into_iter().enumerate() {
+        let mut note = transaction.prepare_cached(&note(thing))?;
+        let mut forget = transaction.prepare_cached(&forget_of(thing))?;
         for id in of_kind(passed, kind) {
             if note.execute(params![scope.code(), id, before.0])? > 0 {
                 removed += forget.execute(params![scope.code(), id])?;
             }
         }
     }
-    let forget =
-        format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER));
-    let mut forget = transaction.prepare_cached(&forget)?;
+    let mut forget = transaction.prepare_cached(&forget_other())?;
     for id in others(passed) {
         removed += forget.execute(params![scope.code(), id.to_bytes()])?;
     }
@@ -148,4 +163,38 @@ fn forget_deliveries(
     }
     transaction.commit()?;
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_found_by_index() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+        let mut statements = vec![
+            page("events", "refund, checkout, invoice"),
+            page("deliveries", "NULL"),
+            first_scope("events"),
+            first_scope("deliveries"),
+            forget_other(),
+        ];
+        statements.extend([FORGET_DELIVERY, FORGET_ATTEMPTS, FORGET_BODY].map(str::to_owned));
+        statements.extend(THINGS.into_iter().flat_map(|thing| [note(thing), forget_of(thing)]));
+        let checked = store.read(move |connection| {
+            for sql in &statements {
+                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let values = vec![rusqlite::types::Null; explain.parameter_count()];
+                let lines =
+                    explain.query_map(rusqlite::params_from_iter(values), |row| row.get(3))?;
+                let plan = lines.collect::<Result<Vec<String>, _>>()?.join("; ");
+                assert!(plan.contains("SEARCH"), "{sql}: {plan}");
+                assert!(!plan.contains("SCAN ") && !plan.contains("TEMP"), "{sql}: {plan}");
+                assert!(!sql.contains(" d ") || plan.contains("deliveries_pending"), "{plan}");
+            }
+            Ok(statements.len())
+        });
+        assert_eq!(checked.await.expect("plans"), 14);
+    }
 }

@@ -3,8 +3,8 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page, record};
 use crate::world::{NOW, World};
 use domain::decide::webhook::WebhookCommand;
-use domain::decide::{Command, RefundRef};
-use domain::ids::{EndpointId, EventId};
+use domain::decide::{Command, Done, RefundRef, checkout, invoice};
+use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId};
 use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::View;
@@ -117,6 +117,39 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
         let list = world.store.list_events(world.scope, filter, query).await.expect("a read");
         assert_eq!(list.items.len(), count, "{order:?} of {kept:?}");
     }
+}
+
+pub async fn checkouts_and_invoices_keep_their_events_until_they_are_finished(world: World) {
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let Done::Checkout { checkout, .. } = world.run(NOW, world.checkout()).await else {
+            panic!("a checkout")
+        };
+        let Done::Invoice { invoice, .. } = world.run(NOW, world.invoice()).await else {
+            panic!("an invoice")
+        };
+        made.push((checkout.facts.id, invoice.facts.id));
+    }
+    let (scope, key) = (world.scope, None);
+    let (checkout, invoice) = made[0];
+    let act = checkout::ActOnCheckout { scope, id: checkout, act: checkout::Act::Cancel, key };
+    world.run(NOW, Command::Checkout(Box::new(act))).await;
+    let act = invoice::ActOnInvoice { scope, id: invoice, act: invoice::Act::Void, key };
+    world.run(NOW, Command::Invoice(Box::new(act))).await;
+    let events = async || {
+        let list = world.store.list_events(scope, EventFilter::default(), all()).await;
+        let list = list.expect("a read").items.into_iter();
+        list.map(|stored| stored.event.subject.ulid()).collect::<Vec<_>>()
+    };
+    let of = |(checkout, invoice): (PaymentId, InvoiceId)| [checkout.ulid(), invoice.ulid()];
+    let before = events().await;
+    let gone = before.iter().filter(|subject| of(made[0]).contains(subject)).count();
+    assert!(gone >= 4 && before.len() > gone, "{before:?}");
+    assert_eq!(prune_events(&world, LATER).await, gone);
+    let after = events().await;
+    assert_eq!(after.len(), before.len() - gone);
+    assert!(after.iter().all(|subject| of(made[1]).contains(subject)));
+    world.verify_clean().await;
 }
 
 async fn replay(world: &World, events: Vec<EventId>) -> Once<Replay> {
