@@ -96,10 +96,11 @@ fn walk(
         let Some(row) = rows.next()? else { return Ok(None) };
         row.get::<_, Option<i64>>(0)?.map(|_| Columns::new(row).scope()).transpose()
     };
-    let Some((scope, behind)) = after.or(scope_behind(-1)?.map(|scope| (scope, Ulid::nil())))
-    else {
-        return Ok(None);
+    let start = match after {
+        Some(place) => Some(place),
+        None => scope_behind(-1)?.map(|scope| (scope, Ulid::nil())),
     };
+    let Some((scope, behind)) = start else { return Ok(None) };
     let mut select = connection.prepare_cached(&page(table, of))?;
     let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
     let mut rows = select.query(params![scope.code(), behind, end, limit])?;
