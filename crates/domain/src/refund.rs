@@ -413,6 +413,8 @@ pub struct Refund {
     pub evidence_at: Option<Timestamp>,
     /// Sequence number of its last event.
     pub last_seq: u32,
+    /// How many of its first events are no longer kept.
+    pub pruned: u32,
     /// When it last changed.
     pub updated_at: Timestamp,
 }

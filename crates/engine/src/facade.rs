@@ -4,6 +4,7 @@ use crate::accounts::KeyCache;
 use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
 use crate::input::{IdempotencyKey, NewPayment, NewRefund};
 use crate::policy::Policies;
+use crate::retention::Retention;
 use crate::secrets::MasterKey;
 use crate::steps::Claimed;
 use crate::waiters::Waiters;
@@ -56,6 +57,8 @@ pub struct EngineConfig {
     /// How long after the capture each provider pays merchants out, milliseconds, by its name. Of
     /// providers that are not in it, payments settle when somebody says so.
     pub settlement_ms: BTreeMap<String, i64>,
+    /// How long what is kept.
+    pub retention: Retention,
 }
 
 impl Default for EngineConfig {
@@ -70,6 +73,7 @@ impl Default for EngineConfig {
             policies: Policies::default(),
             public_url: "http://127.0.0.1:8080".into(),
             settlement_ms: BTreeMap::new(),
+            retention: Retention::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod policy;
 mod queries;
 mod replay;
 mod reports;
+mod retention;
 mod secrets;
 mod snapshot;
 mod steps;
@@ -38,6 +39,7 @@ pub use providers::{InboundWebhook, Registry, WebhookRefused, outbound, simulato
 pub use queries::{Direction, Entry};
 pub use replay::{Aggregate, Replayed, Triggered};
 pub use reports::{Day, Movements};
+pub use retention::{Retention, Sweep};
 pub use secrets::{MasterKey, SecretError};
 pub use snapshot::{EventSubject, EventView};
 pub use steps::{Claimed, WebhookError};

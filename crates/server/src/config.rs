@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::cli::DataArgs;
 use crate::rate_limits;
+use crate::retention;
 use crate::webhooks;
 use api::YocoSettings;
 use figment::Figment;
@@ -68,6 +69,8 @@ pub struct Config {
     pub yoco_refund_wait_seconds: u32,
     /// Outgoing webhooks.
     pub webhooks: webhooks::Settings,
+    /// How long what is kept.
+    pub retention: retention::Settings,
     /// The built-in simulated provider.
     pub simulator: Simulator,
     /// The ElasticPay door.
@@ -142,6 +145,7 @@ impl Default for Config {
             yoco_refund_status: "succeeded".into(),
             yoco_refund_wait_seconds: 3,
             webhooks: webhooks::Settings::default(),
+            retention: retention::Settings::default(),
             simulator: Simulator {
                 enabled: false,
                 honour_keys: true,
@@ -203,6 +207,7 @@ impl Config {
         }
         self.rate_limits.limits()?;
         self.webhooks.check()?;
+        self.retention.check()?;
         self.yoco()?;
         if !(1..=64).contains(&self.lanes) {
             return wrong("lanes must be from 1 to 64");

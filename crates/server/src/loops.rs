@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::account::Scope;
 use engine::simulator::{Simulator, WebhookSink};
-use engine::{Engine, InboundWebhook};
+use engine::{Engine, InboundWebhook, Sweep};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,6 +30,12 @@ const GATHER: Duration = Duration::from_millis(2);
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRE_LIMIT: u32 = 1_000;
 
+/// How often what was kept for long enough is looked for, how many rows at once, and the pause after
+/// them, which leaves the database to others.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
+const PRUNE_LIMIT: u32 = 100;
+const PRUNE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Starts every loop. They end when `stop` becomes true.
 pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     if dispatch {
@@ -38,6 +44,7 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), checkout_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), deliver_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
     if let Some(simulator) = engine.simulator() {
         tokio::spawn(until(stop.clone(), simulator_loop(engine.clone(), simulator.clone())));
     }
@@ -133,6 +140,27 @@ async fn expire_loop(engine: Engine) {
             Err(error) => tracing::warn!(%error, "old idempotency keys were not swept away"),
         }
         rest(EXPIRE_EVERY).await;
+    }
+}
+
+/// Forgets events and deliveries that were kept for long enough.
+async fn prune_loop(engine: Engine) {
+    let mut sweep = Sweep::START;
+    loop {
+        match engine.step_prune(sweep, PRUNE_LIMIT).await {
+            Ok(Sweep::Done) => {
+                sweep = Sweep::START;
+                rest(PRUNE_EVERY).await;
+            }
+            Ok(next) => {
+                sweep = next;
+                rest(PRUNE_PAUSE).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "old events and deliveries were not forgotten yet");
+                rest(EXPIRE_EVERY).await;
+            }
+        }
     }
 }
 

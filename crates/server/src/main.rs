@@ -7,6 +7,7 @@ mod config;
 mod http;
 mod loops;
 mod rate_limits;
+mod retention;
 mod setup;
 mod telemetry;
 mod webhooks;

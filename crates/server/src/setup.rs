@@ -130,6 +130,7 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
             .iter()
             .map(|(provider, seconds)| (provider.clone(), i64::from(*seconds) * 1000))
             .collect(),
+        retention: config.retention.build(),
         ..EngineConfig::default()
     };
     let master_key = master_key(config, store.is_shared())?;

@@ -5,7 +5,7 @@ use crate::world::{Asked, World};
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::refund::Refund;
-use engine::{Answered, Error, RefundView};
+use engine::{Answered, Error, RefundView, Sweep};
 use testkit::RefundRequest;
 
 /// What the simulator is told to do with refunds. Most go well, as in life.
@@ -46,7 +46,7 @@ pub(crate) enum Act {
     StepProvider,
     LetOneGo,
     LetTimePass,
-    ForgetKeys,
+    Forget,
     NodeDies,
     NodeIsReplaced,
 }
@@ -66,7 +66,7 @@ impl Act {
             62..74 => Self::StepProvider,
             74..77 => Self::LetOneGo,
             77..94 => Self::LetTimePass,
-            94..95 => Self::ForgetKeys,
+            94..95 => Self::Forget,
             95..98 => Self::NodeDies,
             _ => Self::NodeIsReplaced,
         }
@@ -110,8 +110,12 @@ impl World {
                 let ms = self.dice.between(1, longest);
                 self.rig.clock.advance(ms);
             }
-            Act::ForgetKeys => {
+            Act::Forget => {
                 self.rig.engine.step_expire(100).await.expect("a step");
+                let mut sweep = Sweep::START;
+                while sweep != Sweep::Done {
+                    sweep = self.rig.engine.step_prune(sweep, 10).await.expect("a step");
+                }
             }
             Act::NodeDies => self.replace_node(true),
             Act::NodeIsReplaced => self.replace_node(false),

@@ -9,7 +9,7 @@ use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
 use domain::refund::State;
 use domain::time::Clock;
-use engine::{Backoff, Engine, EngineConfig, Patience, Policies, Registry};
+use engine::{Backoff, Engine, EngineConfig, Patience, Policies, Registry, Retention};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +88,8 @@ impl World {
             ..Patience::default()
         };
         setup.engine.policies = Policies { default: patience, ..Policies::default() };
+        setup.engine.retention =
+            Retention { events_ms: Some(HOUR_MS), deliveries_ms: Some(HOUR_MS) };
         // Only the clock of this world may pass; real time must not end what hangs.
         setup.engine.provider_timeout = Duration::from_hours(24);
         setup.engine.commit_timeout = setup.engine.provider_timeout;

@@ -7,7 +7,10 @@
 mod answers;
 mod cells;
 mod fault;
+#[cfg(test)]
+mod plans;
 mod postgres;
+mod prune;
 mod query;
 mod sqlite;
 mod store;
@@ -16,6 +19,7 @@ mod verify;
 pub use answers::{Begun, NewRequest, Once};
 pub use fault::{Fault, PostgresError};
 pub use postgres::{Copied, PostgresStore};
+pub use prune::{Mark, Pruned};
 pub use query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,

@@ -24,6 +24,16 @@ pub enum Order {
     Ascending,
 }
 
+impl Order {
+    /// How what follows compares, and how it is ordered.
+    pub(crate) const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Descending => ("<", "DESC"),
+            Self::Ascending => (">", "ASC"),
+        }
+    }
+}
+
 /// One page of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct PageQuery {
@@ -77,10 +87,17 @@ pub struct InvoiceFilter {
     pub customer: Option<Box<str>>,
     /// Only those of this subscription.
     pub subscription: Option<Box<str>>,
-    /// Only those asked for at this time or later.
+    /// Only those asked for at this time or later; with this or `issued_until`, by that time.
     pub issued_from: Option<Timestamp>,
     /// Only those asked for before this time.
     pub issued_until: Option<Timestamp>,
+}
+
+impl InvoiceFilter {
+    /// The list runs by the time at which they were asked for, instead of that of making.
+    pub(crate) const fn by_issue(&self) -> bool {
+        self.issued_from.is_some() || self.issued_until.is_some()
+    }
 }
 
 /// Which ledger entries to list.

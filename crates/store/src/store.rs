@@ -1,6 +1,7 @@
 //! [`Store`]: one face over both databases.
 
 use crate::answers::{Begun, NewRequest, Once};
+use crate::prune::{Mark, Pruned};
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter, PostingSum,
@@ -171,6 +172,12 @@ both! {
     fn abandon_request(of: (Scope, KeyHash, Ulid), now: Timestamp) -> ();
     /// Forgets answers that ran out by `now`, at most `limit` of them. Returns how many.
     fn forget_answers(now: Timestamp, limit: u32) -> usize;
+    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
+    /// untouched since `before` and told to everybody.
+    fn prune_events(before: Timestamp, after: Mark, limit: u32) -> Pruned;
+    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
+    /// untouched since `before`, with their attempts and bodies.
+    fn prune_deliveries(before: Timestamp, after: Mark, limit: u32) -> Pruned;
     /// Derives every balance and the whole ledger again and compares.
     fn verify() -> Report;
 }

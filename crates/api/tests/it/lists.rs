@@ -160,6 +160,6 @@ async fn invoices_are_found_by_when_they_were_asked_for() {
     assert_eq!(find(&format!("issuedAfter={noon}")).await, [late.as_str()], "written before");
     assert_eq!(find(&format!("issuedBefore={noon}")).await, [early.as_str()]);
     let both = format!("issuedAfter=0&issuedBefore={}&limit=1&order=asc", noon + 7200);
-    assert_eq!(find(&both).await, [late.clone(), early.clone()], "by the time of making");
+    assert_eq!(find(&both).await, [early.clone(), late.clone()], "by the time of asking");
     assert_eq!(find("limit=1&order=asc").await, [late, draft, early]);
 }

@@ -56,6 +56,7 @@ pub(super) fn decide<R: Rng>(
         due_at: Some(recheck_at),
         evidence_at: None,
         last_seq: 0,
+        pruned: 0,
         updated_at: now,
     };
     let mut payment = row.clone();

@@ -73,6 +73,7 @@ pub(super) fn decide<R: Rng>(
         due_at,
         evidence_at: None,
         last_seq: 0,
+        pruned: 0,
         updated_at: now,
     };
     tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);

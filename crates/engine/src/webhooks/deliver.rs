@@ -225,7 +225,7 @@ impl Engine {
         let format: &dyn WebhookFormat =
             webhooks.format(delivery.format).ok_or("this format is not known here")?;
         if body.is_empty() {
-            return Err("the event cannot be printed".into());
+            return Err("the event cannot be printed, or is no longer kept".into());
         }
         if recipient.secrets.is_empty() {
             return Err("the signing secret cannot be opened".into());

@@ -13,6 +13,7 @@ mod keyless;
 mod lists;
 mod lock;
 mod races;
+mod retention;
 mod scripts;
 mod steps;
 mod tampering;

@@ -15,6 +15,8 @@ mod lock;
 mod nodes;
 #[path = "../engine/races.rs"]
 mod races;
+#[path = "../engine/retention.rs"]
+mod retention;
 #[path = "../engine/scripts.rs"]
 mod scripts;
 #[path = "../engine/steps.rs"]

@@ -24,6 +24,7 @@ mod postgres;
 mod readme;
 mod replay;
 mod reports;
+mod retention;
 mod sessions;
 mod webhooks;
 mod yoco;

@@ -7,7 +7,7 @@
 use super::PostgresStore;
 use super::session::Step;
 use super::statement::{Rows, Statement};
-use super::value::Value;
+use super::value::{Id, Value};
 use crate::StoreError;
 use crate::answers::Once;
 use crate::store::Replay;
@@ -163,6 +163,21 @@ fn attempts(attempts: &[Attempt]) -> Option<Statement<'_>> {
     Some(rows.insert())
 }
 
+/// Keeps events from being forgotten until the transaction ends. Each must be there: one less ends it,
+/// by a division by zero.
+const HOLD_EVENTS: &str = "WITH held AS (SELECT 1 FROM events WHERE scope = $1 AND id = ANY ($2) \
+     ORDER BY id FOR KEY SHARE) \
+     SELECT 1 / (CASE WHEN count(*) = $3 THEN 1 ELSE 0 END) FROM held";
+
+fn hold(scope: Scope, events: &BTreeSet<EventId>) -> Step<'static> {
+    let values = vec![
+        Value::Int(Some(scope.code())),
+        Value::Ids(events.iter().map(|id| Some(Id(id.bytes()))).collect()),
+        Value::Int(i64::try_from(events.len()).ok()),
+    ];
+    Step::Run(Statement::new(HOLD_EVENTS, values))
+}
+
 /// Queues deliveries, each of which waits for whatever is pending of its subject, and commits.
 fn queue(deliveries: &[Delivery]) -> Vec<Step<'_>> {
     let statements = insert(deliveries, |_| true).into_iter();
@@ -203,12 +218,15 @@ impl PostgresStore {
         if !subscribers.is_empty() {
             view.subscribers.insert(scope, subscribers);
         }
+        let events = found.iter().map(|event| event.id).collect();
         view.book.events = found;
         fan_out(&mut view);
         let deliveries = view.book.deliveries;
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
-        let done = self.save_once(name, now, &queue(&deliveries)).await?;
+        let mut steps = vec![hold(scope, &events)];
+        steps.extend(queue(&deliveries));
+        let done = self.save_once(name, now, &steps).await?;
         Ok(done.map(|()| Replay::Queued(deliveries)))
     }
 

@@ -11,9 +11,13 @@ mod batch;
 mod connect;
 mod deliveries;
 mod fill;
+mod lists;
 mod load;
 mod once;
 mod outbox;
+#[cfg(test)]
+mod plans;
+mod prune;
 mod reads;
 mod save;
 mod session;

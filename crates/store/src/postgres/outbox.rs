@@ -1,8 +1,9 @@
 //! Read queries about endpoints and deliveries: what is due, and what people ask for.
 
 use super::PostgresStore;
+use super::lists::deliveries_query;
 use super::reads::{number, select_events};
-use super::statement::{Query, Statement, ulid};
+use super::statement::{Statement, ulid};
 use super::value::{Columns, Id, Value};
 use crate::StoreError;
 use crate::cells::{Cells as _, inconsistent};
@@ -74,23 +75,7 @@ impl PostgresStore {
         filter: DeliveryFilter,
         page: PageQuery,
     ) -> Result<Page<DueDelivery>, StoreError> {
-        let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = $1");
-        let mut query = Query::new(sql, scope);
-        if let Some(endpoint) = filter.endpoint {
-            query.and("endpoint = ?", ulid(endpoint.ulid()));
-        }
-        if let Some(status) = filter.status {
-            // Written out, so that the partial indexes can be used; one digit, no input.
-            query.push(&format!(" AND status = {}", status.code()));
-        }
-        if let Some(types) = &filter.types {
-            let codes = types.iter().map(|event| Some(event.code())).collect();
-            query.and("type = ANY (?)", Value::Ints(codes));
-        }
-        if let Some(format) = filter.format {
-            query.and("format = ?", number(format.code()));
-        }
-        query.page("id", page);
+        let query = deliveries_query(scope, &filter, page);
         let found = self.page(query, page.limit, |c| read_delivery(c)).await?;
         Ok(Page { items: self.with_texts(scope, found.items).await?, more: found.more })
     }

@@ -1,19 +1,22 @@
 //! Read queries: pages that stay on one index however much is stored.
 
 use super::PostgresStore;
+use super::lists::{
+    checkouts_query, events_query, invoices_query, payments_query, postings_query, refunds_query,
+};
 use super::statement::{Query, Statement, ulid};
 use super::value::{Columns, Value};
 use crate::StoreError;
 use crate::cells::{Cells as _, inconsistent};
 use crate::query::{
-    Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, Order, Page, PageQuery,
-    PostingFilter, PostingSum, RefundFilter, StoredEvent, StoredSubject,
+    Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, Page, PageQuery, PostingFilter,
+    PostingSum, RefundFilter, StoredEvent, StoredSubject,
 };
 use crate::sqlite::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_key, read_payment, read_posting};
 use crate::sqlite::checkouts::{CHECKOUT_COLUMNS, read_checkout};
 use crate::sqlite::invoices::{INVOICE_COLUMNS, read_invoice};
 use crate::sqlite::reads::{
-    Joined, POSTING_COLUMNS, first_at, of, read_balance, read_due, read_joined, read_refund_view,
+    Joined, first_at, of, read_balance, read_due, read_joined, read_refund_view,
 };
 use domain::account::Scope;
 use domain::checkout::Checkout;
@@ -23,7 +26,7 @@ use domain::keys::{Key, KeyHash};
 use domain::ledger::{Posting, Reason};
 use domain::money::Currency;
 use domain::payment::{Facts, Payment};
-use domain::refund::{Refund, Status};
+use domain::refund::Refund;
 use domain::time::Timestamp;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -42,7 +45,7 @@ fn page<T>(
     Ok(Page { items: items.collect::<Result<_, _>>()?, more: rows.len() > limit })
 }
 
-fn select_refunds() -> String {
+pub(super) fn select_refunds() -> String {
     format!(
         "SELECT {}, {} FROM refunds r JOIN payments p ON p.scope = r.scope \
          AND p.id = r.payment WHERE r.scope = $1",
@@ -109,10 +112,7 @@ impl PostgresStore {
         scope: Scope,
         page: PageQuery,
     ) -> Result<Page<Payment>, StoreError> {
-        let sql = format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE scope = $1");
-        let mut query = Query::new(sql, scope);
-        query.page("id", page);
-        self.page(query, page.limit, |c| read_payment(c)).await
+        self.page(payments_query(scope, page), page.limit, |c| read_payment(c)).await
     }
 
     /// The refund with this id, and the unchanging part of its payment.
@@ -132,19 +132,7 @@ impl PostgresStore {
         filter: RefundFilter,
         page: PageQuery,
     ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
-        let mut query = Query::new(select_refunds(), scope);
-        if let Some(payment) = filter.payment {
-            query.and("r.payment = ?", ulid(payment.ulid()));
-        }
-        if let Some(status) = filter.status {
-            query.and("r.status = ?", number(status.code()));
-            if status != Status::Succeeded {
-                // Said in these words, the index of the refunds that did not succeed can be used.
-                query.push(" AND r.status <> 2");
-            }
-        }
-        query.page("r.id", page);
-        self.page(query, page.limit, |c| read_refund_view(c)).await
+        self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
     /// What a name leads to.
@@ -161,24 +149,7 @@ impl PostgresStore {
         filter: EventFilter,
         page: PageQuery,
     ) -> Result<Page<StoredEvent>, StoreError> {
-        let mut query = Query::new(select_events(), scope);
-        if let Some(event_type) = filter.event_type {
-            query.and("e.type = ?", number(event_type.code()));
-        }
-        if let Some(refund) = filter.refund {
-            query.and("e.refund = ?", ulid(refund.ulid()));
-            let (comparison, direction) = match page.order {
-                Order::Descending => ("<", "DESC"),
-                Order::Ascending => (">", "ASC"),
-            };
-            if let Some(after) = page.after {
-                let seq = "(SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?)";
-                query.and(&format!("e.seq {comparison} {seq}"), ulid(after));
-            }
-            query.finish(&format!("e.seq {direction}"), page.limit);
-        } else {
-            query.page("e.id", page);
-        }
+        let query = events_query(scope, filter, page);
         let found = self.page(query, page.limit, |c| read_joined(c)).await?;
         let mut items = Vec::with_capacity(found.items.len());
         for joined in found.items {
@@ -224,28 +195,7 @@ impl PostgresStore {
         filter: PostingFilter,
         page: PageQuery,
     ) -> Result<Page<Posting>, StoreError> {
-        let sql = format!("SELECT {POSTING_COLUMNS} FROM postings WHERE scope = $1");
-        let mut query = Query::new(sql, scope);
-        if let Some(source) = filter.source {
-            query.and("source = ?", ulid(source));
-        }
-        if let Some(source_type) = filter.source_type {
-            query.and("source_type = ?", number(source_type.code()));
-        }
-        if let Some(posting) = filter.posting {
-            query.and("id = ?", ulid(posting));
-        }
-        if let Some(code) = filter.code {
-            // The accounts of a posting follow from its reason: at most three numbers, no input.
-            let reasons: Vec<String> = Reason::ALL
-                .iter()
-                .filter(|reason| reason.legs().0 == code || reason.legs().1 == code)
-                .map(|reason| reason.code().to_string())
-                .collect();
-            query.push(&format!(" AND reason IN ({})", reasons.join(", ")));
-        }
-        query.page("id", page);
-        self.page(query, page.limit, |c| read_posting(c)).await
+        self.page(postings_query(scope, filter, page), page.limit, |c| read_posting(c)).await
     }
 
     /// The running totals of every ledger account and currency.
@@ -324,18 +274,7 @@ impl PostgresStore {
         filter: CheckoutFilter,
         page: PageQuery,
     ) -> Result<Page<Checkout>, StoreError> {
-        let sql =
-            format!("SELECT {CHECKOUT_COLUMNS} FROM checkouts WHERE scope = $1 AND deleted = 0");
-        let mut query = Query::new(sql, scope);
-        query.and("kind = ?", number(filter.kind.code()));
-        if let Some(state) = filter.state {
-            query.and("state = ?", number(state.code()));
-        }
-        if let Some(customer) = &filter.customer {
-            query.and("customer = ?", Value::Text(customer.to_string().into()));
-        }
-        query.page("id", page);
-        self.page(query, page.limit, |c| read_checkout(c)).await
+        self.page(checkouts_query(scope, &filter, page), page.limit, |c| read_checkout(c)).await
     }
 
     /// Checkouts due at `now`, the longest due first.
@@ -376,25 +315,7 @@ impl PostgresStore {
         filter: InvoiceFilter,
         page: PageQuery,
     ) -> Result<Page<Invoice>, StoreError> {
-        let sql = format!("SELECT {INVOICE_COLUMNS} FROM invoices WHERE scope = $1");
-        let mut query = Query::new(sql, scope);
-        if let Some(state) = filter.state {
-            query.and("state = ?", number(state.code()));
-        }
-        if let Some(customer) = &filter.customer {
-            query.and("customer = ?", Value::Text(customer.to_string().into()));
-        }
-        if let Some(subscription) = &filter.subscription {
-            query.and("subscription = ?", Value::Text(subscription.to_string().into()));
-        }
-        if let Some(from) = filter.issued_from {
-            query.and("issued_at >= ?", number(from.0));
-        }
-        if let Some(until) = filter.issued_until {
-            query.and("issued_at < ?", number(until.0));
-        }
-        query.page("id", page);
-        self.page(query, page.limit, |c| read_invoice(c)).await
+        self.page(invoices_query(scope, &filter, page), page.limit, |c| read_invoice(c)).await
     }
 
     /// Invoices that fall due by `now`, the longest due first.

@@ -1,7 +1,7 @@
 //! Statements: SQL with its parameters, for one row or for a set of rows.
 
 use super::value::{Id, Value};
-use crate::query::{Order, PageQuery};
+use crate::query::PageQuery;
 use crate::sqlite::reads::first_at;
 use domain::account::Scope;
 use std::borrow::Cow;
@@ -184,10 +184,7 @@ impl Query {
 
     /// Adds what selects and orders one page by `column`, one row more than asked for.
     pub(super) fn page(&mut self, column: &str, page: PageQuery) {
-        let (comparison, direction) = match page.order {
-            Order::Descending => ("<", "DESC"),
-            Order::Ascending => (">", "ASC"),
-        };
+        let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
             self.and(&format!("{column} {comparison} ?"), ulid(after));
         }
@@ -200,11 +197,28 @@ impl Query {
         self.finish(&format!("{column} {direction}"), page.limit);
     }
 
+    /// The same for invoices, by the time at which they were asked for.
+    pub(super) fn page_by_issue(&mut self, page: PageQuery) {
+        let (comparison, direction) = page.order.words();
+        if let Some(after) = page.after {
+            let place = "((SELECT a.issued_at FROM invoices a WHERE a.id = ?), ?)";
+            self.and(&format!("(issued_at, id) {comparison} {place}"), ulid(after));
+        }
+        self.finish(&format!("issued_at {direction}, id {direction}"), page.limit);
+    }
+
     /// Adds order and limit, one row more than asked for.
     pub(super) fn finish(&mut self, order: &str, limit: u32) {
         self.values.push(Value::Int(Some(i64::from(limit) + 1)));
         let number = self.values.len();
         let _ = write!(self.sql, " ORDER BY {order} LIMIT ${number}");
+    }
+
+    /// How the database goes about it.
+    #[cfg(test)]
+    pub(super) fn into_plan(self) -> Statement<'static> {
+        let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";
+        Statement::new(format!("{explain} {}", self.sql), self.values)
     }
 
     pub(super) fn into_statement(self) -> Statement<'static> {

@@ -93,19 +93,20 @@ const CHECKS: &[&str] = &[
     // The ledger as a whole sums to zero in every currency.
     "SELECT 'ledger of scope ' || scope || ' ' || currency, sum(debits), sum(credits)
      FROM totals GROUP BY scope, currency HAVING sum(debits) <> sum(credits) LIMIT $1",
-    // A refund's events count from 1 without a gap, and the last one tells its state.
+    // A refund's events count from 1 without a gap, but for the first ones that are no longer kept,
+    // and the last one tells its state.
     "WITH told AS (
          SELECT scope, refund, count(*) AS n, min(seq) AS first, max(seq) AS last
          FROM events WHERE refund IS NOT NULL GROUP BY scope, refund
      )
-     SELECT 'refund ' || replace(r.id::text, '-', '') || ' last event', r.last_seq || ' in state ' || r.state,
+     SELECT 'refund ' || replace(r.id::text, '-', '') || ' last event', r.last_seq || ' in state ' || r.state || ' but for ' || r.pruned,
             coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
                 || ' in state ' || coalesce(e.state::text, '-')
      FROM refunds r
      LEFT JOIN told t ON t.scope = r.scope AND t.refund = r.id
      LEFT JOIN events e ON e.scope = r.scope AND e.refund = r.id AND e.seq = r.last_seq
-     WHERE t.n IS DISTINCT FROM r.last_seq OR t.first IS DISTINCT FROM 1 OR t.last IS DISTINCT FROM r.last_seq
-        OR e.state IS DISTINCT FROM r.state LIMIT $1",
+     WHERE coalesce(t.n, 0) <> r.last_seq - r.pruned OR (r.pruned < r.last_seq
+        AND (t.first IS DISTINCT FROM r.pruned + 1 OR t.last IS DISTINCT FROM r.last_seq OR e.state IS DISTINCT FROM r.state)) LIMIT $1",
     // Every name leads somewhere, or has its answer (6) with it.
     "SELECT 'name ' || replace(k.hash::text, '-', ''), replace(k.id::text, '-', ''), 'no such thing'
      FROM keys k
@@ -136,27 +137,27 @@ const CHECKS: &[&str] = &[
          SELECT scope, checkout, count(*) AS n, min(seq) AS first, max(seq) AS last
          FROM events WHERE checkout IS NOT NULL GROUP BY scope, checkout
      )
-     SELECT 'checkout ' || replace(c.id::text, '-', '') || ' last event', c.last_seq || ' in state ' || c.state,
+     SELECT 'checkout ' || replace(c.id::text, '-', '') || ' last event', c.last_seq || ' in state ' || c.state || ' but for ' || c.pruned,
             coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
                 || ' in state ' || coalesce(e.state::text, '-')
      FROM checkouts c
      LEFT JOIN told t ON t.scope = c.scope AND t.checkout = c.id
      LEFT JOIN events e ON e.scope = c.scope AND e.checkout = c.id AND e.seq = c.last_seq
-     WHERE c.kind <> 3 AND (t.n IS DISTINCT FROM c.last_seq OR t.first IS DISTINCT FROM 1 OR t.last IS DISTINCT FROM c.last_seq
-        OR e.state IS DISTINCT FROM c.state) LIMIT $1",
+     WHERE c.kind <> 3 AND (coalesce(t.n, 0) <> c.last_seq - c.pruned OR (c.pruned < c.last_seq
+        AND (t.first IS DISTINCT FROM c.pruned + 1 OR t.last IS DISTINCT FROM c.last_seq OR e.state IS DISTINCT FROM c.state))) LIMIT $1",
     // The same for invoices.
     "WITH told AS (
          SELECT scope, invoice, count(*) AS n, min(seq) AS first, max(seq) AS last
          FROM events WHERE invoice IS NOT NULL GROUP BY scope, invoice
      )
-     SELECT 'invoice ' || replace(i.id::text, '-', '') || ' last event', i.last_seq || ' in state ' || i.state,
+     SELECT 'invoice ' || replace(i.id::text, '-', '') || ' last event', i.last_seq || ' in state ' || i.state || ' but for ' || i.pruned,
             coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
                 || ' in state ' || coalesce(e.state::text, '-')
      FROM invoices i
      LEFT JOIN told t ON t.scope = i.scope AND t.invoice = i.id
      LEFT JOIN events e ON e.scope = i.scope AND e.invoice = i.id AND e.seq = i.last_seq
-     WHERE t.n IS DISTINCT FROM i.last_seq OR t.first IS DISTINCT FROM 1 OR t.last IS DISTINCT FROM i.last_seq
-        OR e.state IS DISTINCT FROM i.state LIMIT $1",
+     WHERE coalesce(t.n, 0) <> i.last_seq - i.pruned OR (i.pruned < i.last_seq
+        AND (t.first IS DISTINCT FROM i.pruned + 1 OR t.last IS DISTINCT FROM i.last_seq OR e.state IS DISTINCT FROM i.state)) LIMIT $1",
     // An invoice's sums follow from its lines.
     "WITH sums AS (
          SELECT i.scope, i.id,

@@ -23,11 +23,11 @@ pub(crate) const PAYMENT_COLUMNS: &str = "scope, id, kind, captured, currency, r
      provider_payment_id, reference, metadata";
 
 pub(crate) const REFUND_COLUMNS: &str = "scope, id, payment, amount, currency, state, origin, late, \
-     before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
+     before_settlement, checks, last_seq, pruned, updated_at, due_at, evidence_at, reason, reference, \
      metadata, provider_refund_id, failure_code, failure_message";
 
 const SELECT_REFUND: &str = "SELECT scope, id, payment, amount, currency, state, origin, late, \
-     before_settlement, checks, last_seq, updated_at, due_at, evidence_at, reason, reference, \
+     before_settlement, checks, last_seq, pruned, updated_at, due_at, evidence_at, reason, reference, \
      metadata, provider_refund_id, failure_code, failure_message \
      FROM refunds WHERE scope = ?1 AND id = ?2";
 
@@ -375,6 +375,7 @@ pub(crate) fn read_refund(c: &mut impl Cells) -> Result<Refund, StoreError> {
         before_settlement: c.take()?,
         checks: c.take()?,
         last_seq: c.take()?,
+        pruned: c.take()?,
         updated_at: Timestamp(c.take()?),
         due_at: c.take::<Option<i64>>()?.map(Timestamp),
         evidence_at: c.take::<Option<i64>>()?.map(Timestamp),

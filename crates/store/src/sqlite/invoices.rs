@@ -104,10 +104,20 @@ pub(super) fn list_invoices(
     filter: &InvoiceFilter,
     page: PageQuery,
 ) -> Result<Page<Invoice>, StoreError> {
-    let index = match (&filter.customer, filter.state) {
-        (Some(_), _) => "INDEXED BY invoices_by_customer",
-        (None, Some(_)) => "INDEXED BY invoices_by_state",
-        (None, None) => "",
+    invoices_query(scope, filter, page).run(connection, page.limit, |c| read_invoice(c))
+}
+
+pub(super) fn invoices_query(scope: Scope, filter: &InvoiceFilter, page: PageQuery) -> Query {
+    // Without statistics the planner prefers the primary key, and reads every other row on the way.
+    let index = match filter {
+        InvoiceFilter { customer: Some(_), .. } => "INDEXED BY invoices_by_customer",
+        InvoiceFilter { subscription: Some(_), .. } => "INDEXED BY invoices_by_subscription",
+        InvoiceFilter { state: Some(_), .. } if filter.by_issue() => {
+            "INDEXED BY invoices_by_state_and_issue"
+        }
+        InvoiceFilter { state: Some(_), .. } => "INDEXED BY invoices_by_state",
+        _ if filter.by_issue() => "INDEXED BY invoices_by_issue",
+        _ => "",
     };
     let sql = format!("SELECT {INVOICE_COLUMNS} FROM invoices {index} WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
@@ -126,8 +136,12 @@ pub(super) fn list_invoices(
     if let Some(until) = filter.issued_until {
         query.and("issued_at < ?", Value::Integer(until.0));
     }
-    query.page("id", page);
-    query.run(connection, page.limit, |c| read_invoice(c))
+    if filter.by_issue() {
+        query.page_by_issue(page);
+    } else {
+        query.page("id", page);
+    }
+    query
 }
 
 pub(super) fn due_invoices(

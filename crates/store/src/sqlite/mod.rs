@@ -11,6 +11,9 @@ pub(crate) mod invoices;
 mod once;
 pub(crate) mod outbox;
 mod payments;
+#[cfg(test)]
+mod plans;
+mod prune;
 pub(crate) mod reads;
 mod replay;
 mod reports;

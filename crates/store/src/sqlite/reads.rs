@@ -54,10 +54,7 @@ impl Query {
 
     /// Adds what selects and orders one page by `column`, one row more than asked for.
     pub(super) fn page(&mut self, column: &str, page: PageQuery) {
-        let (comparison, direction) = match page.order {
-            Order::Descending => ("<", "DESC"),
-            Order::Ascending => (">", "ASC"),
-        };
+        let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
             self.and(&format!("{column} {comparison} ?"), ulid(after));
         }
@@ -68,6 +65,16 @@ impl Query {
             self.and(&format!("{column} < ?"), ulid(first_at(until)));
         }
         self.finish(&format!("{column} {direction}"), page.limit);
+    }
+
+    /// The same for invoices, by the time at which they were asked for.
+    pub(super) fn page_by_issue(&mut self, page: PageQuery) {
+        let (comparison, direction) = page.order.words();
+        if let Some(after) = page.after {
+            let place = "((SELECT a.issued_at FROM invoices a WHERE a.id = ?), ?)";
+            self.and(&format!("(issued_at, id) {comparison} {place}"), ulid(after));
+        }
+        self.finish(&format!("issued_at {direction}, id {direction}"), page.limit);
     }
 
     fn finish(&mut self, order: &str, limit: u32) {
@@ -127,17 +134,21 @@ pub(super) fn list_payments(
     scope: Scope,
     page: PageQuery,
 ) -> Result<Page<Payment>, StoreError> {
+    payments_query(scope, page).run(connection, page.limit, |c| read_payment(c))
+}
+
+pub(super) fn payments_query(scope: Scope, page: PageQuery) -> Query {
     let sql = format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
     query.page("id", page);
-    query.run(connection, page.limit, |c| read_payment(c))
+    query
 }
 
 /// Refunds joined with their payments. CROSS JOIN keeps the refunds in front, so that a page is
 /// read off one index in order.
-fn select_refunds() -> String {
+fn select_refunds(index: &str) -> String {
     format!(
-        "SELECT {}, {} FROM refunds r CROSS JOIN payments p WHERE p.scope = r.scope \
+        "SELECT {}, {} FROM refunds r {index} CROSS JOIN payments p WHERE p.scope = r.scope \
          AND p.id = r.payment AND r.scope = ?1",
         of("r", REFUND_COLUMNS),
         of("p", PAYMENT_COLUMNS)
@@ -153,7 +164,7 @@ pub(super) fn find_refund(
     scope: Scope,
     id: RefundId,
 ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
-    let mut query = Query::new(select_refunds(), scope);
+    let mut query = Query::new(select_refunds(""), scope);
     query.and("r.id = ?", ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_refund_view(c))?.items.pop())
 }
@@ -164,30 +175,35 @@ pub(super) fn list_refunds(
     filter: RefundFilter,
     page: PageQuery,
 ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    refunds_query(scope, filter, page).run(connection, page.limit, |c| read_refund_view(c))
+}
+
+pub(super) fn refunds_query(scope: Scope, filter: RefundFilter, page: PageQuery) -> Query {
     if let Some(payment) = filter.payment {
-        return list_chain(connection, scope, payment, filter.status, page);
+        return chain_query(scope, payment, filter.status, page);
     }
-    let mut query = Query::new(select_refunds(), scope);
+    // Without statistics the planner prefers the primary key, and reads every other row on the way.
+    let index = match filter.status {
+        Some(Status::Pending | Status::Failed | Status::Canceled) => {
+            "INDEXED BY refunds_not_succeeded"
+        }
+        Some(Status::Succeeded) | None => "",
+    };
+    let mut query = Query::new(select_refunds(index), scope);
     if let Some(status) = filter.status {
         query.and("r.status = ?", Value::Integer(status.code()));
-        if status != Status::Succeeded {
-            // Said in these words, the index of the refunds that did not succeed can be used.
-            query.sql.push_str(" AND r.status <> 2");
-        }
+    }
+    if !index.is_empty() {
+        // The index is of those only, in these words.
+        query.push(" AND r.status <> 2");
     }
     query.page("r.id", page);
-    query.run(connection, page.limit, |c| read_refund_view(c))
+    query
 }
 
 /// The refunds of one payment, along their chain. Newest first the walk ends with the page; oldest
 /// first it starts at the newest all the same.
-fn list_chain(
-    connection: &Connection,
-    scope: Scope,
-    payment: PaymentId,
-    status: Option<Status>,
-    page: PageQuery,
-) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+fn chain_query(scope: Scope, payment: PaymentId, status: Option<Status>, page: PageQuery) -> Query {
     const LAST: &str = "(SELECT last_refund FROM payments WHERE scope = ?1 AND id = ?2)";
     const BEFORE: &str =
         "(SELECT previous FROM refunds WHERE scope = ?1 AND id = ?3 AND payment = ?2)";
@@ -223,15 +239,15 @@ fn list_chain(
     query.values.push(Value::Integer(i64::from(page.limit) + 1));
     let order = if newest_first { "" } else { " ORDER BY c.place DESC" };
     let _ = write!(query.sql, "{order} LIMIT ?{}", query.values.len());
-    query.run(connection, page.limit, |c| read_refund_view(c))
+    query
 }
 
 /// Events joined with the refund and the payment they speak of, where they speak of one.
-fn select_events() -> String {
+fn select_events(index: &str) -> String {
     format!(
         "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, e.checkout, \
          e.invoice, e.endpoint, {}, {} \
-         FROM events e LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
+         FROM events e {index} LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
          LEFT JOIN payments p ON p.scope = e.scope AND p.id = coalesce(e.payment, r.payment) \
          WHERE e.scope = ?1",
         of("p", PAYMENT_COLUMNS),
@@ -321,25 +337,41 @@ pub(super) fn list_events(
     filter: EventFilter,
     page: PageQuery,
 ) -> Result<Page<StoredEvent>, StoreError> {
-    let mut query = Query::new(select_events(), scope);
+    let query = events_query(scope, filter, page);
+    query.run(connection, page.limit, |c| read_stored_event(connection, c))
+}
+
+pub(super) fn events_query(scope: Scope, filter: EventFilter, page: PageQuery) -> Query {
+    let is_rare = filter.refund.is_none() && filter.event_type.is_some_and(is_rare);
+    let index = if is_rare { "INDEXED BY events_by_type" } else { "" };
+    let mut query = Query::new(select_events(index), scope);
     if let Some(event_type) = filter.event_type {
         query.and("e.type = ?", Value::Integer(event_type.code()));
     }
+    if is_rare {
+        query.push(RARE_TYPES);
+    }
     let Some(refund) = filter.refund else {
         query.page("e.id", page);
-        return query.run(connection, page.limit, |c| read_stored_event(connection, c));
+        return query;
     };
     query.and("e.refund = ?", ulid(refund.ulid()));
-    let (comparison, direction) = match page.order {
-        Order::Descending => ("<", "DESC"),
-        Order::Ascending => (">", "ASC"),
-    };
+    let (comparison, direction) = page.order.words();
     if let Some(after) = page.after {
-        let seq = "(SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?)";
+        // Where it is no longer kept, nothing before it is either.
+        let seq = "coalesce((SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?), 0)";
         query.and(&format!("e.seq {comparison} {seq}"), ulid(after));
     }
     query.finish(&format!("e.seq {direction}"), page.limit);
-    query.run(connection, page.limit, |c| read_stored_event(connection, c))
+    query
+}
+
+/// Of which types of events there is an index. Of the others nearly every payment and refund has one.
+pub(crate) const RARE_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
+
+/// See [`RARE_TYPES`].
+pub(crate) fn is_rare(event_type: Type) -> bool {
+    event_type.code() > Type::RefundSucceeded.code() && event_type != Type::RefundUpdated
 }
 
 pub(super) fn find_event(
@@ -347,7 +379,7 @@ pub(super) fn find_event(
     scope: Scope,
     id: EventId,
 ) -> Result<Option<StoredEvent>, StoreError> {
-    let mut query = Query::new(select_events(), scope);
+    let mut query = Query::new(select_events(""), scope);
     query.and("e.id = ?", ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_stored_event(connection, c))?.items.pop())
 }
@@ -358,7 +390,16 @@ pub(super) fn list_postings(
     filter: PostingFilter,
     page: PageQuery,
 ) -> Result<Page<Posting>, StoreError> {
-    let sql = format!("SELECT {POSTING_COLUMNS} FROM postings WHERE scope = ?1");
+    postings_query(scope, filter, page).run(connection, page.limit, |c| read_posting(c))
+}
+
+pub(super) fn postings_query(scope: Scope, filter: PostingFilter, page: PageQuery) -> Query {
+    // Without statistics the planner prefers the primary key, and reads every other row on the way.
+    let index = match filter {
+        PostingFilter { source: Some(_), posting: None, .. } => "INDEXED BY postings_by_source",
+        _ => "",
+    };
+    let sql = format!("SELECT {POSTING_COLUMNS} FROM postings {index} WHERE scope = ?1");
     let mut query = Query::new(sql, scope);
     if let Some(source) = filter.source {
         query.and("source = ?", ulid(source));
@@ -379,7 +420,7 @@ pub(super) fn list_postings(
         let _ = write!(query.sql, " AND reason IN ({})", reasons.join(", "));
     }
     query.page("id", page);
-    query.run(connection, page.limit, |c| read_posting(c))
+    query
 }
 
 pub(super) fn balances(connection: &Connection, scope: Scope) -> Result<Vec<Balance>, StoreError> {

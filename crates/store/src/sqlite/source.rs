@@ -32,6 +32,7 @@ const BYTES: usize = 4 << 20;
 /// What tells one state of the data from another: whatever changes a row moves one of these.
 const STATE: &str = "SELECT (SELECT count(*) FROM events) || '/' || (SELECT count(*) FROM keys) \
      || '/' || (SELECT count(*) FROM postings) || '/' || (SELECT count(*) FROM delivery_attempts) \
+     || '/' || (SELECT count(*) FROM deliveries) \
      || '/' || (SELECT count(*) FROM api_keys) || '/' || (SELECT count(*) FROM answers) || '/' || \
      (SELECT coalesce(max(created_at), 0) FROM accounts) || '/' || (SELECT coalesce(max(at), 0) FROM \
      (SELECT max(updated_at) AS at FROM payments UNION ALL SELECT max(updated_at) FROM refunds \

@@ -6,6 +6,7 @@ mod copy;
 mod crash;
 mod cut;
 mod requests;
+mod retention;
 mod schema;
 mod tls;
 mod world;
@@ -68,4 +69,11 @@ on_every_store! {
     requests::a_payment_settles_when_somebody_says_so,
     requests::the_first_visit_is_noted,
     requests::lists_are_filtered,
+    requests::invoices_of_a_span_run_by_the_time_of_asking,
+    retention::events_of_what_is_finished_are_forgotten_and_counted,
+    retention::checkouts_and_invoices_keep_their_events_until_they_are_finished,
+    retention::lists_go_on_behind_an_event_that_is_forgotten,
+    retention::what_is_still_to_be_told_is_kept,
+    retention::deliveries_go_with_their_attempts_and_bodies,
+    retention::several_prune_at_once_while_others_work,
 }

@@ -3,7 +3,7 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page};
 use crate::world::{NOW, World};
 use domain::decide::checkout::{Act, ActOnCheckout};
-use domain::decide::{Command, Done, KEY_LIFETIME_MS};
+use domain::decide::{Command, Done, KEY_LIFETIME_MS, invoice as invoices};
 use domain::ids::EventId;
 use domain::keys::{Key, KeyHash, Target};
 use domain::payment::Kind;
@@ -364,4 +364,49 @@ pub async fn lists_are_filtered(world: World) {
     assert!(list(draft).await.is_empty());
     let subscription = Some("sub_2".into());
     assert!(list(InvoiceFilter { subscription, ..InvoiceFilter::default() }).await.is_empty());
+}
+
+pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
+    let mut made = Vec::new();
+    for ms in 0..6 {
+        let mut create = world.invoice_at(NOW.plus_ms(ms));
+        if let Command::CreateInvoice(create) = &mut create {
+            create.open = None;
+        }
+        let Done::Invoice { invoice, .. } = world.run(NOW, create).await else { panic!("one") };
+        made.push(invoice.facts.id);
+    }
+    // Two of them at one time, and the last one never.
+    for (number, at) in [(3, 10), (0, 20), (4, 30), (1, 30), (2, 40)] {
+        let act = invoices::Act::Finalize { methods: vec!["card".into()] };
+        let id = made[number];
+        let act = invoices::ActOnInvoice { scope: world.scope, id, act, key: None };
+        world.run(NOW.plus_ms(at), Command::Invoice(Box::new(act))).await;
+    }
+    let walk = async |filter: InvoiceFilter, order| {
+        let (mut seen, mut query) = (Vec::new(), page(1, order));
+        loop {
+            let page = world.store.list_invoices(world.scope, filter.clone(), query).await;
+            let page = page.expect("a read");
+            seen.extend(page.items.iter().map(|invoice| invoice.facts.id));
+            query.after = seen.last().map(|id| id.ulid());
+            if !page.more {
+                return seen;
+            }
+        }
+    };
+    let expected = [0, 1, 4, 2].map(|number: usize| made[number]);
+    let span = InvoiceFilter { issued_from: Some(NOW.plus_ms(20)), ..InvoiceFilter::default() };
+    let (state, customer) = (Some(invoice::State::Open), Some("cus_1".into()));
+    for filter in [
+        span.clone(),
+        InvoiceFilter { state, ..span.clone() },
+        InvoiceFilter { customer, ..span.clone() },
+        InvoiceFilter { subscription: Some("sub_1".into()), ..span },
+    ] {
+        assert_eq!(walk(filter.clone(), Order::Ascending).await, expected);
+        let mut backwards = walk(filter, Order::Descending).await;
+        backwards.reverse();
+        assert_eq!(backwards, expected);
+    }
 }

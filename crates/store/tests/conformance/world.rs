@@ -239,6 +239,18 @@ impl World {
         Command::CreateInvoice(Box::new(CreateInvoice { facts: Arc::new(facts), open, key: None }))
     }
 
+    /// How many rows a table has.
+    pub fn rows(&self, table: &str) -> u64 {
+        if self.folder.is_some() {
+            let connection = rusqlite::Connection::open(self.file()).expect("it opens");
+            let sql = format!("SELECT count(*) FROM {table}");
+            let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).expect("a count");
+            return rows.into();
+        }
+        let url = self.url.trim_end_matches("&pgbouncer=true");
+        testkit::postgres::Outsider::connect(url).run(&format!("SELECT 1 FROM {table}"))
+    }
+
     pub async fn verify_clean(&self) {
         let report = self.store.verify().await.expect("a verification");
         assert!(report.differences.is_empty(), "{:#?}", report.differences);

@@ -6,6 +6,7 @@ use crate::time::Iso;
 use axum::body::Body;
 use axum::response::Response;
 use domain::ids::RequestId;
+use domain::refund::Refund;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -46,6 +47,19 @@ pub struct PageMeta {
     cursor: Option<String>,
     has_more: bool,
     page: PageShown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pruned: Option<PrunedWire>,
+}
+
+/// What is still known of a refund of which events are no longer kept.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PrunedWire {
+    events: u32,
+    created_at: Iso,
+    status: &'static str,
+    status_detail: &'static str,
+    updated_at: Iso,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,7 +75,19 @@ impl PageMeta {
     pub fn new(limit: u32, cursor: Option<String>) -> Self {
         let has_more = cursor.is_some();
         let page = PageShown { limit, has_more, next_cursor: cursor.clone() };
-        Self { cursor, has_more, page }
+        Self { cursor, has_more, page, pruned: None }
+    }
+
+    /// The same for the timeline of a refund, which says so when its first events are no longer kept.
+    pub fn of_timeline(self, refund: &Refund) -> Self {
+        let pruned = PrunedWire {
+            events: refund.pruned,
+            created_at: Iso(refund.id.at()),
+            status: refund.state.status().as_str(),
+            status_detail: refund.state.as_str(),
+            updated_at: Iso(refund.updated_at),
+        };
+        Self { pruned: Some(pruned).filter(|pruned| pruned.events > 0), ..self }
     }
 }
 

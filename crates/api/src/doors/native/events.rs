@@ -65,12 +65,12 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 
 /// What became of one refund, step by step.
 pub async fn timeline(call: Call) -> Result<Response, Problem> {
-    let refund = refunds::find(&call).await?.refund.id;
-    let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.ulid()))?;
-    let filter = EventFilter { event_type: None, refund: Some(refund) };
+    let refund = refunds::find(&call).await?.refund;
+    let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.id.ulid()))?;
+    let filter = EventFilter { event_type: None, refund: Some(refund.id) };
     let page = call.engine().list_events(call.scope(), filter, paging.query).await;
     let page = page.map_err(|error| call.refused(&error))?;
     let items: Vec<_> = page.items.iter().map(TimelineWire::new).collect();
     let last = page.items.last().map(|view| view.event.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page_with(&items, paging.meta(last, page.more).of_timeline(&refund)))
 }

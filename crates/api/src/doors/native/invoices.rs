@@ -83,7 +83,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
-    // A list runs by the time of making; this one's range is of the time of asking.
+    // The range is of the time of asking, and so is the order with it.
     let PageQuery { from, until, .. } = paging.query;
     let page = PageQuery { from: None, until: None, ..paging.query };
     let filter = InvoiceFilter {

@@ -28,7 +28,7 @@ struct ReplayWire {
 /// Tells events once more, to the endpoints that want them now.
 pub async fn replay(call: Call) -> Result<Response, Problem> {
     let events = read_events(&call.object()?)?;
-    let key = call.idempotency_key();
+    let (key, asked) = (call.idempotency_key(), events.len());
     let replayed = call.engine().replay_events(call.scope(), events, key).await;
     let (counts, before) = match replayed.map_err(|error| call.refused(&error))? {
         Replayed::Queued(counts) => (counts, false),
@@ -36,7 +36,9 @@ pub async fn replay(call: Call) -> Result<Response, Problem> {
         Replayed::Unknown(events) => {
             let names: Vec<_> = events.iter().take(5).map(EventId::to_string).collect();
             let message = format!(
-                "no such event for this account and mode, and so nothing was told again: {}",
+                "{} of {asked} events do not exist for this account and mode or are no longer kept, \
+                 and so nothing was told again: {}",
+                events.len(),
                 names.join(", ")
             );
             let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);

@@ -274,7 +274,11 @@ impl Call {
         last: Option<Ulid>,
         more: bool,
     ) -> Response {
-        let meta: PageMeta = paging.meta(last, more);
+        self.page_with(items, paging.meta(last, more))
+    }
+
+    /// The same with what is said about the page.
+    pub fn page_with<T: Serialize>(&self, items: &[T], meta: PageMeta) -> Response {
         envelope::answer(&self.app, self.request_id, StatusCode::OK, &items, Some(meta))
     }
 }

@@ -47,7 +47,10 @@ fn operations() -> Vec<Operation> {
             .done()
     };
     let list = Described::get("/api/v1/invoices", "listInvoices", TAG, "List invoices")
-        .says("`issuedAfter` and `issuedBefore` are about `issuedAt`; drafts have none.")
+        .says(
+            "`issuedAfter` and `issuedBefore` are about `issuedAt`, by which the list then runs; drafts \
+             have none.",
+        )
         .takes([
             Parameter::query("status", "Only invoices with this status.", states()),
             Parameter::query("customerId", "Only of this customer.", Schema::string()),

@@ -73,7 +73,10 @@ fn operations() -> Vec<Operation> {
             TAG,
             "Get a refund's timeline",
         ))
-        .says("Everything that happened to a refund and who said so, oldest first.")
+        .says(
+            "Everything that happened to a refund and who said so, oldest first. Where events are no \
+             longer kept, `meta.pruned` says how many, and what is known all the same.",
+        )
         .gives_pages("A page of the timeline.", &TIMELINE, "TimelineEntry")
         .done(),
     ]

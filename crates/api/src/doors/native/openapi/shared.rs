@@ -6,6 +6,7 @@ use crate::openapi::Chapter;
 use crate::openapi::operation::Parameter;
 use crate::openapi::schema::{Fields, Schema};
 use domain::account::Mode;
+use domain::refund::{State, Status};
 use serde_json::{Value, json};
 
 const BEARER: &str = "`Authorization: Bearer <token>`. The token is the whole proof, so send it over TLS only. \
@@ -171,5 +172,20 @@ fn page_meta() -> Schema {
         .must("cursor", cursor())
         .must("hasMore", Schema::boolean().says("There is a next page."))
         .must("page", page)
+        .may("pruned", pruned())
         .closed()
+}
+
+fn pruned() -> Schema {
+    Fields::new()
+        .must("events", Schema::integer(1).says("How many of its first events are gone."))
+        .must("createdAt", Schema::time().says("When the refund was asked for."))
+        .must("status", Schema::words(Status::ALL.iter().map(|status| status.as_str())))
+        .must("statusDetail", Schema::words(State::ALL.iter().map(|state| state.as_str())))
+        .must("updatedAt", Schema::time().says("When it last changed."))
+        .closed()
+        .says(
+            "On the timeline of a refund whose first events are no longer kept: what is known of it \
+             all the same.",
+        )
 }

@@ -1,0 +1,57 @@
+//! Settings of how long events and deliveries of webhooks are kept.
+
+use crate::Failure;
+use engine::Retention;
+use serde::{Deserialize, Serialize};
+
+/// A day, milliseconds.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The longest that is not for ever, days.
+const LONGEST: u32 = 36_500;
+
+/// How long what is kept, days; 0 is for ever.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Events of what is finished.
+    pub events_days: u32,
+    /// Deliveries of webhooks that are done.
+    pub deliveries_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { events_days: 0, deliveries_days: 90 }
+    }
+}
+
+impl Settings {
+    /// Checks what can be wrong.
+    pub fn check(self) -> Result<(), Failure> {
+        let wrong = |text: String| Err(Failure::Usage(format!("configuration: retention.{text}")));
+        for (name, days) in
+            [("events_days", self.events_days), ("deliveries_days", self.deliveries_days)]
+        {
+            if days > LONGEST {
+                return wrong(format!(
+                    "{name} must be at most {LONGEST}, or 0 for ever; not {days}"
+                ));
+            }
+        }
+        let (events, deliveries) = (self.events_days, self.deliveries_days);
+        if events > 0 && !(1..=events).contains(&deliveries) {
+            return wrong(format!(
+                "deliveries_days must be from 1 to retention.events_days, which is {events}, since \
+                 a delivery tells of an event; not {deliveries}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the engine makes of it.
+    pub fn build(self) -> Retention {
+        let kept = |days: u32| (days > 0).then(|| i64::from(days) * DAY_MS);
+        Retention { events_ms: kept(self.events_days), deliveries_ms: kept(self.deliveries_days) }
+    }
+}

@@ -1,0 +1,174 @@
+//! Forgetting events and deliveries, on any number of nodes at once.
+//!
+//! Rows that somebody works on are passed over. Who tells events once more holds them until that is
+//! committed: that is waited for first, so that what is to be told is seen.
+
+use super::PostgresStore;
+use super::reads::number;
+use super::session::Step;
+use super::statement::{Statement, ulid};
+use super::trouble::{self, Tries, Trouble};
+use super::value::{Columns, Id, Value};
+use crate::StoreError;
+use crate::cells::Cells as _;
+use crate::prune::{Mark, OTHER, Passed, Pruned, THINGS, is_told, of_kind, others};
+use crate::sqlite::reads::first_at;
+use domain::account::Scope;
+use domain::time::Timestamp;
+use ulid::Ulid;
+
+const FORGET_DELIVERIES: &str = "WITH old AS (SELECT id, body FROM deliveries WHERE scope = $1 \
+     AND id = ANY ($2) AND status <> 1 AND updated_at < $3 ORDER BY id FOR UPDATE SKIP LOCKED), \
+     texts AS (DELETE FROM delivery_bodies b USING old WHERE b.no = old.body), \
+     log AS (DELETE FROM delivery_attempts a USING old WHERE a.scope = $1 AND a.delivery = old.id) \
+     DELETE FROM deliveries d USING old WHERE d.scope = $1 AND d.id = old.id RETURNING 1";
+
+fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Value<'static> {
+    Value::Ids(ids.into_iter().map(|id| Some(Id(id))).collect())
+}
+
+/// Waits for whoever holds one of these events.
+fn wait_for(scope: Scope, column: &str, ids: Value<'static>) -> Step<'static> {
+    let sql = format!(
+        "SELECT 1 FROM events WHERE scope = $1 AND {column} = ANY ($2) ORDER BY id FOR UPDATE"
+    );
+    Step::Run(Statement::new(sql, vec![number(scope.code()), ids]))
+}
+
+pub(super) fn forget_deliveries(
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Statement<'static> {
+    let old = ids(passed.iter().map(|(id, _)| id.to_bytes()));
+    Statement::new(FORGET_DELIVERIES, vec![number(scope.code()), old, number(before.0)])
+}
+
+/// A wait and a removal for each kind of thing, in one transaction.
+pub(super) fn forget_events(
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Vec<Step<'static>> {
+    let mut steps = vec![Step::Begin];
+    for (kind, (table, column, is_finished)) in THINGS.iter().enumerate() {
+        let things = of_kind(passed, kind);
+        if things.is_empty() {
+            continue;
+        }
+        let sql = format!(
+            "WITH old AS (SELECT t.id FROM {table} t WHERE t.scope = $1 AND t.id = ANY ($2) \
+             AND t.updated_at < $3 AND {is_finished} AND {} \
+             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED), \
+             noted AS (UPDATE {table} t SET pruned = t.last_seq FROM old \
+             WHERE t.scope = $1 AND t.id = old.id) \
+             DELETE FROM events e USING old WHERE e.scope = $1 AND e.{column} = old.id RETURNING 1",
+            is_told("t.id")
+        );
+        let values = vec![number(scope.code()), ids(things.clone()), number(before.0)];
+        steps.push(wait_for(scope, column, ids(things)));
+        steps.push(Step::Run(Statement::new(sql, values)));
+    }
+    let rest: Vec<_> = others(passed).map(|id| id.to_bytes()).collect();
+    if !rest.is_empty() {
+        let sql = format!(
+            "DELETE FROM events t WHERE t.scope = $1 AND t.id = ANY ($2) AND {} RETURNING 1",
+            is_told(OTHER)
+        );
+        steps.push(wait_for(scope, "id", ids(rest.clone())));
+        let values = vec![number(scope.code()), ids(rest)];
+        steps.push(Step::Run(Statement::new(sql, values)));
+    }
+    steps.push(Step::Commit);
+    steps
+}
+
+impl PostgresStore {
+    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
+    /// untouched since `before` and told to everybody.
+    pub async fn prune_events(
+        &self,
+        before: Timestamp,
+        after: Mark,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        let walked = self.walk("events", "refund, checkout, invoice", (before, after, limit));
+        let Some((scope, passed, after)) = walked.await? else {
+            return Ok(Pruned { removed: 0, after: None });
+        };
+        let steps = forget_events(scope, &passed, before);
+        let mut tries = Tries::new();
+        let removed = loop {
+            match self.try_forget(&steps).await {
+                Ok(removed) => break removed,
+                Err(trouble) => tries.again(trouble, self.draw()).await?,
+            }
+        };
+        Ok(Pruned { removed, after })
+    }
+
+    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
+    /// untouched since `before`, with their attempts and bodies.
+    pub async fn prune_deliveries(
+        &self,
+        before: Timestamp,
+        after: Mark,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        let walked =
+            self.walk("deliveries", "NULL::uuid, NULL::uuid, NULL::uuid", (before, after, limit));
+        let Some((scope, passed, after)) = walked.await? else {
+            return Ok(Pruned { removed: 0, after: None });
+        };
+        let removed = self.write(forget_deliveries(scope, &passed, before)).await?.len();
+        Ok(Pruned { removed, after })
+    }
+
+    /// What was removed. Removing twice is removing once, so a lost answer needs no finding out.
+    async fn try_forget(&self, steps: &[Step<'_>]) -> Result<usize, Trouble> {
+        let mut session = self.session(&self.writes).await?;
+        let mut removed = 0;
+        for (at, reply) in session.run(steps).await?.into_iter().enumerate() {
+            let rows = reply.map_err(trouble::classify)?.len();
+            // Behind the beginning, waits and removals take turns.
+            removed += if at > 0 && at % 2 == 0 { rows } else { 0 };
+        }
+        Ok(removed)
+    }
+
+    async fn scope_behind(&self, table: &str, code: i64) -> Result<Option<Scope>, StoreError> {
+        let sql = format!("SELECT scope FROM {table} WHERE scope > $1 ORDER BY scope LIMIT 1");
+        self.one(sql, vec![number(code)], |c| c.scope()).await
+    }
+
+    /// The next rows of one scope that were made before a time, and where the walk goes on.
+    async fn walk(
+        &self,
+        table: &str,
+        of: &str,
+        (before, after, limit): (Timestamp, Mark, u32),
+    ) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
+        let start = match after {
+            Some(place) => Some(place),
+            None => self.scope_behind(table, -1).await?.map(|scope| (scope, Ulid::nil())),
+        };
+        let Some((scope, behind)) = start else { return Ok(None) };
+        let sql = format!(
+            "SELECT id, {of} FROM {table} WHERE scope = $1 AND id > $2 AND id < $3 \
+             ORDER BY id LIMIT $4"
+        );
+        let values =
+            vec![number(scope.code()), ulid(behind), ulid(first_at(before)), number(limit.into())];
+        let read = |c: &mut Columns<'_>| Ok((c.ulid()?, [c.take()?, c.take()?, c.take()?]));
+        let passed: Vec<Passed> = self.list(Statement::new(sql, values), read).await?;
+        let full = u32::try_from(passed.len()) == Ok(limit);
+        let after = match passed.last() {
+            Some((id, _)) if full => Some((scope, *id)),
+            Some(_) | None => {
+                let next = self.scope_behind(table, scope.code()).await?;
+                next.map(|scope| (scope, Ulid::nil()))
+            }
+        };
+        Ok(Some((scope, passed, after)))
+    }
+}

@@ -1,0 +1,201 @@
+//! Forgetting events and deliveries. The walk reads beside the writer, which is given one page of
+//! rows at a time.
+
+use super::SqliteStore;
+use super::codec::Columns;
+use super::reads::first_at;
+use crate::StoreError;
+use crate::cells::Cells as _;
+use crate::prune::{Mark, OTHER, Passed, Pruned, THINGS, is_told, of_kind, others};
+use domain::account::Scope;
+use domain::time::Timestamp;
+use rusqlite::{Connection, TransactionBehavior, params};
+use ulid::Ulid;
+
+const FORGET_DELIVERY: &str = "DELETE FROM deliveries WHERE scope = ?1 AND id = ?2 AND status <> 1 \
+     AND updated_at < ?3 RETURNING body";
+
+const FORGET_ATTEMPTS: &str = "DELETE FROM delivery_attempts WHERE scope = ?1 AND delivery = ?2";
+
+const FORGET_BODY: &str = "DELETE FROM delivery_bodies WHERE no = ?1";
+
+impl SqliteStore {
+    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
+    /// untouched since `before` and told to everybody.
+    pub async fn prune_events(
+        &self,
+        before: Timestamp,
+        after: Mark,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        let look = move |c: &Connection| {
+            walk(c, "events", "refund, checkout, invoice", (before, after, limit))
+        };
+        let Some((scope, passed, after)) = self.read(look).await? else {
+            return Ok(Pruned { removed: 0, after: None });
+        };
+        let forget = move |c: &mut Connection| forget_events(c, scope, &passed, before);
+        Ok(Pruned { removed: self.writer.run(forget).await?, after })
+    }
+
+    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
+    /// untouched since `before`, with their attempts and bodies.
+    pub async fn prune_deliveries(
+        &self,
+        before: Timestamp,
+        after: Mark,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        let look =
+            move |c: &Connection| walk(c, "deliveries", "NULL, NULL, NULL", (before, after, limit));
+        let Some((scope, passed, after)) = self.read(look).await? else {
+            return Ok(Pruned { removed: 0, after: None });
+        };
+        let forget = move |c: &mut Connection| forget_deliveries(c, scope, &passed, before);
+        Ok(Pruned { removed: self.writer.run(forget).await?, after })
+    }
+}
+
+fn first_scope(table: &str) -> String {
+    format!("SELECT min(scope) FROM {table} WHERE scope > ?1")
+}
+
+fn page(table: &str, of: &str) -> String {
+    format!(
+        "SELECT id, {of} FROM {table} WHERE scope = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4"
+    )
+}
+
+/// Notes that the events of a thing go, if they do.
+fn note((table, _, is_finished): (&str, &str, &str)) -> String {
+    format!(
+        "UPDATE {table} AS t SET pruned = last_seq WHERE t.scope = ?1 AND t.id = ?2 \
+         AND t.updated_at < ?3 AND {is_finished} AND {}",
+        is_told("t.id")
+    )
+}
+
+fn forget_of((_, column, _): (&str, &str, &str)) -> String {
+    format!("DELETE FROM events WHERE scope = ?1 AND {column} = ?2")
+}
+
+fn forget_other() -> String {
+    format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
+}
+
+/// The next rows of one scope that were made before a time, and where the walk goes on.
+fn walk(
+    connection: &Connection,
+    table: &str,
+    of: &str,
+    (before, after, limit): (Timestamp, Mark, u32),
+) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
+    let mut next = connection.prepare_cached(&first_scope(table))?;
+    let mut scope_behind = |code: i64| -> Result<Option<Scope>, StoreError> {
+        let mut rows = next.query([code])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        row.get::<_, Option<i64>>(0)?.map(|_| Columns::new(row).scope()).transpose()
+    };
+    let start = match after {
+        Some(place) => Some(place),
+        None => scope_behind(-1)?.map(|scope| (scope, Ulid::nil())),
+    };
+    let Some((scope, behind)) = start else { return Ok(None) };
+    let mut select = connection.prepare_cached(&page(table, of))?;
+    let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
+    let mut rows = select.query(params![scope.code(), behind, end, limit])?;
+    let mut passed: Vec<Passed> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut c = Columns::new(row);
+        passed.push((c.ulid()?, [c.take()?, c.take()?, c.take()?]));
+    }
+    let full = u32::try_from(passed.len()) == Ok(limit);
+    let after = match passed.last() {
+        Some((id, _)) if full => Some((scope, *id)),
+        Some(_) | None => scope_behind(scope.code())?.map(|scope| (scope, Ulid::nil())),
+    };
+    Ok(Some((scope, passed, after)))
+}
+
+fn forget_events(
+    connection: &mut Connection,
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Result<usize, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut removed = 0;
+    for (kind, thing) in THINGS.into_iter().enumerate() {
+        let mut note = transaction.prepare_cached(&note(thing))?;
+        let mut forget = transaction.prepare_cached(&forget_of(thing))?;
+        for id in of_kind(passed, kind) {
+            if note.execute(params![scope.code(), id, before.0])? > 0 {
+                removed += forget.execute(params![scope.code(), id])?;
+            }
+        }
+    }
+    let mut forget = transaction.prepare_cached(&forget_other())?;
+    for id in others(passed) {
+        removed += forget.execute(params![scope.code(), id.to_bytes()])?;
+    }
+    drop(forget);
+    transaction.commit()?;
+    Ok(removed)
+}
+
+fn forget_deliveries(
+    connection: &mut Connection,
+    scope: Scope,
+    passed: &[Passed],
+    before: Timestamp,
+) -> Result<usize, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut removed = 0;
+    for (id, _) in passed {
+        let id = id.to_bytes();
+        let mut forget = transaction.prepare_cached(FORGET_DELIVERY)?;
+        let mut rows = forget.query(params![scope.code(), id, before.0])?;
+        let Some(row) = rows.next()? else { continue };
+        let body: Option<i64> = row.get(0)?;
+        drop(rows);
+        transaction.prepare_cached(FORGET_ATTEMPTS)?.execute(params![scope.code(), id])?;
+        transaction.prepare_cached(FORGET_BODY)?.execute([body])?;
+        removed += 1;
+    }
+    transaction.commit()?;
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_found_by_index() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+        let mut statements = vec![
+            page("events", "refund, checkout, invoice"),
+            page("deliveries", "NULL"),
+            first_scope("events"),
+            first_scope("deliveries"),
+            forget_other(),
+        ];
+        statements.extend([FORGET_DELIVERY, FORGET_ATTEMPTS, FORGET_BODY].map(str::to_owned));
+        statements.extend(THINGS.into_iter().flat_map(|thing| [note(thing), forget_of(thing)]));
+        let checked = store.read(move |connection| {
+            for sql in &statements {
+                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let values = vec![rusqlite::types::Null; explain.parameter_count()];
+                let lines =
+                    explain.query_map(rusqlite::params_from_iter(values), |row| row.get(3))?;
+                let plan = lines.collect::<Result<Vec<String>, _>>()?.join("; ");
+                assert!(plan.contains("SEARCH"), "{sql}: {plan}");
+                assert!(!plan.contains("SCAN ") && !plan.contains("TEMP"), "{sql}: {plan}");
+                assert!(!sql.contains(" d ") || plan.contains("deliveries_pending"), "{plan}");
+            }
+            Ok(statements.len())
+        });
+        assert_eq!(checked.await.expect("plans"), 14);
+    }
+}
