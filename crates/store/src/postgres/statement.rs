@@ -30,6 +30,27 @@ pub(super) fn keys<'a>(
     (Value::Ints(scopes), Value::Ids(ids))
 }
 
+/// Columns in which the rows that a batch writes to a table usually agree.
+const USUALLY_THE_SAME: &[&str] = &[
+    "scope",
+    "currency",
+    "state",
+    "status",
+    "origin",
+    "late",
+    "before_settlement",
+    "checks",
+    "updated_at",
+    "due_at",
+    "type",
+    "target",
+    "seq",
+    "held",
+    "excess",
+    "reversed",
+    "settled_at",
+];
+
 /// Rows to be written, column by column.
 pub(super) struct Rows<'a, T> {
     table: &'static str,
@@ -108,17 +129,31 @@ impl<'a, T> Rows<'a, T> {
         (format!("unnest({}) AS v ({names})", numbers.join(", ")), names, values)
     }
 
-    /// Inserts the rows.
-    pub(super) fn insert(self) -> Statement<'a> {
-        self.insert_and("")
+    /// Takes out the columns in which the rows of a batch usually agree, when they agree in all of
+    /// them: it is sent once then. All or none, so that there are two texts of a statement and not one
+    /// for each batch.
+    fn agreed(&mut self) -> Vec<(&'static str, Value<'a>)> {
+        let usual = |name: &str| USUALLY_THE_SAME.contains(&name);
+        let columns = self.columns.iter().filter(|(name, _)| usual(name));
+        let agreed: Option<Vec<_>> =
+            columns.map(|(name, value)| Some((*name, value.everywhere()?))).collect();
+        let Some(agreed) = agreed else { return Vec::new() };
+        self.columns.retain(|(name, _)| !usual(name));
+        agreed
     }
 
-    /// Inserts the rows, with more behind the statement. What no row has a value for is left out.
-    pub(super) fn insert_and(mut self, more: &str) -> Statement<'a> {
+    /// Inserts the rows. What no row has a value for is left out.
+    pub(super) fn insert(mut self) -> Statement<'a> {
         self.columns.retain(|(_, value)| !value.is_empty());
-        let table = self.table;
-        let (from, names, values) = self.unnest();
-        let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} {more}");
+        let (table, agreed) = (self.table, self.agreed());
+        let (from, mut names, mut values) = self.unnest();
+        let mut selected = names.clone();
+        for (name, value) in agreed {
+            values.push(value);
+            let _ = write!(names, ", {name}");
+            let _ = write!(selected, ", ${}", values.len());
+        }
+        let sql = format!("INSERT INTO {table} ({names}) SELECT {selected} FROM {from}");
         Statement::new(sql, values)
     }
 
@@ -138,21 +173,30 @@ impl<'a, T> Rows<'a, T> {
 
     /// Updates the rows, which the first two columns name. Each of them must be there: a row less
     /// ends the transaction, by a division by zero.
-    pub(super) fn update(self) -> Statement<'a> {
+    pub(super) fn update(mut self) -> Statement<'a> {
         let (table, count) = (self.table, self.of.len());
-        let mut sets = String::new();
-        for (name, _) in &self.columns[2..] {
-            let separator = if sets.is_empty() { "" } else { ", " };
-            let _ = write!(sets, "{separator}{name} = v.{name}");
-        }
         let (first, second) = (self.columns[0].0, self.columns[1].0);
+        let agreed = self.agreed();
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
         let (from, _, mut values) = self.unnest();
+        let mut sources: Vec<_> =
+            names.into_iter().map(|name| (name, format!("v.{name}"))).collect();
+        for (name, value) in agreed {
+            values.push(value);
+            sources.push((name, format!("${}", values.len())));
+        }
+        let (keys, sets): (Vec<_>, Vec<_>) =
+            sources.into_iter().partition(|(name, _)| [first, second].contains(name));
+        let keys: Vec<_> =
+            keys.iter().map(|(name, source)| format!("t.{name} = {source}")).collect();
+        let sets: Vec<_> = sets.iter().map(|(name, source)| format!("{name} = {source}")).collect();
         values.push(Value::Int(i64::try_from(count).ok()));
         let number = values.len();
         let sql = format!(
-            "WITH changed AS (UPDATE {table} t SET {sets} FROM {from} \
-             WHERE t.{first} = v.{first} AND t.{second} = v.{second} RETURNING 1) \
-             SELECT 1 / (CASE WHEN count(*) = ${number} THEN 1 ELSE 0 END) FROM changed"
+            "WITH changed AS (UPDATE {table} t SET {} FROM {from} WHERE {} RETURNING 1) \
+             SELECT 1 / (CASE WHEN count(*) = ${number} THEN 1 ELSE 0 END) FROM changed",
+            sets.join(", "),
+            keys.join(" AND ")
         );
         Statement::new(sql, values)
     }

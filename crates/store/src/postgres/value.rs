@@ -80,6 +80,20 @@ impl Value<'_> {
         }
     }
 
+    /// The value that a column has in every row, if it is the same.
+    pub(super) fn everywhere(&self) -> Option<Self> {
+        fn same<T: PartialEq>(values: &[T]) -> Option<&T> {
+            let first = values.first()?;
+            values.iter().all(|value| value == first).then_some(first)
+        }
+        match self {
+            Self::Ints(values) => same(values).copied().map(Self::Int),
+            Self::Texts(values) => same(values).cloned().map(Self::Maybe),
+            Self::Ids(_) | Self::Blobs(_) => None,
+            Self::Int(_) | Self::Id(_) | Self::Text(_) | Self::Maybe(_) | Self::Bytes(_) => None,
+        }
+    }
+
     pub(super) const fn type_of(&self) -> Type {
         match self {
             Self::Int(_) => Type::INT8,

@@ -262,7 +262,7 @@ pub async fn several_prune_at_once_while_others_work(world: World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_just_told_again_on_another_node_are_kept() {
-    let world = World::postgres("").await;
+    let world = World::postgres().await;
     let (endpoint, refund) = told(&world).await;
     for _ in 0..2 {
         deliver(&world, endpoint).await;

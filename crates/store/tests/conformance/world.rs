@@ -247,8 +247,8 @@ impl World {
             let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).expect("a count");
             return rows.into();
         }
-        let url = self.url.trim_end_matches("&pgbouncer=true");
-        testkit::postgres::Outsider::connect(url).run(&format!("SELECT 1 FROM {table}"))
+        let url = self.url.replace("&pgbouncer=true", "");
+        testkit::postgres::Outsider::connect(&url).run(&format!("SELECT 1 FROM {table}"))
     }
 
     pub async fn verify_clean(&self) {
