@@ -65,7 +65,7 @@ pub fn serve_bare(wrk: &Wrk) -> Result<Server> {
 
 /// Aims at refunds. The bare server answers under the same path.
 pub fn aim<'a>(address: &'a str, bearer: &'a str, connections: u32, duration: Duration) -> Aim<'a> {
-    Aim { address, path: bare::PATH, bearer, connections, duration }
+    Aim { address, path: bare::PATH, bearer, connections, duration, hot: true }
 }
 
 /// What (c) found.

@@ -21,6 +21,7 @@ pub struct Wrk {
     refunds: PathBuf,
     lists: PathBuf,
     payments: PathBuf,
+    count: usize,
 }
 
 /// What one run of wrk is aimed at.
@@ -35,6 +36,8 @@ pub struct Aim<'a> {
     pub connections: u32,
     /// For how long.
     pub duration: Duration,
+    /// Some payments are refunded much more often than others.
+    pub hot: bool,
 }
 
 /// What one run of wrk found.
@@ -85,7 +88,7 @@ impl Wrk {
         let payments = folder.path().join("payments");
         let ids: Vec<String> = targets.payments.iter().map(ToString::to_string).collect();
         std::fs::write(&payments, ids.join("\n"))?;
-        Ok(Self { folder, refunds, lists, payments })
+        Ok(Self { folder, refunds, lists, payments, count: ids.len() })
     }
 
     /// Creates refunds. The idempotency keys of a run start with the name of a folder it has to
@@ -95,7 +98,9 @@ impl Wrk {
         let name = run.path().file_name().unwrap_or_default();
         let mut command = command(&self.refunds, aim);
         command.args([aim.path, aim.address, aim.bearer]).arg(name).arg(&self.payments);
-        found(command.args([HOT.to_string(), HOT_ONE_IN.to_string()]))
+        // None is hot when all of them are.
+        let hot = if aim.hot { HOT } else { self.count };
+        found(command.args([hot.to_string(), HOT_ONE_IN.to_string()]))
     }
 
     /// Lists the newest refunds of the account, or of one payment after another.

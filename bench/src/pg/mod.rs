@@ -23,7 +23,7 @@ const READERS: u32 = 8;
 /// The first, unmeasured part of every load.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// One round of refunds through one node.
+/// One round of refunds through one node, some payments hot.
 pub fn one_node(shared: &Shared, wrk: &Wrk, rounds: &mut Rounds, time: Duration) -> Result<()> {
     let server = shared.serve()?;
     let address = server.address.to_string();
@@ -31,27 +31,34 @@ pub fn one_node(shared: &Shared, wrk: &Wrk, rounds: &mut Rounds, time: Duration)
     server.stop()
 }
 
-/// One round of refunds through two nodes, with as many clients in all.
-pub fn two_nodes(shared: &Shared, wrk: &Wrk, rounds: &mut Rounds, time: Duration) -> Result<()> {
-    let other = shared.join()?;
-    let nodes = [shared.serve()?, other.serve()?];
-    let load = |duration| at_once(&nodes, shared.bearer(), wrk, duration);
+/// One round of refunds through each of these nodes at once, with as many clients each and no payment
+/// hot: a hot one is the business of one node at a time.
+pub fn nodes<'s>(
+    shared: impl IntoIterator<Item = &'s Shared>,
+    wrk: &Wrk,
+    rounds: &mut Rounds,
+    time: Duration,
+) -> Result<()> {
+    let nodes = shared.into_iter().map(|node| Ok((node.serve()?, node.bearer())));
+    let nodes: Vec<_> = nodes.collect::<Result<_>>()?;
+    let load = |duration| {
+        let run = |(server, bearer): &(Server, &str)| {
+            let address = server.address.to_string();
+            wrk.run(&Aim { hot: false, ..aim(&address, bearer, CONNECTIONS, duration) })
+        };
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = nodes.iter().map(|node| scope.spawn(move || run(node))).collect();
+            let mut found = None;
+            for client in clients {
+                let one = client.join().map_err(|_| anyhow!("a client died"))??;
+                found = Some(found.map_or(one, |all: Found| all.with(one)));
+            }
+            found.ok_or_else(|| anyhow!("there is no node"))
+        })
+    };
     load(WARM_UP)?;
     rounds.add(load(time)?);
-    nodes.into_iter().try_for_each(Server::stop)
-}
-
-fn at_once(nodes: &[Server; 2], bearer: &str, wrk: &Wrk, duration: Duration) -> Result<Found> {
-    let run =
-        |node: &Server| wrk.run(&aim(&node.address.to_string(), bearer, CONNECTIONS / 2, duration));
-    let [one, two] = std::thread::scope(|scope| {
-        nodes
-            .each_ref()
-            .map(|node| scope.spawn(move || run(node)))
-            .map(std::thread::ScopedJoinHandle::join)
-    });
-    let died = |_| anyhow!("a client died");
-    Ok(one.map_err(died)??.with(two.map_err(died)??))
+    nodes.into_iter().try_for_each(|(server, _)| server.stop())
 }
 
 /// Lists of the newest refunds of the account, and of one payment after another.
@@ -60,7 +67,8 @@ pub fn lists(shared: &Shared, wrk: &Wrk, time: Duration) -> Result<[Found; 2]> {
     let address = server.address.to_string();
     let load = |duration, by_payment| {
         let (bearer, connections) = (shared.bearer(), READERS);
-        wrk.list(&Aim { address: &address, path: "", bearer, connections, duration }, by_payment)
+        let aim = Aim { address: &address, path: "", bearer, connections, duration, hot: false };
+        wrk.list(&aim, by_payment)
     };
     let mut found = Vec::new();
     for by_payment in [false, true] {

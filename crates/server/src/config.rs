@@ -45,7 +45,7 @@ pub struct Config {
     /// Requests that may wait for the database.
     pub queue: usize,
     /// Transactions under way at the same time; 1 for SQLite, which has one writer.
-    pub lanes: usize,
+    pub lanes: Option<usize>,
     /// Seconds that a request waits for its commit.
     pub commit_timeout_seconds: u32,
     /// Seconds in which work under way is finished at shutdown.
@@ -134,7 +134,7 @@ impl Default for Config {
             lease_seconds: 30,
             provider_timeout_seconds: 20,
             queue: 4_096,
-            lanes: 1,
+            lanes: None,
             commit_timeout_seconds: 10,
             shutdown_seconds: 25,
             connections: 10_000,
@@ -209,7 +209,7 @@ impl Config {
         self.webhooks.check()?;
         self.retention.check()?;
         self.yoco()?;
-        if !(1..=64).contains(&self.lanes) {
+        if !self.lanes.is_none_or(|lanes| (1..=64).contains(&lanes)) {
             return wrong("lanes must be from 1 to 64");
         }
         if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {

@@ -16,6 +16,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Transactions under way at the same time on a database that several nodes share: while one waits for
+/// the disk or for the network, the other one works.
+const SHARED_LANES: usize = 2;
+
 /// Makes the data folder, for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new()
@@ -116,7 +120,7 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
     let engine_config = EngineConfig {
         committer: CommitterConfig {
             queue: config.queue,
-            lanes: config.lanes,
+            lanes: config.lanes.unwrap_or(if store.is_shared() { SHARED_LANES } else { 1 }),
             ..CommitterConfig::default()
         },
         commit_timeout: seconds(config.commit_timeout_seconds),

@@ -57,7 +57,11 @@ impl World {
 
     /// A store at an address.
     pub async fn at(url: String) -> Self {
-        let store = PostgresStore::open(&url).await.expect("a database");
+        // On a machine that is busy, whoever starts may be slow.
+        let store = testkit::eventually("a database", async || {
+            PostgresStore::open(&url).await.inspect_err(|error| eprintln!("{error}")).ok()
+        })
+        .await;
         Self::on(store.into(), url, None)
     }
 
