@@ -180,6 +180,14 @@ pub struct Delivery {
     pub updated_at: Timestamp,
 }
 
+impl Delivery {
+    /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a first
+    /// event, unless it is that of a payment, whose id is that of what was paid.
+    pub fn has_a_past(&self) -> bool {
+        self.seq > 1 || self.event_type == Type::PaymentCreated
+    }
+}
+
 /// What became of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {

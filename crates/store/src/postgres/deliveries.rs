@@ -19,7 +19,7 @@ use domain::view::{Change, View};
 use domain::webhook::{Attempt, Body, Delivery, Status};
 use std::collections::BTreeSet;
 
-/// What is pending of the subjects of new deliveries. A first event has nothing to wait for.
+/// What is pending of the subjects of new deliveries.
 const LOCK_PENDING: &str = "SELECT 1 FROM deliveries d WHERE d.status = 1 \
      AND (d.scope, d.endpoint, d.subject) IN \
      (SELECT v.scope, v.endpoint, v.subject FROM {rows} WHERE v.waits = 1) \
@@ -62,7 +62,7 @@ const FAIL_QUEUED: [&str; 2] = [
 
 /// Saves new deliveries, what became of others, and attempts.
 pub(super) fn save(view: &View) -> Vec<Statement<'_>> {
-    let mut statements = insert(&view.book.deliveries, |delivery| delivery.seq > 1);
+    let mut statements = insert(&view.book.deliveries, Delivery::has_a_past);
     let changed = || {
         let rows = view.deliveries.values().filter(|row| row.change != Change::None);
         rows.map(|row| &row.value)

@@ -45,11 +45,10 @@ const SELECT_DELIVERY: &str = "SELECT scope, id, endpoint, event, subject, type,
      status, attempts, once, updated_at, next_at, last_attempt_at, delivered_at, response_code, \
      body, last_error FROM deliveries WHERE scope = ?1 AND id = ?2";
 
-/// A first event of a subject has nothing to wait for, so its pending predecessors are not looked
-/// for.
+/// Where there can be none, pending predecessors are not looked for.
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, \
      format, seq, status, attempts, once, updated_at, next_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, 0, ?9, CASE WHEN ?8 > 1 AND EXISTS \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, 0, ?9, CASE WHEN ?11 AND EXISTS \
      (SELECT 1 FROM deliveries WHERE scope = ?1 AND endpoint = ?3 AND subject = ?5 AND status = 1) \
      THEN NULL ELSE ?10 END)";
 
@@ -194,6 +193,7 @@ fn insert_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
         delivery.seq,
         delivery.updated_at.0,
         delivery.next_at.map(|at| at.0),
+        delivery.has_a_past(),
     ])?;
     Ok(())
 }

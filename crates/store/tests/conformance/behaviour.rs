@@ -3,12 +3,12 @@
 use crate::world::{NOW, World, usd};
 use domain::decide::webhook::WebhookCommand;
 use domain::decide::{Command, Done};
-use domain::event::Subject;
+use domain::event::{Subject, Type};
 use domain::ids::{DeliveryId, EndpointId, PaymentId, RefundId};
 use domain::ledger::{Code, Reason, Totals};
 use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
-use domain::webhook::{Delivery, Outcome, Status};
+use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
     DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery, PostingFilter,
     RefundFilter, Replay, StoreError,
@@ -304,6 +304,41 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     world.run(NOW, Command::Webhook(world.scope, Box::new(remove))).await;
     while world.store.fail_queued_deliveries(key, "gone", NOW, 1).await.expect("a write") > 0 {}
     assert!(deliveries(&world).await.iter().all(|delivery| delivery.status != Status::Pending));
+}
+
+/// What is asked for and the payment that comes of it share an id, and each has a first event.
+pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(world: World) {
+    world.account().await;
+    let endpoint = make_endpoint(&world).await;
+    let subject = world.with_ids(|ids| ids.payment(NOW)).ulid();
+    for (event_type, seq) in [(Type::CheckoutPending, 2), (Type::PaymentCreated, 1)] {
+        let (id, event) = world.with_ids(|ids| (ids.delivery(NOW), ids.event(NOW)));
+        let delivery = Delivery {
+            scope: world.scope,
+            id,
+            endpoint,
+            format: Format::ElasticPay,
+            event,
+            event_type,
+            subject,
+            seq,
+            status: Status::Pending,
+            attempts: 0,
+            once: false,
+            next_at: Some(NOW),
+            last_attempt_at: None,
+            delivered_at: None,
+            response_code: None,
+            last_error: None,
+            body: Body::None,
+            updated_at: NOW,
+        };
+        let queue = move |view: &mut View| view.book.deliveries.push(delivery.clone());
+        world.store.run_batch(Wanted::default(), queue).await.expect("it is queued");
+    }
+    let told = deliveries(&world).await;
+    let due: Vec<_> = told.iter().map(|told| (told.event_type, told.next_at)).collect();
+    assert_eq!(due, [(Type::CheckoutPending, Some(NOW)), (Type::PaymentCreated, None)]);
 }
 
 pub async fn a_delivery_keeps_its_text(world: World) {

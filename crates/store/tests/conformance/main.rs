@@ -53,6 +53,7 @@ on_every_store! {
     behaviour::what_is_posted_adds_up,
     behaviour::due_work_comes_longest_due_first,
     behaviour::deliveries_of_one_subject_wait_for_each_other,
+    behaviour::what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it,
     behaviour::a_delivery_keeps_its_text,
     behaviour::names_that_ran_out_are_forgotten,
     behaviour::accounts_and_keys_are_kept,
