@@ -19,14 +19,18 @@ pub struct Rounds(Vec<Found>);
 impl Rounds {
     /// Runs one more round: a warm-up, then what counts.
     pub fn round(&mut self, wrk: &Wrk, aim: &Aim<'_>) -> Result<()> {
-        wrk.run(&Aim { duration: WARM_UP, ..*aim })?;
-        self.0.push(wrk.run(aim)?);
-        Ok(())
+        self.round_of(aim.duration, |duration| wrk.run(&Aim { duration, ..*aim }))
     }
 
-    /// Adds a round that was run elsewhere.
-    pub fn add(&mut self, found: Found) {
-        self.0.push(found);
+    /// The same with any load.
+    pub fn round_of(
+        &mut self,
+        duration: Duration,
+        load: impl Fn(Duration) -> Result<Found>,
+    ) -> Result<()> {
+        load(WARM_UP)?;
+        self.0.push(load(duration)?);
+        Ok(())
     }
 
     /// True when it never ran.

@@ -331,17 +331,17 @@ fn many_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
         }
         say(&format!("(h) refunds over HTTP, one node, round {round}"));
         let copy = shared.copy(&format!("one_{round}"))?;
-        pg::one_node(&copy, &wrk, &mut one, plan.duration())?;
+        pg::nodes([&copy], true, &wrk, &mut one, plan.duration())?;
         copy.remove()?;
         if plan.wants('h') {
             say(&format!(
                 "(h) refunds over HTTP, one and two nodes, no payment hot, round {round}"
             ));
             let copy = shared.copy(&format!("even_{round}"))?;
-            pg::nodes([&copy], &wrk, &mut even, plan.duration())?;
+            pg::nodes([&copy], false, &wrk, &mut even, plan.duration())?;
             copy.remove()?;
             let copy = shared.copy(&format!("two_{round}"))?;
-            pg::nodes([&copy, &copy.join()?], &wrk, &mut two, plan.duration())?;
+            pg::nodes([&copy, &copy.join()?], false, &wrk, &mut two, plan.duration())?;
             copy.verify().context("the books after (h)")?;
             copy.remove()?;
         }
@@ -377,16 +377,13 @@ fn millions(
     let full = shared.copy("filled")?;
     full.fill(stored)?;
     report.figure('i', "time to prepare the full database", stopwatch.elapsed().as_secs_f64(), "s");
-    report.figure('i', "full database", pg::gigabytes(full.bytes()?), "GB");
+    report.figure('i', "full database", real(full.bytes()?) / 1e9, "GB");
     let mut rounds = Rounds::default();
     let mut lists = [Rounds::default(), Rounds::default()];
     for round in 1..=plan.rounds() {
         say(&format!("(i) lists and refunds on the full database, round {round}"));
-        let found = pg::lists(&full, wrk, plan.duration())?;
-        for (rounds, found) in lists.iter_mut().zip(found) {
-            rounds.add(found);
-        }
-        pg::one_node(&full, wrk, &mut rounds, plan.duration())?;
+        pg::lists(&full, wrk, &mut lists, plan.duration())?;
+        pg::nodes([&full], true, wrk, &mut rounds, plan.duration())?;
     }
     http_figures(report, 'i', "refunds, full database", &rounds);
     let mut errors = rounds.errors();
