@@ -28,18 +28,21 @@ const DEFAULTS: &str = "connect_timeout=5&tcp_user_timeout=30&keepalives_idle=15
      &keepalives_interval=5&keepalives_retries=3&application_name=refundry\
      &target_session_attrs=read-write";
 
-/// Bounds of every session, milliseconds; and that rows are found by their keys, whatever the planner
-/// believes of the size of a table: a batch would read all of a small one, again and again. `options`
-/// in the URL come after them and so win.
+/// Bounds of every session, milliseconds. Rows are found by their keys and lists read in their order,
+/// whatever the planner believes of the size of a table: a batch would read all of a small one, again
+/// and again. No query is compiled, which takes longer than any of them. `options` in the URL come
+/// after them and so win.
 const OPTIONS: &str = "-c statement_timeout=10000 -c lock_timeout=5000 \
      -c idle_in_transaction_session_timeout=15000 \
-     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+     -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
+     -c enable_mergejoin=off -c jit=off";
 
 /// The same for one transaction, where a session is not ours to change.
 pub(super) const BEGIN_BOUNDED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 5000; \
      SET LOCAL idle_in_transaction_session_timeout = 15000; SET LOCAL enable_seqscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+     SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
+     SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 

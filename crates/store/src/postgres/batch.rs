@@ -29,7 +29,10 @@ impl PostgresStore {
         let mut tries = Tries::new();
         loop {
             match self.try_batch(&wanted, &mut decide).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.note_batch();
+                    return Ok(answer);
+                }
                 Err(trouble) => tries.again(trouble, self.draw()).await?,
             }
         }

@@ -22,6 +22,7 @@ mod reads;
 mod save;
 mod session;
 mod statement;
+mod statistics;
 mod tls;
 mod trouble;
 mod value;
@@ -67,6 +68,8 @@ pub struct PostgresStore {
     address: Arc<Address>,
     /// Counts what is drawn by lot.
     lot: Arc<(RandomState, AtomicU64)>,
+    /// Counts batches.
+    batches: Arc<AtomicU64>,
 }
 
 impl PostgresStore {
@@ -90,6 +93,7 @@ impl PostgresStore {
             writes: pool(&address, writes)?,
             address,
             lot: Arc::new((RandomState::new(), AtomicU64::new(0))),
+            batches: Arc::default(),
         })
     }
 

@@ -142,3 +142,21 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     }
     assert_eq!(explained, 9);
 }
+
+/// On an empty database any plan is as good as any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes() {
+    let url = testkit::postgres::cluster().database().await;
+    let store = PostgresStore::attach(&url).expect("an address");
+    let mut joins = 0;
+    for case in cases() {
+        for page in pages(!matches!(case.list, List::Invoices(_))) {
+            let explain = query(&case.list, page).into_plan();
+            let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
+            let plan = lines.join("\n");
+            assert!(!plan.contains("Join Filter"), "{:?} {page:?}:\n{plan}", case.list);
+            joins += usize::from(plan.contains("Nested Loop"));
+        }
+    }
+    assert!(joins > 100, "{joins}");
+}

@@ -131,9 +131,9 @@ impl<'a, T> Rows<'a, T> {
 
     /// Takes out the columns in which the rows of a batch usually agree, when they agree in all of
     /// them: it is sent once then. All or none, so that there are two texts of a statement and not one
-    /// for each batch.
-    fn agreed(&mut self) -> Vec<(&'static str, Value<'a>)> {
-        let usual = |name: &str| USUALLY_THE_SAME.contains(&name);
+    /// for each batch. The columns named by `but` stay.
+    fn agreed(&mut self, but: &[&str]) -> Vec<(&'static str, Value<'a>)> {
+        let usual = |name: &str| USUALLY_THE_SAME.contains(&name) && !but.contains(&name);
         let columns = self.columns.iter().filter(|(name, _)| usual(name));
         let agreed: Option<Vec<_>> =
             columns.map(|(name, value)| Some((*name, value.everywhere()?))).collect();
@@ -145,7 +145,7 @@ impl<'a, T> Rows<'a, T> {
     /// Inserts the rows. What no row has a value for is left out.
     pub(super) fn insert(mut self) -> Statement<'a> {
         self.columns.retain(|(_, value)| !value.is_empty());
-        let (table, agreed) = (self.table, self.agreed());
+        let (table, agreed) = (self.table, self.agreed(&[]));
         let (from, mut names, mut values) = self.unnest();
         let mut selected = names.clone();
         for (name, value) in agreed {
@@ -173,30 +173,28 @@ impl<'a, T> Rows<'a, T> {
 
     /// Updates the rows, which the first two columns name. Each of them must be there: a row less
     /// ends the transaction, by a division by zero.
+    ///
+    /// The names come from the rows and not from a parameter, so that the table can only be read by
+    /// them: of a table that was small when the statement was prepared, and has grown since, all rows
+    /// of an account would be read for each batch.
     pub(super) fn update(mut self) -> Statement<'a> {
         let (table, count) = (self.table, self.of.len());
         let (first, second) = (self.columns[0].0, self.columns[1].0);
-        let agreed = self.agreed();
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
+        let agreed = self.agreed(&[first, second]);
+        let mut sets: Vec<String> =
+            self.columns[2..].iter().map(|(name, _)| format!("{name} = v.{name}")).collect();
         let (from, _, mut values) = self.unnest();
-        let mut sources: Vec<_> =
-            names.into_iter().map(|name| (name, format!("v.{name}"))).collect();
         for (name, value) in agreed {
             values.push(value);
-            sources.push((name, format!("${}", values.len())));
+            sets.push(format!("{name} = ${}", values.len()));
         }
-        let (keys, sets): (Vec<_>, Vec<_>) =
-            sources.into_iter().partition(|(name, _)| [first, second].contains(name));
-        let keys: Vec<_> =
-            keys.iter().map(|(name, source)| format!("t.{name} = {source}")).collect();
-        let sets: Vec<_> = sets.iter().map(|(name, source)| format!("{name} = {source}")).collect();
         values.push(Value::Int(i64::try_from(count).ok()));
         let number = values.len();
         let sql = format!(
-            "WITH changed AS (UPDATE {table} t SET {} FROM {from} WHERE {} RETURNING 1) \
+            "WITH changed AS (UPDATE {table} t SET {} FROM {from} \
+             WHERE t.{first} = v.{first} AND t.{second} = v.{second} RETURNING 1) \
              SELECT 1 / (CASE WHEN count(*) = ${number} THEN 1 ELSE 0 END) FROM changed",
-            sets.join(", "),
-            keys.join(" AND ")
+            sets.join(", ")
         );
         Statement::new(sql, values)
     }
@@ -207,6 +205,10 @@ pub(super) struct Query {
     sql: String,
     values: Vec<Value<'static>>,
 }
+
+/// Rows that the planner believes a page to have at most. Of a bare parameter it believes that it is a
+/// tenth of all rows, whose plan looks so bad that it makes another one for every single page.
+const PLANNED: [u32; 2] = [128, 1024];
 
 impl Query {
     pub(super) fn new(sql: String, scope: Scope) -> Self {
@@ -253,9 +255,14 @@ impl Query {
 
     /// Adds order and limit, one row more than asked for.
     pub(super) fn finish(&mut self, order: &str, limit: u32) {
+        let planned = PLANNED.into_iter().find(|planned| limit < *planned);
+        let planned = planned.map_or(i64::from(limit) + 1, i64::from);
         self.values.push(Value::Int(Some(i64::from(limit) + 1)));
         let number = self.values.len();
-        let _ = write!(self.sql, " ORDER BY {order} LIMIT ${number}");
+        self.sql = format!(
+            "SELECT * FROM ({} ORDER BY {order} LIMIT {planned}) AS page LIMIT ${number}",
+            self.sql
+        );
     }
 
     /// How the database goes about it.

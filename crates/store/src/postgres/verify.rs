@@ -199,7 +199,8 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// One snapshot, for as long as it takes. Here whole tables are read.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-     SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on";
+     SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; \
+     SET LOCAL enable_mergejoin = on";
 
 impl PostgresStore {
     /// Derives every balance and the whole ledger again and compares.

@@ -5,6 +5,7 @@ mod behaviour;
 mod copy;
 mod crash;
 mod cut;
+mod growth;
 mod requests;
 mod retention;
 mod schema;
