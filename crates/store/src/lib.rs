@@ -7,6 +7,7 @@
 mod answers;
 mod cells;
 mod fault;
+mod lists;
 #[cfg(test)]
 mod plans;
 mod postgres;

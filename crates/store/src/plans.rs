@@ -106,7 +106,7 @@ fn events() -> Vec<Case> {
         Case::new(of(None, Some(RefundId::from_ulid(nth(7)))), "events_of_refund"),
     ];
     for &event_type in Type::ALL {
-        let case = if crate::sqlite::reads::is_rare(event_type) {
+        let case = if crate::lists::is_rare(event_type) {
             Case::new(of(Some(event_type), None), "events_by_type")
         } else {
             Case::new(of(Some(event_type), None), KEY).winding()

@@ -11,7 +11,6 @@ mod batch;
 mod connect;
 mod deliveries;
 mod fill;
-mod lists;
 mod load;
 mod once;
 mod outbox;

@@ -1,12 +1,12 @@
 //! Read queries about endpoints and deliveries: what is due, and what people ask for.
 
 use super::PostgresStore;
-use super::lists::deliveries_query;
 use super::reads::{number, select_events};
 use super::statement::{Statement, ulid};
 use super::value::{Columns, Id, Value};
 use crate::StoreError;
 use crate::cells::{Cells as _, inconsistent};
+use crate::lists::deliveries_query;
 use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery, StoredEvent};
 use crate::sqlite::Place;
 use crate::sqlite::outbox::read_attempt;
@@ -141,7 +141,7 @@ impl PostgresStore {
         if ids.is_empty() {
             return Ok(found);
         }
-        let sql = format!("{} AND e.id = ANY ($2)", select_events());
+        let sql = format!("{} WHERE e.scope = $1 AND e.id = ANY ($2)", select_events());
         let ids = Value::Ids(ids.iter().map(|id| Some(Id(id.bytes()))).collect());
         let values = vec![number(scope.code()), ids];
         for joined in self.list(Statement::new(sql, values), |c| read_joined(c)).await? {

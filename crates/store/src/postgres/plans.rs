@@ -1,14 +1,14 @@
 //! No list is read off anything but its index, with as many rows as make the planner think.
 
 use super::PostgresStore;
-use super::lists::{
-    checkouts_query, deliveries_query, events_query, invoices_query, payments_query,
-    postings_query, refunds_query,
-};
 use super::prune::{forget_deliveries, forget_events};
 use super::session::Step;
 use super::statement::{Query, Statement};
 use crate::cells::Cells as _;
+use crate::lists::{
+    checkouts_query, deliveries_query, events_query, invoices_query, payments_query,
+    postings_query, refunds_query,
+};
 use crate::plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
 use crate::query::PageQuery;
 use domain::payment::Kind;

@@ -1,13 +1,13 @@
 //! Read queries: pages that stay on one index however much is stored.
 
 use super::PostgresStore;
-use super::lists::{
-    checkouts_query, events_query, invoices_query, payments_query, postings_query, refunds_query,
-};
 use super::statement::{Query, Statement, ulid};
 use super::value::{Columns, Value};
 use crate::StoreError;
 use crate::cells::{Cells as _, inconsistent};
+use crate::lists::{
+    checkouts_query, events_query, invoices_query, payments_query, postings_query, refunds_query,
+};
 use crate::query::{
     Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, Page, PageQuery, PostingFilter,
     PostingSum, RefundFilter, StoredEvent, StoredSubject,
@@ -57,7 +57,7 @@ fn one_of(table: &str, columns: &str, of_whom: &str, id: &str, name: &str) -> St
 /// Refunds with their payments.
 pub(super) fn select_refunds() -> String {
     format!(
-        "SELECT {}, {} FROM refunds r {} WHERE r.scope = $1",
+        "SELECT {}, {} FROM refunds r {}",
         of("r", REFUND_COLUMNS),
         of("p", PAYMENT_COLUMNS),
         one_of("payments", PAYMENT_COLUMNS, "r", "r.payment", "p"),
@@ -68,7 +68,7 @@ pub(super) fn select_refunds() -> String {
 pub(super) fn select_events() -> String {
     format!(
         "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, e.checkout, \
-         e.invoice, e.endpoint, {}, {} FROM events e {} {} WHERE e.scope = $1",
+         e.invoice, e.endpoint, {}, {} FROM events e {} {}",
         of("p", PAYMENT_COLUMNS),
         of("r", REFUND_COLUMNS),
         one_of("refunds", REFUND_COLUMNS, "e", "e.refund", "r"),
@@ -130,7 +130,7 @@ impl PostgresStore {
         scope: Scope,
         id: RefundId,
     ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
-        let sql = format!("{} AND r.id = $2", select_refunds());
+        let sql = format!("{} WHERE r.scope = $1 AND r.id = $2", select_refunds());
         self.one(sql, vec![number(scope.code()), ulid(id.ulid())], |c| read_refund_view(c)).await
     }
 
@@ -189,7 +189,7 @@ impl PostgresStore {
         scope: Scope,
         id: EventId,
     ) -> Result<Option<StoredEvent>, StoreError> {
-        let sql = format!("{} AND e.id = $2", select_events());
+        let sql = format!("{} WHERE e.scope = $1 AND e.id = $2", select_events());
         let values = vec![number(scope.code()), ulid(id.ulid())];
         match self.one(sql, values, |c| read_joined(c)).await? {
             Some(joined) => self.complete(joined).await.map(Some),

@@ -1,8 +1,7 @@
 //! Statements: SQL with its parameters, for one row or for a set of rows.
 
 use super::value::{Id, Value};
-use crate::query::PageQuery;
-use crate::sqlite::reads::first_at;
+use crate::lists::{self, Arg};
 use domain::account::Scope;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -200,7 +199,7 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// A query that is put together from fixed pieces; every value is a parameter.
+/// A query that is being put together.
 pub(super) struct Query {
     sql: String,
     values: Vec<Value<'static>>,
@@ -210,51 +209,33 @@ pub(super) struct Query {
 /// tenth of all rows, whose plan looks so bad that it makes another one for every single page.
 const PLANNED: [u32; 2] = [128, 1024];
 
-impl Query {
-    pub(super) fn new(sql: String, scope: Scope) -> Self {
+impl lists::Query for Query {
+    fn of(select: &str, (column, scope): (&str, Scope)) -> Self {
+        let sql = format!("{select} WHERE {column} = $1");
         Self { sql, values: vec![Value::Int(Some(scope.code()))] }
     }
 
-    /// Adds a condition; `?` in it stands for `value`.
-    pub(super) fn and(&mut self, condition: &str, value: Value<'static>) {
-        self.values.push(value);
+    fn push(&mut self, text: &str) {
+        self.sql.push_str(text);
+    }
+
+    fn and(&mut self, condition: &str, value: Arg) {
+        self.values.push(match value {
+            Arg::Number(number) => Value::Int(Some(number)),
+            Arg::Ulid(id) => ulid(id),
+            Arg::Text(text) => Value::Text(String::from(text).into()),
+        });
         let number = format!("${}", self.values.len());
         self.sql.push_str(" AND ");
         self.sql.push_str(&condition.replace('?', &number));
     }
 
-    /// Adds a fixed piece.
-    pub(super) fn push(&mut self, text: &str) {
-        self.sql.push_str(text);
+    fn and_one_of(&mut self, column: &str, numbers: Vec<i64>) {
+        self.values.push(Value::Ints(numbers.into_iter().map(Some).collect()));
+        let _ = write!(self.sql, " AND {column} = ANY (${})", self.values.len());
     }
 
-    /// Adds what selects and orders one page by `column`, one row more than asked for.
-    pub(super) fn page(&mut self, column: &str, page: PageQuery) {
-        let (comparison, direction) = page.order.words();
-        if let Some(after) = page.after {
-            self.and(&format!("{column} {comparison} ?"), ulid(after));
-        }
-        if let Some(from) = page.from {
-            self.and(&format!("{column} >= ?"), ulid(first_at(from)));
-        }
-        if let Some(until) = page.until {
-            self.and(&format!("{column} < ?"), ulid(first_at(until)));
-        }
-        self.finish(&format!("{column} {direction}"), page.limit);
-    }
-
-    /// The same for invoices, by the time at which they were asked for.
-    pub(super) fn page_by_issue(&mut self, page: PageQuery) {
-        let (comparison, direction) = page.order.words();
-        if let Some(after) = page.after {
-            let place = "((SELECT a.issued_at FROM invoices a WHERE a.id = ?), ?)";
-            self.and(&format!("(issued_at, id) {comparison} {place}"), ulid(after));
-        }
-        self.finish(&format!("issued_at {direction}, id {direction}"), page.limit);
-    }
-
-    /// Adds order and limit, one row more than asked for.
-    pub(super) fn finish(&mut self, order: &str, limit: u32) {
+    fn finish(&mut self, order: &str, limit: u32) {
         let planned = PLANNED.into_iter().find(|planned| limit < *planned);
         let planned = planned.map_or(i64::from(limit) + 1, i64::from);
         self.values.push(Value::Int(Some(i64::from(limit) + 1)));
@@ -265,6 +246,20 @@ impl Query {
         );
     }
 
+    fn table(name: &str, _: Option<&str>) -> String {
+        name.to_owned()
+    }
+
+    fn select_refunds(_: Option<&str>) -> String {
+        super::reads::select_refunds()
+    }
+
+    fn select_events(_: Option<&str>) -> String {
+        super::reads::select_events()
+    }
+}
+
+impl Query {
     /// How the database goes about it.
     #[cfg(test)]
     pub(super) fn into_plan(self) -> Statement<'static> {

@@ -6,6 +6,7 @@ use super::invoices::{find_invoice, insert_invoice, update_invoice};
 use super::reads::Query;
 use crate::StoreError;
 use crate::cells::{Cells, write_json};
+use crate::lists::checkouts_query;
 use crate::query::{CheckoutFilter, Page, PageQuery};
 use domain::account::Scope;
 use domain::checkout::{self, Checkout, Flight};
@@ -14,7 +15,6 @@ use domain::payment::Kind;
 use domain::refund::Failure;
 use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
-use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
@@ -177,29 +177,8 @@ pub(super) fn list_checkouts(
     filter: &CheckoutFilter,
     page: PageQuery,
 ) -> Result<Page<Checkout>, StoreError> {
-    checkouts_query(scope, filter, page).run(connection, page.limit, |c| read_checkout(c))
-}
-
-pub(super) fn checkouts_query(scope: Scope, filter: &CheckoutFilter, page: PageQuery) -> Query {
-    // Without statistics the planner prefers the primary key, and reads every other row on the way.
-    let index = match (&filter.customer, filter.state) {
-        (Some(_), _) => "INDEXED BY checkouts_by_customer",
-        (None, Some(_)) => "INDEXED BY checkouts_by_state",
-        (None, None) => "INDEXED BY checkouts_by_kind",
-    };
-    let sql = format!(
-        "SELECT {CHECKOUT_COLUMNS} FROM checkouts {index} WHERE scope = ?1 AND deleted = 0"
-    );
-    let mut query = Query::new(sql, scope);
-    query.and("kind = ?", Value::Integer(filter.kind.code()));
-    if let Some(state) = filter.state {
-        query.and("state = ?", Value::Integer(state.code()));
-    }
-    if let Some(customer) = &filter.customer {
-        query.and("customer = ?", Value::Text(customer.to_string()));
-    }
-    query.page("id", page);
-    query
+    let query: Query = checkouts_query(scope, filter, page);
+    query.run(connection, page.limit, |c| read_checkout(c))
 }
 
 pub(super) fn due_checkouts(

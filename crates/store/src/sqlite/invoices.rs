@@ -5,12 +5,12 @@ use super::codec::Columns;
 use super::reads::Query;
 use crate::StoreError;
 use crate::cells::{Cells, write_json};
+use crate::lists::invoices_query;
 use crate::query::{InvoiceFilter, Page, PageQuery};
 use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{self, Invoice, Totals};
 use domain::time::Timestamp;
-use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
@@ -104,44 +104,8 @@ pub(super) fn list_invoices(
     filter: &InvoiceFilter,
     page: PageQuery,
 ) -> Result<Page<Invoice>, StoreError> {
-    invoices_query(scope, filter, page).run(connection, page.limit, |c| read_invoice(c))
-}
-
-pub(super) fn invoices_query(scope: Scope, filter: &InvoiceFilter, page: PageQuery) -> Query {
-    // Without statistics the planner prefers the primary key, and reads every other row on the way.
-    let index = match filter {
-        InvoiceFilter { customer: Some(_), .. } => "INDEXED BY invoices_by_customer",
-        InvoiceFilter { subscription: Some(_), .. } => "INDEXED BY invoices_by_subscription",
-        InvoiceFilter { state: Some(_), .. } if filter.by_issue() => {
-            "INDEXED BY invoices_by_state_and_issue"
-        }
-        InvoiceFilter { state: Some(_), .. } => "INDEXED BY invoices_by_state",
-        _ if filter.by_issue() => "INDEXED BY invoices_by_issue",
-        _ => "",
-    };
-    let sql = format!("SELECT {INVOICE_COLUMNS} FROM invoices {index} WHERE scope = ?1");
-    let mut query = Query::new(sql, scope);
-    if let Some(state) = filter.state {
-        query.and("state = ?", Value::Integer(state.code()));
-    }
-    if let Some(customer) = &filter.customer {
-        query.and("customer = ?", Value::Text(customer.to_string()));
-    }
-    if let Some(subscription) = &filter.subscription {
-        query.and("subscription = ?", Value::Text(subscription.to_string()));
-    }
-    if let Some(from) = filter.issued_from {
-        query.and("issued_at >= ?", Value::Integer(from.0));
-    }
-    if let Some(until) = filter.issued_until {
-        query.and("issued_at < ?", Value::Integer(until.0));
-    }
-    if filter.by_issue() {
-        query.page_by_issue(page);
-    } else {
-        query.page("id", page);
-    }
-    query
+    let query: Query = invoices_query(scope, filter, page);
+    query.run(connection, page.limit, |c| read_invoice(c))
 }
 
 pub(super) fn due_invoices(

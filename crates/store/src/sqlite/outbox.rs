@@ -2,18 +2,18 @@
 
 use super::SqliteStore;
 use super::codec::Columns;
-use super::reads::{Query, find_event, ulid};
+use super::reads::{Query, find_event};
 use super::webhooks::{
     DELIVERY_COLUMNS, ENDPOINT_COLUMNS, fail_queued, load_endpoint, read_delivery, read_endpoint,
 };
 use crate::StoreError;
 use crate::cells::Cells;
+use crate::lists::{Arg, Query as _, deliveries_query};
 use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery};
 use domain::account::Scope;
 use domain::ids::{AccountId, DeliveryId, EndpointId};
 use domain::time::Timestamp;
-use domain::webhook::{Attempt, Body, Delivery, Endpoint, Outcome, Status};
-use rusqlite::types::Value;
+use domain::webhook::{Attempt, Body, Delivery, Endpoint, Outcome};
 use rusqlite::{Connection, params};
 use std::collections::btree_map::Entry;
 
@@ -213,40 +213,10 @@ pub(super) fn list_deliveries(
     filter: &DeliveryFilter,
     page: PageQuery,
 ) -> Result<Page<DueDelivery>, StoreError> {
-    let query = deliveries_query(scope, filter, page);
+    let query: Query = deliveries_query(scope, filter, page);
     let page = query.run(connection, page.limit, |c| read_delivery(c))?;
     let items = page.items.into_iter().map(|delivery| with_text(connection, delivery));
     Ok(Page { items: items.collect::<Result<_, _>>()?, more: page.more })
-}
-
-pub(super) fn deliveries_query(scope: Scope, filter: &DeliveryFilter, page: PageQuery) -> Query {
-    // Without statistics the planner prefers the primary key, and reads every other row on the way.
-    let index = match (filter.status, filter.endpoint) {
-        (Some(Status::Pending | Status::Failed), _) => "INDEXED BY deliveries_not_succeeded",
-        (Some(Status::Succeeded) | None, Some(_)) => "INDEXED BY deliveries_by_endpoint",
-        (Some(Status::Succeeded) | None, None) => "",
-    };
-    let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries {index} WHERE scope = ?1");
-    let mut query = Query::new(sql, scope);
-    if let Some(endpoint) = filter.endpoint {
-        query.and("endpoint = ?", ulid(endpoint.ulid()));
-    }
-    if let Some(status) = filter.status {
-        query.and("status = ?", Value::Integer(status.code()));
-        if status != Status::Succeeded {
-            // The index is of those only, in these words.
-            query.push(" AND status <> 2");
-        }
-    }
-    if let Some(types) = &filter.types {
-        let codes: Vec<String> = types.iter().map(|event| event.code().to_string()).collect();
-        query.push(&format!(" AND type IN ({})", codes.join(", ")));
-    }
-    if let Some(format) = filter.format {
-        query.and("format = ?", Value::Integer(format.code()));
-    }
-    query.page("id", page);
-    query
 }
 
 pub(super) fn find_delivery(
@@ -254,9 +224,9 @@ pub(super) fn find_delivery(
     scope: Scope,
     id: DeliveryId,
 ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-    let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = ?1");
-    let mut query = Query::new(sql, scope);
-    query.and("id = ?", ulid(id.ulid()));
+    let select = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries");
+    let mut query = Query::of(&select, ("scope", scope));
+    query.and("id = ?", Arg::Ulid(id.ulid()));
     let Some(delivery) = query.run(connection, 1, |c| read_delivery(c))?.items.pop() else {
         return Ok(None);
     };

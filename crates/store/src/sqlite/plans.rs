@@ -1,10 +1,10 @@
 //! No list is read off anything but its index.
 
 use super::SqliteStore;
-use super::checkouts::checkouts_query;
-use super::invoices::invoices_query;
-use super::outbox::deliveries_query;
-use super::reads::{Query, events_query, payments_query, postings_query, refunds_query};
+use super::reads::{Query, refunds_query};
+use crate::lists::{
+    checkouts_query, deliveries_query, events_query, invoices_query, payments_query, postings_query,
+};
 use crate::plans::{Case, KEY, List, cases, pages, scope};
 use crate::query::{Order, PageQuery};
 

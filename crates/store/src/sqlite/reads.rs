@@ -6,6 +6,7 @@ use super::codec::Columns;
 use super::invoices::find_invoice;
 use crate::StoreError;
 use crate::cells::{Cells, inconsistent};
+use crate::lists::{self, Arg, Query as _, events_query, payments_query, postings_query};
 use crate::query::{
     Balance, DueRefund, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
     StoredEvent, StoredSubject,
@@ -15,7 +16,7 @@ use domain::checkout;
 use domain::event::{Detail, Event, Subject, Type};
 use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice;
-use domain::ledger::{Code, Posting, Reason, Totals};
+use domain::ledger::{Code, Posting, Totals};
 use domain::payment::{Facts, Payment};
 use domain::refund::{Refund, State, Status};
 use domain::time::Timestamp;
@@ -28,53 +29,36 @@ use ulid::Ulid;
 pub(crate) const POSTING_COLUMNS: &str =
     "scope, id, reason, source_type, source, payment, amount, currency";
 
-/// A query that is put together from fixed pieces; every value is a parameter.
+/// A query that is being put together.
 pub(super) struct Query {
     sql: String,
     values: Vec<Value>,
 }
 
-impl Query {
-    pub(super) fn new(sql: String, scope: Scope) -> Self {
+impl lists::Query for Query {
+    fn of(select: &str, (column, scope): (&str, Scope)) -> Self {
+        let sql = format!("{select} WHERE {column} = ?1");
         Self { sql, values: vec![Value::Integer(scope.code())] }
     }
 
-    /// Adds a condition; `?` in it stands for `value`.
-    pub(super) fn and(&mut self, condition: &str, value: Value) {
-        self.values.push(value);
+    fn push(&mut self, text: &str) {
+        self.sql.push_str(text);
+    }
+
+    fn and(&mut self, condition: &str, value: Arg) {
+        self.values.push(match value {
+            Arg::Number(number) => Value::Integer(number),
+            Arg::Ulid(id) => ulid(id),
+            Arg::Text(text) => Value::Text(text.into()),
+        });
         let number = format!("?{}", self.values.len());
         self.sql.push_str(" AND ");
         self.sql.push_str(&condition.replace('?', &number));
     }
 
-    /// Adds a fixed piece.
-    pub(super) fn push(&mut self, text: &str) {
-        self.sql.push_str(text);
-    }
-
-    /// Adds what selects and orders one page by `column`, one row more than asked for.
-    pub(super) fn page(&mut self, column: &str, page: PageQuery) {
-        let (comparison, direction) = page.order.words();
-        if let Some(after) = page.after {
-            self.and(&format!("{column} {comparison} ?"), ulid(after));
-        }
-        if let Some(from) = page.from {
-            self.and(&format!("{column} >= ?"), ulid(first_at(from)));
-        }
-        if let Some(until) = page.until {
-            self.and(&format!("{column} < ?"), ulid(first_at(until)));
-        }
-        self.finish(&format!("{column} {direction}"), page.limit);
-    }
-
-    /// The same for invoices, by the time at which they were asked for.
-    pub(super) fn page_by_issue(&mut self, page: PageQuery) {
-        let (comparison, direction) = page.order.words();
-        if let Some(after) = page.after {
-            let place = "((SELECT a.issued_at FROM invoices a WHERE a.id = ?), ?)";
-            self.and(&format!("(issued_at, id) {comparison} {place}"), ulid(after));
-        }
-        self.finish(&format!("issued_at {direction}, id {direction}"), page.limit);
+    fn and_one_of(&mut self, column: &str, numbers: Vec<i64>) {
+        let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let _ = write!(self.sql, " AND {column} IN ({})", numbers.join(", "));
     }
 
     fn finish(&mut self, order: &str, limit: u32) {
@@ -83,6 +67,35 @@ impl Query {
         let _ = write!(self.sql, " ORDER BY {order} LIMIT ?{number}");
     }
 
+    fn table(name: &str, index: Option<&str>) -> String {
+        let hint = index.map(|index| format!(" INDEXED BY {index}")).unwrap_or_default();
+        format!("{name}{hint}")
+    }
+
+    /// `CROSS JOIN` keeps the refunds in front, so that a page is read off one index in order.
+    fn select_refunds(index: Option<&str>) -> String {
+        format!(
+            "SELECT {}, {} FROM {} CROSS JOIN payments p ON p.scope = r.scope AND p.id = r.payment",
+            of("r", REFUND_COLUMNS),
+            of("p", PAYMENT_COLUMNS),
+            Self::table("refunds r", index)
+        )
+    }
+
+    fn select_events(index: Option<&str>) -> String {
+        format!(
+            "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, \
+             e.checkout, e.invoice, e.endpoint, {}, {} FROM {} \
+             LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
+             LEFT JOIN payments p ON p.scope = e.scope AND p.id = coalesce(e.payment, r.payment)",
+            of("p", PAYMENT_COLUMNS),
+            of("r", REFUND_COLUMNS),
+            Self::table("events e", index)
+        )
+    }
+}
+
+impl Query {
     /// How the database would go about it.
     #[cfg(test)]
     pub(super) fn plan(&self, connection: &Connection) -> rusqlite::Result<String> {
@@ -134,25 +147,8 @@ pub(super) fn list_payments(
     scope: Scope,
     page: PageQuery,
 ) -> Result<Page<Payment>, StoreError> {
-    payments_query(scope, page).run(connection, page.limit, |c| read_payment(c))
-}
-
-pub(super) fn payments_query(scope: Scope, page: PageQuery) -> Query {
-    let sql = format!("SELECT {PAYMENT_COLUMNS} FROM payments WHERE scope = ?1");
-    let mut query = Query::new(sql, scope);
-    query.page("id", page);
-    query
-}
-
-/// Refunds joined with their payments. CROSS JOIN keeps the refunds in front, so that a page is
-/// read off one index in order.
-fn select_refunds(index: &str) -> String {
-    format!(
-        "SELECT {}, {} FROM refunds r {index} CROSS JOIN payments p WHERE p.scope = r.scope \
-         AND p.id = r.payment AND r.scope = ?1",
-        of("r", REFUND_COLUMNS),
-        of("p", PAYMENT_COLUMNS)
-    )
+    let query: Query = payments_query(scope, page);
+    query.run(connection, page.limit, |c| read_payment(c))
 }
 
 pub(crate) fn read_refund_view(c: &mut impl Cells) -> Result<(Refund, Arc<Facts>), StoreError> {
@@ -164,8 +160,8 @@ pub(super) fn find_refund(
     scope: Scope,
     id: RefundId,
 ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
-    let mut query = Query::new(select_refunds(""), scope);
-    query.and("r.id = ?", ulid(id.ulid()));
+    let mut query = Query::of(&Query::select_refunds(None), ("r.scope", scope));
+    query.and("r.id = ?", Arg::Ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_refund_view(c))?.items.pop())
 }
 
@@ -179,26 +175,10 @@ pub(super) fn list_refunds(
 }
 
 pub(super) fn refunds_query(scope: Scope, filter: RefundFilter, page: PageQuery) -> Query {
-    if let Some(payment) = filter.payment {
-        return chain_query(scope, payment, filter.status, page);
+    match filter.payment {
+        Some(payment) => chain_query(scope, payment, filter.status, page),
+        None => lists::refunds_query(scope, filter, page),
     }
-    // Without statistics the planner prefers the primary key, and reads every other row on the way.
-    let index = match filter.status {
-        Some(Status::Pending | Status::Failed | Status::Canceled) => {
-            "INDEXED BY refunds_not_succeeded"
-        }
-        Some(Status::Succeeded) | None => "",
-    };
-    let mut query = Query::new(select_refunds(index), scope);
-    if let Some(status) = filter.status {
-        query.and("r.status = ?", Value::Integer(status.code()));
-    }
-    if !index.is_empty() {
-        // The index is of those only, in these words.
-        query.push(" AND r.status <> 2");
-    }
-    query.page("r.id", page);
-    query
 }
 
 /// The refunds of one payment, along their chain. Newest first the walk ends with the page; oldest
@@ -217,42 +197,29 @@ fn chain_query(scope: Scope, payment: PaymentId, status: Option<Status>, page: P
              SELECT r.id, r.previous, c.place + 1 FROM chain c CROSS JOIN refunds r
              WHERE r.scope = ?1 AND r.id = c.previous {end}
          )
-         SELECT {}, {} FROM chain c CROSS JOIN refunds r CROSS JOIN payments p
-         WHERE r.scope = ?1 AND r.id = c.id AND p.scope = ?1 AND p.id = ?2",
+         SELECT {}, {} FROM chain c CROSS JOIN refunds r ON r.id = c.id
+         CROSS JOIN payments p ON p.scope = r.scope AND p.id = ?2",
         of("r", REFUND_COLUMNS),
         of("p", PAYMENT_COLUMNS)
     );
-    let mut query = Query::new(sql, scope);
+    let mut query = Query::of(&sql, ("r.scope", scope));
     query.values.push(ulid(payment.ulid()));
     if let Some(after) = page.after {
         query.values.push(ulid(after));
     }
     if let Some(status) = status {
-        query.and("r.status = ?", Value::Integer(status.code()));
+        query.and("r.status = ?", Arg::Number(status.code()));
     }
     if let Some(from) = page.from {
-        query.and("r.id >= ?", ulid(first_at(from)));
+        query.and("r.id >= ?", Arg::Ulid(first_at(from)));
     }
     if let Some(until) = page.until {
-        query.and("r.id < ?", ulid(first_at(until)));
+        query.and("r.id < ?", Arg::Ulid(first_at(until)));
     }
     query.values.push(Value::Integer(i64::from(page.limit) + 1));
     let order = if newest_first { "" } else { " ORDER BY c.place DESC" };
     let _ = write!(query.sql, "{order} LIMIT ?{}", query.values.len());
     query
-}
-
-/// Events joined with the refund and the payment they speak of, where they speak of one.
-fn select_events(index: &str) -> String {
-    format!(
-        "SELECT e.scope, e.id, e.type, e.payment, e.refund, e.state, e.seq, e.detail, e.checkout, \
-         e.invoice, e.endpoint, {}, {} \
-         FROM events e {index} LEFT JOIN refunds r ON r.scope = e.scope AND r.id = e.refund \
-         LEFT JOIN payments p ON p.scope = e.scope AND p.id = coalesce(e.payment, r.payment) \
-         WHERE e.scope = ?1",
-        of("p", PAYMENT_COLUMNS),
-        of("r", REFUND_COLUMNS)
-    )
 }
 
 /// An event as it is read, with the rows that were joined to it. Checkouts and invoices are still to
@@ -337,41 +304,8 @@ pub(super) fn list_events(
     filter: EventFilter,
     page: PageQuery,
 ) -> Result<Page<StoredEvent>, StoreError> {
-    let query = events_query(scope, filter, page);
+    let query: Query = events_query(scope, filter, page);
     query.run(connection, page.limit, |c| read_stored_event(connection, c))
-}
-
-pub(super) fn events_query(scope: Scope, filter: EventFilter, page: PageQuery) -> Query {
-    let is_rare = filter.refund.is_none() && filter.event_type.is_some_and(is_rare);
-    let index = if is_rare { "INDEXED BY events_by_type" } else { "" };
-    let mut query = Query::new(select_events(index), scope);
-    if let Some(event_type) = filter.event_type {
-        query.and("e.type = ?", Value::Integer(event_type.code()));
-    }
-    if is_rare {
-        query.push(RARE_TYPES);
-    }
-    let Some(refund) = filter.refund else {
-        query.page("e.id", page);
-        return query;
-    };
-    query.and("e.refund = ?", ulid(refund.ulid()));
-    let (comparison, direction) = page.order.words();
-    if let Some(after) = page.after {
-        // Where it is no longer kept, nothing before it is either.
-        let seq = "coalesce((SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?), 0)";
-        query.and(&format!("e.seq {comparison} {seq}"), ulid(after));
-    }
-    query.finish(&format!("e.seq {direction}"), page.limit);
-    query
-}
-
-/// Of which types of events there is an index. Of the others nearly every payment and refund has one.
-pub(crate) const RARE_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
-
-/// See [`RARE_TYPES`].
-pub(crate) fn is_rare(event_type: Type) -> bool {
-    event_type.code() > Type::RefundSucceeded.code() && event_type != Type::RefundUpdated
 }
 
 pub(super) fn find_event(
@@ -379,8 +313,8 @@ pub(super) fn find_event(
     scope: Scope,
     id: EventId,
 ) -> Result<Option<StoredEvent>, StoreError> {
-    let mut query = Query::new(select_events(""), scope);
-    query.and("e.id = ?", ulid(id.ulid()));
+    let mut query = Query::of(&Query::select_events(None), ("e.scope", scope));
+    query.and("e.id = ?", Arg::Ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_stored_event(connection, c))?.items.pop())
 }
 
@@ -390,37 +324,8 @@ pub(super) fn list_postings(
     filter: PostingFilter,
     page: PageQuery,
 ) -> Result<Page<Posting>, StoreError> {
-    postings_query(scope, filter, page).run(connection, page.limit, |c| read_posting(c))
-}
-
-pub(super) fn postings_query(scope: Scope, filter: PostingFilter, page: PageQuery) -> Query {
-    // Without statistics the planner prefers the primary key, and reads every other row on the way.
-    let index = match filter {
-        PostingFilter { source: Some(_), posting: None, .. } => "INDEXED BY postings_by_source",
-        _ => "",
-    };
-    let sql = format!("SELECT {POSTING_COLUMNS} FROM postings {index} WHERE scope = ?1");
-    let mut query = Query::new(sql, scope);
-    if let Some(source) = filter.source {
-        query.and("source = ?", ulid(source));
-    }
-    if let Some(source_type) = filter.source_type {
-        query.and("source_type = ?", Value::Integer(source_type.code()));
-    }
-    if let Some(posting) = filter.posting {
-        query.and("id = ?", ulid(posting));
-    }
-    if let Some(code) = filter.code {
-        // The accounts of a posting follow from its reason: at most three numbers, no input.
-        let reasons: Vec<String> = Reason::ALL
-            .iter()
-            .filter(|reason| reason.legs().0 == code || reason.legs().1 == code)
-            .map(|reason| reason.code().to_string())
-            .collect();
-        let _ = write!(query.sql, " AND reason IN ({})", reasons.join(", "));
-    }
-    query.page("id", page);
-    query
+    let query: Query = postings_query(scope, filter, page);
+    query.run(connection, page.limit, |c| read_posting(c))
 }
 
 pub(super) fn balances(connection: &Connection, scope: Scope) -> Result<Vec<Balance>, StoreError> {

@@ -3,45 +3,23 @@
 //! All checks see one snapshot, so that a running server does not disturb them.
 
 use crate::StoreError;
-use crate::verify::{Difference, Report, readable};
+use crate::verify::{CHECKS, Difference, Report, readable, written};
 use rusqlite::{Connection, params};
 
-/// Each query names what differs, what is stored and what was derived; `?1` is the limit.
-/// States: 1 to 9 are pending, 10 is succeeded, 11 failed, 12 canceled.
-const CHECKS: &[&str] = &[
-    // A payment's balance follows from its refunds.
-    "WITH sums AS (
-         SELECT scope, payment,
-                sum(CASE WHEN state = 10 THEN amount ELSE 0 END) AS refunded,
-                sum(CASE WHEN state < 10 THEN amount ELSE 0 END) AS reserved
-         FROM refunds GROUP BY scope, payment
-     )
-     SELECT 'payment ' || hex(p.id) || ' refunded/reserved/excess',
-            p.refunded || '/' || p.reserved || '/' || p.excess,
-            coalesce(s.refunded, 0) || '/' || coalesce(s.reserved, 0) || '/'
-                || max(0, coalesce(s.refunded, 0) + coalesce(s.reserved, 0) + p.held - p.captured)
-     FROM payments p LEFT JOIN sums s ON s.scope = p.scope AND s.payment = p.id
-     WHERE p.refunded <> coalesce(s.refunded, 0)
-        OR p.reserved <> coalesce(s.reserved, 0)
-        OR p.excess <> max(0, coalesce(s.refunded, 0) + coalesce(s.reserved, 0) + p.held - p.captured)
-     LIMIT ?1",
-    // Every refund has a payment in the same currency.
-    "SELECT 'refund ' || hex(r.id) || ' payment currency', r.currency, coalesce(p.currency, 'no payment')
-     FROM refunds r LEFT JOIN payments p ON p.scope = r.scope AND p.id = r.payment
-     WHERE p.currency IS NOT r.currency LIMIT ?1",
-    // The refunds of a payment are one chain: it has one beginning and one end, and does not fork.
+/// The refunds of a payment are one chain: it has one beginning and one end, and does not fork.
+const CHAINS: &[&str] = &[
     "SELECT 'refund ' || hex(r.id) || ' previous', hex(r.previous), 'a refund of the same payment'
      FROM refunds r LEFT JOIN refunds b ON b.scope = r.scope AND b.id = r.previous
-     WHERE r.previous IS NOT NULL AND b.payment IS NOT r.payment LIMIT ?1",
+     WHERE r.previous IS NOT NULL AND b.payment IS DISTINCT FROM r.payment",
     "WITH chains AS (
          SELECT scope, payment, count(*) AS n, count(DISTINCT previous) AS linked
          FROM refunds GROUP BY scope, payment
      )
      SELECT 'payment ' || hex(payment) || ' chain', linked + 1, n FROM chains
-     WHERE linked + 1 <> n LIMIT ?1",
+     WHERE linked + 1 <> n",
     "SELECT 'payment ' || hex(p.id) || ' last refund', hex(p.last_refund), 'a refund of this payment'
      FROM payments p LEFT JOIN refunds r ON r.scope = p.scope AND r.id = p.last_refund
-     WHERE p.last_refund IS NOT NULL AND r.payment IS NOT p.id LIMIT ?1",
+     WHERE p.last_refund IS NOT NULL AND r.payment IS NOT p.id",
     "WITH ends AS (
          SELECT scope, id FROM refunds EXCEPT SELECT scope, previous FROM refunds
      ), lasts AS (
@@ -51,158 +29,7 @@ const CHECKS: &[&str] = &[
             CASE WHEN l.id IS NULL THEN 'none' ELSE 'one' END,
             CASE WHEN l.id IS NULL THEN 'one' ELSE 'none, as the last of its payment' END
      FROM ends e FULL JOIN lasts l ON l.scope = e.scope AND l.id = e.id
-     WHERE e.id IS NULL OR l.id IS NULL LIMIT ?1",
-    // The public status follows from the state.
-    "SELECT 'refund ' || hex(id) || ' status of state ' || state, status,
-            CASE WHEN state < 10 THEN 1 ELSE state - 8 END
-     FROM refunds WHERE status <> CASE WHEN state < 10 THEN 1 ELSE state - 8 END LIMIT ?1",
-    // A refund that is not decided and has work is due some time.
-    "SELECT 'refund ' || hex(id) || ' due in state ' || state, coalesce(due_at, 'never'),
-            CASE WHEN state BETWEEN 2 AND 8 THEN 'some time' ELSE 'never' END
-     FROM refunds WHERE (due_at IS NOT NULL) <> (state BETWEEN 2 AND 8) LIMIT ?1",
-    // A captured payment is posted once.
-    "WITH captures AS (
-         SELECT scope, payment, count(*) AS n, sum(amount) AS amount
-         FROM postings WHERE reason = 1 GROUP BY scope, payment
-     )
-     SELECT 'payment ' || hex(p.id) || ' capture posted', coalesce(c.n, 0) || ' x ' || coalesce(c.amount, 0),
-            '1 x ' || p.captured
-     FROM payments p LEFT JOIN captures c ON c.scope = p.scope AND c.payment = p.id
-     WHERE coalesce(c.n, 0) <> 1 OR c.amount <> p.captured LIMIT ?1",
-    // What is posted for a refund is its amount when it succeeded, and nothing on balance otherwise.
-    "WITH posted AS (
-         SELECT scope, source, sum(CASE reason WHEN 2 THEN amount ELSE -amount END) AS net
-         FROM postings WHERE source_type = 6 GROUP BY scope, source
-     )
-     SELECT 'refund ' || hex(r.id) || ' posted', coalesce(n.net, 0),
-            CASE WHEN r.state = 10 THEN r.amount ELSE 0 END
-     FROM refunds r LEFT JOIN posted n ON n.scope = r.scope AND n.source = r.id
-     WHERE coalesce(n.net, 0) <> CASE WHEN r.state = 10 THEN r.amount ELSE 0 END LIMIT ?1",
-    // Every posting about a refund belongs to one.
-    "SELECT 'posting ' || hex(g.id) || ' source', hex(g.source), 'no such refund or payment'
-     FROM postings g
-     WHERE NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = g.scope AND r.id = g.source)
-       AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = g.scope AND p.id = g.source)
-     LIMIT ?1",
-    // The running totals follow from the postings.
-    "WITH legs AS (
-         SELECT scope, currency, CASE reason WHEN 2 THEN 3 ELSE 1 END AS code,
-                amount AS debit, 0 AS credit FROM postings
-         UNION ALL
-         SELECT scope, currency, CASE reason WHEN 1 THEN 2 WHEN 2 THEN 1 ELSE 3 END,
-                0, amount FROM postings
-     ), sums AS (
-         SELECT scope, currency, code, sum(debit) AS debits, sum(credit) AS credits
-         FROM legs GROUP BY scope, currency, code
-     )
-     SELECT 'totals of scope ' || coalesce(t.scope, s.scope) || ' '
-                || coalesce(t.currency, s.currency) || ' code ' || coalesce(t.code, s.code),
-            coalesce(t.debits, 0) || '/' || coalesce(t.credits, 0),
-            coalesce(s.debits, 0) || '/' || coalesce(s.credits, 0)
-     FROM totals t FULL JOIN sums s USING (scope, currency, code)
-     WHERE coalesce(t.debits, 0) <> coalesce(s.debits, 0)
-        OR coalesce(t.credits, 0) <> coalesce(s.credits, 0) LIMIT ?1",
-    // The ledger as a whole sums to zero in every currency.
-    "SELECT 'ledger of scope ' || scope || ' ' || currency, sum(debits), sum(credits)
-     FROM totals GROUP BY scope, currency HAVING sum(debits) <> sum(credits) LIMIT ?1",
-    // A refund's events count from 1 without a gap, but for the first ones that are no longer kept,
-    // and the last one tells its state.
-    "WITH told AS (
-         SELECT scope, refund, count(*) AS n, min(seq) AS first, max(seq) AS last
-         FROM events WHERE refund IS NOT NULL GROUP BY scope, refund
-     )
-     SELECT 'refund ' || hex(r.id) || ' last event', r.last_seq || ' in state ' || r.state || ' but for ' || r.pruned,
-            coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
-                || ' in state ' || coalesce(e.state, '-')
-     FROM refunds r
-     LEFT JOIN told t ON t.scope = r.scope AND t.refund = r.id
-     LEFT JOIN events e ON e.scope = r.scope AND e.refund = r.id AND e.seq = r.last_seq
-     WHERE coalesce(t.n, 0) <> r.last_seq - r.pruned OR (r.pruned < r.last_seq
-        AND (t.first IS NOT r.pruned + 1 OR t.last IS NOT r.last_seq OR e.state IS NOT r.state)) LIMIT ?1",
-    // Every name leads somewhere, or has its answer (6) with it.
-    "SELECT 'name ' || hex(k.hash), hex(k.id), 'no such thing'
-     FROM keys k
-     WHERE (k.target <> 6 OR k.answer IS NULL)
-       AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
-       AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
-       AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
-       AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)
-     LIMIT ?1",
-    // A completed checkout (4) is one payment of the same kind and amount, any other none.
-    "SELECT 'checkout ' || hex(c.id) || ' in state ' || c.state || ' payment',
-            coalesce(p.kind || ' ' || p.captured || ' ' || p.currency || ' ' || p.provider_payment_id, 'none'),
-            CASE c.state WHEN 4 THEN c.kind || ' ' || c.amount || ' ' || c.currency || ' '
-                || coalesce(c.provider_payment_id, '?') ELSE 'none' END
-     FROM checkouts c LEFT JOIN payments p ON p.scope = c.scope AND p.id = c.id
-     WHERE (c.state = 4) <> (p.id IS NOT NULL)
-        OR (c.state = 4 AND (p.kind <> c.kind OR p.captured <> c.amount OR p.currency <> c.currency
-            OR p.provider_payment_id IS NOT c.provider_payment_id OR c.completed_at IS NULL))
-     LIMIT ?1",
-    // A checkout waits for its provider exactly while an attempt is in flight, but for one that was
-    // canceled (7) meanwhile.
-    "SELECT 'checkout ' || hex(id) || ' attempt in state ' || state, flight,
-            CASE state WHEN 2 THEN 'in flight' ELSE 'none' END
-     FROM checkouts WHERE state <> 7 AND (state = 2) <> (flight <> 0) LIMIT ?1",
-    // A checkout's events count from 1 without a gap, and the last one tells its state. Those of an
-    // invoice's checkout (kind 3) are told as the invoice's.
-    "WITH told AS (
-         SELECT scope, checkout, count(*) AS n, min(seq) AS first, max(seq) AS last
-         FROM events WHERE checkout IS NOT NULL GROUP BY scope, checkout
-     )
-     SELECT 'checkout ' || hex(c.id) || ' last event', c.last_seq || ' in state ' || c.state || ' but for ' || c.pruned,
-            coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
-                || ' in state ' || coalesce(e.state, '-')
-     FROM checkouts c
-     LEFT JOIN told t ON t.scope = c.scope AND t.checkout = c.id
-     LEFT JOIN events e ON e.scope = c.scope AND e.checkout = c.id AND e.seq = c.last_seq
-     WHERE c.kind <> 3 AND (coalesce(t.n, 0) <> c.last_seq - c.pruned OR (c.pruned < c.last_seq
-        AND (t.first IS NOT c.pruned + 1 OR t.last IS NOT c.last_seq OR e.state IS NOT c.state))) LIMIT ?1",
-    // The same for invoices.
-    "WITH told AS (
-         SELECT scope, invoice, count(*) AS n, min(seq) AS first, max(seq) AS last
-         FROM events WHERE invoice IS NOT NULL GROUP BY scope, invoice
-     )
-     SELECT 'invoice ' || hex(i.id) || ' last event', i.last_seq || ' in state ' || i.state || ' but for ' || i.pruned,
-            coalesce(t.n || ' events from ' || t.first || ' to ' || t.last, 'no events')
-                || ' in state ' || coalesce(e.state, '-')
-     FROM invoices i
-     LEFT JOIN told t ON t.scope = i.scope AND t.invoice = i.id
-     LEFT JOIN events e ON e.scope = i.scope AND e.invoice = i.id AND e.seq = i.last_seq
-     WHERE coalesce(t.n, 0) <> i.last_seq - i.pruned OR (i.pruned < i.last_seq
-        AND (t.first IS NOT i.pruned + 1 OR t.last IS NOT i.last_seq OR e.state IS NOT i.state)) LIMIT ?1",
-    // An invoice's sums follow from its lines.
-    "WITH sums AS (
-         SELECT i.scope, i.id,
-                sum((l.value ->> 'q') * (l.value ->> 'u')) AS subtotal
-         FROM invoices i, json_each(i.lines) l GROUP BY i.scope, i.id
-     )
-     SELECT 'invoice ' || hex(i.id) || ' subtotal/total', i.subtotal || '/' || i.total,
-            coalesce(s.subtotal, 0) || '/' || (coalesce(s.subtotal, 0) - i.discount + i.tax)
-     FROM invoices i LEFT JOIN sums s ON s.scope = i.scope AND s.id = i.id
-     WHERE i.subtotal <> coalesce(s.subtotal, 0)
-        OR i.total <> coalesce(s.subtotal, 0) - i.discount + i.tax LIMIT ?1",
-    // An invoice that was charged is a payment of its total, any other is none.
-    "SELECT 'invoice ' || hex(i.id) || ' in state ' || i.state || ' payment', coalesce(p.captured, 'none'),
-            CASE i.charged WHEN 1 THEN i.total ELSE 'none' END
-     FROM invoices i LEFT JOIN payments p ON p.scope = i.scope AND p.id = i.id
-     WHERE (i.charged = 1) <> (p.id IS NOT NULL)
-        OR (i.charged = 1 AND (i.state <> 4 OR p.kind <> 3 OR p.captured <> i.total)) LIMIT ?1",
-    // The invoices of an account and mode are numbered from 1 without a gap.
-    "SELECT 'invoice numbers of scope ' || i.scope, coalesce(n.last, 'none'),
-            count(*) || ' from ' || min(i.number) || ' to ' || max(i.number)
-     FROM invoices i LEFT JOIN invoice_numbers n ON n.scope = i.scope
-     GROUP BY i.scope HAVING min(i.number) <> 1 OR max(i.number) <> count(*) OR n.last IS NOT count(*)
-     LIMIT ?1",
-    // A pending delivery that nobody is to look at waits for an earlier one that somebody is.
-    "SELECT 'delivery ' || hex(d.id) || ' waits for', 'nothing', 'an earlier one of its subject'
-     FROM deliveries d WHERE d.status = 1 AND d.next_at IS NULL AND NOT EXISTS (
-         SELECT 1 FROM deliveries e WHERE e.scope = d.scope AND e.endpoint = d.endpoint
-         AND e.subject = d.subject AND e.status = 1 AND e.next_at IS NOT NULL)
-     LIMIT ?1",
-    // Attempts are logged one by one.
-    "SELECT 'delivery ' || hex(d.id) || ' attempts', d.attempts, count(a.number)
-     FROM deliveries d LEFT JOIN delivery_attempts a ON a.scope = d.scope AND a.delivery = d.id
-     GROUP BY d.scope, d.id HAVING d.attempts <> count(a.number) LIMIT ?1",
+     WHERE e.id IS NULL OR l.id IS NULL",
 ];
 
 pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
@@ -218,8 +45,9 @@ pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
         postings: count("postings")?,
         differences: Vec::new(),
     };
-    for check in CHECKS {
-        let mut select = snapshot.prepare(check)?;
+    for check in CHECKS.iter().chain(CHAINS) {
+        let check = written(check, |column| format!("hex({column})"), "json_each(i.lines) AS l");
+        let mut select = snapshot.prepare(&format!("SELECT * FROM ({check}) LIMIT ?1"))?;
         let mut rows = select.query(params![Report::LIMIT])?;
         while let Some(row) = rows.next()? {
             report.differences.push(Difference {

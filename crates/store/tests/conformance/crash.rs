@@ -2,7 +2,7 @@
 
 use crate::world::{NOW, World};
 use domain::decide::Done;
-use domain::ids::RefundId;
+use domain::ids::{PaymentId, RefundId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::{RefundFilter, StoreError};
@@ -13,8 +13,11 @@ const CLIENTS: u8 = 6;
 const KILLS: usize = 4;
 
 /// Refunds one after another, each under a key that is repeated until it is answered.
-async fn client(world: Arc<World>, number: u8, stop: Arc<AtomicBool>) -> Vec<RefundId> {
-    let payment = world.pay(number, 1_000_000).await.facts.id;
+async fn client(
+    world: Arc<World>,
+    (number, payment): (u8, PaymentId),
+    stop: Arc<AtomicBool>,
+) -> Vec<RefundId> {
     let mut acknowledged = Vec::new();
     for count in 1..=u8::MAX {
         if stop.load(Ordering::SeqCst) {
@@ -58,8 +61,13 @@ async fn what_was_acknowledged_survives_a_server_that_is_killed_behind_pgbouncer
 async fn survive(cluster: &Cluster, world: World) {
     let world = Arc::new(world);
     let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (1..=CLIENTS)
-        .map(|number| tokio::spawn(client(world.clone(), number, stop.clone())))
+    let mut payments = Vec::new();
+    for number in 1..=CLIENTS {
+        payments.push((number, world.pay(number, 1_000_000).await.facts.id));
+    }
+    let clients: Vec<_> = payments
+        .into_iter()
+        .map(|payment| tokio::spawn(client(world.clone(), payment, stop.clone())))
         .collect();
     for _ in 0..KILLS {
         let page = store::PageQuery {
