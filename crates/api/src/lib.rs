@@ -4,6 +4,7 @@
 //! it decides nothing about money. Doors see `engine` and `domain`, never the store or the
 //! providers. A new door is a folder under `doors` and a line in `doors::routes`.
 
+mod admit;
 mod auth;
 mod body;
 mod csv;

@@ -57,6 +57,22 @@ pub enum Refused {
     Engine(engine::Error),
 }
 
+impl Refused {
+    /// Nobody is known to have sent the request.
+    pub const fn is_of_nobody(&self) -> bool {
+        match self {
+            Self::Unauthorized(_)
+            | Self::InvalidKey
+            | Self::InvalidSignature
+            | Self::InvalidTimestamp
+            | Self::TimestampSkew { .. } => true,
+            Self::MissingScope(_) | Self::UnknownAccount | Self::Invalid(_) | Self::Engine(_) => {
+                false
+            }
+        }
+    }
+}
+
 impl From<Invalid> for Refused {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid(invalid)

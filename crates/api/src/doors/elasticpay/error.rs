@@ -2,6 +2,7 @@
 //! which words, so the table is Refundry's own; `docs/elasticpay.md` lists it.
 
 use super::wire::state_word;
+use crate::admit::Turned;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::doors::native;
@@ -159,6 +160,16 @@ impl From<native::Problem> for Problem {
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         native::Problem::from(invalid).into()
+    }
+}
+
+impl From<Turned> for Problem {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Body(error) => error.into(),
+            Turned::Refused(refused) => refused.into(),
+            Turned::Busy(wait) => native::Problem::rate_limited(wait).into(),
+        }
     }
 }
 

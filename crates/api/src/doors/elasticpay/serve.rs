@@ -3,7 +3,8 @@
 
 use super::error::{Problem, type_of};
 use crate::App;
-use crate::auth::{Caller, authenticate};
+use crate::admit::admit;
+use crate::auth::Caller;
 use crate::body::{self, Object};
 use crate::doors::native::{self, read_key};
 use crate::headers::{IDEMPOTENCY_KEY, ON_BEHALF_OF, single};
@@ -79,26 +80,13 @@ async fn prepare(
     standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {
     let (mut parts, body) = request.into_parts();
-    let config = &app.config;
-    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
     name_biller(&mut parts.headers)?;
-    let now = app.engine.now();
-    let caller = match authenticate(&app.engine, &parts, &body, now, permission).await {
-        Ok(caller) => caller,
-        Err(refused) => return Err(count_failure(app, &parts, refused.into())),
-    };
+    let writes = parts.method != Method::GET && parts.method != Method::HEAD;
+    let class = if writes { Class::Write } else { Class::Read };
+    let (caller, body) = admit(app, &parts, body, (permission, class), standing).await?;
     if caller.key.platform && ON_BEHALF_OF.find(&parts.headers)?.is_none() {
         let message = "a platform's key must say for whom it acts, in X-Biller-Account: biller_…";
         return Err(Invalid::field("X-Biller-Account", message).into());
-    }
-    let writes = parts.method != Method::GET && parts.method != Method::HEAD;
-    // Only now it is certain whose share this takes from; nothing was done with the body yet.
-    if let Some(limits) = &app.limits {
-        let class = if writes { Class::Write } else { Class::Read };
-        let after = standing.insert(limits.account(caller.scope, class));
-        if let Some(wait) = after.retry_in {
-            return Err(native::Problem::rate_limited(wait).into());
-        }
     }
     let key = if writes { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
     let idempotency_key = key.map(|key| read_key(DOOR, key)).transpose()?;
@@ -122,16 +110,6 @@ fn name_biller(headers: &mut HeaderMap) -> Result<(), Invalid> {
     }
     headers.insert(ACT_FOR.clone(), account);
     Ok(())
-}
-
-/// Counts a refusal that says that nobody is known to have sent the request.
-fn count_failure(app: &App, parts: &Parts, problem: Problem) -> Problem {
-    if problem.status != StatusCode::UNAUTHORIZED {
-        return problem;
-    }
-    let client = native::client(app, &parts.headers, &parts.extensions);
-    let counted = native::Problem::new(problem.status, problem.code, problem.message);
-    native::count_failure(app, client, counted).into()
 }
 
 impl Call {

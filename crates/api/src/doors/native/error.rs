@@ -1,5 +1,6 @@
 //! Errors as the native door prints them, and the ones that say nothing about refunds.
 
+use crate::admit::Turned;
 use crate::auth::{PLATFORM_ADMIN, Refused};
 use crate::body::BodyError;
 use crate::headers::TIMESTAMP;
@@ -129,6 +130,16 @@ impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "validation_error", invalid.message);
         Self { field: invalid.field, ..problem }
+    }
+}
+
+impl From<Turned> for Problem {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Body(error) => error.into(),
+            Turned::Refused(refused) => refused.into(),
+            Turned::Busy(wait) => Self::rate_limited(wait),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use super::envelope;
 use super::error::Problem;
 use crate::App;
-use crate::limits::{Peer, Standing};
+use crate::admit::client;
+use crate::limits::Standing;
 use axum::extract::Request;
 use axum::response::Response;
 use domain::time::Timestamp;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use std::net::IpAddr;
 
 static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -32,11 +33,6 @@ pub fn count_failure(app: &App, client: Option<IpAddr>, problem: Problem) -> Pro
     }
     let (Some(limits), Some(client)) = (&app.limits, client) else { return problem };
     limits.failure(client).retry_in.map_or(problem, Problem::rate_limited)
-}
-
-/// Who sent a request; `None` when nobody is counted.
-pub fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-    app.limits.as_ref()?.client(headers, extensions.get::<Peer>().copied())
 }
 
 /// Counts a request that needs no key. The answer when it is one too many.

@@ -31,7 +31,7 @@ mod wire;
 pub use envelope::{REQUEST_ID, wrap};
 pub use error::Problem;
 pub use formats::{formats, sign, standard_headers};
-pub use limit::{client, count_failure, refuse_excess, show as show_share};
+pub use limit::{refuse_excess, show as show_share};
 pub use openapi::{LIMITED, chapter, parts};
 pub use page::{MAX_LIMIT, read_limit};
 pub use public::parse_checkout_id;

@@ -6,7 +6,8 @@ use super::error::Problem;
 use super::limit;
 use super::page::Paging;
 use crate::App;
-use crate::auth::{Caller, authenticate};
+use crate::admit::admit;
+use crate::auth::Caller;
 use crate::body::{self, Object};
 use crate::headers::{ERROR_PROFILE, IDEMPOTENCY_KEY, single};
 use crate::invalid::{Invalid, excerpt};
@@ -74,7 +75,7 @@ where
     Route::guarded(method, path, permission, move |app, permission, request| async move {
         let request_id = app.engine.request_id();
         let mut standing = None;
-        let needs = Needs { permission, class };
+        let needs = (permission, class);
         let answered = match prepare(&app, request_id, needs, request, &mut standing).await {
             Ok(call) => endpoint(call).await,
             Err(problem) => Err(problem),
@@ -92,38 +93,15 @@ fn reads(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// What an operation takes.
-#[derive(Clone, Copy)]
-struct Needs {
-    permission: Permission,
-    class: Class,
-}
-
 async fn prepare(
     app: &Arc<App>,
     request_id: RequestId,
-    needs: Needs,
+    needs: (Permission, Class),
     request: Request,
     standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
-    let config = &app.config;
-    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
-    let now = app.engine.now();
-    let caller = match authenticate(&app.engine, &parts, &body, now, needs.permission).await {
-        Ok(caller) => caller,
-        Err(refused) => {
-            let client = limit::client(app, &parts.headers, &parts.extensions);
-            return Err(limit::count_failure(app, client, refused.into()));
-        }
-    };
-    // Only now it is certain whose share this takes from; nothing was done with the body yet.
-    if let Some(limits) = &app.limits {
-        let after = standing.insert(limits.account(caller.scope, needs.class));
-        if let Some(wait) = after.retry_in {
-            return Err(Problem::rate_limited(wait));
-        }
-    }
+    let (caller, body) = admit(app, &parts, body, needs, standing).await?;
     let profile = match ERROR_PROFILE.find(&parts.headers)? {
         Some(value) => read_profile(value)?,
         None => caller.key.error_profile,

@@ -5,6 +5,7 @@ use super::envelope;
 use super::error::Problem;
 use super::limit;
 use crate::App;
+use crate::admit::client;
 use crate::body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -28,7 +29,7 @@ struct Received {
 /// what was not.
 pub async fn receive(app: Arc<App>, request: Request) -> Response {
     let request_id = app.engine.request_id();
-    let client = limit::client(&app, request.headers(), request.extensions());
+    let client = client(&app, request.headers(), request.extensions());
     match take_in(&app, request).await {
         Ok(()) => {
             let received = Received { received: true };

@@ -1,6 +1,7 @@
 //! Errors as this door prints them. Its clients read one field or another, so the same text stands in
 //! all of them; no answer but an error has a `description`.
 
+use crate::admit::Turned;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::invalid::Invalid;
@@ -158,6 +159,16 @@ const INVALID: &str = "invalid_request";
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID, invalid.message)
+    }
+}
+
+impl From<Turned> for Problem {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::Body(error) => error.into(),
+            Turned::Refused(refused) => refused.into(),
+            Turned::Busy(wait) => Self::rate_limited(wait),
+        }
     }
 }
 

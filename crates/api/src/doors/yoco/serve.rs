@@ -7,11 +7,12 @@
 use super::Settings;
 use super::error::Problem;
 use crate::App;
-use crate::auth::{Caller, Refused, authenticate};
-use crate::body::{self, Object};
+use crate::admit::admit;
+use crate::auth::Caller;
+use crate::body::Object;
 use crate::doors::native::{REQUEST_ID, mark_replayed, read_key};
 use crate::headers::{IDEMPOTENCY_KEY, single};
-use crate::limits::{Class, Peer};
+use crate::limits::Class;
 use crate::query::{Query, decode_segment};
 use crate::route::Route;
 use axum::body::{Body, Bytes};
@@ -79,39 +80,11 @@ async fn prepare(
     request: Request,
 ) -> Result<(Call, Option<IdempotencyKey>), Problem> {
     let (parts, body) = request.into_parts();
-    let config = &app.config;
-    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
-    let now = app.engine.now();
-    let caller = match authenticate(&app.engine, &parts, &body, now, permission).await {
-        Ok(caller) => caller,
-        Err(refused) => return Err(count_failure(app, &parts, refused)),
-    };
-    if let Some(limits) = &app.limits
-        && let Some(wait) = limits.account(caller.scope, class).retry_in
-    {
-        return Err(Problem::rate_limited(wait));
-    }
+    let (caller, body) = admit(app, &parts, body, (permission, class), &mut None).await?;
     let posts = parts.method == Method::POST;
     let key = if posts { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
     let key = key.map(|key| read_key(DOOR, key)).transpose()?;
     Ok((Call { app: Arc::clone(app), caller, key: None, parts, body }, key))
-}
-
-/// Counts a request that nobody is known to have sent against its client.
-fn count_failure(app: &App, parts: &Parts, refused: Refused) -> Problem {
-    let forged = matches!(
-        refused,
-        Refused::Unauthorized(_)
-            | Refused::InvalidKey
-            | Refused::InvalidSignature
-            | Refused::InvalidTimestamp
-            | Refused::TimestampSkew { .. }
-    );
-    let client = app.limits.as_ref().filter(|_| forged).and_then(|limits| {
-        let peer = parts.extensions.get::<Peer>().copied();
-        limits.failure(limits.client(&parts.headers, peer)?).retry_in
-    });
-    client.map_or_else(|| refused.into(), Problem::rate_limited)
 }
 
 /// Answers a request under a key: processes it when nobody has, repeats the answer that it got.

@@ -1,0 +1,62 @@
+//! What every door does before it looks at what a request asks for: reads the body, finds out who asks,
+//! and takes from their share.
+
+use crate::App;
+use crate::auth::{Caller, Refused, authenticate};
+use crate::body::{self, BodyError};
+use crate::limits::{Class, Peer, Standing};
+use axum::body::{Body, Bytes};
+use engine::access::Permission;
+use http::request::Parts;
+use http::{Extensions, HeaderMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Why a request is turned away.
+pub enum Turned {
+    /// Its body could not be taken in.
+    Body(BodyError),
+    /// Who asks is not known, or may not.
+    Refused(Refused),
+    /// They have asked too often, and may again in this time.
+    Busy(Duration),
+}
+
+/// Takes in a request of a caller that holds `permission`: who it is, and the body. `standing` is set as
+/// soon as it is certain whose share of `class` this takes from; nothing was done with the body then.
+pub async fn admit(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    (permission, class): (Permission, Class),
+    standing: &mut Option<Standing>,
+) -> Result<(Caller, Bytes), Turned> {
+    let config = &app.config;
+    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout);
+    let body = body.await.map_err(Turned::Body)?;
+    let now = app.engine.now();
+    let caller = match authenticate(&app.engine, parts, &body, now, permission).await {
+        Ok(caller) => caller,
+        Err(refused) => return Err(count_failure(app, parts, refused)),
+    };
+    if let Some(limits) = &app.limits {
+        let after = standing.insert(limits.account(caller.scope, class));
+        if let Some(wait) = after.retry_in {
+            return Err(Turned::Busy(wait));
+        }
+    }
+    Ok((caller, body))
+}
+
+/// Counts a request that nobody is known to have sent against its client. A genuine key is never refused
+/// for what others on its address do wrong.
+fn count_failure(app: &App, parts: &Parts, refused: Refused) -> Turned {
+    let client = refused.is_of_nobody().then(|| client(app, &parts.headers, &parts.extensions));
+    let wait = client.flatten().and_then(|client| app.limits.as_ref()?.failure(client).retry_in);
+    wait.map_or(Turned::Refused(refused), Turned::Busy)
+}
+
+/// Who sent a request; `None` when nobody is counted.
+pub fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    app.limits.as_ref()?.client(headers, extensions.get::<Peer>().copied())
+}
