@@ -8,6 +8,7 @@ use crate::account::Scope;
 use crate::codes::codes;
 use crate::ids::PaymentId;
 use crate::line::Line;
+use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::payment::Kind;
 use crate::refund::Failure;
@@ -73,19 +74,8 @@ codes! {
     }
 }
 
-/// What a fact does to a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It moves the checkout on.
-    Move(State),
-    /// It says nothing new.
-    Stay,
-    /// It cannot happen here.
-    Refuse,
-}
-
 /// The state machine.
-pub const fn next(state: State, fact: Fact) -> Next {
+pub const fn next(state: State, fact: Fact) -> Next<State> {
     use Next::{Move, Refuse, Stay};
     match (fact, state) {
         (Fact::Started, S::Open | S::Failed) => Move(S::Pending),

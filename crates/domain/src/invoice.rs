@@ -7,6 +7,7 @@ use crate::codes::codes;
 use crate::decide::MAX_AMOUNT;
 use crate::ids::{InvoiceId, PaymentId};
 use crate::line::{self, Line};
+use crate::machine::Next;
 use crate::money::Currency;
 use crate::time::Timestamp;
 use State as S;
@@ -48,19 +49,8 @@ codes! {
     }
 }
 
-/// What a fact does to a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It moves the invoice on.
-    Move(State),
-    /// It says nothing new.
-    Stay,
-    /// It cannot happen here.
-    Refuse,
-}
-
 /// The state machine.
-pub const fn next(state: State, fact: Fact) -> Next {
+pub const fn next(state: State, fact: Fact) -> Next<State> {
     use Next::{Move, Refuse, Stay};
     match (fact, state) {
         (Fact::Finalized, S::Draft) => Move(S::Open),

@@ -15,6 +15,7 @@ pub mod invoice;
 pub mod keys;
 pub mod ledger;
 pub mod line;
+pub mod machine;
 pub mod money;
 pub mod payment;
 pub mod refund;

@@ -6,6 +6,7 @@
 use crate::account::Scope;
 use crate::codes::codes;
 use crate::ids::{PaymentId, RefundId};
+use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 use State as S;
@@ -100,19 +101,8 @@ codes! {
     }
 }
 
-/// What a fact does to a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It moves the refund on.
-    Move(State),
-    /// It says nothing new: a duplicate, or older than what is known.
-    Stay,
-    /// It cannot happen here: a caller's mistake, or evidence that must not be believed.
-    Refuse,
-}
-
 /// The state machine.
-pub const fn next(state: State, fact: Fact) -> Next {
+pub const fn next(state: State, fact: Fact) -> Next<State> {
     use Next::{Move, Refuse, Stay};
     match (fact, state) {
         (Fact::Approved, S::AwaitingApproval) => Move(S::Queued),
