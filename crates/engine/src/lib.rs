@@ -44,7 +44,7 @@ pub use secrets::{MasterKey, SecretError};
 pub use snapshot::{EventSubject, EventView};
 pub use steps::{Claimed, WebhookError};
 pub use store::{
-    Account, Balance, CheckoutFilter, Copied, DeliveryFilter, Difference, EventFilter,
+    Account, Backlog, Balance, CheckoutFilter, Copied, DeliveryFilter, Difference, EventFilter,
     InvoiceFilter, Order, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report,
     SqliteStore, Store, StoreError,
 };

@@ -18,11 +18,14 @@ use providers::{
     Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, WebhookRefused, Why,
 };
 use std::sync::Arc;
-use store::{Order, PageQuery, RefundFilter};
+use store::{Backlog, Order, PageQuery, RefundFilter};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// How many of a payment's refunds are searched for a provider's refund id.
 const SEARCH_LIMIT: u32 = 1_000;
+
+/// Work that has been due for so long is overdue.
+const OVERDUE_MS: i64 = 60_000;
 
 /// A refund that this node holds the lease of.
 pub struct Claimed {
@@ -50,6 +53,11 @@ impl Engine {
     /// When the next refund is due, if any is.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         Ok(self.store().next_due().await?)
+    }
+
+    /// Work that waits although it was due a minute ago, and refunds in doubt.
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        Ok(self.store().backlog(self.now().plus_ms(-OVERDUE_MS)).await?)
     }
 
     /// Takes the leases of refunds that are due, as many as there are free calls, at most `limit`.

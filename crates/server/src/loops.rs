@@ -30,6 +30,9 @@ const GATHER: Duration = Duration::from_millis(2);
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRE_LIMIT: u32 = 1_000;
 
+/// How often what waits is counted.
+const WATCH_EVERY: Duration = Duration::from_secs(30);
+
 /// How often what was kept for long enough is looked for, how many rows at once, and the pause after
 /// them, which leaves the database to others.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
@@ -45,6 +48,7 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), deliver_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), watch_loop(engine.clone())));
     if let Some(simulator) = engine.simulator() {
         tokio::spawn(until(stop.clone(), simulator_loop(engine.clone(), simulator.clone())));
     }
@@ -140,6 +144,23 @@ async fn expire_loop(engine: Engine) {
             Err(error) => tracing::warn!(%error, "old idempotency keys were not swept away"),
         }
         rest(EXPIRE_EVERY).await;
+    }
+}
+
+/// Counts what waits, for whoever watches.
+async fn watch_loop(engine: Engine) {
+    loop {
+        match engine.backlog().await {
+            Ok(backlog) => {
+                let count = |count: u32| f64::from(count);
+                metrics::gauge!("refundry_refunds_overdue").set(count(backlog.overdue_refunds));
+                metrics::gauge!("refundry_refunds_unknown").set(count(backlog.unknown_refunds));
+                metrics::gauge!("refundry_refunds_in_review").set(count(backlog.refunds_in_review));
+                metrics::gauge!("refundry_webhooks_overdue").set(count(backlog.overdue_deliveries));
+            }
+            Err(error) => tracing::warn!(%error, "what waits was not counted"),
+        }
+        rest(WATCH_EVERY).await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! tables of accounts and API keys. It decides nothing about money.
 
 mod answers;
+mod backlog;
 mod cells;
 mod fault;
 mod lists;
@@ -18,6 +19,7 @@ mod store;
 mod verify;
 
 pub use answers::{Begun, NewRequest, Once};
+pub use backlog::Backlog;
 pub use fault::{Fault, PostgresError};
 pub use postgres::{Copied, PostgresStore};
 pub use prune::{Mark, Pruned};

@@ -1,6 +1,7 @@
 //! [`Store`]: one face over both databases.
 
 use crate::answers::{Begun, NewRequest, Once};
+use crate::backlog::Backlog;
 use crate::prune::{Mark, Pruned};
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
@@ -100,6 +101,8 @@ both! {
     fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund>;
     /// When the next refund is due.
     fn next_due() -> Option<Timestamp>;
+    /// Work that waits: what was due before `before`, and refunds in doubt.
+    fn backlog(before: Timestamp) -> Backlog;
     /// The checkout with this id, also a deleted one.
     fn find_checkout(scope: Scope, id: PaymentId) -> Option<Checkout>;
     /// The checkout with this id, whoever's it is. For buyers, who know no account.

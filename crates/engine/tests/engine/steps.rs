@@ -2,7 +2,7 @@
 
 use crate::lock::{WriteLock, tamper};
 use domain::refund::State as S;
-use engine::{CommitterConfig, Engine, EngineConfig, Registry};
+use engine::{Backlog, CommitterConfig, Engine, EngineConfig, Registry};
 use std::time::Duration;
 use testkit::{EngineRig, Setup, StopAt, Stopping, eventually, within_limit};
 
@@ -171,4 +171,30 @@ async fn keys_that_ran_out_are_swept_away_and_those_of_refunds_never() {
     assert!(again.replayed);
     assert_eq!(again.value.refund.id, refund.id);
     rig.verify_clean().await;
+}
+
+#[tokio::test]
+async fn what_is_overdue_and_what_is_in_doubt_is_counted() {
+    let rig = EngineRig::open().await;
+    let count = async || rig.engine.backlog().await.expect("a count");
+    assert_eq!(count().await, Backlog::default());
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = |script: &str| rig.refund(&payment).amount(1_000).simulate(script).key(script);
+    let lost = refund("timeout_after_booking").create().await;
+    let wrong = refund("wrong_amount").create().await;
+    refund("succeed").create().await;
+    rig.run_now().await;
+    let lost = rig.reload(&lost).await;
+    assert_eq!((lost.state, rig.reload(&wrong).await.state), (S::Unknown, S::NeedsReview));
+    let in_doubt = Backlog { unknown_refunds: 1, refunds_in_review: 1, ..Backlog::default() };
+    assert_eq!(count().await, in_doubt);
+
+    let due = lost.due_at.expect("it is due some time");
+    rig.clock.advance_to(due.plus_ms(60_000));
+    assert_eq!(count().await, in_doubt, "it can be under way");
+    rig.clock.advance_to(due.plus_ms(60_001));
+    assert_eq!(count().await, Backlog { overdue_refunds: 1, ..in_doubt });
+
+    rig.run_until_quiet().await;
+    assert_eq!(count().await, Backlog { refunds_in_review: 1, ..Backlog::default() });
 }

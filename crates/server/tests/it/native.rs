@@ -3,6 +3,7 @@
 use crate::harness::Demo;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::eventually;
 
 async fn demo() -> (tempfile::TempDir, Demo) {
     let folder = tempfile::tempdir().unwrap();
@@ -295,4 +296,13 @@ async fn health_and_metrics_answer_without_a_key() {
         let reply = demo.try_send("GET", path, &[], Vec::new()).await.unwrap();
         assert_eq!(reply.status, 200, "{path}");
     }
+    // Counted as soon as the server runs, and every half minute.
+    eventually("what waits to be counted", async || {
+        let metrics = demo.get("/metrics").await.text;
+        let counts =
+            ["refunds_overdue", "refunds_unknown", "refunds_in_review", "webhooks_overdue"];
+        let told = |name: &&str| metrics.contains(&format!("\nrefundry_{name} 0\n"));
+        counts.iter().all(told).then_some(())
+    })
+    .await;
 }

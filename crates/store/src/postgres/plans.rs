@@ -2,6 +2,7 @@
 
 use super::PostgresStore;
 use super::prune::{forget_deliveries, forget_events};
+use super::reads::number;
 use super::session::Step;
 use super::statement::{Query, Statement};
 use crate::cells::Cells as _;
@@ -141,6 +142,11 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
         explained += 1;
     }
     assert_eq!(explained, 9);
+
+    let values = vec![number(1), number(1)];
+    let explain = Statement::new(format!("EXPLAIN {}", crate::backlog::COUNT), values);
+    let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
 }
 
 /// On an empty database any plan is as good as any other.

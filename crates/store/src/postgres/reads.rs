@@ -4,6 +4,7 @@ use super::PostgresStore;
 use super::statement::{Query, Statement, ulid};
 use super::value::{Columns, Value};
 use crate::StoreError;
+use crate::backlog::{self, Backlog, read_backlog};
 use crate::cells::{Cells as _, inconsistent};
 use crate::lists::{
     checkouts_query, events_query, invoices_query, payments_query, postings_query, refunds_query,
@@ -255,6 +256,13 @@ impl PostgresStore {
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT due_at FROM refunds WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
         self.one(sql.into(), Vec::new(), |c| Ok(Timestamp(c.take()?))).await
+    }
+
+    /// Work that waits: what was due before `before`, and refunds in doubt.
+    pub async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
+        let values = vec![number(before.0), number(Backlog::MOST.into())];
+        let counted = self.one(backlog::COUNT.into(), values, |c| read_backlog(c)).await?;
+        counted.ok_or_else(|| inconsistent("a count"))
     }
 
     /// The checkout with this id, also a deleted one.

@@ -26,6 +26,7 @@ pub use outbox::Place;
 
 use crate::StoreError;
 use crate::answers::Once;
+use crate::backlog::Backlog;
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, NewApiKey,
     Page, PageQuery, PostingFilter, PostingSum, RefundFilter, StoredEvent,
@@ -258,6 +259,11 @@ impl SqliteStore {
     /// When the next refund is due.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(reads::next_due).await
+    }
+
+    /// Work that waits: what was due before `before`, and refunds in doubt.
+    pub async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
+        self.read(move |c| reads::backlog(c, before)).await
     }
 
     /// The checkout with this id, also a deleted one.

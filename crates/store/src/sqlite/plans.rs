@@ -52,3 +52,24 @@ async fn every_list_is_read_off_its_index() {
     });
     assert!(checked.await.expect("plans") > 300);
 }
+
+#[tokio::test]
+async fn what_waits_is_counted_along_indexes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+    let plan = store.read(|connection| {
+        let mut explain =
+            connection.prepare(&format!("EXPLAIN QUERY PLAN {}", crate::backlog::COUNT))?;
+        let lines = explain.query_map([1, 1], |row| row.get::<_, String>(3))?;
+        Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+    });
+    let plan = plan.await.expect("a plan");
+    let rows = |line: &&str| line.contains("refunds") || line.contains("deliveries");
+    let lines: Vec<&str> = plan.lines().filter(rows).collect();
+    assert_eq!(lines.len(), 4, "{plan}");
+    for (line, index) in
+        lines.iter().zip(["refunds_due", "refunds_in_doubt", "refunds_in_doubt", "deliveries_due"])
+    {
+        assert!(line.contains(&format!("COVERING INDEX {index}")), "{plan}");
+    }
+}

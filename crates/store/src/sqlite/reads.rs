@@ -5,6 +5,7 @@ use super::checkouts::find_checkout;
 use super::codec::Columns;
 use super::invoices::find_invoice;
 use crate::StoreError;
+use crate::backlog::{self, Backlog, read_backlog};
 use crate::cells::{Cells, inconsistent};
 use crate::lists::{self, Arg, Query as _, events_query, payments_query, postings_query};
 use crate::query::{
@@ -383,4 +384,11 @@ pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Sto
     )?;
     let mut rows = select.query([])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map(Timestamp))
+}
+
+pub(super) fn backlog(connection: &Connection, before: Timestamp) -> Result<Backlog, StoreError> {
+    let mut select = connection.prepare_cached(backlog::COUNT)?;
+    let mut rows = select.query(params![before.0, Backlog::MOST])?;
+    let row = rows.next()?.ok_or_else(|| inconsistent("a count"))?;
+    read_backlog(&mut Columns::new(row))
 }

@@ -10,8 +10,8 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
-    DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery, PostingFilter,
-    RefundFilter, Replay, StoreError,
+    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery,
+    PostingFilter, RefundFilter, Replay, StoreError,
 };
 
 pub fn page(limit: u32, order: Order) -> PageQuery {
@@ -256,6 +256,19 @@ fn outcome(at: Timestamp) -> Outcome {
 pub fn record(world: &World, delivery: DeliveryId, endpoint: EndpointId) -> Command {
     let record = WebhookCommand::Record { delivery, endpoint, outcome: outcome(NOW.plus_ms(9)) };
     Command::Webhook(world.scope, Box::new(record))
+}
+
+pub async fn what_waits_is_counted(world: World) {
+    let payment = world.pay(1, 1_000).await;
+    make_endpoint(&world).await;
+    for _ in 0..3 {
+        world.create(NOW, payment.facts.id, 10).await;
+    }
+    let at = async |time| world.store.backlog(time).await.expect("a count");
+    assert_eq!(at(NOW).await, Backlog::default());
+    let later = at(NOW.plus_ms(1)).await;
+    assert_eq!((later.overdue_refunds, later.overdue_deliveries), (3, 3), "{later:?}");
+    assert_eq!((later.unknown_refunds, later.refunds_in_review), (0, 0));
 }
 
 pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {

@@ -53,6 +53,7 @@ on_every_store! {
     behaviour::pages_go_forth_and_back_without_a_gap,
     behaviour::what_is_posted_adds_up,
     behaviour::due_work_comes_longest_due_first,
+    behaviour::what_waits_is_counted,
     behaviour::deliveries_of_one_subject_wait_for_each_other,
     behaviour::what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it,
     behaviour::a_delivery_keeps_its_text,

@@ -1,0 +1,42 @@
+//! How much work waits that should not.
+
+use crate::StoreError;
+use crate::cells::Cells;
+
+/// Work that waits, each kind counted up to [`Backlog::MOST`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Refunds that should have been looked at before a given time.
+    pub overdue_refunds: u32,
+    /// Refunds of which nobody knows whether they were sent.
+    pub unknown_refunds: u32,
+    /// Refunds that a person must look at.
+    pub refunds_in_review: u32,
+    /// Webhooks that should have been sent before a given time.
+    pub overdue_deliveries: u32,
+}
+
+impl Backlog {
+    /// The largest count.
+    pub const MOST: u32 = 10_000;
+}
+
+/// Reads what [`COUNT`] selects.
+pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
+    Ok(Backlog {
+        overdue_refunds: c.take()?,
+        unknown_refunds: c.take()?,
+        refunds_in_review: c.take()?,
+        overdue_deliveries: c.take()?,
+    })
+}
+
+/// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest count.
+/// The states are said in the words of the index, so that it is used.
+pub(crate) const COUNT: &str = "SELECT \
+     (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE due_at < $1 LIMIT $2) AS a), \
+     (SELECT count(*) FROM \
+      (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 6 LIMIT $2) AS b), \
+     (SELECT count(*) FROM \
+      (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 9 LIMIT $2) AS c), \
+     (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE next_at < $1 LIMIT $2) AS d)";
