@@ -3,7 +3,7 @@
 
 use super::SqliteStore;
 use super::reads::find_event;
-use super::webhooks::load_subscribers;
+use super::webhooks::{insert_delivery, load_subscribers};
 use crate::StoreError;
 use crate::answers::Once;
 use crate::store::Replay;
@@ -12,19 +12,11 @@ use domain::ids::EventId;
 use domain::keys::Key;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::{Body, Delivery};
-use rusqlite::{Connection, params};
+use domain::webhook::Delivery;
+use rusqlite::Connection;
 
 /// Unlike a new event, one that is told once more waits for whatever is pending of its subject, also
 /// when it is the first of it.
-const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, \
-     format, seq, status, attempts, once, updated_at, next_at, body) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, 0, ?9, CASE WHEN EXISTS \
-     (SELECT 1 FROM deliveries WHERE scope = ?1 AND endpoint = ?3 AND subject = ?5 AND status = 1) \
-     THEN NULL ELSE ?10 END, ?11)";
-
-const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
-
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
     /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
@@ -55,7 +47,7 @@ impl SqliteStore {
                 let transaction = connection
                     .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 for delivery in &deliveries {
-                    insert(&transaction, delivery)?;
+                    insert_delivery(&transaction, delivery, true)?;
                 }
                 transaction.commit()?;
                 Ok(())
@@ -97,32 +89,7 @@ fn replay(
     }
     fan_out(&mut view);
     for delivery in &view.book.deliveries {
-        insert(connection, delivery)?;
+        insert_delivery(connection, delivery, true)?;
     }
     Ok(Replay::Queued(view.book.deliveries))
-}
-
-fn insert(connection: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
-    let body = match &delivery.body {
-        Body::None => None,
-        Body::Stored(number) => Some(*number),
-        Body::New(text) => {
-            connection.prepare_cached(INSERT_BODY)?.execute([text])?;
-            Some(connection.last_insert_rowid())
-        }
-    };
-    connection.prepare_cached(INSERT_DELIVERY)?.execute(params![
-        delivery.scope.code(),
-        delivery.id.bytes(),
-        delivery.endpoint.bytes(),
-        delivery.event.bytes(),
-        delivery.subject.to_bytes(),
-        delivery.event_type.code(),
-        delivery.format.code(),
-        delivery.seq,
-        delivery.updated_at.0,
-        delivery.next_at.map(|at| at.0),
-        body,
-    ])?;
-    Ok(())
 }

@@ -47,10 +47,10 @@ const SELECT_DELIVERY: &str = "SELECT scope, id, endpoint, event, subject, type,
 
 /// Where there can be none, pending predecessors are not looked for.
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, \
-     format, seq, status, attempts, once, updated_at, next_at) \
+     format, seq, status, attempts, once, updated_at, next_at, body) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, 0, 0, ?9, CASE WHEN ?11 AND EXISTS \
      (SELECT 1 FROM deliveries WHERE scope = ?1 AND endpoint = ?3 AND subject = ?5 AND status = 1) \
-     THEN NULL ELSE ?10 END)";
+     THEN NULL ELSE ?10 END, ?12)";
 
 const UPDATE_DELIVERY: &str = "UPDATE deliveries SET status = ?3, attempts = ?4, once = ?5, \
      updated_at = ?6, next_at = ?7, last_attempt_at = ?8, delivered_at = ?9, response_code = ?10, \
@@ -141,7 +141,7 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
         connection.prepare_cached(DELETE_ENDPOINT)?.execute(row)?;
     }
     for delivery in &view.book.deliveries {
-        insert_delivery(connection, delivery)?;
+        insert_delivery(connection, delivery, delivery.has_a_past())?;
     }
     for row in view.deliveries.values().filter(|row| row.change != Change::None) {
         update_delivery(connection, &row.value)?;
@@ -181,7 +181,25 @@ fn save_endpoint(connection: &Connection, row: &Row<Endpoint>) -> Result<(), Sto
     expect_one(changed, "webhook_endpoints")
 }
 
-fn insert_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
+/// The number of a delivery's text, which is stored when it is new.
+fn store_body(connection: &Connection, delivery: &Delivery) -> Result<Option<i64>, StoreError> {
+    Ok(match &delivery.body {
+        Body::None => None,
+        Body::Stored(number) => Some(*number),
+        Body::New(text) => {
+            connection.prepare_cached(INSERT_BODY)?.execute([text])?;
+            Some(connection.last_insert_rowid())
+        }
+    })
+}
+
+/// Stores a new delivery. With `waits`, pending ones of its subject go first.
+pub(super) fn insert_delivery(
+    connection: &Connection,
+    delivery: &Delivery,
+    waits: bool,
+) -> Result<(), StoreError> {
+    let body = store_body(connection, delivery)?;
     connection.prepare_cached(INSERT_DELIVERY)?.execute(params![
         delivery.scope.code(),
         delivery.id.bytes(),
@@ -193,20 +211,14 @@ fn insert_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
         delivery.seq,
         delivery.updated_at.0,
         delivery.next_at.map(|at| at.0),
-        delivery.has_a_past(),
+        waits,
+        body,
     ])?;
     Ok(())
 }
 
 fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
-    let body = match &delivery.body {
-        Body::None => None,
-        Body::Stored(number) => Some(*number),
-        Body::New(text) => {
-            connection.prepare_cached(INSERT_BODY)?.execute([text])?;
-            Some(connection.last_insert_rowid())
-        }
-    };
+    let body = store_body(connection, delivery)?;
     let changed = connection.prepare_cached(UPDATE_DELIVERY)?.execute(params![
         delivery.scope.code(),
         delivery.id.bytes(),
