@@ -12,37 +12,34 @@ use http::{Extensions, HeaderMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Why a request is turned away.
-pub enum Turned {
-    /// Its body could not be taken in.
-    Body(BodyError),
-    /// Who asks is not known, or may not.
-    Refused(Refused),
-    /// They have asked too often, and may again in this time.
-    Busy(Duration),
-}
+/// Who asks has asked too often, and may again in this time.
+pub struct TooOften(pub Duration);
 
 /// Takes in a request of a caller that holds `permission`: who it is, and the body. `standing` is set as
-/// soon as it is certain whose share of `class` this takes from; nothing was done with the body then.
-pub async fn admit(
+/// soon as it is certain whose share of `class` this takes from; nothing was done with the body then. A
+/// door says in its own words, `P`, why a request is turned away.
+pub async fn admit<P: From<BodyError> + From<Refused> + From<TooOften>>(
     app: &App,
     parts: &Parts,
     body: Body,
     (permission, class): (Permission, Class),
     standing: &mut Option<Standing>,
-) -> Result<(Caller, Bytes), Turned> {
+) -> Result<(Caller, Bytes), P> {
     let config = &app.config;
-    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout);
-    let body = body.await.map_err(Turned::Body)?;
+    let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
     let now = app.engine.now();
     let caller = match authenticate(&app.engine, parts, &body, now, permission).await {
         Ok(caller) => caller,
-        Err(refused) => return Err(count_failure(app, parts, refused)),
+        Err(refused) => {
+            let forged = refused.is_of_nobody();
+            let client = client(app, &parts.headers, &parts.extensions).filter(|_| forged);
+            return Err(count_failure(app, client).map_or_else(|| refused.into(), P::from));
+        }
     };
     if let Some(limits) = &app.limits {
         let after = standing.insert(limits.account(caller.scope, class));
         if let Some(wait) = after.retry_in {
-            return Err(Turned::Busy(wait));
+            return Err(TooOften(wait).into());
         }
     }
     Ok((caller, body))
@@ -50,10 +47,8 @@ pub async fn admit(
 
 /// Counts a request that nobody is known to have sent against its client. A genuine key is never refused
 /// for what others on its address do wrong.
-fn count_failure(app: &App, parts: &Parts, refused: Refused) -> Turned {
-    let client = refused.is_of_nobody().then(|| client(app, &parts.headers, &parts.extensions));
-    let wait = client.flatten().and_then(|client| app.limits.as_ref()?.failure(client).retry_in);
-    wait.map_or(Turned::Refused(refused), Turned::Busy)
+pub fn count_failure(app: &App, client: Option<IpAddr>) -> Option<TooOften> {
+    app.limits.as_ref()?.failure(client?).retry_in.map(TooOften)
 }
 
 /// Who sent a request; `None` when nobody is counted.

@@ -152,11 +152,10 @@ async fn watch_loop(engine: Engine) {
     loop {
         match engine.backlog().await {
             Ok(backlog) => {
-                let count = |count: u32| f64::from(count);
-                metrics::gauge!("refundry_refunds_overdue").set(count(backlog.overdue_refunds));
-                metrics::gauge!("refundry_refunds_unknown").set(count(backlog.unknown_refunds));
-                metrics::gauge!("refundry_refunds_in_review").set(count(backlog.refunds_in_review));
-                metrics::gauge!("refundry_webhooks_overdue").set(count(backlog.overdue_deliveries));
+                metrics::gauge!("refundry_refunds_overdue").set(backlog.overdue_refunds);
+                metrics::gauge!("refundry_refunds_unknown").set(backlog.unknown_refunds);
+                metrics::gauge!("refundry_refunds_in_review").set(backlog.refunds_in_review);
+                metrics::gauge!("refundry_webhooks_overdue").set(backlog.overdue_deliveries);
             }
             Err(error) => tracing::warn!(%error, "what waits was not counted"),
         }

@@ -32,7 +32,7 @@ pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
 }
 
 /// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest count.
-/// The states are said in the words of the index, so that it is used.
+/// The states unknown (6) and in review (9) are said in the words of the index, so that it is used.
 pub(crate) const COUNT: &str = "SELECT \
      (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE due_at < $1 LIMIT $2) AS a), \
      (SELECT count(*) FROM \

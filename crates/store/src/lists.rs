@@ -90,8 +90,8 @@ pub(crate) fn payments_query<Q: Query>(scope: Scope, page: PageQuery) -> Q {
 
 pub(crate) fn refunds_query<Q: Query>(scope: Scope, filter: RefundFilter, page: PageQuery) -> Q {
     let rare = filter.status.is_some_and(|status| status != Status::Succeeded);
-    let index = (rare && filter.payment.is_none()).then_some("refunds_not_succeeded");
-    let mut query = Q::of(&Q::select_refunds(index), ("r.scope", scope));
+    let mut query =
+        Q::of(&Q::select_refunds(rare.then_some("refunds_not_succeeded")), ("r.scope", scope));
     if let Some(payment) = filter.payment {
         query.and("r.payment = ?", Arg::Ulid(payment.ulid()));
     }

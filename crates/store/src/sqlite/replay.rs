@@ -15,8 +15,6 @@ use domain::view::View;
 use domain::webhook::Delivery;
 use rusqlite::Connection;
 
-/// Unlike a new event, one that is told once more waits for whatever is pending of its subject, also
-/// when it is the first of it.
 impl SqliteStore {
     /// Tells events once more. `fan_out` is given a view with the events in its book and the
     /// endpoints of the scope, and appends the deliveries. All in one transaction, once under

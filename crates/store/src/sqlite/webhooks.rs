@@ -193,7 +193,8 @@ fn store_body(connection: &Connection, delivery: &Delivery) -> Result<Option<i64
     })
 }
 
-/// Stores a new delivery. With `waits`, pending ones of its subject go first.
+/// Stores a new delivery. With `waits`, pending ones of its subject go first: unlike a new event, one
+/// that is told once more waits for them also when it is the first of it.
 pub(super) fn insert_delivery(
     connection: &Connection,
     delivery: &Delivery,

@@ -2,7 +2,7 @@
 //! which words, so the table is Refundry's own; `docs/elasticpay.md` lists it.
 
 use super::wire::state_word;
-use crate::admit::Turned;
+use crate::admit::TooOften;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::doors::native;
@@ -163,13 +163,9 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<Turned> for Problem {
-    fn from(turned: Turned) -> Self {
-        match turned {
-            Turned::Body(error) => error.into(),
-            Turned::Refused(refused) => refused.into(),
-            Turned::Busy(wait) => native::Problem::rate_limited(wait).into(),
-        }
+impl From<TooOften> for Problem {
+    fn from(TooOften(wait): TooOften) -> Self {
+        native::Problem::rate_limited(wait).into()
     }
 }
 

@@ -83,7 +83,7 @@ async fn prepare(
     name_biller(&mut parts.headers)?;
     let writes = parts.method != Method::GET && parts.method != Method::HEAD;
     let class = if writes { Class::Write } else { Class::Read };
-    let (caller, body) = admit(app, &parts, body, (permission, class), standing).await?;
+    let (caller, body) = admit::<Problem>(app, &parts, body, (permission, class), standing).await?;
     if caller.key.platform && ON_BEHALF_OF.find(&parts.headers)?.is_none() {
         let message = "a platform's key must say for whom it acts, in X-Biller-Account: biller_…";
         return Err(Invalid::field("X-Biller-Account", message).into());

@@ -1,6 +1,6 @@
 //! Errors as the native door prints them, and the ones that say nothing about refunds.
 
-use crate::admit::Turned;
+use crate::admit::TooOften;
 use crate::auth::{PLATFORM_ADMIN, Refused};
 use crate::body::BodyError;
 use crate::headers::TIMESTAMP;
@@ -133,13 +133,9 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<Turned> for Problem {
-    fn from(turned: Turned) -> Self {
-        match turned {
-            Turned::Body(error) => error.into(),
-            Turned::Refused(refused) => refused.into(),
-            Turned::Busy(wait) => Self::rate_limited(wait),
-        }
+impl From<TooOften> for Problem {
+    fn from(TooOften(wait): TooOften) -> Self {
+        Self::rate_limited(wait)
     }
 }
 

@@ -8,8 +8,7 @@ use crate::limits::Standing;
 use axum::extract::Request;
 use axum::response::Response;
 use domain::time::Timestamp;
-use http::{HeaderName, HeaderValue, StatusCode};
-use std::net::IpAddr;
+use http::{HeaderName, HeaderValue};
 
 static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -23,16 +22,6 @@ pub fn show(response: &mut Response, standing: &Standing, now: Timestamp) {
     headers.insert(LIMIT.clone(), HeaderValue::from(standing.limit));
     headers.insert(REMAINING.clone(), HeaderValue::from(standing.remaining));
     headers.insert(RESET.clone(), HeaderValue::from(full_at_s));
-}
-
-/// Counts a refusal against the client when it says that nobody is known to have sent the request.
-/// A genuine key is never refused for what others on its address do wrong.
-pub fn count_failure(app: &App, client: Option<IpAddr>, problem: Problem) -> Problem {
-    if problem.status != StatusCode::UNAUTHORIZED {
-        return problem;
-    }
-    let (Some(limits), Some(client)) = (&app.limits, client) else { return problem };
-    limits.failure(client).retry_in.map_or(problem, Problem::rate_limited)
 }
 
 /// Counts a request that needs no key. The answer when it is one too many.

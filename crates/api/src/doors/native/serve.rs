@@ -101,7 +101,7 @@ async fn prepare(
     standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
-    let (caller, body) = admit(app, &parts, body, needs, standing).await?;
+    let (caller, body) = admit::<Problem>(app, &parts, body, needs, standing).await?;
     let profile = match ERROR_PROFILE.find(&parts.headers)? {
         Some(value) => read_profile(value)?,
         None => caller.key.error_profile,

@@ -3,9 +3,8 @@
 
 use super::envelope;
 use super::error::Problem;
-use super::limit;
 use crate::App;
-use crate::admit::client;
+use crate::admit::{client, count_failure};
 use crate::body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -36,7 +35,9 @@ pub async fn receive(app: Arc<App>, request: Request) -> Response {
             envelope::answer(&app, request_id, StatusCode::OK, &received, None)
         }
         Err(problem) => {
-            let problem = limit::count_failure(&app, client, problem);
+            let forged = problem.status == StatusCode::UNAUTHORIZED;
+            let problem =
+                count_failure(&app, client.filter(|_| forged)).map_or(problem, Problem::from);
             envelope::refuse(&app, request_id, &problem)
         }
     }

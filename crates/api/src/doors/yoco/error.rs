@@ -1,7 +1,7 @@
 //! Errors as this door prints them. Its clients read one field or another, so the same text stands in
 //! all of them; no answer but an error has a `description`.
 
-use crate::admit::Turned;
+use crate::admit::TooOften;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::invalid::Invalid;
@@ -162,13 +162,9 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<Turned> for Problem {
-    fn from(turned: Turned) -> Self {
-        match turned {
-            Turned::Body(error) => error.into(),
-            Turned::Refused(refused) => refused.into(),
-            Turned::Busy(wait) => Self::rate_limited(wait),
-        }
+impl From<TooOften> for Problem {
+    fn from(TooOften(wait): TooOften) -> Self {
+        Self::rate_limited(wait)
     }
 }
 

@@ -80,7 +80,8 @@ async fn prepare(
     request: Request,
 ) -> Result<(Call, Option<IdempotencyKey>), Problem> {
     let (parts, body) = request.into_parts();
-    let (caller, body) = admit(app, &parts, body, (permission, class), &mut None).await?;
+    let (caller, body) =
+        admit::<Problem>(app, &parts, body, (permission, class), &mut None).await?;
     let posts = parts.method == Method::POST;
     let key = if posts { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
     let key = key.map(|key| read_key(DOOR, key)).transpose()?;
