@@ -122,6 +122,11 @@ pub(super) async fn commit(
     mut session: Session<'_>,
     steps: &[Step<'_>],
 ) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
+    if session.is_closed() {
+        // The server went, or gave the transaction up, before anything was sent.
+        let gone = StoreError::Away("the connection was closed within a transaction".into());
+        return Err(Some(Trouble::Away(gone)));
+    }
     let Ok(replies) = session.run(steps).await else { return Err(None) };
     let mut rows = Vec::with_capacity(replies.len());
     for reply in replies {

@@ -48,6 +48,11 @@ impl<'s> Session<'s> {
         self.client.as_ref().unwrap_or_else(|| unreachable!("a session has a connection"))
     }
 
+    /// True when nothing can be sent any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client().is_closed()
+    }
+
     /// Sends all steps at once, in their order, and gives the replies in that order. In a
     /// transaction, whatever follows a step that failed fails too, and the server then turns a
     /// commit into a rollback. An error when they are not answered in time; what the server did is

@@ -58,12 +58,15 @@ pub(super) fn classify(error: Error) -> Trouble {
 }
 
 /// True when a transaction may have been committed whose commit was sent and which was answered like
-/// this. Only an ordinary error of the server ends one for certain. A server that goes down says
-/// something worse, and so does whoever stands between and lost it: `PgBouncer`, class 08, to any of the
-/// statements before the commit.
+/// this. Only an ordinary error of the server ends one for certain, and that the transaction stood idle
+/// for too long. A server that goes down says something worse, and so does whoever stands between and
+/// lost it: `PgBouncer`, class 08, to any of the statements before the commit.
 pub(super) fn may_have_committed(error: &Error) -> bool {
     let Some(said) = error.as_db_error() else { return true };
     let code = said.code().code();
+    if code == "25P03" {
+        return false;
+    }
     said.parsed_severity() != Some(Severity::Error) || code == "40003" || code.starts_with("08")
 }
 

@@ -4,6 +4,7 @@
 use crate::requests::{api_key, name, request};
 use crate::world::{NOW, World};
 use domain::ids::AccountId;
+use domain::view::{View, Wanted};
 use std::time::Duration;
 use store::{Begun, Once, PostgresStore, StoreError};
 use testkit::eventually;
@@ -11,9 +12,10 @@ use testkit::postgres::{Fault, Outsider, Proxy, cluster, database_of};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Both sides give up soon: the client what does not answer, the server what nobody goes on with.
-const IMPATIENT: &str = "&answer_timeout=1&connect_timeout=1\
-     &options=-c%20idle_in_transaction_session_timeout%3D300";
+/// Both sides give up soon, but later than a busy machine stands still: the client what does not
+/// answer, the server what nobody goes on with.
+const IMPATIENT: &str = "&answer_timeout=3&connect_timeout=3\
+     &options=-c%20idle_in_transaction_session_timeout%3D1500";
 
 /// Long enough for both sides to give up and for trying again, and far from forever.
 const SOON: Duration = testkit::LIMIT;
@@ -100,6 +102,23 @@ async fn a_refund_without_a_key_is_not_made_twice_when_its_commit_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_the_server_gave_up_while_the_node_stood_still_is_run_again() {
+    let url = cluster().database().await;
+    let world = World::at(url + "&options=-c%20idle_in_transaction_session_timeout%3D200").await;
+    let outsider = Outsider::connect(&cluster().url("postgres"));
+    let mut calls = 0;
+    let stand_still = move |_: &mut View| {
+        calls += 1;
+        if calls == 1 {
+            outsider.run("SELECT pg_sleep(1)");
+        }
+        calls
+    };
+    let calls = world.store.run_batch(Wanted::default(), stand_still).await;
+    assert_eq!(calls.expect("nothing was sent, so nothing is unknown"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwards() {
     let (world, network) = behind_a_network().await;
     let payment = world.pay(1, 1_000).await.facts.id;
@@ -167,7 +186,7 @@ async fn a_host_that_does_not_answer_costs_its_time_once() {
     };
     let name = database_of(&url);
     let hosts = format!("{},{}", host(&dark), host(&light));
-    let url = format!("postgres://refundry@{hosts}/{name}?sslmode=disable&connect_timeout=2");
+    let url = format!("postgres://refundry@{hosts}/{name}?sslmode=disable&connect_timeout=6");
     let store = PostgresStore::attach(&url).expect("an address");
     let first = timeout(SOON, store.next_due()).await.expect("an answer in time");
     first.expect("the second host has it");
@@ -176,7 +195,7 @@ async fn a_host_that_does_not_answer_costs_its_time_once() {
         let store = store.clone();
         reads.spawn(async move { store.next_due().await });
     }
-    let reads = timeout(Duration::from_millis(1_500), reads.join_all()).await;
+    let reads = timeout(Duration::from_secs(5), reads.join_all()).await;
     for read in reads.expect("the first host is not asked again") {
         read.expect("a read");
     }
