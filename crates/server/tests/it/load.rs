@@ -24,7 +24,7 @@ const SCRIPTS: [&str; 6] = [
 ];
 
 /// How long a node may take to say anything.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(12);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long it may take until all goes on.
 const PATIENCE: Duration = Duration::from_secs(30);
