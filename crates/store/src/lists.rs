@@ -50,6 +50,17 @@ pub(crate) trait Query: Sized {
     /// Events, `e`, with the refund and the payment they speak of, `r` and `p`.
     fn select_events(index: Option<&str>) -> String;
 
+    /// Adds the condition that a status is this one. With `rare`, in the words of an index that leaves
+    /// out what succeeded.
+    fn and_status(&mut self, column: &str, status: Option<i64>, rare: bool) {
+        if let Some(status) = status {
+            self.and(&format!("{column} = ?"), Arg::Number(status));
+        }
+        if rare {
+            self.push(&format!(" AND {column} <> 2"));
+        }
+    }
+
     /// Adds what selects and orders one page by `column`, one row more than asked for.
     fn page(&mut self, column: &str, page: PageQuery) {
         let (comparison, direction) = page.order.words();
@@ -95,13 +106,7 @@ pub(crate) fn refunds_query<Q: Query>(scope: Scope, filter: RefundFilter, page: 
     if let Some(payment) = filter.payment {
         query.and("r.payment = ?", Arg::Ulid(payment.ulid()));
     }
-    if let Some(status) = filter.status {
-        query.and("r.status = ?", Arg::Number(status.code()));
-    }
-    if rare {
-        // The index is of those only, in these words.
-        query.push(" AND r.status <> 2");
-    }
+    query.and_status("r.status", filter.status.map(Status::code), rare);
     query.page("r.id", page);
     query
 }
@@ -236,13 +241,7 @@ pub(crate) fn deliveries_query<Q: Query>(
     if let Some(endpoint) = filter.endpoint {
         query.and("endpoint = ?", Arg::Ulid(endpoint.ulid()));
     }
-    if let Some(status) = filter.status {
-        query.and("status = ?", Arg::Number(status.code()));
-    }
-    if rare {
-        // The index is of those only, in these words.
-        query.push(" AND status <> 2");
-    }
+    query.and_status("status", filter.status.map(Sent::code), rare);
     if let Some(types) = &filter.types {
         query.and_one_of("type", types.iter().map(|event| event.code()).collect());
     }
