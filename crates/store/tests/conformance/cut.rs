@@ -119,6 +119,20 @@ async fn a_transaction_that_the_server_gave_up_while_the_node_stood_still_is_run
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_comes_when_the_server_gave_up_is_run_again_also_without_a_key() {
+    let (world, network) = behind_a_network().await;
+    let payment = world.pay(1, 1_000).await.facts.id;
+    network.at_next_commit(Fault::TooLate);
+    let refund = world.try_run(NOW, vec![world.refund(payment, 10, None)]);
+    let refund = timeout(SOON, refund).await.expect("an answer in time");
+    assert!(network.has_struck());
+    assert!(refund.expect("the server said that nothing was committed")[0].is_ok());
+    let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+    assert_eq!(found.expect("it exists").reserved, 10);
+    world.verify_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwards() {
     let (world, network) = behind_a_network().await;
     let payment = world.pay(1, 1_000).await.facts.id;

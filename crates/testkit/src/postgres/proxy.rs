@@ -31,10 +31,12 @@ pub enum Fault {
     /// The server has committed, and what the client is told, instead of everything that the server
     /// said, is that somebody between them lost it. `PgBouncer` does that.
     LostBetween,
+    /// The server gave the transaction up before it has the commit, and says so.
+    TooLate,
 }
 
 impl Fault {
-    /// All of them.
+    /// All that leave it open what became of the commit.
     pub const ALL: [Self; 8] = [
         Self::CutBefore,
         Self::CutAfter,
@@ -48,7 +50,7 @@ impl Fault {
 
     /// True when the server has the commit all the same.
     pub fn commits(self) -> bool {
-        !matches!(self, Self::CutBefore | Self::StallBefore)
+        !matches!(self, Self::CutBefore | Self::StallBefore | Self::TooLate)
     }
 }
 
@@ -206,11 +208,16 @@ async fn strike(
     if fault == Fault::CutBefore {
         return None;
     }
+    let mut said = Vec::new();
+    if fault == Fault::TooLate {
+        while server.read_buf(&mut said).await.ok()? > 0 {}
+        client.write_all(&said).await.ok()?;
+        return None;
+    }
     server.write_all(commit).await.ok()?;
     if fault == Fault::CloseToServer {
         server.shutdown().await.ok()?;
     }
-    let mut said = Vec::new();
     // Up to the answer to the last message.
     while !said.ends_with(READY_IDLE) {
         if server.read_buf(&mut said).await.ok()? == 0 {
