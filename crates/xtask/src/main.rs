@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use xtask::tree::Tree;
-use xtask::{bench, tidy};
+use xtask::{bench, size, tidy};
 
 const USAGE: &str = "\
 cargo xtask tidy            house rules: who imports whom, circles, English, file lengths, links
 cargo xtask tidy --count    lowers the lists of exceptions to today's counts; fills a missing list
+cargo xtask size            lines per crate, lengths of functions and files, import circles
 cargo xtask bench           measures, as ratios within one run; --help after it shows its options";
 
 fn main() -> ExitCode {
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let done = match (task.as_str(), rest) {
         ("tidy", []) => check(),
         ("tidy", [option]) if option == "--count" => tidy::count(&root()),
+        ("size", []) => Tree::read(&root()).map(|tree| print!("{}", size::report(&tree))),
         ("bench", rest) => bench::run(&root(), rest),
         _ => Err(format!("there is no task `{}`\n{USAGE}", arguments.join(" "))),
     };

@@ -479,3 +479,21 @@ mod agreement {
         );
     }
 }
+
+#[test]
+fn size_counts_functions_and_lines_outside_of_tests() {
+    let text = "fn short() {}\nfn long(x: [u8; 2]) {\n    if a {\n    }\n}\n\
+                #[cfg(test)]\nmod tests {\n    fn f() {\n    }\n}\n";
+    let tree = Tree::of(&[("crates/domain/src/money.rs", text), ("bench/src/run.rs", text)]);
+    let report = xtask::size::report(&tree);
+    assert_eq!(
+        report,
+        "lines of crates/*/src, and with test modules\n\
+         \u{20} domain          5     10\n  in all          5     10\n\
+         functions: 2, lines: median 4, p90 4, p99 4, over 40: 0 (0.0 %), over 70: 0 (0.0 %)\n\
+         \u{20}      4 long in crates/domain/src/money.rs\n\
+         \u{20}      1 short in crates/domain/src/money.rs\n\
+         longest files\n       5 crates/domain/src/money.rs\n\
+         circles of imports: 0\n",
+    );
+}

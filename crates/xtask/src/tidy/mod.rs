@@ -14,7 +14,7 @@ mod modules;
 mod paths;
 mod text;
 
-use crate::tree::Tree;
+use crate::tree::{Rust, Tree};
 use exceptions::{Found, List, Names};
 use modules::Modules;
 use std::fs;
@@ -54,6 +54,11 @@ pub fn count(root: &Path) -> Result<(), String> {
 /// The lists of exceptions as they should be: path and content.
 pub fn shrunk(tree: &Tree) -> Vec<(String, String)> {
     lists(tree).iter().map(|list| (list.path.clone(), list.shrunk())).collect()
+}
+
+/// How many circles of imports the tree has.
+pub fn circles(files: &[Rust]) -> usize {
+    circles::find(&Modules::of(files)).len()
 }
 
 /// The rules that have exceptions, checked.
