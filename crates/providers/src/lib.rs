@@ -4,11 +4,14 @@
 //! into an [`Answer`]. It decides nothing about money: what an answer means for a refund is decided
 //! in `domain`. Adapters know neither the store nor the engine.
 
+mod charge;
 pub mod outbound;
 mod provider;
 mod registry;
-pub mod simulator;
 
+pub use charge::{
+    ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
+};
 pub use provider::{
     Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
     Report, WebhookRefused, Why,

@@ -3,11 +3,11 @@
 //! `simulator-signature: t=<unix seconds>,v1=<hex of HMAC-SHA256(secret, "<t>.<body>")>`, the scheme
 //! that most PSPs use. The time is that of the delivery, so that a late retry is still fresh.
 
-use super::rows::Refund;
-use super::wire::WebhookBody;
-use crate::{InboundWebhook, WebhookRefused};
+use crate::rows::Refund;
+use crate::wire::WebhookBody;
 use domain::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
+use providers::{InboundWebhook, WebhookRefused};
 use sha2::Sha256;
 use std::fmt::Write;
 use ulid::Ulid;
@@ -23,22 +23,22 @@ const FORGERS_SECRET: [u8; 32] = *b"the simulator's forger guessed :";
 
 /// Signs webhooks and checks signatures.
 #[derive(Clone)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     secret: [u8; 32],
 }
 
 impl Signer {
-    pub(super) const fn new(secret: [u8; 32]) -> Self {
+    pub(crate) const fn new(secret: [u8; 32]) -> Self {
         Self { secret }
     }
 
     /// One who does not know the secret.
-    pub(super) const fn forger() -> Self {
+    pub(crate) const fn forger() -> Self {
         Self::new(FORGERS_SECRET)
     }
 
     /// The webhook as it goes out at `now`.
-    pub(super) fn sign(&self, body: Vec<u8>, now: Timestamp) -> InboundWebhook {
+    pub(crate) fn sign(&self, body: Vec<u8>, now: Timestamp) -> InboundWebhook {
         let seconds = now.0.div_euclid(1000).to_string();
         let mac = self.mac(&seconds, &body).finalize().into_bytes();
         let signature = format!("t={seconds},v1={}", hex(&mac));
@@ -50,7 +50,7 @@ impl Signer {
     }
 
     /// Checks the signature of a webhook and that it is fresh.
-    pub(super) fn verify(&self, webhook: &InboundWebhook) -> Result<(), WebhookRefused> {
+    pub(crate) fn verify(&self, webhook: &InboundWebhook) -> Result<(), WebhookRefused> {
         let (seconds, mac) = webhook
             .header(SIGNATURE_HEADER)
             .and_then(parse_signature)
@@ -74,7 +74,7 @@ impl Signer {
 }
 
 /// The body of the webhook that tells of a refund's state.
-pub(super) fn write_body(id: Ulid, refund: Refund) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn write_body(id: Ulid, refund: Refund) -> serde_json::Result<Vec<u8>> {
     let mut text = [0; ulid::ULID_LEN];
     let id = ["swe_", id.array_to_str(&mut text)].concat();
     let event_type = format!("refund.{}", refund.status.as_str());

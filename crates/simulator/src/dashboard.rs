@@ -1,10 +1,10 @@
 //! The PSP's own dashboard: what its staff and merchants do there, and what it shows.
 
-use super::book::Book;
-use super::desk::Fault;
-use super::psp::{Name, find_refund, parse_id, print_id};
-use super::rows::Refund;
-use super::{RefundStatus, Simulator, timeline};
+use crate::book::Book;
+use crate::psp::{Name, find_refund};
+use crate::rows::{Refund, parse_id, print_id};
+use crate::worker::Fault;
+use crate::{RefundStatus, Simulator, timeline};
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
@@ -98,7 +98,9 @@ impl Simulator {
         money: Money,
     ) -> Result<DashboardRefund, DashboardError> {
         let payment_id = provider_payment_id.into();
-        self.desk.ask_patiently(move |book| refund_by_hand(book, scope, payment_id, money)).await?
+        self.worker
+            .ask_patiently(move |book| refund_by_hand(book, scope, payment_id, money))
+            .await?
     }
 
     /// Makes a refund fail now. One that succeeded is taken back; one that is pending never pays.
@@ -133,7 +135,7 @@ impl Simulator {
     ) -> Result<PaymentBook, DashboardError> {
         let payment_id: Box<str> = provider_payment_id.into();
         let mut refunds = self
-            .desk
+            .worker
             .ask_patiently(move |book| {
                 book.newest_of_payment(scope, &payment_id, BOOK_LIMIT.saturating_add(1))
             })
@@ -148,7 +150,7 @@ impl Simulator {
 
     /// Makes the webhooks due again that were refused too often and are kept. Gives their number.
     pub async fn resend_webhooks(&self, scope: Scope) -> Result<usize, DashboardError> {
-        let resent = self.desk.ask_patiently(move |book| {
+        let resent = self.worker.ask_patiently(move |book| {
             let now = book.now();
             book.revive_webhooks(scope, now)
         });
@@ -171,7 +173,7 @@ impl Simulator {
             Some(id) => Name::Id(id),
             None => Name::Key(id_or_key.into()),
         };
-        let changed = self.desk.ask_patiently(move |book| {
+        let changed = self.worker.ask_patiently(move |book| {
             let Some(refund) = find_refund(book, scope, &name)? else {
                 return Ok(Err(DashboardError::RefundNotFound));
             };

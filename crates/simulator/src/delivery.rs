@@ -1,9 +1,9 @@
 //! One step of the simulator's own work: what is due is done, and webhooks go out.
 
-use super::desk::Fault;
-use super::timeline::{self, Delivery, DueWebhook};
-use super::webhook::Signer;
-use super::{Simulator, Step, WebhookSink};
+use crate::timeline::{self, Delivery, DueWebhook};
+use crate::webhook::Signer;
+use crate::worker::Fault;
+use crate::{Simulator, Step, WebhookSink};
 use domain::time::Timestamp;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ impl Simulator {
         let _turn = self.turn.lock().await;
         let done = self.try_step(sink, limit).await;
         done.unwrap_or_else(|_| {
-            self.desk.schedule().set(Some(self.clock.now().plus_ms(REST_MS)));
+            self.worker.schedule().set(Some(self.clock.now().plus_ms(REST_MS)));
             Step::default()
         })
     }
@@ -29,7 +29,7 @@ impl Simulator {
     /// When something is next due: a time that has passed if [`Simulator::step`] has work now, and
     /// `None` if nothing is scheduled at all. Costs nothing; the book is not read.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.desk.schedule().next_due()
+        self.worker.schedule().next_due()
     }
 
     /// Waits until something is due sooner than what was known. One waiter is woken for it, also
@@ -49,11 +49,11 @@ impl Simulator {
     /// }
     /// ```
     pub async fn wait_for_work(&self) {
-        self.desk.schedule().sooner().await;
+        self.worker.schedule().sooner().await;
     }
 
     async fn try_step(&self, sink: &dyn WebhookSink, limit: usize) -> Result<Step, Fault> {
-        let due = self.desk.ask_patiently(move |book| timeline::do_due(book, limit)).await?;
+        let due = self.worker.ask_patiently(move |book| timeline::do_due(book, limit)).await?;
         let mut step = Step { changed: due.changed, ..Step::default() };
         if due.webhooks.is_empty() {
             return Ok(step);
@@ -63,7 +63,7 @@ impl Simulator {
         step.delivered = deliveries.iter().filter(|delivery| delivery.acknowledged).count();
         step.refused = deliveries.len().saturating_sub(step.delivered);
         let retry_ms = self.config.webhook_retry_ms;
-        self.desk
+        self.worker
             .ask_patiently(move |book| timeline::record_deliveries(book, &deliveries, retry_ms))
             .await?;
         Ok(step)

@@ -2,11 +2,10 @@
 //!
 //! All of it is rows with a due time, so that it survives whatever ends the process.
 
-use super::RefundStatus;
-use super::book::Book;
-use super::psp::next_at;
-use super::rows::{Refund, Task, TaskKind};
-use super::webhook;
+use crate::RefundStatus;
+use crate::book::Book;
+use crate::rows::{Refund, Task, TaskKind};
+use crate::webhook;
 use domain::account::Scope;
 use domain::time::Timestamp;
 use ulid::Ulid;
@@ -22,33 +21,33 @@ const LEASE_MS: i64 = 15_000;
 
 /// What was due.
 #[derive(Default)]
-pub(super) struct Due {
+pub(crate) struct Due {
     /// How many refunds changed their state.
-    pub(super) changed: usize,
+    pub(crate) changed: usize,
     /// The webhooks to deliver, in this order per refund.
-    pub(super) webhooks: Vec<DueWebhook>,
+    pub(crate) webhooks: Vec<DueWebhook>,
 }
 
 /// A webhook to deliver.
-pub(super) struct DueWebhook {
-    pub(super) number: i64,
-    pub(super) scope: Scope,
-    pub(super) refund: Ulid,
-    pub(super) forged: bool,
-    pub(super) tries: u32,
-    pub(super) body: Vec<u8>,
+pub(crate) struct DueWebhook {
+    pub(crate) number: i64,
+    pub(crate) scope: Scope,
+    pub(crate) refund: Ulid,
+    pub(crate) forged: bool,
+    pub(crate) tries: u32,
+    pub(crate) body: Vec<u8>,
 }
 
 /// How a delivery went.
-pub(super) struct Delivery {
-    pub(super) number: i64,
-    pub(super) forged: bool,
-    pub(super) tries: u32,
-    pub(super) acknowledged: bool,
+pub(crate) struct Delivery {
+    pub(crate) number: i64,
+    pub(crate) forged: bool,
+    pub(crate) tries: u32,
+    pub(crate) acknowledged: bool,
 }
 
 /// Makes the state changes that are due, and gives the webhooks that are.
-pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
+pub(crate) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
     let now = book.now();
     let mut due = Due::default();
     // Whatever is found, the schedule is read anew: a sleeper must not spin on an outdated one.
@@ -68,7 +67,7 @@ pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
 }
 
 /// Remembers how deliveries went: what was acknowledged is done, the rest comes again.
-pub(super) fn record_deliveries(
+pub(crate) fn record_deliveries(
     book: &mut Book,
     deliveries: &[Delivery],
     retry_ms: i64,
@@ -86,8 +85,14 @@ pub(super) fn record_deliveries(
     Ok(())
 }
 
+/// The time of a refund's next state: now, and later than its last state even if the clock stands
+/// still.
+pub(crate) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
+    now.max(last.plus_ms(1))
+}
+
 /// Pays a pending refund out.
-pub(super) fn settle(
+pub(crate) fn settle(
     book: &mut Book,
     mut refund: Refund,
     now: Timestamp,
@@ -100,7 +105,7 @@ pub(super) fn settle(
 }
 
 /// Ends a refund without the money, which comes back if it had gone out.
-pub(super) fn fail(
+pub(crate) fn fail(
     book: &mut Book,
     mut refund: Refund,
     now: Timestamp,
@@ -118,7 +123,7 @@ pub(super) fn fail(
 }
 
 /// Schedules the webhook that tells of a refund's state, for now.
-pub(super) fn tell(
+pub(crate) fn tell(
     book: &mut Book,
     refund: &Refund,
     now: Timestamp,
@@ -128,7 +133,7 @@ pub(super) fn tell(
 }
 
 /// Schedules a webhook that claims failure and has a wrong signature.
-pub(super) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
     let claim = Refund {
         status: RefundStatus::Failed,
         at: due_at,

@@ -36,36 +36,37 @@
 //! call with that key goes as if the script were `succeed`. Any other word is refused with the code
 //! `unknown_script`.
 //!
-//! [`Provider`]: crate::Provider
+//! [`Provider`]: providers::Provider
 
 mod adapter;
 mod book;
 mod charge;
 mod dashboard;
 mod delivery;
-mod desk;
 mod outcome;
+mod pages;
 mod psp;
 mod rows;
 mod script;
 mod timeline;
 mod webhook;
 mod wire;
+mod worker;
 
-pub use charge::{ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, parse_method};
 pub use dashboard::{DashboardError, DashboardRefund, PaymentBook, Payout};
+pub use pages::{Limits, Merchants, Unavailable, pages};
 
-use crate::InboundWebhook;
 use async_trait::async_trait;
 use book::Book;
-use desk::Desk;
 use domain::account::Scope;
 use domain::time::Clock;
+use providers::InboundWebhook;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use webhook::Signer;
+use worker::Worker;
 
 /// How the simulator behaves where no script says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl Step {
 
 /// A PSP with a book of its own, and the adapter that speaks to it.
 pub struct Simulator {
-    desk: Desk,
+    worker: Worker,
     signer: Signer,
     config: SimulatorConfig,
     clock: Arc<dyn Clock>,
@@ -212,9 +213,9 @@ impl Simulator {
         seed: [u8; 32],
     ) -> Result<Arc<Self>, SimulatorError> {
         let (book, secret) = Book::open(path, config.shared, Arc::clone(&clock), seed)?;
-        let desk = Desk::open(book)?;
+        let worker = Worker::open(book)?;
         Ok(Arc::new(Self {
-            desk,
+            worker,
             signer: Signer::new(secret),
             config,
             clock,

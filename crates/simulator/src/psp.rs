@@ -3,13 +3,14 @@
 //! It believes everything it is told about a payment and does not check what is left of it: paying
 //! out too much is what Refundry must never let happen, so the simulator must not hide it.
 
-use super::book::Book;
-use super::desk::Fault;
-use super::outcome::{Outcome, PspError};
-use super::rows::{Refund, TaskKind};
-use super::script::{Script, WORDS};
-use super::wire::{RawAnswer, TransportFault};
-use super::{RefundStatus, Simulator, SimulatorConfig, timeline};
+use crate::book::Book;
+use crate::outcome::{Outcome, PspError};
+use crate::rows::{Refund, TaskKind};
+use crate::script::{Script, WORDS};
+use crate::timeline::{self, next_at};
+use crate::wire::{RawAnswer, TransportFault};
+use crate::worker::Fault;
+use crate::{RefundStatus, Simulator, SimulatorConfig};
 use domain::account::Scope;
 use domain::money::Money;
 use domain::time::Timestamp;
@@ -21,29 +22,26 @@ const MOMENT_MS: i64 = 20;
 /// How many refunds a list shows at most.
 const LIST_LIMIT: usize = 1_000;
 
-/// What every id of a refund begins with.
-const REFUND_PREFIX: &str = "sre_";
-
 /// A refund as it is asked for.
 #[derive(Debug)]
-pub(super) struct RefundRequest {
-    pub(super) scope: Scope,
-    pub(super) key: Box<str>,
-    pub(super) payment_id: Box<str>,
-    pub(super) captured: Money,
-    pub(super) asked: Money,
+pub(crate) struct RefundRequest {
+    pub(crate) scope: Scope,
+    pub(crate) key: Box<str>,
+    pub(crate) payment_id: Box<str>,
+    pub(crate) captured: Money,
+    pub(crate) asked: Money,
 }
 
 /// How a refund is named.
 #[derive(Debug)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Id(Ulid),
     Key(Box<str>),
 }
 
 impl Simulator {
     /// The PSP's "make a refund".
-    pub(super) async fn receive_refund(
+    pub(crate) async fn receive_refund(
         &self,
         request: RefundRequest,
         script: Script,
@@ -53,7 +51,7 @@ impl Simulator {
     }
 
     /// The PSP's "show a refund". Where several names are given, the first that leads anywhere.
-    pub(super) async fn receive_lookup(
+    pub(crate) async fn receive_lookup(
         &self,
         scope: Scope,
         names: Vec<Name>,
@@ -70,7 +68,7 @@ impl Simulator {
     }
 
     /// The PSP's "list the refunds of a payment".
-    pub(super) async fn receive_list(
+    pub(crate) async fn receive_list(
         &self,
         scope: Scope,
         payment_id: Box<str>,
@@ -82,7 +80,7 @@ impl Simulator {
     }
 
     /// The PSP's "show a payment".
-    pub(super) async fn receive_payment(
+    pub(crate) async fn receive_payment(
         &self,
         scope: Scope,
         payment_id: Box<str>,
@@ -99,7 +97,7 @@ impl Simulator {
     where
         F: FnOnce(&mut Book) -> rusqlite::Result<Outcome> + Send + 'static,
     {
-        match self.desk.ask(work).await {
+        match self.worker.ask(work).await {
             Ok(outcome) => outcome.into_answer(),
             Err(Fault::Busy) => {
                 Ok(PspError::new(503, "overloaded", "too many calls; try again").into_answer())
@@ -112,7 +110,7 @@ impl Simulator {
 
 impl Refund {
     /// The refund as it was when it was booked.
-    pub(super) fn when_booked(self) -> Self {
+    pub(crate) fn when_booked(self) -> Self {
         let paid = self.paid_at == Some(self.booked_at);
         Self {
             status: if paid { RefundStatus::Succeeded } else { RefundStatus::Pending },
@@ -130,18 +128,7 @@ impl Refund {
     }
 }
 
-/// The id of a refund as everybody outside sees it.
-pub(super) fn print_id(id: Ulid) -> String {
-    let mut text = [0; ulid::ULID_LEN];
-    [REFUND_PREFIX, id.array_to_str(&mut text)].concat()
-}
-
-/// Reads the id of a refund.
-pub(super) fn parse_id(text: &str) -> Option<Ulid> {
-    Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
-}
-
-pub(super) fn find_refund(
+pub(crate) fn find_refund(
     book: &Book,
     scope: Scope,
     name: &Name,
@@ -150,12 +137,6 @@ pub(super) fn find_refund(
         Name::Id(id) => book.find_by_id(scope, *id),
         Name::Key(key) => book.find_by_key(scope, key),
     }
-}
-
-/// The time of a refund's next state: now, and later than its last state even if the clock stands
-/// still.
-pub(super) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
-    now.max(last.plus_ms(1))
 }
 
 fn make_refund(

@@ -4,8 +4,8 @@
 //! `charge`, this is the only file of the simulator with SQL. Everything runs on the desk's thread,
 //! inside the transaction of a whole batch.
 
-use super::SimulatorError;
-use super::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
+use crate::SimulatorError;
+use crate::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
 use domain::account::Scope;
 use domain::ids::Ids;
 use domain::money::Money;
@@ -94,19 +94,19 @@ CREATE TABLE charge (
 const CALLS: &str = "ALTER TABLE refund ADD COLUMN calls INTEGER NOT NULL DEFAULT 1";
 
 /// The open book.
-pub(super) struct Book {
+pub(crate) struct Book {
     db: Connection,
     ids: Ids<ChaCha20Rng>,
     clock: Arc<dyn Clock>,
     /// Other processes write it, too.
     shared: bool,
     /// True when a task came, went or moved since this was last cleared.
-    pub(super) tasks_changed: bool,
+    pub(crate) tasks_changed: bool,
 }
 
 impl Book {
     /// Opens the book, or makes a new one, and gives the secret that signs its webhooks.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         shared: bool,
         clock: Arc<dyn Clock>,
@@ -122,7 +122,7 @@ impl Book {
     }
 
     /// Runs `work` in one durable transaction: all of it happens, or nothing.
-    pub(super) fn in_transaction<T>(
+    pub(crate) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -135,7 +135,7 @@ impl Book {
         done
     }
 
-    pub(super) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
+    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
         self.db.prepare_cached(sql)
     }
 
@@ -143,19 +143,19 @@ impl Book {
         self.db.prepare_cached(sql)?.execute([]).map(|_| ())
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub(super) const fn is_shared(&self) -> bool {
+    pub(crate) const fn is_shared(&self) -> bool {
         self.shared
     }
 
-    pub(super) fn new_id(&mut self, now: Timestamp) -> Ulid {
+    pub(crate) fn new_id(&mut self, now: Timestamp) -> Ulid {
         self.ids.ulid(now)
     }
 
-    pub(super) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
+    pub(crate) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
         const SQL: &str = "SELECT captured, currency FROM payment WHERE scope = ?1 AND id = ?2";
         self.db
             .prepare_cached(SQL)?
@@ -165,7 +165,7 @@ impl Book {
             .optional()
     }
 
-    pub(super) fn insert_payment(
+    pub(crate) fn insert_payment(
         &self,
         scope: Scope,
         id: &str,
@@ -178,12 +178,12 @@ impl Book {
     }
 
     /// The first refund booked under a key. There are more only where keys are not honoured.
-    pub(super) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
         self.db.prepare_cached(SQL)?.query_row(params![scope.code(), key], read_refund).optional()
     }
 
-    pub(super) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
         self.db
             .prepare_cached(SQL)?
@@ -192,7 +192,7 @@ impl Book {
     }
 
     /// The newest refunds of a payment, newest first.
-    pub(super) fn newest_of_payment(
+    pub(crate) fn newest_of_payment(
         &self,
         scope: Scope,
         payment_id: &str,
@@ -206,7 +206,7 @@ impl Book {
             .collect()
     }
 
-    pub(super) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "
             INSERT INTO refund (id, scope, key, payment, asked, amount, currency, status, at,
                 booked_at, paid_at, returned_at, code, message, calls)
@@ -232,13 +232,13 @@ impl Book {
     }
 
     /// Counts one more call that asked for a refund.
-    pub(super) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "UPDATE refund SET calls = calls + 1 WHERE id = ?1";
         self.db.prepare_cached(SQL)?.execute([refund.id.to_bytes()]).map(|_| ())
     }
 
     /// Saves the part of a refund that changes.
-    pub(super) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "
             UPDATE refund SET status = ?2, at = ?3, paid_at = ?4, returned_at = ?5, code = ?6,
                 message = ?7
@@ -256,7 +256,7 @@ impl Book {
     }
 
     /// When a call under this key came that booked nothing.
-    pub(super) fn find_unbooked_call(
+    pub(crate) fn find_unbooked_call(
         &self,
         scope: Scope,
         key: &str,
@@ -268,7 +268,7 @@ impl Book {
             .optional()
     }
 
-    pub(super) fn insert_unbooked_call(
+    pub(crate) fn insert_unbooked_call(
         &self,
         scope: Scope,
         key: &str,
@@ -279,7 +279,7 @@ impl Book {
     }
 
     /// Adds something that is to happen, and gives its number.
-    pub(super) fn insert_task(
+    pub(crate) fn insert_task(
         &mut self,
         refund: &Refund,
         due_at: Timestamp,
@@ -296,7 +296,7 @@ impl Book {
     }
 
     /// The tasks that are due, the longest overdue first.
-    pub(super) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
+    pub(crate) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
         const SQL: &str = "
             SELECT number, kind, scope, refund, tries, body FROM task
             WHERE due_at <= ?1 ORDER BY due_at, number LIMIT ?2";
@@ -305,21 +305,21 @@ impl Book {
 
     /// When something is next due, as far as this process can know: nobody tells it what another
     /// one put into a shared book.
-    pub(super) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
+    pub(crate) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
         const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
         let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
         let look_at = self.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
         Ok(due_at.map(Timestamp).into_iter().chain(look_at).min())
     }
 
-    pub(super) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
+    pub(crate) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
         const SQL: &str = "DELETE FROM task WHERE number = ?1";
         self.tasks_changed = true;
         self.db.prepare_cached(SQL)?.execute([number]).map(|_| ())
     }
 
     /// Puts a webhook off; without a time it is kept and not delivered any more.
-    pub(super) fn put_off(
+    pub(crate) fn put_off(
         &mut self,
         number: i64,
         tries: u32,
@@ -332,7 +332,7 @@ impl Book {
     }
 
     /// Makes the webhooks that were given up due again.
-    pub(super) fn revive_webhooks(
+    pub(crate) fn revive_webhooks(
         &mut self,
         scope: Scope,
         due_at: Timestamp,
@@ -404,7 +404,7 @@ fn at_most(limit: usize) -> i64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub struct StillClock;

@@ -1,4 +1,4 @@
-//! A merchant's till with the simulator behind it, and an inbox for its webhooks.
+//! The simulator on a book of its own, with a clock that tests move and an inbox for its webhooks.
 
 use async_trait::async_trait;
 use domain::account::{Mode, Scope};
@@ -6,10 +6,8 @@ use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::payment::{Facts, Kind};
 use domain::time::{Clock, Timestamp};
-use providers::simulator::{
-    PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
-};
 use providers::{Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, Report, Why};
+use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,14 +63,14 @@ impl WebhookSink for Receiver<'_> {
     }
 }
 
-pub struct Till {
+pub struct Psp {
     dir: TempDir,
     pub clock: Arc<HandClock>,
     pub simulator: Arc<Simulator>,
     pub inbox: Inbox,
 }
 
-impl Till {
+impl Psp {
     pub fn open() -> Self {
         Self::open_with(SimulatorConfig::default())
     }

@@ -3,26 +3,27 @@
 //! It trusts nothing that it has not parsed. Only a parsed 422 is a refusal, only a connection that
 //! was never made is certain not to have been sent, and everything else may have paid.
 
-use super::psp::{Name, RefundRequest, parse_id};
-use super::script::Script;
-use super::wire::{
+use crate::psp::{Name, RefundRequest};
+use crate::rows::parse_id;
+use crate::script::Script;
+use crate::wire::{
     ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
     WebhookBody,
 };
-use super::{RefundStatus, Simulator};
-use crate::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    Report, WebhookRefused, Why,
-};
+use crate::{RefundStatus, Simulator};
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::payment::Facts;
 use domain::time::Timestamp;
+use providers::{
+    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Report, WebhookRefused, Why,
+};
 use serde::de::DeserializeOwned;
 
 /// The name that payments held by the simulator are registered with.
-pub(super) const NAME: &str = "simulator";
+pub(crate) const NAME: &str = "simulator";
 
 #[async_trait]
 impl Provider for Simulator {

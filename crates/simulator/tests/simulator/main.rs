@@ -2,7 +2,8 @@
 
 mod books;
 mod dashboard;
+mod pages;
+mod psp;
 mod scripts;
 mod shared;
-mod till;
 mod webhooks;

@@ -4,8 +4,8 @@
 //! one fsync, and only then the answers. Nobody else ever sees the book, so a batch also decides
 //! which of two calls with the same key came first.
 
-use super::SimulatorError;
-use super::book::Book;
+use crate::SimulatorError;
+use crate::book::Book;
 use domain::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +26,7 @@ type Work = Box<dyn FnOnce(&mut Book) -> rusqlite::Result<Answer> + Send>;
 
 /// Why the desk did not do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The queue is full; nothing was done.
     Busy,
     /// The desk is closed; nothing was done.
@@ -36,7 +36,7 @@ pub(super) enum Fault {
 }
 
 /// When something is next to happen.
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     next_due: AtomicI64,
     sooner: Notify,
 }
@@ -45,34 +45,34 @@ impl Schedule {
     /// Stands for "never".
     const NEVER: i64 = i64::MAX;
 
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let due_at = self.next_due.load(Ordering::Acquire);
         (due_at != Self::NEVER).then_some(Timestamp(due_at))
     }
 
     /// Wakes whoever sleeps until a later time.
-    pub(super) fn set(&self, due_at: Option<Timestamp>) {
+    pub(crate) fn set(&self, due_at: Option<Timestamp>) {
         let due_at = due_at.map_or(Self::NEVER, |at| at.0);
         if due_at < self.next_due.swap(due_at, Ordering::AcqRel) {
             self.sooner.notify_one();
         }
     }
 
-    pub(super) async fn sooner(&self) {
+    pub(crate) async fn sooner(&self) {
         self.sooner.notified().await;
     }
 }
 
 /// The way to the thread. Dropping it closes the desk and waits for its last batch.
-pub(super) struct Desk {
+pub(crate) struct Worker {
     queue: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
     schedule: Arc<Schedule>,
 }
 
-impl Desk {
+impl Worker {
     /// Starts the thread.
-    pub(super) fn open(book: Book) -> Result<Self, SimulatorError> {
+    pub(crate) fn open(book: Book) -> Result<Self, SimulatorError> {
         let (queue, calls) = mpsc::channel(QUEUE_LIMIT);
         let schedule =
             Arc::new(Schedule { next_due: AtomicI64::new(Schedule::NEVER), sooner: Notify::new() });
@@ -85,12 +85,12 @@ impl Desk {
         Ok(Self { queue: Some(queue), thread: Some(thread), schedule })
     }
 
-    pub(super) fn schedule(&self) -> &Schedule {
+    pub(crate) fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
     /// Has `work` done, if there is room in the queue. It is done even if nobody awaits its result.
-    pub(super) async fn ask<T, F>(&self, work: F) -> Result<T, Fault>
+    pub(crate) async fn ask<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: FnOnce(&mut Book) -> rusqlite::Result<T> + Send + 'static,
@@ -105,7 +105,7 @@ impl Desk {
     }
 
     /// Has `work` done, and waits for room in the queue.
-    pub(super) async fn ask_patiently<T, F>(&self, work: F) -> Result<T, Fault>
+    pub(crate) async fn ask_patiently<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: FnOnce(&mut Book) -> rusqlite::Result<T> + Send + 'static,
@@ -117,7 +117,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.queue.take());
         if let Some(thread) = self.thread.take()
@@ -187,26 +187,26 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::tests::StillClock;
     use super::*;
+    use crate::book::tests::StillClock;
     use domain::account::{Mode, Scope};
 
     #[tokio::test]
-    async fn a_failed_batch_leaves_nothing_behind_and_the_desk_goes_on() {
+    async fn a_failed_batch_leaves_nothing_behind_and_the_worker_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("simulator.sqlite");
         let (book, _) = Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
-        let desk = Desk::open(book).expect("a desk");
+        let worker = Worker::open(book).expect("a worker");
         let (scope, at) = (Scope::new(1, Mode::Test), Timestamp(5));
-        let failed = desk.ask(move |book| {
+        let failed = worker.ask(move |book| {
             book.insert_unbooked_call(scope, "k1", at)?;
             Err::<(), _>(rusqlite::Error::QueryReturnedNoRows)
         });
         assert_eq!(failed.await, Err(Fault::Failed));
         let find = move |book: &mut Book| book.find_unbooked_call(scope, "k1");
-        assert_eq!(desk.ask(find).await, Ok(None));
-        let written = desk.ask(move |book| book.insert_unbooked_call(scope, "k1", at)).await;
+        assert_eq!(worker.ask(find).await, Ok(None));
+        let written = worker.ask(move |book| book.insert_unbooked_call(scope, "k1", at)).await;
         assert_eq!(written, Ok(()));
-        assert_eq!(desk.ask(find).await, Ok(Some(at)));
+        assert_eq!(worker.ask(find).await, Ok(Some(at)));
     }
 }

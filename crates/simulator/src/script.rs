@@ -12,14 +12,14 @@ const CODE_LIMIT: usize = 64;
 const DELAY_LIMIT_MS: i64 = 366 * 24 * 60 * 60 * 1000;
 
 /// What an unknown word is answered with.
-pub(super) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
+pub(crate) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
     timeout_after_booking, timeout_before_booking, server_error, garbage, wrong_amount, \
     stay_pending, no_funds_then_ok, webhook_twice, webhook_out_of_order, webhook_never, \
     webhook_forged, late_failure[:<ms>]";
 
 /// How the simulator treats one refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Script {
+pub(crate) enum Script {
     /// Booked and answered at once.
     Succeed,
     /// Pending; succeeds later and tells.
@@ -63,7 +63,7 @@ struct Metadata {
 
 impl Script {
     /// The script of a refund: its own metadata decides, then its payment's.
-    pub(super) fn of(refund: Option<&str>, payment: Option<&str>) -> Self {
+    pub(crate) fn of(refund: Option<&str>, payment: Option<&str>) -> Self {
         read_word(refund)
             .or_else(|| read_word(payment))
             .map_or(Self::Succeed, |word| Self::parse(&word))
@@ -107,7 +107,7 @@ impl Script {
     }
 
     /// The same refund when its key was seen before: trouble strikes a key's first call only.
-    pub(super) fn after_first_call(self) -> Self {
+    pub(crate) fn after_first_call(self) -> Self {
         match self {
             Self::TimeoutAfterBooking
             | Self::TimeoutBeforeBooking
@@ -119,7 +119,7 @@ impl Script {
     }
 
     /// True where the refund is booked and not paid out yet.
-    pub(super) const fn leaves_pending(&self) -> bool {
+    pub(crate) const fn leaves_pending(&self) -> bool {
         matches!(
             self,
             Self::SucceedAfter { .. }
@@ -132,7 +132,7 @@ impl Script {
     }
 
     /// True where the first call books nothing, so that the book has to remember that it came.
-    pub(super) const fn spares_the_book_once(&self) -> bool {
+    pub(crate) const fn spares_the_book_once(&self) -> bool {
         matches!(self, Self::TimeoutBeforeBooking | Self::ServerError | Self::NoFundsThenOk)
     }
 }
