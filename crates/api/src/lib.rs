@@ -49,7 +49,7 @@ pub struct ApiConfig {
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Routes of others to serve beside the doors.
+    /// Routes that the server adds to those of the doors.
     pub mounts: Router,
 }
 

@@ -88,7 +88,7 @@ impl Route {
     }
 }
 
-/// Counts the requests of routes that are not a door's.
+/// Counts requests to routes that the server adds.
 pub fn measured(routes: Router, app: &Arc<App>) -> Router {
     let app = Arc::clone(app);
     routes.route_layer(middleware::from_fn(
@@ -120,7 +120,9 @@ impl Meter {
                 "method" => method.clone(), "route" => path.to_owned(), "status" => class
             )
         });
-        let seconds = histogram!("refundry_http_request_seconds", "method" => method, "route" => path.to_owned());
+        let seconds = histogram!(
+            "refundry_http_request_seconds", "method" => method, "route" => path.to_owned()
+        );
         Self { by_class, seconds }
     }
 

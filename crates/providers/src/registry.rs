@@ -1,11 +1,11 @@
-//! Which provider serves which payments.
+//! The registry: maps payments to their providers.
 
 use crate::{Provider, TakesPayments};
 use domain::account::Scope;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The providers that are configured, by name.
+/// The configured providers, by name.
 #[derive(Clone, Default)]
 pub struct Registry {
     everywhere: BTreeMap<&'static str, Arc<dyn Provider>>,
@@ -13,7 +13,6 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry without providers.
     pub fn new() -> Self {
         Self::default()
     }

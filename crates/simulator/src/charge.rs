@@ -17,7 +17,7 @@ use providers::{ChargeAnswer, ChargeOrder, TakesPayments, Why, parse_method};
 use rusqlite::{OptionalExtension, Row, params};
 use ulid::Ulid;
 
-/// How long a charge that stays processing takes.
+/// Time until a processing charge is paid.
 const PROCESSING_MS: i64 = 1_500;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Status {
     }
 }
 
-/// A charge as it stands in the book.
+/// A row of the table `charge`.
 struct Charge {
     id: Ulid,
     money: Money,
@@ -140,7 +140,7 @@ fn stop(book: &mut Book, scope: Scope, key: &str, money: Money) -> rusqlite::Res
     Ok(answer(&charge))
 }
 
-/// The charge as it is now: one that was being worked on long enough is paid.
+/// Finds a charge, and pays it first if it has been processing for long enough.
 fn find_settled(
     book: &mut Book,
     scope: Scope,
@@ -157,7 +157,7 @@ fn find_settled(
     Ok(Some(charge))
 }
 
-/// Refunds of it are checked against what was taken.
+/// Stores the paid amount, which refunds of the payment are checked against.
 fn learn(book: &Book, scope: Scope, charge: &Charge) -> rusqlite::Result<()> {
     book.insert_payment(scope, &print_id(charge.id), charge.money)
 }

@@ -1,4 +1,4 @@
-//! What the PSP half makes of a call, and how it says so on the wire.
+//! The results of the PSP half's calls, and their form on the wire.
 
 use crate::rows::{Refund, print_id};
 use crate::wire::{
@@ -9,19 +9,18 @@ use domain::money::Money;
 use domain::time::Timestamp;
 use std::borrow::Cow;
 
-/// What the PSP makes of a call.
+/// The result of a call to the PSP.
 pub(crate) enum Outcome {
     Refund(Refund),
     List(Vec<Refund>),
     Payment(Money),
     Error(PspError),
-    /// It answered, and not in JSON.
+    /// An answer that is not JSON.
     Garbage,
-    /// It answered, and nobody heard.
+    /// The answer is lost on the way back.
     AnswerLost,
 }
 
-/// An error in the PSP's own words.
 pub(crate) struct PspError {
     status: u16,
     code: Cow<'static, str>,

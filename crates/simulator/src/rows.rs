@@ -11,28 +11,27 @@ use ulid::Ulid;
 /// The start of every refund id.
 const REFUND_PREFIX: &str = "sre_";
 
-/// A refund as the PSP has it.
+/// A row of the table `refund`.
 #[derive(Clone, Debug)]
 pub(crate) struct Refund {
     pub(crate) id: Ulid,
     pub(crate) scope: Scope,
-    /// `None` when it was made in the PSP's own dashboard.
+    /// `None` for a refund that was made in the PSP's dashboard.
     pub(crate) key: Option<Box<str>>,
     pub(crate) payment_id: Box<str>,
-    /// What was asked for, minor units.
+    /// The requested amount, in minor units.
     pub(crate) asked: i64,
-    /// What is paid out.
+    /// The amount that is paid out.
     pub(crate) money: Money,
     pub(crate) status: RefundStatus,
-    /// Since when it is in its status. Strictly increasing.
+    /// Time of the last change of `status`. Strictly increasing.
     pub(crate) at: Timestamp,
     pub(crate) booked_at: Timestamp,
     pub(crate) paid_at: Option<Timestamp>,
-    /// When a payout came back.
     pub(crate) returned_at: Option<Timestamp>,
     pub(crate) code: Option<Box<str>>,
     pub(crate) message: Option<Box<str>>,
-    /// How many calls asked for it: what was answered with it, and what was lost before.
+    /// Number of calls that asked for this refund, including calls whose answer was lost.
     pub(crate) calls: u32,
 }
 
@@ -42,23 +41,21 @@ pub(crate) fn print_id(id: Ulid) -> String {
     [REFUND_PREFIX, id.array_to_str(&mut text)].concat()
 }
 
-/// Reads the id of a refund.
 pub(crate) fn parse_id(text: &str) -> Option<Ulid> {
     Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
 }
 
-/// What a task does when it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskKind {
-    /// Pays a pending refund out, and tells.
+    /// Pays a pending refund out and sends a webhook.
     Settle,
-    /// The same, and tells twice.
+    /// Pays out and sends the same webhook twice.
     SettleTellTwice,
-    /// The same, and tells of the older state last.
+    /// Pays out and sends the webhook of the older state last.
     SettleTellOutOfOrder,
-    /// The same, and tells nobody.
+    /// Pays out and sends no webhook.
     SettleSilently,
-    /// Takes a payout back, and tells.
+    /// Takes a payout back and sends a webhook.
     TakeBack,
     /// Delivers a webhook until it is acknowledged.
     Webhook,
@@ -90,16 +87,15 @@ impl TaskKind {
     }
 }
 
-/// Something that is still to happen to a refund.
+/// A row of the table `task`: scheduled work on a refund.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) number: i64,
     pub(crate) kind: TaskKind,
     pub(crate) scope: Scope,
     pub(crate) refund: Ulid,
-    /// How often a webhook was delivered in vain.
+    /// Number of failed deliveries of the webhook.
     pub(crate) tries: u32,
-    /// The body of a webhook.
     pub(crate) body: Option<Vec<u8>>,
 }
 
@@ -146,7 +142,7 @@ pub(crate) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currenc
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
 
-/// The error of a number that this version does not write.
+/// The error for a number that this version does not know.
 pub(crate) fn out_of_range(row: &Row<'_>, column: usize) -> rusqlite::Error {
     let value = row.get(column).unwrap_or_default();
     rusqlite::Error::IntegralValueOutOfRange(column, value)

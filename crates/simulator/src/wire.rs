@@ -1,29 +1,27 @@
-//! What the two halves of the simulator say to each other: a PSP's JSON over something like HTTP.
+//! The wire between the two halves of the simulator: a PSP's JSON over something like HTTP.
 
 use serde::{Deserialize, Serialize};
 
-/// An answer as it comes off the wire.
+/// An answer before it is parsed.
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
-    /// HTTP status.
     pub(crate) status: u16,
-    /// Whatever came with it.
     pub(crate) body: Vec<u8>,
 }
 
 impl RawAnswer {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Plain structs always serialize; an empty body would be read as an unusable answer.
+        // Plain structs always serialize. The adapter reads an empty body as an unusable answer.
         Self { status, body: serde_json::to_vec(body).unwrap_or_default() }
     }
 }
 
-/// Why a call has no answer at all.
+/// Reasons for a call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransportFault {
-    /// Nobody listens: no byte left.
+    /// Nobody listens; no byte was sent.
     NotConnected,
-    /// The request went out, and then nothing.
+    /// The request was sent and no answer came.
     AnswerLost,
 }
 
@@ -43,7 +41,7 @@ pub(crate) struct RefundBody {
     pub(crate) message: Option<Box<str>>,
 }
 
-/// The state of a refund, and since when it is in it.
+/// The state of a refund, and the time of its last change.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RefundAnswer {
     /// Milliseconds since 1970.
@@ -51,20 +49,18 @@ pub(crate) struct RefundAnswer {
     pub(crate) data: RefundBody,
 }
 
-/// The refunds of a payment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ListAnswer {
     pub(crate) refunds: Vec<RefundAnswer>,
 }
 
-/// A payment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PaymentAnswer {
     pub(crate) captured: i64,
     pub(crate) currency: Box<str>,
 }
 
-/// An error, with the time at which the PSP made up its mind.
+/// An error, with the time of the PSP's decision.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,14 +68,12 @@ pub(crate) struct ErrorAnswer {
     pub(crate) error: ErrorBody,
 }
 
-/// A stable word and a sentence.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorBody {
     pub(crate) code: Box<str>,
     pub(crate) message: Box<str>,
 }
 
-/// The body of a webhook.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WebhookBody {
     pub(crate) id: Box<str>,

@@ -1,8 +1,8 @@
-//! The desk: one thread that does everything that touches the book, a batch at a time.
+//! The worker: one thread that does all work on the book, in batches.
 //!
-//! Whatever queued up while the last batch was committing becomes the next batch: one transaction,
-//! one fsync, and only then the answers. Nobody else ever sees the book, so a batch also decides
-//! which of two calls with the same key came first.
+//! Calls that queue up during a commit form the next batch: one transaction, one fsync, then the
+//! answers. No other thread sees the book, so the order of a batch decides which of two calls with
+//! the same key came first.
 
 use crate::SimulatorError;
 use crate::book::Book;
@@ -12,37 +12,35 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// How many calls wait at most; the next one is turned away.
+/// The worker refuses calls beyond this number of waiting calls.
 const QUEUE_LIMIT: usize = 1024;
 
-/// How many calls share a commit at most.
 const BATCH_LIMIT: usize = 512;
 
-/// Says the answer of a call, once its batch is durable. Dropped unsaid when the batch failed.
+/// Sends the answer of a call after its batch is durable. Dropped without sending when the batch
+/// fails.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// A call.
 type Work = Box<dyn FnOnce(&mut Book) -> rusqlite::Result<Answer> + Send>;
 
-/// Why the desk did not do something.
+/// Why the worker did not do a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The queue is full; nothing was done.
+    /// The queue is full.
     Busy,
-    /// The desk is closed; nothing was done.
+    /// The worker has stopped.
     Closed,
-    /// The book could not be written; nothing was done.
+    /// The book could not be written; the batch was rolled back.
     Failed,
 }
 
-/// When something is next to happen.
+/// The time of the next due task.
 pub(crate) struct Schedule {
     next_due: AtomicI64,
     sooner: Notify,
 }
 
 impl Schedule {
-    /// Stands for "never".
     const NEVER: i64 = i64::MAX;
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
@@ -50,7 +48,7 @@ impl Schedule {
         (due_at != Self::NEVER).then_some(Timestamp(due_at))
     }
 
-    /// Wakes whoever sleeps until a later time.
+    /// Sets the time, and wakes a waiter if the time is sooner than before.
     pub(crate) fn set(&self, due_at: Option<Timestamp>) {
         let due_at = due_at.map_or(Self::NEVER, |at| at.0);
         if due_at < self.next_due.swap(due_at, Ordering::AcqRel) {
@@ -63,7 +61,7 @@ impl Schedule {
     }
 }
 
-/// The way to the thread. Dropping it closes the desk and waits for its last batch.
+/// A handle of the thread. Dropping the handle stops the worker and waits for its last batch.
 pub(crate) struct Worker {
     queue: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
@@ -71,7 +69,6 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread.
     pub(crate) fn open(book: Book) -> Result<Self, SimulatorError> {
         let (queue, calls) = mpsc::channel(QUEUE_LIMIT);
         let schedule =
@@ -89,7 +86,7 @@ impl Worker {
         &self.schedule
     }
 
-    /// Has `work` done, if there is room in the queue. It is done even if nobody awaits its result.
+    /// Queues `work` if there is room. The worker does the work even if the caller stops waiting.
     pub(crate) async fn ask<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -104,7 +101,7 @@ impl Worker {
         result.await.map_err(|_| Fault::Failed)
     }
 
-    /// Has `work` done, and waits for room in the queue.
+    /// Queues `work`, and waits for room in the queue.
     pub(crate) async fn ask_patiently<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -136,7 +133,7 @@ where
     let (tell, result) = oneshot::channel();
     let work: Work = Box::new(move |book| {
         let value = work(book)?;
-        // Whoever asked may have gone; what was done stays done.
+        // The caller may be gone; the work stays done.
         Ok(Box::new(move || drop(tell.send(value))))
     });
     (work, result)
@@ -162,7 +159,8 @@ fn serve_batch(book: &mut Book, batch: &mut Vec<Work>, schedule: &Schedule) {
     batch.clear();
     match served {
         Ok(answers) => {
-            // Before the answers: who heard one finds what it scheduled.
+            // Refresh before the answers, so that a caller with an answer finds what its call
+            // scheduled.
             refresh(book, schedule);
             for answer in answers {
                 answer();

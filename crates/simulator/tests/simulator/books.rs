@@ -1,4 +1,4 @@
-//! Keys, concurrency, restarts, and a PSP that is in trouble itself.
+//! Keys, concurrency, restarts, and failures of the PSP itself.
 
 use crate::psp::*;
 use domain::account::{Mode, Scope};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// Submits orders all at once.
+/// Submits orders concurrently.
 async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Answer> {
     let calls: Vec<_> = orders
         .into_iter()
@@ -198,7 +198,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     );
 }
 
-/// A clock that stops whoever asks it while the gate is shut.
+/// A clock that blocks its callers while the gate is shut.
 struct GateClock(Mutex<()>);
 
 impl Clock for GateClock {
@@ -230,7 +230,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
         }
     }
     drop(shut);
-    // One batch was taken at most, and the queue was full behind it.
+    // At most one batch was taken, and the queue behind the batch was full.
     assert!(turned_away >= 2_000 - 1_024 - 512, "{turned_away}");
     let paid = queued.len();
     for call in queued {
@@ -240,7 +240,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
     assert_eq!(book.payouts.len(), paid);
 }
 
-/// A clock that breaks whoever asks it.
+/// A clock that panics.
 struct BrokenClock(AtomicBool);
 
 impl Clock for BrokenClock {
@@ -259,7 +259,7 @@ async fn what_reaches_a_dead_psp_is_certain_never_to_have_been_sent() {
     let simulator = Simulator::open(&path, config, clock, [7; 32]).expect("opened");
     let order = order("k1", "succeed");
     assert_eq!(&*unknown(simulator.submit(&order).await), "internal_error");
-    // The thread is on its way out; until it is gone calls are taken and dropped.
+    // The thread is ending; until its end, calls are queued and dropped.
     for _ in 0..100_000 {
         if let Answer::NeverSent(why) = simulator.submit(&order).await {
             assert_eq!(&*why.code, "connection_refused");

@@ -1,4 +1,4 @@
-//! What is done at the PSP itself, and what it shows.
+//! Refunds that are made at the PSP itself, and the PSP's view of a payment.
 
 use crate::psp::*;
 use domain::money::Money;

@@ -1,4 +1,4 @@
-//! The simulator through its public face: a real book, a clock that moves by hand.
+//! The simulator through its public interface, on a real book, with a clock that tests move.
 
 mod books;
 mod dashboard;

@@ -1,4 +1,4 @@
-//! A book that several processes share. A second connection is to the file what another process is.
+//! A book that several processes share. SQLite treats a second connection like another process.
 
 use crate::psp::*;
 use async_trait::async_trait;
@@ -51,7 +51,7 @@ async fn what_a_process_leaves_behind_another_one_finds_within_a_second() {
     let (psp, other) = two();
     accepted(other.submit(&order("k1", "succeed_after:400")).await);
     drop(other);
-    // Nobody told this one.
+    // This process had no notice of the task.
     assert_eq!(psp.simulator.next_due(), Some(START.plus_ms(1_000)));
     let step = psp.after(1_000).await;
     assert_eq!((step.changed, step.delivered), (1, 1));
@@ -59,7 +59,7 @@ async fn what_a_process_leaves_behind_another_one_finds_within_a_second() {
     assert_eq!(psp.simulator.next_due(), Some(START.plus_ms(2_000)), "it goes on looking");
 }
 
-/// Has the other process step while a webhook is under way.
+/// Lets the other process step during the delivery of a webhook.
 struct Meanwhile<'a>(&'a Psp, &'a Simulator);
 
 #[async_trait]
@@ -82,7 +82,7 @@ async fn a_webhook_that_one_process_delivers_is_delivered_by_no_other() {
     assert!(psp.after(60_000).await.is_idle());
 }
 
-/// Takes a webhook and never answers.
+/// Receives a webhook and never answers.
 struct Silence;
 
 #[async_trait]
@@ -98,7 +98,7 @@ async fn a_webhook_whose_process_dies_is_delivered_by_another() {
     accepted(other.submit(&order("k1", "succeed_after:0")).await);
     {
         let mut step = Box::pin(other.step(&Silence, 64));
-        // Until the change is in the book; then only the delivery is left to wait for.
+        // Poll until the change is in the book; the step then waits only for the delivery.
         while psp.book().await.payouts.is_empty() {
             assert!(step.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }

@@ -1,4 +1,4 @@
-//! Signatures, retries, and knowing when there is work.
+//! Signatures, retries, and wake-ups for due work.
 
 use crate::psp::*;
 use domain::account::{Mode, Scope};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A psp that has received one authentic webhook.
+/// A simulator that has sent one authentic webhook.
 async fn with_a_webhook() -> (Psp, InboundWebhook) {
     let psp = Psp::open();
     accepted(psp.submit(&order("k1", "succeed_after:0")).await);
@@ -76,7 +76,7 @@ async fn a_refused_webhook_comes_again_and_later_each_time() {
         assert_eq!(psp.after(1).await.refused, 1);
     }
     psp.inbox.closed.store(false, Ordering::SeqCst);
-    // Signed anew, so that it is still believed half an hour later.
+    // Each retry has a new signature, so the webhook still verifies half an hour later.
     assert_eq!(psp.after(1_800_000).await.delivered, 1);
     assert_eq!(psp.notices().len(), 1);
     assert_eq!(psp.simulator.next_due(), None);
@@ -152,15 +152,15 @@ async fn a_sleeper_wakes_for_sooner_work_only() {
     accepted(psp.submit(&order("k2", "succeed_after:100")).await);
     sleeper.await.expect("woken");
 
-    // Work that is due later than what is known is no reason to wake.
+    // A task that is due after the known time does not wake the waiter.
     accepted(psp.submit(&order("k3", "succeed_after:500")).await);
     let waited = tokio::time::timeout(Duration::ZERO, psp.simulator.wait_for_work()).await;
     assert!(waited.is_err());
-    // Sooner work is, also for one who only comes to wait afterwards.
+    // A task that is due sooner does, even if the waiter starts to wait afterwards.
     accepted(psp.submit(&order("k4", "succeed_after:5")).await);
     psp.simulator.wait_for_work().await;
     assert_eq!(psp.simulator.next_due(), Some(START.plus_ms(5)));
-    // Work that was done leaves later work, which is none either.
+    // The work that remains after a step is due later and wakes nobody.
     assert_eq!(psp.after(5).await.changed, 1);
     assert_eq!(psp.simulator.next_due(), Some(START.plus_ms(100)));
     let waited = tokio::time::timeout(Duration::ZERO, psp.simulator.wait_for_work()).await;
