@@ -6,8 +6,8 @@ use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::money::Currency;
 use domain::payment::Kind;
-use engine::simulator::{Simulator, SimulatorConfig};
 use engine::{Engine, EngineConfig, MasterKey, NewPayment, Parts, Registry, SqliteStore, Store};
+use simulator::{Simulator, SimulatorConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -60,8 +60,7 @@ pub fn start_engine(store: impl Into<Store>, scratch: &Path) -> Result<Engine> {
     seed[..16].copy_from_slice(&nanos.to_be_bytes());
     Ok(Engine::start(Parts {
         store: store.into(),
-        registry: Registry::new().with(simulator.clone()),
-        simulator: Some(simulator),
+        registry: Registry::new().with(simulator.clone()).with_payment_provider(simulator),
         master_key: MasterKey::from_bytes([7; 32]),
         clock,
         seed,

@@ -49,6 +49,8 @@ pub struct ApiConfig {
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Routes that the server adds to those of the doors.
+    pub mounts: Router,
 }
 
 /// How the ElasticPay door behaves.
@@ -80,6 +82,7 @@ impl Default for ApiConfig {
             elasticpay: ElasticPayConfig::default(),
             yoco: YocoSettings::default(),
             metrics: Arc::new(String::new),
+            mounts: Router::new(),
         }
     }
 }
@@ -96,11 +99,11 @@ struct App {
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
     let limits = config.rate_limits.as_ref();
     let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock));
+    let mounts = config.mounts.clone();
     let app = Arc::new(App { engine, config, limits });
     doors::routes()
         .into_iter()
-        .filter(|route| doors::is_offered(route, &app.engine))
-        .fold(Router::new(), |router, route| route.add_to(router, &app))
+        .fold(route::measured(mounts, &app), |router, route| route.add_to(router, &app))
         .fallback({
             let app = Arc::clone(&app);
             move |uri: Uri| async move { doors::unknown_path(&app, uri.path()) }

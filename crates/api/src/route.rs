@@ -3,7 +3,8 @@
 use crate::App;
 use crate::doors::native;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use engine::access::Permission;
@@ -87,6 +88,23 @@ impl Route {
     }
 }
 
+/// Counts requests to routes that the server adds.
+pub fn measured(routes: Router, app: &Arc<App>) -> Router {
+    let app = Arc::clone(app);
+    routes.route_layer(middleware::from_fn(
+        move |path: MatchedPath, request: Request, next: Next| {
+            let app = Arc::clone(&app);
+            async move {
+                let meter = Meter::new(request.method(), path.as_str());
+                let started = app.engine.now();
+                let response = next.run(request).await;
+                meter.record(response.status().as_u16(), app.engine.now().ms_since(started));
+                response
+            }
+        },
+    ))
+}
+
 /// What is counted per operation. The handles are made once, so counting is one atomic addition.
 struct Meter {
     by_class: [Counter; 4],
@@ -94,16 +112,17 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(method: &Method, path: &'static str) -> Self {
+    fn new(method: &Method, path: &str) -> Self {
         let method = method.to_string();
         let by_class = ["2xx", "3xx", "4xx", "5xx"].map(|class| {
             counter!(
                 "refundry_http_requests_total",
-                "method" => method.clone(), "route" => path, "status" => class
+                "method" => method.clone(), "route" => path.to_owned(), "status" => class
             )
         });
-        let seconds =
-            histogram!("refundry_http_request_seconds", "method" => method, "route" => path);
+        let seconds = histogram!(
+            "refundry_http_request_seconds", "method" => method, "route" => path.to_owned()
+        );
         Self { by_class, seconds }
     }
 

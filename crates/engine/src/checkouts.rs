@@ -16,13 +16,9 @@ use domain::ids::{InvoiceId, PaymentId};
 use domain::payment::Kind;
 use domain::refund::Failure;
 use domain::time::Timestamp;
-use providers::Why;
-use providers::simulator::{self, ChargeAnswer, ChargeOrder, Method};
+use providers::{ChargeAnswer, ChargeOrder, METHODS, Method, TakesPayments, Why, parse_method};
 use std::sync::Arc;
 use store::{CheckoutFilter, Page, PageQuery};
-
-/// The provider that checkouts are paid through.
-const PROVIDER: &str = "simulator";
 
 /// The way to pay by hand: the buyer sends the money and says so, the merchant looks.
 pub const MANUAL: Method = Method { id: "manual", label: "Bank transfer", group: "offline" };
@@ -33,20 +29,20 @@ const ACTION_MS: i64 = 15 * 60 * 1000;
 /// The ways to pay that invoices offer.
 const INVOICE_METHODS: &[&str] = &["card", "debit", "paypal", "qris", "ewallet", "va"];
 
-/// The way to pay called `id`, and what the simulator is told to do with it.
+/// The way to pay called `id`, and the outcome that a test asks of the provider.
 pub fn find_method(id: &str) -> Option<(Method, Option<&'static str>)> {
     if id == MANUAL.id {
         return Some((MANUAL, None));
     }
-    simulator::parse_method(id).map(|(method, outcome)| (*method, outcome))
+    parse_method(id).map(|(method, outcome)| (*method, outcome))
 }
 
 /// The names of every way to pay.
 pub fn method_ids() -> impl Iterator<Item = &'static str> {
-    simulator::METHODS.iter().map(|method| method.id).chain([MANUAL.id])
+    METHODS.iter().map(|method| method.id).chain([MANUAL.id])
 }
 
-/// True when a checkout offers a way to pay, by itself or with one of the simulator's outcomes.
+/// True when a checkout offers a way to pay, by itself or with a test outcome.
 fn offers(checkout: &Checkout, id: &str) -> bool {
     let Some((method, _)) = find_method(id) else { return false };
     checkout.facts.methods.iter().any(|offered| **offered == *id || **offered == *method.id)
@@ -59,11 +55,8 @@ impl Engine {
         new: NewCheckout,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        if self.simulator().is_none() {
-            let message = "no provider is configured that takes payments".into();
-            return Err(Error::Invalid { field: "methods", message });
-        }
         let (now, scope) = (self.now(), new.scope);
+        self.payment_provider(scope)?;
         let request = names::checkout_request(&new);
         let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
         let facts = Facts {
@@ -164,7 +157,8 @@ impl Engine {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
         let id = known.unwrap_or_else(|| checkout.facts.name().into());
-        let act = Act::Confirm { charge: self.charge_of(&id) };
+        let provider = self.payment_provider(checkout.facts.scope)?.name();
+        let act = Act::Confirm { charge: self.charge_of(provider, &id) };
         self.act(checkout, "confirm", act, key).await
     }
 
@@ -230,14 +224,14 @@ impl Engine {
         if checkout.flight != Flight::ActionRequired || checkout.state != State::Pending {
             return Ok(checkout);
         }
-        let Some(simulator) = self.simulator().cloned() else { return Ok(checkout) };
         let (scope, key) = (checkout.facts.scope, checkout.provider_key());
+        let Ok(provider) = self.payment_provider(scope) else { return Ok(checkout) };
         let answer = if agree {
-            simulator.approve_charge(scope, &key).await
+            provider.approve_charge(scope, &key).await
         } else {
-            simulator.stop_charge(scope, &key, checkout.facts.money()).await
+            provider.stop_charge(scope, &key, checkout.facts.money()).await
         };
-        self.record_charge(&checkout, answer).await;
+        self.record_charge(&checkout, provider.name(), answer).await;
         self.read_again(&checkout).await
     }
 
@@ -258,11 +252,23 @@ impl Engine {
     }
 
     /// The ways to pay that an invoice offers.
-    pub(crate) fn invoice_methods(&self) -> Vec<Box<str>> {
-        match self.simulator() {
-            Some(_) => INVOICE_METHODS.iter().map(|id| Box::from(*id)).collect(),
-            None => Vec::new(),
+    pub(crate) fn invoice_methods(&self, scope: Scope) -> Vec<Box<str>> {
+        match self.payment_provider(scope) {
+            Ok(_) => INVOICE_METHODS.iter().map(|id| Box::from(*id)).collect(),
+            Err(_) => Vec::new(),
         }
+    }
+
+    /// The name of the provider that takes payments, if one is configured.
+    pub fn payment_provider_name(&self, scope: Scope) -> Option<&'static str> {
+        self.payment_provider(scope).ok().map(|provider| provider.name())
+    }
+
+    fn payment_provider(&self, scope: Scope) -> Result<&Arc<dyn TakesPayments>, Error> {
+        self.registry().payment_provider(scope).ok_or_else(|| {
+            let message = "no provider is configured that takes payments".into();
+            Error::Invalid { field: "methods", message }
+        })
     }
 
     async fn act(
@@ -310,7 +316,7 @@ impl Engine {
 
     /// Asks the provider about the attempt in flight and records what it says.
     async fn attempt(&self, checkout: &Checkout) {
-        let Some(simulator) = self.simulator().cloned() else {
+        let Ok(provider) = self.payment_provider(checkout.facts.scope) else {
             tracing::error!(checkout = %checkout.facts.id, "no provider is configured that takes payments");
             return;
         };
@@ -321,23 +327,28 @@ impl Engine {
             || checkout.flight == Flight::ActionRequired;
         let call = async {
             if stop {
-                return simulator.stop_charge(facts.scope, &key, facts.money()).await;
+                return provider.stop_charge(facts.scope, &key, facts.money()).await;
             }
             let method = checkout.method.clone().unwrap_or_default();
             let key = key.clone().into();
             let order = ChargeOrder { scope: facts.scope, key, money: facts.money(), method };
-            simulator.charge(order).await
+            provider.charge(order).await
         };
         let limit = self.config().provider_timeout;
         let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
             ChargeAnswer::Unknown(Why::new("timeout", "the provider did not answer in time"))
         });
-        self.record_charge(checkout, answer).await;
+        self.record_charge(checkout, provider.name(), answer).await;
     }
 
     /// Records an answer. When that fails the lease runs out and a step asks again.
-    async fn record_charge(&self, checkout: &Checkout, answer: ChargeAnswer) {
-        let patience = self.config().policies.of(PROVIDER);
+    async fn record_charge(
+        &self,
+        checkout: &Checkout,
+        provider: &'static str,
+        answer: ChargeAnswer,
+    ) {
+        let patience = self.config().policies.of(provider);
         let backoff = match &answer {
             ChargeAnswer::Unknown(_) => patience.unknown,
             _ => patience.pending,
@@ -346,7 +357,7 @@ impl Engine {
         let mut charge = None;
         let outcome = match answer {
             ChargeAnswer::Paid { provider_payment_id, money, at } => {
-                charge = Some(self.charge_of(&provider_payment_id));
+                charge = Some(self.charge_of(provider, &provider_payment_id));
                 Outcome::Paid { provider_payment_id, money, at }
             }
             ChargeAnswer::Declined(why) => {
@@ -414,12 +425,12 @@ impl Engine {
         Ok(worked)
     }
 
-    fn charge_of(&self, provider_payment_id: &str) -> Charge {
+    fn charge_of(&self, provider: &'static str, provider_payment_id: &str) -> Charge {
         Charge {
-            provider: PROVIDER.into(),
+            provider: provider.into(),
             id: provider_payment_id.into(),
             name: names::charge(provider_payment_id),
-            settles_after_ms: self.settles_after_ms(PROVIDER),
+            settles_after_ms: self.settles_after_ms(provider),
         }
     }
 

@@ -20,7 +20,6 @@ use domain::payment::{Facts, Payment};
 use domain::refund::{Refund, State, Status};
 use domain::time::{Clock, Timestamp};
 use providers::Registry;
-use providers::simulator::Simulator;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::{BTreeMap, HashSet};
@@ -84,8 +83,6 @@ pub struct Parts {
     pub store: Store,
     /// The providers.
     pub registry: Registry,
-    /// The built-in simulator, if it is one of them.
-    pub simulator: Option<Arc<Simulator>>,
     /// The key under which secrets are sealed.
     pub master_key: MasterKey,
     /// The clock.
@@ -103,7 +100,6 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     store: Store,
     registry: Registry,
-    simulator: Option<Arc<Simulator>>,
     master_key: MasterKey,
     clock: Arc<dyn Clock>,
     ids: SharedIds,
@@ -219,7 +215,6 @@ impl Engine {
         let engine = Self(Arc::new(Inner {
             store: parts.store,
             registry: parts.registry,
-            simulator: parts.simulator,
             master_key: parts.master_key,
             clock: parts.clock,
             ids,
@@ -503,11 +498,6 @@ impl Engine {
             Ok(found) => found,
             Err(_) => self.find_refund(scope, id).await,
         }
-    }
-
-    /// The built-in simulator, where it is configured.
-    pub fn simulator(&self) -> Option<&Arc<Simulator>> {
-        self.0.simulator.as_ref()
     }
 
     /// One read of the database.

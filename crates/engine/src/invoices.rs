@@ -42,7 +42,7 @@ impl Engine {
             totals,
             due_at: new.due_at,
         };
-        let open = new.open.then(|| self.invoice_methods());
+        let open = new.open.then(|| self.invoice_methods(scope));
         let create = CreateInvoice { facts: Arc::new(facts), open, key };
         let command = Command::CreateInvoice(Box::new(create));
         answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
@@ -79,7 +79,7 @@ impl Engine {
         id: InvoiceId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        let methods = self.invoice_methods();
+        let methods = self.invoice_methods(scope);
         self.act_on_invoice(scope, id, "finalize", Act::Finalize { methods }, key).await
     }
 

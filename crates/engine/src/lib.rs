@@ -35,7 +35,7 @@ pub use facade::{Answered, Engine, EngineConfig, Parts, RefundView};
 pub use input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund, Source};
 pub use keys::KeyOwner;
 pub use policy::{Backoff, Patience, Policies};
-pub use providers::{InboundWebhook, Registry, WebhookRefused, outbound, simulator};
+pub use providers::{InboundWebhook, OUTCOMES, Registry, WebhookRefused, outbound};
 pub use queries::{Direction, Entry};
 pub use replay::{Aggregate, Replayed, Triggered};
 pub use reports::{Day, Movements};

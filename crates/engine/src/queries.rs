@@ -79,8 +79,7 @@ impl Engine {
         }
     }
 
-    /// Payments with the provider's id `charge`, of whatever account and mode. For the simulator's
-    /// own pages, which know no accounts.
+    /// Payments that have the provider's id `charge`, in any account and mode.
     pub async fn find_payments_by_charge_everywhere(
         &self,
         charge: &str,

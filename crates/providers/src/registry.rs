@@ -1,18 +1,18 @@
-//! Which provider serves which payments.
+//! The registry: maps payments to their providers.
 
-use crate::Provider;
+use crate::{Provider, TakesPayments};
 use domain::account::Scope;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The providers that are configured, by name.
+/// The configured providers, by name.
 #[derive(Clone, Default)]
 pub struct Registry {
     everywhere: BTreeMap<&'static str, Arc<dyn Provider>>,
+    payment_provider: Option<Arc<dyn TakesPayments>>,
 }
 
 impl Registry {
-    /// A registry without providers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -22,6 +22,17 @@ impl Registry {
     pub fn with(mut self, provider: Arc<dyn Provider>) -> Self {
         self.everywhere.insert(provider.name(), provider);
         self
+    }
+
+    /// Sets the provider that checkouts and invoices are paid through, for every account and mode.
+    #[must_use]
+    pub fn with_payment_provider(self, provider: Arc<dyn TakesPayments>) -> Self {
+        Self { payment_provider: Some(provider), ..self }
+    }
+
+    /// The provider that checkouts and invoices of an account and mode are paid through.
+    pub fn payment_provider(&self, _scope: Scope) -> Option<&Arc<dyn TakesPayments>> {
+        self.payment_provider.as_ref()
     }
 
     /// The provider called `name` for an account and mode.

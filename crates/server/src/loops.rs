@@ -1,10 +1,6 @@
 //! The loops that drive the engine's steps. Waiting lives here and nowhere below.
 
-use async_trait::async_trait;
-use domain::account::Scope;
-use engine::simulator::{Simulator, WebhookSink};
-use engine::{Engine, InboundWebhook, Sweep};
-use std::sync::Arc;
+use engine::{Engine, Sweep};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -49,12 +45,10 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), watch_loop(engine.clone())));
-    if let Some(simulator) = engine.simulator() {
-        tokio::spawn(until(stop.clone(), simulator_loop(engine.clone(), simulator.clone())));
-    }
 }
 
-async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+/// Does `work` until it ends or `stop` becomes true.
+pub async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
     tokio::select! {
         () = work => {}
         _ = stop.wait_for(|stopped| *stopped) => {}
@@ -184,39 +178,11 @@ async fn prune_loop(engine: Engine) {
     }
 }
 
-async fn simulator_loop(engine: Engine, simulator: Arc<Simulator>) {
-    let sink = Sink(engine.clone());
-    loop {
-        match simulator.next_due() {
-            None => simulator.wait_for_work().await,
-            Some(due) if due <= engine.now() => {
-                simulator.step(&sink, 64).await;
-            }
-            Some(due) => {
-                tokio::select! {
-                    () = rest(milliseconds(due.ms_since(engine.now()))) => {}
-                    () = simulator.wait_for_work() => {}
-                }
-            }
-        }
-    }
-}
-
-/// Takes the simulator's webhooks in as if they had come over the network.
-struct Sink(Engine);
-
-#[async_trait]
-impl WebhookSink for Sink {
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
-        self.0.receive_webhook(scope, "simulator", webhook).await.is_ok()
-    }
-}
-
-fn milliseconds(ms: i64) -> Duration {
+pub fn milliseconds(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the loops are where waiting belongs")]
-async fn rest(time: Duration) {
+pub async fn rest(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -9,6 +9,7 @@ mod loops;
 mod rate_limits;
 mod retention;
 mod setup;
+mod simulated;
 mod telemetry;
 mod webhooks;
 
@@ -32,7 +33,7 @@ enum Failure {
     #[error("{0}")]
     Secret(#[from] engine::SecretError),
     #[error("the simulator's book cannot be opened: {0}")]
-    Simulator(#[from] engine::simulator::SimulatorError),
+    Simulator(#[from] simulator::SimulatorError),
 }
 
 impl From<engine::StoreError> for Failure {

@@ -4,11 +4,11 @@ use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::Database;
 use crate::config::{Config, Switch};
-use engine::simulator::{Simulator, SimulatorConfig};
 use engine::{
     CommitterConfig, Engine, EngineConfig, MasterKey, Parts, PostgresStore, Registry, SqliteStore,
     Store,
 };
+use simulator::Simulator;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -98,23 +98,15 @@ pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
 }
 
 /// Starts an engine on an open database.
-pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
+pub fn start_engine(
+    config: &Config,
+    store: Store,
+    simulator: Option<&Arc<Simulator>>,
+) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
-    let clock = Arc::new(SystemClock);
     let mut registry = Registry::new();
-    let mut simulator = None;
-    if config.simulator.enabled {
-        let simulator_config = SimulatorConfig {
-            honour_keys: config.simulator.honour_keys,
-            late_failure_after_ms: config.simulator.late_failure_ms,
-            shared: config.simulator.book.is_some(),
-            ..SimulatorConfig::default()
-        };
-        let own = || config.data.join("simulator.db");
-        let book = config.simulator.book.clone().unwrap_or_else(own);
-        let open = Simulator::open(&book, simulator_config, clock.clone(), seed()?)?;
-        registry = registry.with(open.clone());
-        simulator = Some(open);
+    if let Some(simulator) = simulator {
+        registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
     }
     let seconds = |n: u32| Duration::from_secs(u64::from(n));
     let engine_config = EngineConfig {
@@ -141,9 +133,8 @@ pub fn start_engine(config: &Config, store: Store) -> Result<Engine, Failure> {
     let parts = Parts {
         store,
         registry,
-        simulator,
         master_key,
-        clock,
+        clock: Arc::new(SystemClock),
         seed: seed()?,
         config: engine_config,
     };

@@ -3,7 +3,7 @@
 use crate::world::World;
 use domain::payment::Payment;
 use domain::refund::{Origin, Refund, State, Status};
-use engine::simulator::{PaymentBook, Payout, RefundStatus};
+use simulator::{PaymentBook, Payout, RefundStatus};
 
 impl World {
     /// Whatever happens, the books are in order and nothing is paid twice.

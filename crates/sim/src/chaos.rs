@@ -4,11 +4,11 @@ use crate::dice::Dice;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::payment::Facts;
-use engine::simulator::Simulator;
 use providers::{
     Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
     WebhookRefused, Why,
 };
+use simulator::Simulator;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

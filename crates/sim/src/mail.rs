@@ -3,8 +3,8 @@
 use crate::dice::Dice;
 use async_trait::async_trait;
 use domain::account::Scope;
-use engine::simulator::WebhookSink;
 use engine::{Engine, InboundWebhook};
+use simulator::WebhookSink;
 use std::sync::{Mutex, PoisonError};
 
 /// Brings the simulator's webhooks to an engine.

@@ -9,15 +9,15 @@ use domain::money::{Currency, Money};
 use domain::payment::{Kind, Payment};
 use domain::refund::{Origin, Refund, State, Status};
 use domain::time::Clock;
-use engine::simulator::{
-    DashboardRefund, PaymentBook, Payout, Simulator, SimulatorConfig, Step, WebhookSink,
-};
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
     MasterKey, NewPayment, Order, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter,
     Registry, SqliteStore, Store,
 };
 use providers::Provider;
+use simulator::{
+    DashboardRefund, PaymentBook, Payout, Simulator, SimulatorConfig, Step, WebhookSink,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -434,8 +434,7 @@ fn parts(
     seed[0] = number;
     Parts {
         store,
-        registry,
-        simulator: Some(simulator.clone()),
+        registry: registry.with_payment_provider(simulator.clone()),
         master_key: MasterKey::from_bytes([9; 32]),
         clock: clock.clone(),
         seed,

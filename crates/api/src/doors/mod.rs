@@ -2,20 +2,18 @@
 
 mod elasticpay;
 pub mod native;
-mod simulator;
 pub mod yoco;
 
 use crate::openapi::{Chapter, Document};
 use crate::route::Route;
 use crate::{App, hosted, ops};
 use axum::response::Response;
-use engine::Engine;
 use engine::webhooks::WebhookFormat;
 use std::sync::Arc;
 
 /// Every operation of every door.
 pub fn routes() -> Vec<Route> {
-    let unlimited = simulator::routes().into_iter().chain(ops::routes()).map(Route::unlimited);
+    let unlimited = ops::routes().into_iter().map(Route::unlimited);
     let doors = [native::routes(), elasticpay::routes(), yoco::routes()].into_iter().flatten();
     doors.chain(hosted::routes()).chain(unlimited).collect()
 }
@@ -35,17 +33,12 @@ pub const DOCUMENTS: &[Document] = &[
 ];
 
 fn native_chapters() -> Vec<Chapter> {
-    vec![native::chapter(), hosted::chapter(), simulator::chapter(), ops::chapter()]
+    vec![native::chapter(), hosted::chapter(), ops::chapter()]
 }
 
 /// The webhook formats of every door.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     [native::formats(), elasticpay::formats(), yoco::formats()].into_iter().flatten().collect()
-}
-
-/// False for operations that this installation does not have.
-pub fn is_offered(route: &Route, engine: &Engine) -> bool {
-    engine.simulator().is_some() || !route.path.starts_with(simulator::PREFIX)
 }
 
 /// The answer to a path that no door has, in the words of the door that it is nearest to.

@@ -34,7 +34,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use std::sync::Arc;
 
-/// The bank that money is sent to by hand, as far as the simulator goes.
+/// The bank that the page names to a buyer who pays by hand.
 pub const BANK_NAME: &str = "Sandbox Bank";
 /// The account there.
 pub const BANK_ACCOUNT: &str = "0000 1234 5678";

@@ -10,7 +10,7 @@ use domain::line::Line;
 use domain::money::Money;
 use domain::payment::Payment;
 use domain::time::Timestamp;
-use engine::{MANUAL, find_method, simulator};
+use engine::{MANUAL, OUTCOMES, find_method};
 use std::fmt::Write as _;
 
 /// A page around `body`.
@@ -323,7 +323,7 @@ fn choice(subject: &Subject, checkout: &Checkout) -> String {
              <select id=\"outcome\" name=\"outcome\">\n\
              <option value=\"\">The payment succeeds</option>\n",
         );
-        for (word, text) in simulator::OUTCOMES {
+        for (word, text) in OUTCOMES {
             let _ = writeln!(form, "<option value=\"{}\">{}</option>", Text(word), Text(text));
         }
         form.push_str("</select></p>\n");

@@ -1,6 +1,7 @@
 //! The doors in process, over a real engine, a real database and the simulator.
 
 mod access;
+mod inbound;
 mod input;
 mod lists;
 mod matrix;
@@ -8,7 +9,6 @@ mod openapi;
 mod payments;
 mod refunds;
 mod repeated;
-mod simulator;
 mod sockets;
 mod world;
 mod yoco;

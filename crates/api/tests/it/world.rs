@@ -6,7 +6,6 @@ use domain::account::Mode;
 use domain::ids::AccountId;
 use domain::time::{Clock, Timestamp};
 use engine::access::{ErrorProfile, KeyForm};
-use engine::simulator::{Simulator, SimulatorConfig};
 use engine::{Engine, EngineConfig, KeyRequest, MasterKey, Parts, Registry, SqliteStore};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -16,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use simulator::{Simulator, SimulatorConfig};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -172,8 +172,7 @@ impl World {
             store: SqliteStore::open(&folder.path().join("refundry.db"))
                 .expect("a database")
                 .into(),
-            registry: Registry::new().with(simulator.clone()),
-            simulator: Some(simulator),
+            registry: Registry::new().with(simulator.clone()).with_payment_provider(simulator),
             master_key: MasterKey::from_bytes([2; 32]),
             clock: clock.clone(),
             seed: [3; 32],

@@ -11,7 +11,7 @@ use testkit::EngineRig;
 struct Mailbox(Mutex<Vec<InboundWebhook>>);
 
 #[async_trait::async_trait]
-impl engine::simulator::WebhookSink for Mailbox {
+impl simulator::WebhookSink for Mailbox {
     async fn deliver(&self, _: Scope, webhook: InboundWebhook) -> bool {
         self.0.lock().expect("the mailbox").push(webhook);
         true

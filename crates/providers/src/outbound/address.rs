@@ -1,9 +1,9 @@
-//! Which addresses may be called: those of the public internet, and those on an allow-list.
+//! The addresses that Refundry may call: public ones, and those on an allow-list.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 networks that no stranger's URL may lead to (IANA special-purpose registry), and one
-/// public address at which a cloud serves its machines' metadata.
+/// IPv4 networks that a caller's URL must not lead to (IANA special-purpose registry), and one
+/// public address at which a cloud serves the metadata of its machines.
 const CLOSED_V4: &[(Ipv4Addr, u8)] = &[
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -23,8 +23,8 @@ const CLOSED_V4: &[(Ipv4Addr, u8)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// What lies within the global unicast block of IPv6 and is closed all the same: protocol
-/// assignments with Teredo and ORCHID, documentation twice, 6to4.
+/// Networks in the global unicast block of IPv6 that are closed nevertheless: protocol assignments
+/// with Teredo and ORCHID, two documentation networks, 6to4.
 const CLOSED_V6: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -32,15 +32,15 @@ const CLOSED_V6: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// The block that all of the public IPv6 internet is in.
+/// The block that contains the public IPv6 internet.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Where a NAT64 gateway reaches the IPv4 internet (RFC 6052).
+/// The prefix of NAT64 gateways to the IPv4 internet (RFC 6052).
 const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// True for an address of the public internet. IPv6 forms of an IPv4 address that systems translate
-/// (mapped, NAT64) count as that address; forms that nobody uses any more (compatible, 6to4,
-/// Teredo) are refused.
+/// (mapped, NAT64) count as the IPv4 address. Obsolete forms (compatible, 6to4, Teredo) are
+/// refused.
 pub fn is_public(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(v4) => !CLOSED_V4.iter().any(|&(network, bits)| in_v4(v4, network, bits)),
@@ -51,7 +51,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that is really reached, where an IPv6 address stands for one.
+/// The IPv4 address that an IPv6 address stands for, if any.
 fn canonical(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if in_v6(v6, NAT64.0, NAT64.1) => {
@@ -79,7 +79,6 @@ pub struct Network {
     bits: u8,
 }
 
-/// A network that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no network: write an address such as 127.0.0.1 or a range such as 10.0.0.0/8")]
 pub struct BadNetwork(pub String);

@@ -1,6 +1,6 @@
-//! Connecting: a name is resolved once, every address it has is checked, and the connection goes to
-//! one of the very addresses that were checked. A second answer of the same name server is never
-//! asked for, so it cannot lead anywhere else.
+//! Connecting: a name is resolved once, all of its addresses are checked, and the connection goes
+//! to one of the checked addresses. The name is not resolved a second time, so a second answer of
+//! the name server cannot lead elsewhere.
 
 use super::target::{Host, Policy, Refused, check_host};
 use async_trait::async_trait;
@@ -14,20 +14,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How long one address may take to accept a connection before the next one is tried.
+/// Time for one address to accept a connection before the next address is tried.
 const PER_ADDRESS: Duration = Duration::from_secs(3);
 
-/// How many addresses of one name are tried.
 const ADDRESSES: usize = 4;
 
-/// Turns names into addresses.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// Every address of `host`.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// Asks the system.
+/// Resolves with the system's resolver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -38,7 +35,7 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Makes connections that a policy permits.
+/// Connects only to addresses that the policy permits.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) policy: Arc<Policy>,
@@ -69,7 +66,8 @@ impl Connector {
         Err(last)
     }
 
-    /// One closed address closes the name: nobody has a good reason to mix them.
+    /// One closed address closes the name: there is no good reason to mix closed and open
+    /// addresses.
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let addresses = self.resolver.resolve(name).await?;
         if addresses.iter().all(|address| self.policy.permits(*address)) {

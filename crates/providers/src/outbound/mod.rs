@@ -1,9 +1,8 @@
-//! HTTP calls to places that somebody else named.
+//! HTTP calls to URLs that callers registered.
 //!
-//! A URL that a caller registered must never lead into the network that Refundry runs in. So: names
-//! are resolved once and the connection goes to an address that was checked ([`connect`]), no
-//! redirect is followed, no proxy of the environment is used, and no more than the start of an
-//! answer is read.
+//! A URL of a caller must never lead into the network in which Refundry runs. Therefore the client
+//! resolves a name once and connects to a checked address ([`connect`]), follows no redirect, uses
+//! no proxy of the environment, and reads only the start of an answer.
 
 mod address;
 mod connect;
@@ -25,7 +24,7 @@ use rustls::crypto::ring::default_provider as ring;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How much of an answer is read.
+/// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 /// Connections kept open to one host, and for how long.
@@ -35,34 +34,30 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 static AGENT: HeaderValue =
     HeaderValue::from_static(concat!("Refundry/", env!("CARGO_PKG_VERSION")));
 
-/// What a receiver answered.
+/// The answer of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Its status.
     pub status: u16,
-    /// How long it asks us to wait.
     pub retry_after: Option<RetryAfter>,
 }
 
-/// How long a receiver asks us to wait.
+/// The wait that a receiver asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So many seconds.
     Seconds(u32),
     /// Until a time, in seconds since the epoch.
     At(i64),
 }
 
-/// Why there is no answer.
+/// Reasons for a call without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The URL, or what it leads to, may not be called.
+    /// The policy forbids the URL or one of its addresses.
     #[error("the URL {0}")]
     Refused(#[from] Refused),
-    /// It took too long.
     #[error("timed out after {0}ms")]
     TimedOut(u128),
-    /// No connection, or it broke.
+    /// There was no connection, or the connection broke.
     #[error("{0}")]
     Failed(String),
 }
@@ -72,7 +67,7 @@ pub enum CallError {
 #[error("TLS cannot be set up: {0}")]
 pub struct TlsError(String);
 
-/// Calls URLs, within a policy. Cheap to clone; clones share connections.
+/// Calls URLs that a policy permits. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Outbound {
     client: Client<HttpsConnector<Connector>, Full<Bytes>>,
@@ -81,7 +76,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// A client that goes only where `policy` permits and gives up after `timeout`.
+    /// A client that calls only URLs that `policy` permits, each for at most `timeout`.
     pub fn new(
         policy: Policy,
         resolver: Arc<dyn Resolver>,
@@ -89,7 +84,7 @@ impl Outbound {
     ) -> Result<Self, TlsError> {
         let policy = Arc::new(policy);
         let connector = Connector { policy: policy.clone(), resolver };
-        // A machine without certificates of its own still knows the public authorities.
+        // A machine without root certificates uses the built-in public ones.
         let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring()) {
             Ok(builder) => Ok(builder),
             Err(error) => {
@@ -107,7 +102,7 @@ impl Outbound {
         Ok(Self { client, policy, timeout })
     }
 
-    /// Posts a JSON body. Redirects are answers like any other.
+    /// Posts a JSON body. A redirect counts as an answer.
     pub async fn post(
         &self,
         url: &str,
@@ -143,8 +138,8 @@ impl Outbound {
     }
 }
 
-/// Reads the answer to its end so that the connection can be used again, or drops the connection
-/// when the answer is too long. The status stands either way.
+/// Reads the answer to its end, so that the connection can be used again. Drops the connection if
+/// the answer is too long.
 async fn finish(response: Response<Incoming>) {
     let _ = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
 }
@@ -159,7 +154,7 @@ fn read_retry_after(value: &HeaderValue) -> Option<RetryAfter> {
     i64::try_from(since.as_secs()).ok().map(RetryAfter::At)
 }
 
-/// The innermost cause, which is what a person can act on.
+/// The innermost cause, which is the most useful one for people.
 fn explain(error: &ClientError) -> CallError {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = cause.source() {

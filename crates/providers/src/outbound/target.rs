@@ -1,63 +1,55 @@
-//! Which URLs may be called, as far as their text tells. What a name leads to is checked again when
-//! it is resolved.
+//! Checks the text of URLs before a call. The addresses of a name are checked again after the name
+//! is resolved.
 
 use super::address::{Network, is_public};
 use http::Uri;
 use http::uri::Scheme;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where calls may go.
+/// The URLs and addresses that may be called.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Only `https` URLs.
+    /// Call only `https` URLs.
     pub https_only: bool,
     /// Networks that may be called although they are not public.
     pub allowed: Vec<Network>,
 }
 
 impl Policy {
-    /// True when an address may be called.
     pub fn permits(&self, address: IpAddr) -> bool {
         is_public(address) || self.allowed.iter().any(|network| network.contains(address))
     }
 }
 
-/// Why a URL or an address is not called. The text is for the person who registered the URL.
+/// Reasons to refuse a URL or an address. The text is for the person who registered the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is no absolute URL.
     #[error("is no absolute URL such as https://shop.example/webhooks")]
     Malformed,
-    /// Another scheme than http and https.
     #[error("must start with https://")]
     Scheme,
-    /// `http` where only `https` will do.
     #[error("must start with https:// in live mode")]
     Plain,
-    /// It carries a user name or a password.
     #[error("must not contain a user name or a password")]
     Credentials,
-    /// It has a part that is never sent.
     #[error("must not contain a fragment (#)")]
     Fragment,
-    /// A number that stands for an address in a roundabout way.
+    /// A number that some resolvers read as an address.
     #[error("must name its host by name or by a plain address such as 93.184.216.34")]
     OddAddress,
-    /// An address that is not public.
     #[error("leads to an address that is not public")]
     NotPublic,
 }
 
-/// What the host of a URL is.
+/// The host of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
-    /// An address, checked.
+    /// A checked address.
     Address(IpAddr),
-    /// A name, to be resolved.
+    /// A name that must be resolved.
     Name(String),
 }
 
-/// Checks the text of a URL.
 pub fn check_url(text: &str, policy: &Policy) -> Result<Uri, Refused> {
     if text.contains('#') {
         return Err(Refused::Fragment);
@@ -81,7 +73,6 @@ pub fn check_url(text: &str, policy: &Policy) -> Result<Uri, Refused> {
     Ok(uri)
 }
 
-/// Checks the host of a URL.
 pub(super) fn check_host(host: &str, policy: &Policy) -> Result<Host, Refused> {
     let permitted = |address: IpAddr| {
         policy.permits(address).then_some(Host::Address(address)).ok_or(Refused::NotPublic)
@@ -95,7 +86,8 @@ pub(super) fn check_host(host: &str, policy: &Policy) -> Result<Host, Refused> {
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or_default();
-    // What ends in a number is an address to many resolvers: 2130706433, 0177.0.0.1, 0x7f.1.
+    // Many resolvers read a name that ends in a number as an address: 2130706433, 0177.0.0.1,
+    // 0x7f.1.
     if is_number(last) {
         return Err(Refused::OddAddress);
     }

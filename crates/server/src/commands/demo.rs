@@ -3,7 +3,7 @@
 use crate::cli::Demo;
 use crate::commands::serve::{Server, bind};
 use crate::config::Config;
-use crate::{Failure, setup};
+use crate::{Failure, setup, simulated};
 use domain::account::{Mode, Scope};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
@@ -62,12 +62,14 @@ pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
     let socket = bind(&mut config)?;
-    let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
+    let store = setup::open_store(&config).await?;
+    let simulator = simulated::open(&config)?;
+    let engine = setup::start_engine(&config, store, simulator.as_ref())?;
     let mut kit = match read_kit(&file)? {
         Some(kit) => kit,
         None => make_kit(&engine, &file).await?,
     };
-    let server = Server::new(config, engine, socket)?;
+    let server = Server::new(config, engine, simulator, socket)?;
     kit.base_url = server.base_url();
     print_guide(&kit);
     if let Some(ready) = &args.ready_file {
@@ -138,7 +140,7 @@ async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentK
             id: None,
             captured,
             currency,
-            provider: "simulator".into(),
+            provider: simulated::NAME.into(),
             provider_payment_id: charge.as_str().into(),
             captured_at: None,
             settled_at: None,

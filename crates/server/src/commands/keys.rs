@@ -21,11 +21,9 @@ pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
 
 async fn open(args: &DataArgs) -> Result<Engine, Failure> {
     let mut config = Config::load(args, None)?;
-    // Keys have nothing to do with providers; the simulator's book stays closed.
-    config.simulator.enabled = false;
     config.webhooks.send = Switch::Off;
     setup::make_folder(&config.data)?;
-    setup::start_engine(&config, setup::open_store(&config).await?)
+    setup::start_engine(&config, setup::open_store(&config).await?, None)
 }
 
 async fn create(args: CreateKey) -> Result<ExitCode, Failure> {

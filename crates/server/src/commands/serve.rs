@@ -2,10 +2,12 @@
 
 use crate::cli::Serve;
 use crate::config::{Config, Switch};
-use crate::{Failure, http, loops, setup, telemetry};
+use crate::{Failure, http, loops, setup, simulated, telemetry};
 use api::{ApiConfig, ElasticPayConfig};
+use axum::Router;
 use engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
+use simulator::Simulator;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +22,15 @@ const BACKLOG: u32 = 1024;
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
     let socket = bind(&mut config)?;
-    let engine = setup::start_engine(&config, setup::open_store(&config).await?)?;
+    let store = setup::open_store(&config).await?;
+    let simulator = simulated::open(&config)?;
+    let engine = setup::start_engine(&config, store, simulator.as_ref())?;
     if engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"
         );
     }
-    let server = Server::new(config, engine, socket)?;
+    let server = Server::new(config, engine, simulator, socket)?;
     if let Some(file) = &args.ready_file {
         setup::write_private(file, &format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url()))?;
     }
@@ -53,16 +57,22 @@ pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
 pub struct Server {
     config: Config,
     engine: Engine,
+    simulator: Option<Arc<Simulator>>,
     listener: TcpListener,
     signals: Signals,
 }
 
 impl Server {
     /// Connections queue from here on, and a stop is an orderly one.
-    pub fn new(config: Config, engine: Engine, socket: TcpSocket) -> Result<Self, Failure> {
+    pub fn new(
+        config: Config,
+        engine: Engine,
+        simulator: Option<Arc<Simulator>>,
+        socket: TcpSocket,
+    ) -> Result<Self, Failure> {
         let at = |source| Failure::Listen { address: config.listen.to_string(), source };
         let listener = socket.listen(BACKLOG).map_err(at)?;
-        Ok(Self { config, engine, listener, signals: Signals::catch()? })
+        Ok(Self { config, engine, simulator, listener, signals: Signals::catch()? })
     }
 
     /// Where clients find it.
@@ -72,9 +82,15 @@ impl Server {
 
     /// Serves until a signal comes, then finishes what is under way.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let Self { config, engine, listener, mut signals } = self;
+        let Self { config, engine, simulator, listener, mut signals } = self;
         let (stop, stopped) = watch::channel(false);
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
+        let mut mounts = Router::new();
+        if let Some(simulator) = simulator {
+            mounts = simulated::pages(&simulator, &engine);
+            let work = simulated::run(simulator, engine.clone());
+            tokio::spawn(loops::until(stopped.clone(), work));
+        }
         let rate_limits = config.rate_limits.limits()?;
         let with_peers = rate_limits.is_some();
         let yoco = config.yoco()?;
@@ -90,6 +106,7 @@ impl Server {
                     strict_reasons: config.elasticpay.strict_reasons,
                 },
                 yoco,
+                mounts,
                 ..ApiConfig::default()
             },
         );

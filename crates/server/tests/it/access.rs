@@ -165,15 +165,11 @@ async fn every_operation_refuses_no_key_and_a_wrong_key() {
             "GET /openapi.json",
             "GET /openapi/{document}",
             "GET /readyz",
-            "GET /simulator/payments/{charge}",
             "POST /api/v1/inbound-webhooks/{provider}/{account}/{mode}",
             "POST /api/v1/public/checkout/sessions/{id}/buyer-claim",
             "POST /api/v1/public/checkout/sessions/{id}/charge",
             "POST /c/{id}",
             "POST /i/{id}",
-            "POST /simulator/payments/{charge}/refunds",
-            "POST /simulator/refunds/{refund}/complete",
-            "POST /simulator/refunds/{refund}/fail",
         ]
     );
 }

@@ -26,5 +26,6 @@ mod replay;
 mod reports;
 mod retention;
 mod sessions;
+mod simulator;
 mod webhooks;
 mod yoco;

@@ -15,8 +15,8 @@ use engine::{CheckoutFilter, Engine, MANUAL, NewCheckout, Order, PageQuery, Sour
 use http::HeaderName;
 use ulid::Ulid;
 
-/// The ways to pay that an intent offers; `pm_` and one of them is a payment method, with one of the
-/// simulator's outcomes behind it as well.
+/// The ways to pay that an intent offers; `pm_` and one of them is a payment method, with a test
+/// outcome behind it as well.
 pub const METHODS: [&str; 3] = ["card", "debit", "paypal"];
 /// Characters of a customer's id.
 pub const LONGEST_CUSTOMER: usize = 200;

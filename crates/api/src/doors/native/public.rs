@@ -176,7 +176,7 @@ struct PublicSession<'a> {
     methods: &'a [Box<str>],
     catalog: Vec<Offer<'a>>,
     branding: Branding,
-    active_adapters: [&'static str; 1],
+    active_adapters: Vec<&'static str>,
 }
 
 /// What a buyer sees of a session.
@@ -187,9 +187,13 @@ async fn show(visit: Visit) -> Result<Response, Problem> {
         methods: &checkout.facts.methods,
         catalog: catalog(&checkout),
         branding: branding(&visit.app, checkout.facts.scope).await?,
-        active_adapters: ["simulator"],
+        active_adapters: adapters(&visit.app, &checkout),
     };
     Ok(visit.answer(&shown))
+}
+
+fn adapters(app: &App, checkout: &Checkout) -> Vec<&'static str> {
+    app.engine.payment_provider_name(checkout.facts.scope).into_iter().collect()
 }
 
 #[derive(Serialize)]
@@ -283,7 +287,7 @@ async fn claim(visit: Visit) -> Result<Response, Problem> {
         methods: &claimed.facts.methods,
         catalog: catalog(&claimed),
         branding: branding(&visit.app, claimed.facts.scope).await?,
-        active_adapters: ["simulator"],
+        active_adapters: adapters(&visit.app, &claimed),
     };
     Ok(visit.answer(&shown))
 }

@@ -7,7 +7,7 @@ use domain::ids::{AccountId, InvoiceId};
 use domain::invoice::Invoice;
 use domain::line::Line;
 use domain::payment::Kind;
-use engine::Engine;
+use engine::{Engine, MANUAL};
 use serde::Serialize;
 
 /// A line of a checkout session.
@@ -71,9 +71,9 @@ impl<'a> SessionWire<'a> {
         let facts = &*checkout.facts;
         let id = || Named::new(facts.kind.prefix(), facts.id.ulid());
         let failure = checkout.failure.as_ref();
-        let adapter = checkout.method.as_deref().map(|method| match method {
-            "manual" => "manual",
-            _ => "simulator",
+        let adapter = checkout.method.as_deref().and_then(|method| {
+            let by_hand = method == MANUAL.id;
+            if by_hand { Some(MANUAL.id) } else { engine.payment_provider_name(facts.scope) }
         });
         Self {
             id: Shown(id()),

@@ -1,6 +1,6 @@
 //! The rows of the book, and how they are read.
 
-use super::RefundStatus;
+use crate::RefundStatus;
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
@@ -8,43 +8,54 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 use ulid::Ulid;
 
-/// A refund as the PSP has it.
+/// The start of every refund id.
+const REFUND_PREFIX: &str = "sre_";
+
+/// A row of the table `refund`.
 #[derive(Clone, Debug)]
-pub(super) struct Refund {
-    pub(super) id: Ulid,
-    pub(super) scope: Scope,
-    /// `None` when it was made in the PSP's own dashboard.
-    pub(super) key: Option<Box<str>>,
-    pub(super) payment_id: Box<str>,
-    /// What was asked for, minor units.
-    pub(super) asked: i64,
-    /// What is paid out.
-    pub(super) money: Money,
-    pub(super) status: RefundStatus,
-    /// Since when it is in its status. Strictly increasing.
-    pub(super) at: Timestamp,
-    pub(super) booked_at: Timestamp,
-    pub(super) paid_at: Option<Timestamp>,
-    /// When a payout came back.
-    pub(super) returned_at: Option<Timestamp>,
-    pub(super) code: Option<Box<str>>,
-    pub(super) message: Option<Box<str>>,
-    /// How many calls asked for it: what was answered with it, and what was lost before.
-    pub(super) calls: u32,
+pub(crate) struct Refund {
+    pub(crate) id: Ulid,
+    pub(crate) scope: Scope,
+    /// `None` for a refund that was made in the PSP's dashboard.
+    pub(crate) key: Option<Box<str>>,
+    pub(crate) payment_id: Box<str>,
+    /// The requested amount, in minor units.
+    pub(crate) asked: i64,
+    /// The amount that is paid out.
+    pub(crate) money: Money,
+    pub(crate) status: RefundStatus,
+    /// Time of the last change of `status`. Strictly increasing.
+    pub(crate) at: Timestamp,
+    pub(crate) booked_at: Timestamp,
+    pub(crate) paid_at: Option<Timestamp>,
+    pub(crate) returned_at: Option<Timestamp>,
+    pub(crate) code: Option<Box<str>>,
+    pub(crate) message: Option<Box<str>>,
+    /// Number of calls that asked for this refund, including calls whose answer was lost.
+    pub(crate) calls: u32,
 }
 
-/// What a task does when it is due.
+/// Prints the id of a refund as the PSP's callers see it.
+pub(crate) fn print_id(id: Ulid) -> String {
+    let mut text = [0; ulid::ULID_LEN];
+    [REFUND_PREFIX, id.array_to_str(&mut text)].concat()
+}
+
+pub(crate) fn parse_id(text: &str) -> Option<Ulid> {
+    Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TaskKind {
-    /// Pays a pending refund out, and tells.
+pub(crate) enum TaskKind {
+    /// Pays a pending refund out and sends a webhook.
     Settle,
-    /// The same, and tells twice.
+    /// Pays out and sends the same webhook twice.
     SettleTellTwice,
-    /// The same, and tells of the older state last.
+    /// Pays out and sends the webhook of the older state last.
     SettleTellOutOfOrder,
-    /// The same, and tells nobody.
+    /// Pays out and sends no webhook.
     SettleSilently,
-    /// Takes a payout back, and tells.
+    /// Takes a payout back and sends a webhook.
     TakeBack,
     /// Delivers a webhook until it is acknowledged.
     Webhook,
@@ -63,7 +74,7 @@ impl TaskKind {
         Self::ForgedWebhook,
     ];
 
-    pub(super) const fn code(self) -> i64 {
+    pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Settle => 1,
             Self::SettleTellTwice => 2,
@@ -76,21 +87,20 @@ impl TaskKind {
     }
 }
 
-/// Something that is still to happen to a refund.
+/// A row of the table `task`: scheduled work on a refund.
 #[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) number: i64,
-    pub(super) kind: TaskKind,
-    pub(super) scope: Scope,
-    pub(super) refund: Ulid,
-    /// How often a webhook was delivered in vain.
-    pub(super) tries: u32,
-    /// The body of a webhook.
-    pub(super) body: Option<Vec<u8>>,
+pub(crate) struct Task {
+    pub(crate) number: i64,
+    pub(crate) kind: TaskKind,
+    pub(crate) scope: Scope,
+    pub(crate) refund: Ulid,
+    /// Number of failed deliveries of the webhook.
+    pub(crate) tries: u32,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// The columns of `refund`, in the order of the schema.
-pub(super) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
+pub(crate) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
     Ok(Refund {
         id: Ulid::from_bytes(row.get(0)?),
         scope: scope(row, 1)?,
@@ -109,7 +119,7 @@ pub(super) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
     })
 }
 
-pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
+pub(crate) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
     let code: i64 = row.get(1)?;
     let kind = TaskKind::ALL.into_iter().find(|kind| kind.code() == code);
     Ok(Task {
@@ -126,14 +136,14 @@ fn scope(row: &Row<'_>, column: usize) -> rusqlite::Result<Scope> {
     Scope::from_code(row.get(column)?).ok_or_else(|| out_of_range(row, column))
 }
 
-pub(super) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
+pub(crate) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
     let text = row.get_ref(column)?.as_str()?;
     Currency::parse(text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
 
-/// The error of a number that this version does not write.
-pub(super) fn out_of_range(row: &Row<'_>, column: usize) -> rusqlite::Error {
+/// The error for a number that this version does not know.
+pub(crate) fn out_of_range(row: &Row<'_>, column: usize) -> rusqlite::Error {
     let value = row.get(column).unwrap_or_default();
     rusqlite::Error::IntegralValueOutOfRange(column, value)
 }

@@ -1,80 +1,61 @@
-//! The PSP's own dashboard: what its staff and merchants do there, and what it shows.
+//! The PSP's dashboard: the actions of its staff and merchants, and its view of a payment.
 
-use super::book::Book;
-use super::desk::Fault;
-use super::psp::{Name, find_refund, parse_id, print_id};
-use super::rows::Refund;
-use super::{RefundStatus, Simulator, timeline};
+use crate::book::Book;
+use crate::psp::{Name, find_refund};
+use crate::rows::{Refund, parse_id, print_id};
+use crate::worker::Fault;
+use crate::{RefundStatus, Simulator, timeline};
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
 
-/// How many refunds of a payment are shown at most.
 const BOOK_LIMIT: usize = 10_000;
 
-/// A refund as the dashboard shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DashboardRefund {
-    /// The PSP's id of it, `sre_…`.
+    /// The PSP's id, `sre_…`.
     pub id: String,
-    /// The idempotency key it came with. `None` when it was made in the dashboard.
+    /// `None` for a refund that was made in the dashboard.
     pub key: Option<String>,
-    /// Minor units.
     pub amount: i64,
-    /// Its currency.
     pub currency: Currency,
-    /// Where it is.
     pub status: RefundStatus,
-    /// Since when it is there.
+    /// Time of the last change of `status`.
     pub at: Timestamp,
-    /// How many calls asked for it.
+    /// Number of calls that asked for this refund.
     pub calls: u32,
 }
 
-/// Money that really went out.
+/// A payout that was really made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payout {
-    /// The idempotency key of its refund. `None` when that was made in the dashboard.
+    /// The idempotency key of the refund. `None` for a refund that was made in the dashboard.
     pub key: Option<String>,
-    /// Minor units.
     pub amount: i64,
-    /// Its currency.
     pub currency: Currency,
-    /// When it went out.
     pub at: Timestamp,
-    /// When it came back, if it did.
     pub returned_at: Option<Timestamp>,
 }
 
-/// Everything the PSP has of one payment.
+/// The PSP's data about one payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentBook {
-    /// Its refunds, oldest first.
+    /// Oldest first.
     pub refunds: Vec<DashboardRefund>,
-    /// What it really paid out, in the order of the refunds.
+    /// The payouts, in the order of the refunds.
     pub payouts: Vec<Payout>,
-    /// True when there are more refunds than the newest 10,000, which are shown.
+    /// True if the payment has more than 10,000 refunds. The newest 10,000 are shown.
     pub truncated: bool,
 }
 
-/// Why the dashboard did not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DashboardError {
-    /// The refund's id or key leads nowhere.
     #[error("the simulator has no such refund")]
     RefundNotFound,
-    /// Another currency than the payment's.
     #[error("the payment is in {expected}, not {given}")]
-    CurrencyMismatch {
-        /// The payment's.
-        expected: Currency,
-        /// The one asked for.
-        given: Currency,
-    },
-    /// Nothing, or less.
+    CurrencyMismatch { expected: Currency, given: Currency },
     #[error("a refund is of one minor unit at least")]
     InvalidAmount,
-    /// It cannot be done to a refund with this status.
     #[error("the refund is {0}")]
     WrongStatus(RefundStatus),
     /// The simulator is closed or cannot write its book. Nothing was done.
@@ -89,8 +70,9 @@ impl From<Fault> for DashboardError {
 }
 
 impl Simulator {
-    /// Makes a refund at the PSP itself, paid out at once, of which Refundry learns by a webhook
-    /// without its key. What was captured is not checked, so that too much can be paid out here.
+    /// Makes a refund at the PSP and pays it out at once. Refundry learns of the refund from a
+    /// webhook without a key. The captured amount is not checked, so the dashboard can pay out too
+    /// much.
     pub async fn dashboard_refund(
         &self,
         scope: Scope,
@@ -98,10 +80,12 @@ impl Simulator {
         money: Money,
     ) -> Result<DashboardRefund, DashboardError> {
         let payment_id = provider_payment_id.into();
-        self.desk.ask_patiently(move |book| refund_by_hand(book, scope, payment_id, money)).await?
+        self.worker
+            .ask_patiently(move |book| refund_by_hand(book, scope, payment_id, money))
+            .await?
     }
 
-    /// Makes a refund fail now. One that succeeded is taken back; one that is pending never pays.
+    /// Fails a refund now: takes back a succeeded one, or prevents the payout of a pending one.
     pub async fn fail_refund(
         &self,
         scope: Scope,
@@ -125,7 +109,7 @@ impl Simulator {
         .await
     }
 
-    /// What the PSP has of a payment: the truth that a test compares Refundry with.
+    /// The PSP's data about a payment, to which tests compare Refundry's books.
     pub async fn payment_book(
         &self,
         scope: Scope,
@@ -133,7 +117,7 @@ impl Simulator {
     ) -> Result<PaymentBook, DashboardError> {
         let payment_id: Box<str> = provider_payment_id.into();
         let mut refunds = self
-            .desk
+            .worker
             .ask_patiently(move |book| {
                 book.newest_of_payment(scope, &payment_id, BOOK_LIMIT.saturating_add(1))
             })
@@ -146,16 +130,17 @@ impl Simulator {
         Ok(PaymentBook { refunds, payouts, truncated })
     }
 
-    /// Makes the webhooks due again that were refused too often and are kept. Gives their number.
+    /// Schedules the webhooks again that were refused too often. Returns their number.
     pub async fn resend_webhooks(&self, scope: Scope) -> Result<usize, DashboardError> {
-        let resent = self.desk.ask_patiently(move |book| {
+        let resent = self.worker.ask_patiently(move |book| {
             let now = book.now();
             book.revive_webhooks(scope, now)
         });
         Ok(resent.await?)
     }
 
-    /// Changes a refund by hand and tells; `None` from `change` is a status that does not allow it.
+    /// Changes a refund by hand and sends a webhook. `change` returns `None` if the refund's status
+    /// does not allow the change.
     async fn change_refund<F>(
         &self,
         scope: Scope,
@@ -171,7 +156,7 @@ impl Simulator {
             Some(id) => Name::Id(id),
             None => Name::Key(id_or_key.into()),
         };
-        let changed = self.desk.ask_patiently(move |book| {
+        let changed = self.worker.ask_patiently(move |book| {
             let Some(refund) = find_refund(book, scope, &name)? else {
                 return Ok(Err(DashboardError::RefundNotFound));
             };

@@ -1,105 +1,24 @@
-//! The PSP's till: taking a buyer's money.
+//! The PSP's charges: taking a buyer's money.
 //!
-//! What happens is in the name of the way to pay: any of [`METHODS`] pays at once, and with one of
-//! the [`OUTCOMES`] behind it, such as `card_declined`, it does that instead. A charge is durable
-//! before it is answered and known by its key: asking again under the same key tells what became of
-//! it and never takes the money twice.
+//! The name of the payment method decides the outcome: a plain method pays at once, and a method with
+//! one of the `OUTCOMES` behind it, such as `card_declined`, has that outcome. A charge is durable
+//! before it is answered and is found by its key: a second call under the same key returns the stored
+//! charge and never takes the money twice.
 
-use super::Simulator;
-use super::book::Book;
-use super::desk::Fault;
-use super::rows::currency;
-use crate::Why;
+use crate::Simulator;
+use crate::book::Book;
+use crate::rows::currency;
+use crate::worker::Fault;
+use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::Money;
 use domain::time::Timestamp;
+use providers::{ChargeAnswer, ChargeOrder, TakesPayments, Why, parse_method};
 use rusqlite::{OptionalExtension, Row, params};
 use ulid::Ulid;
 
-/// A way to pay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method {
-    /// How it is named in requests.
-    pub id: &'static str,
-    /// How buyers know it.
-    pub label: &'static str,
-    /// Under which heading it stands.
-    pub group: &'static str,
-}
-
-const fn method(id: &'static str, label: &'static str, group: &'static str) -> Method {
-    Method { id, label, group }
-}
-
-/// The ways to pay that the simulator takes.
-pub const METHODS: &[Method] = &[
-    method("card", "Card", "card"),
-    method("debit", "Direct debit", "debit"),
-    method("paypal", "PayPal", "paypal"),
-    method("qris", "QRIS", "qr"),
-    method("ewallet", "E-wallet", "ewallet"),
-    method("gopay", "GoPay", "ewallet"),
-    method("ovo", "OVO", "ewallet"),
-    method("dana", "DANA", "ewallet"),
-    method("shopeepay", "ShopeePay", "ewallet"),
-    method("linkaja", "LinkAja", "ewallet"),
-    method("va", "Virtual account", "va"),
-    method("va_bca", "BCA virtual account", "va"),
-    method("va_bni", "BNI virtual account", "va"),
-    method("va_bri", "BRI virtual account", "va"),
-    method("va_mandiri", "Mandiri virtual account", "va"),
-    method("va_permata", "Permata virtual account", "va"),
-    method("retail", "Retail outlet", "retail"),
-    method("alfamart", "Alfamart", "retail"),
-    method("indomaret", "Indomaret", "retail"),
-    method("bnpl", "Pay later", "bnpl"),
-];
-
-/// What can stand behind a way to pay, after an underscore, and what it does.
-pub const OUTCOMES: &[(&str, &str)] = &[
-    ("declined", "The payment is declined"),
-    ("action", "You must approve the payment first"),
-    ("processing", "The payment settles a moment later"),
-    ("timeout", "The payment is made and the answer is lost"),
-];
-
-/// How long a charge that stays processing takes.
+/// Time until a processing charge is paid.
 const PROCESSING_MS: i64 = 1_500;
-
-/// A charge as it is asked for.
-#[derive(Clone, Debug)]
-pub struct ChargeOrder {
-    /// Whose customer pays.
-    pub scope: Scope,
-    /// The attempt's one idempotency key.
-    pub key: Box<str>,
-    /// How much.
-    pub money: Money,
-    /// The way to pay.
-    pub method: Box<str>,
-}
-
-/// What became of a charge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChargeAnswer {
-    /// The money was taken.
-    Paid {
-        /// The simulator's id of the payment.
-        provider_payment_id: Box<str>,
-        /// How much.
-        money: Money,
-        /// When.
-        at: Timestamp,
-    },
-    /// It was not, and will not be.
-    Declined(Why),
-    /// The buyer must agree first.
-    ActionRequired,
-    /// It is being worked on.
-    Processing,
-    /// No usable answer; ask again under the same key.
-    Unknown(Why),
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -122,7 +41,7 @@ impl Status {
     }
 }
 
-/// A charge as it stands in the book.
+/// A row of the table `charge`.
 struct Charge {
     id: Ulid,
     money: Money,
@@ -130,42 +49,31 @@ struct Charge {
     at: Timestamp,
 }
 
-/// Splits a way to pay into what it is and what it does; `None` when it is not one of the
-/// simulator's.
-pub fn parse_method(text: &str) -> Option<(&'static Method, Option<&'static str>)> {
-    let find = |id: &str| METHODS.iter().find(|method| method.id == id);
-    if let Some(method) = find(text) {
-        return Some((method, None));
+#[async_trait]
+impl TakesPayments for Simulator {
+    async fn charge(&self, order: ChargeOrder) -> ChargeAnswer {
+        self.work_on_charge(move |book| take(book, &order)).await
     }
-    let (base, word) = text.rsplit_once('_')?;
-    let (outcome, _) = OUTCOMES.iter().find(|(outcome, _)| *outcome == word)?;
-    Some((find(base)?, Some(outcome)))
+
+    async fn approve_charge(&self, scope: Scope, key: &str) -> ChargeAnswer {
+        let key: Box<str> = key.into();
+        self.work_on_charge(move |book| approve(book, scope, &key)).await
+    }
+
+    /// Stores a declined charge under a key that the book does not have, so that a call that arrives
+    /// late takes nothing.
+    async fn stop_charge(&self, scope: Scope, key: &str, money: Money) -> ChargeAnswer {
+        let key: Box<str> = key.into();
+        self.work_on_charge(move |book| stop(book, scope, &key, money)).await
+    }
 }
 
 impl Simulator {
-    /// Takes the money, or tells what became of the charge with this key.
-    pub async fn charge(&self, order: ChargeOrder) -> ChargeAnswer {
-        self.at_the_till(move |book| take(book, &order)).await
-    }
-
-    /// The buyer agrees to a charge that needs it.
-    pub async fn approve_charge(&self, scope: Scope, key: &str) -> ChargeAnswer {
-        let key: Box<str> = key.into();
-        self.at_the_till(move |book| approve(book, scope, &key)).await
-    }
-
-    /// Sees to it that a charge is not made any more, unless it is made already. A key that was
-    /// never seen is remembered, so that a call that comes late takes nothing.
-    pub async fn stop_charge(&self, scope: Scope, key: &str, money: Money) -> ChargeAnswer {
-        let key: Box<str> = key.into();
-        self.at_the_till(move |book| stop(book, scope, &key, money)).await
-    }
-
-    async fn at_the_till<F>(&self, work: F) -> ChargeAnswer
+    async fn work_on_charge<F>(&self, work: F) -> ChargeAnswer
     where
         F: FnOnce(&mut Book) -> rusqlite::Result<ChargeAnswer> + Send + 'static,
     {
-        self.desk.ask(work).await.unwrap_or_else(|fault| {
+        self.worker.ask(work).await.unwrap_or_else(|fault| {
             ChargeAnswer::Unknown(match fault {
                 Fault::Busy => Why::new("overloaded", "too many calls"),
                 Fault::Failed => Why::new("internal_error", "the book could not be written"),
@@ -232,7 +140,7 @@ fn stop(book: &mut Book, scope: Scope, key: &str, money: Money) -> rusqlite::Res
     Ok(answer(&charge))
 }
 
-/// The charge as it is now: one that was being worked on long enough is paid.
+/// Finds a charge, and pays it first if it has been processing for long enough.
 fn find_settled(
     book: &mut Book,
     scope: Scope,
@@ -249,7 +157,7 @@ fn find_settled(
     Ok(Some(charge))
 }
 
-/// Refunds of it are checked against what was taken.
+/// Stores the paid amount, which refunds of the payment are checked against.
 fn learn(book: &Book, scope: Scope, charge: &Charge) -> rusqlite::Result<()> {
     book.insert_payment(scope, &print_id(charge.id), charge.money)
 }
@@ -309,25 +217,7 @@ fn read_charge(row: &Row<'_>) -> rusqlite::Result<Charge> {
     Ok(Charge {
         id: Ulid::from_bytes(row.get(0)?),
         money: Money::new(row.get(1)?, currency(row, 2)?),
-        status: status.ok_or_else(|| super::rows::out_of_range(row, 3))?,
+        status: status.ok_or_else(|| crate::rows::out_of_range(row, 3))?,
         at: Timestamp(row.get(4)?),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_way_to_pay_may_say_what_becomes_of_it() {
-        let read = |text| parse_method(text).map(|(method, outcome)| (method.id, outcome));
-        assert_eq!(read("card"), Some(("card", None)));
-        assert_eq!(read("va_bca"), Some(("va_bca", None)));
-        assert_eq!(read("va_bca_declined"), Some(("va_bca", Some("declined"))));
-        for text in
-            ["", "cards", "card_", "card_paid", "declined", "card_declined_action", "manual"]
-        {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
 }

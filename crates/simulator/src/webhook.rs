@@ -1,44 +1,42 @@
-//! The simulator's webhooks: their bodies, their signature, and how long they are believed.
+//! The simulator's webhooks: bodies, signatures, and their validity in time.
 //!
-//! `simulator-signature: t=<unix seconds>,v1=<hex of HMAC-SHA256(secret, "<t>.<body>")>`, the scheme
-//! that most PSPs use. The time is that of the delivery, so that a late retry is still fresh.
+//! `simulator-signature: t=<unix seconds>,v1=<hex of HMAC-SHA256(secret, "<t>.<body>")>`, the
+//! scheme of most PSPs. The time is the time of the delivery, so a late retry is still fresh.
 
-use super::rows::Refund;
-use super::wire::WebhookBody;
-use crate::{InboundWebhook, WebhookRefused};
+use crate::rows::Refund;
+use crate::wire::WebhookBody;
 use domain::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
+use providers::{InboundWebhook, WebhookRefused};
 use sha2::Sha256;
 use std::fmt::Write;
 use ulid::Ulid;
 
-/// The header with the signature.
 const SIGNATURE_HEADER: &str = "simulator-signature";
 
-/// How far a signature's time may be from when it arrives, either way.
+/// The largest difference between a signature's time and its arrival, in both directions.
 const TOLERANCE_S: u64 = 300;
 
-/// What a forger has instead of the secret.
+/// The secret of the forger, which is a wrong one.
 const FORGERS_SECRET: [u8; 32] = *b"the simulator's forger guessed :";
 
-/// Signs webhooks and checks signatures.
 #[derive(Clone)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     secret: [u8; 32],
 }
 
 impl Signer {
-    pub(super) const fn new(secret: [u8; 32]) -> Self {
+    pub(crate) const fn new(secret: [u8; 32]) -> Self {
         Self { secret }
     }
 
-    /// One who does not know the secret.
-    pub(super) const fn forger() -> Self {
+    /// A signer with a wrong secret.
+    pub(crate) const fn forger() -> Self {
         Self::new(FORGERS_SECRET)
     }
 
-    /// The webhook as it goes out at `now`.
-    pub(super) fn sign(&self, body: Vec<u8>, now: Timestamp) -> InboundWebhook {
+    /// The webhook as it is sent at `now`.
+    pub(crate) fn sign(&self, body: Vec<u8>, now: Timestamp) -> InboundWebhook {
         let seconds = now.0.div_euclid(1000).to_string();
         let mac = self.mac(&seconds, &body).finalize().into_bytes();
         let signature = format!("t={seconds},v1={}", hex(&mac));
@@ -49,8 +47,8 @@ impl Signer {
         InboundWebhook { headers, body, received_at: now }
     }
 
-    /// Checks the signature of a webhook and that it is fresh.
-    pub(super) fn verify(&self, webhook: &InboundWebhook) -> Result<(), WebhookRefused> {
+    /// Checks the signature of a webhook and its time.
+    pub(crate) fn verify(&self, webhook: &InboundWebhook) -> Result<(), WebhookRefused> {
         let (seconds, mac) = webhook
             .header(SIGNATURE_HEADER)
             .and_then(parse_signature)
@@ -62,7 +60,8 @@ impl Signer {
     }
 
     fn mac(&self, seconds: &str, body: &[u8]) -> Hmac<Sha256> {
-        // RFC 2104 fills a short key up with zeros to one block; done here, no key can be refused.
+        // RFC 2104 pads a short key with zeros to one block. With a padded key, the constructor
+        // cannot fail.
         let mut key = [0; 64];
         key[..self.secret.len()].copy_from_slice(&self.secret);
         let mut mac = Hmac::<Sha256>::new(&key.into());
@@ -73,8 +72,8 @@ impl Signer {
     }
 }
 
-/// The body of the webhook that tells of a refund's state.
-pub(super) fn write_body(id: Ulid, refund: Refund) -> serde_json::Result<Vec<u8>> {
+/// The body of the webhook about a refund's state.
+pub(crate) fn write_body(id: Ulid, refund: Refund) -> serde_json::Result<Vec<u8>> {
     let mut text = [0; ulid::ULID_LEN];
     let id = ["swe_", id.array_to_str(&mut text)].concat();
     let event_type = format!("refund.{}", refund.status.as_str());

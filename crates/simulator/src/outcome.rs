@@ -1,8 +1,7 @@
-//! What the PSP half makes of a call, and how it says so on the wire.
+//! The results of the PSP half's calls, and their form on the wire.
 
-use super::psp::print_id;
-use super::rows::Refund;
-use super::wire::{
+use crate::rows::{Refund, print_id};
+use crate::wire::{
     ErrorAnswer, ErrorBody, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody,
     TransportFault,
 };
@@ -10,20 +9,19 @@ use domain::money::Money;
 use domain::time::Timestamp;
 use std::borrow::Cow;
 
-/// What the PSP makes of a call.
-pub(super) enum Outcome {
+/// The result of a call to the PSP.
+pub(crate) enum Outcome {
     Refund(Refund),
     List(Vec<Refund>),
     Payment(Money),
     Error(PspError),
-    /// It answered, and not in JSON.
+    /// An answer that is not JSON.
     Garbage,
-    /// It answered, and nobody heard.
+    /// The answer is lost on the way back.
     AnswerLost,
 }
 
-/// An error in the PSP's own words.
-pub(super) struct PspError {
+pub(crate) struct PspError {
     status: u16,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
@@ -31,7 +29,7 @@ pub(super) struct PspError {
 }
 
 impl Outcome {
-    pub(super) fn into_answer(self) -> Result<RawAnswer, TransportFault> {
+    pub(crate) fn into_answer(self) -> Result<RawAnswer, TransportFault> {
         match self {
             Self::Refund(refund) => Ok(RawAnswer::json(200, &refund.into_answer())),
             Self::List(refunds) => {
@@ -52,7 +50,7 @@ impl Outcome {
 }
 
 impl PspError {
-    pub(super) fn new(
+    pub(crate) fn new(
         status: u16,
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
@@ -60,27 +58,27 @@ impl PspError {
         Self { status, code: code.into(), message: message.into(), at: None }
     }
 
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self::new(500, "internal_error", "something went wrong here")
     }
 
-    pub(super) fn at(mut self, at: Timestamp) -> Self {
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
         self.at = Some(at);
         self
     }
 
-    pub(super) fn into_answer(self) -> RawAnswer {
+    pub(crate) fn into_answer(self) -> RawAnswer {
         let error = ErrorBody { code: self.code.into(), message: self.message.into() };
         RawAnswer::json(self.status, &ErrorAnswer { at: self.at.map(|at| at.0), error })
     }
 }
 
 impl Refund {
-    pub(super) fn into_answer(self) -> RefundAnswer {
+    pub(crate) fn into_answer(self) -> RefundAnswer {
         RefundAnswer { at: self.at.0, data: self.into_body() }
     }
 
-    pub(super) fn into_body(self) -> RefundBody {
+    pub(crate) fn into_body(self) -> RefundBody {
         RefundBody {
             refund_id: print_id(self.id).into(),
             key: self.key.map(String::from),

@@ -1,14 +1,14 @@
-//! One step of the simulator's own work: what is due is done, and webhooks go out.
+//! One step of the simulator's own work: due changes are made and webhooks are sent.
 
-use super::desk::Fault;
-use super::timeline::{self, Delivery, DueWebhook};
-use super::webhook::Signer;
-use super::{Simulator, Step, WebhookSink};
+use crate::timeline::{self, Delivery, DueWebhook};
+use crate::webhook::Signer;
+use crate::worker::Fault;
+use crate::{Simulator, Step, WebhookSink};
 use domain::time::Timestamp;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 
-/// How long the simulator rests when its book cannot be read or written.
+/// The pause after a failed read or write of the book.
 const REST_MS: i64 = 1_000;
 
 impl Simulator {
@@ -17,24 +17,24 @@ impl Simulator {
     /// refunds at the same time. A webhook whose delivery is not recorded (because the process ends,
     /// or this future is dropped) is delivered again.
     pub async fn step(&self, sink: &dyn WebhookSink, limit: usize) -> Step {
-        // One step at a time, or two of them would deliver the same webhooks.
+        // Two steps at the same time would deliver the same webhooks.
         let _turn = self.turn.lock().await;
         let done = self.try_step(sink, limit).await;
         done.unwrap_or_else(|_| {
-            self.desk.schedule().set(Some(self.clock.now().plus_ms(REST_MS)));
+            self.worker.schedule().set(Some(self.clock.now().plus_ms(REST_MS)));
             Step::default()
         })
     }
 
-    /// When something is next due: a time that has passed if [`Simulator::step`] has work now, and
-    /// `None` if nothing is scheduled at all. Costs nothing; the book is not read.
+    /// The time of the next due task: in the past if [`Simulator::step`] has work now, `None` if
+    /// nothing is scheduled. Does not read the book.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.desk.schedule().next_due()
+        self.worker.schedule().next_due()
     }
 
-    /// Waits until something is due sooner than what was known. One waiter is woken for it, also
-    /// one that only comes to wait afterwards, so that a loop of this kind sleeps when there is
-    /// nothing to do and misses nothing:
+    /// Waits until a task is scheduled before the known next due time. Wakes one waiter, including
+    /// one that starts to wait after the task was scheduled. A loop like this one sleeps when there
+    /// is nothing to do and misses nothing:
     ///
     /// ```text
     /// loop {
@@ -49,11 +49,11 @@ impl Simulator {
     /// }
     /// ```
     pub async fn wait_for_work(&self) {
-        self.desk.schedule().sooner().await;
+        self.worker.schedule().sooner().await;
     }
 
     async fn try_step(&self, sink: &dyn WebhookSink, limit: usize) -> Result<Step, Fault> {
-        let due = self.desk.ask_patiently(move |book| timeline::do_due(book, limit)).await?;
+        let due = self.worker.ask_patiently(move |book| timeline::do_due(book, limit)).await?;
         let mut step = Step { changed: due.changed, ..Step::default() };
         if due.webhooks.is_empty() {
             return Ok(step);
@@ -63,7 +63,7 @@ impl Simulator {
         step.delivered = deliveries.iter().filter(|delivery| delivery.acknowledged).count();
         step.refused = deliveries.len().saturating_sub(step.delivered);
         let retry_ms = self.config.webhook_retry_ms;
-        self.desk
+        self.worker
             .ask_patiently(move |book| timeline::record_deliveries(book, &deliveries, retry_ms))
             .await?;
         Ok(step)
@@ -83,7 +83,6 @@ impl Simulator {
     }
 }
 
-/// The webhooks of each refund, in their order.
 fn lanes(webhooks: Vec<DueWebhook>) -> BTreeMap<ulid::Ulid, Vec<DueWebhook>> {
     let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for webhook in webhooks {

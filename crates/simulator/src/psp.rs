@@ -1,49 +1,44 @@
-//! The PSP half: what the simulator does with a refund that is asked of it.
+//! The PSP half: handles requests for refunds.
 //!
-//! It believes everything it is told about a payment and does not check what is left of it: paying
-//! out too much is what Refundry must never let happen, so the simulator must not hide it.
+//! The PSP half believes every statement about a payment and does not check how much of the payment
+//! is left. Refundry must never pay out too much, and a check here would hide such an error.
 
-use super::book::Book;
-use super::desk::Fault;
-use super::outcome::{Outcome, PspError};
-use super::rows::{Refund, TaskKind};
-use super::script::{Script, WORDS};
-use super::wire::{RawAnswer, TransportFault};
-use super::{RefundStatus, Simulator, SimulatorConfig, timeline};
+use crate::book::Book;
+use crate::outcome::{Outcome, PspError};
+use crate::rows::{Refund, TaskKind};
+use crate::script::{Script, WORDS};
+use crate::timeline::{self, next_at};
+use crate::wire::{RawAnswer, TransportFault};
+use crate::worker::Fault;
+use crate::{RefundStatus, Simulator, SimulatorConfig};
 use domain::account::Scope;
 use domain::money::Money;
 use domain::time::Timestamp;
 use ulid::Ulid;
 
-/// How long "a moment later" is.
+/// The delay of scripts that act a moment later.
 const MOMENT_MS: i64 = 20;
 
-/// How many refunds a list shows at most.
 const LIST_LIMIT: usize = 1_000;
 
-/// What every id of a refund begins with.
-const REFUND_PREFIX: &str = "sre_";
-
-/// A refund as it is asked for.
 #[derive(Debug)]
-pub(super) struct RefundRequest {
-    pub(super) scope: Scope,
-    pub(super) key: Box<str>,
-    pub(super) payment_id: Box<str>,
-    pub(super) captured: Money,
-    pub(super) asked: Money,
+pub(crate) struct RefundRequest {
+    pub(crate) scope: Scope,
+    pub(crate) key: Box<str>,
+    pub(crate) payment_id: Box<str>,
+    pub(crate) captured: Money,
+    pub(crate) asked: Money,
 }
 
-/// How a refund is named.
 #[derive(Debug)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Id(Ulid),
     Key(Box<str>),
 }
 
 impl Simulator {
-    /// The PSP's "make a refund".
-    pub(super) async fn receive_refund(
+    /// Endpoint: make a refund.
+    pub(crate) async fn receive_refund(
         &self,
         request: RefundRequest,
         script: Script,
@@ -52,8 +47,8 @@ impl Simulator {
         self.receive(move |book| make_refund(book, request, script, config)).await
     }
 
-    /// The PSP's "show a refund". Where several names are given, the first that leads anywhere.
-    pub(super) async fn receive_lookup(
+    /// Endpoint: show a refund. Returns the refund of the first name that matches one.
+    pub(crate) async fn receive_lookup(
         &self,
         scope: Scope,
         names: Vec<Name>,
@@ -69,8 +64,8 @@ impl Simulator {
         .await
     }
 
-    /// The PSP's "list the refunds of a payment".
-    pub(super) async fn receive_list(
+    /// Endpoint: list the refunds of a payment.
+    pub(crate) async fn receive_list(
         &self,
         scope: Scope,
         payment_id: Box<str>,
@@ -81,8 +76,8 @@ impl Simulator {
         .await
     }
 
-    /// The PSP's "show a payment".
-    pub(super) async fn receive_payment(
+    /// Endpoint: show a payment.
+    pub(crate) async fn receive_payment(
         &self,
         scope: Scope,
         payment_id: Box<str>,
@@ -99,7 +94,7 @@ impl Simulator {
     where
         F: FnOnce(&mut Book) -> rusqlite::Result<Outcome> + Send + 'static,
     {
-        match self.desk.ask(work).await {
+        match self.worker.ask(work).await {
             Ok(outcome) => outcome.into_answer(),
             Err(Fault::Busy) => {
                 Ok(PspError::new(503, "overloaded", "too many calls; try again").into_answer())
@@ -111,8 +106,8 @@ impl Simulator {
 }
 
 impl Refund {
-    /// The refund as it was when it was booked.
-    pub(super) fn when_booked(self) -> Self {
+    /// The refund in its first state.
+    pub(crate) fn when_booked(self) -> Self {
         let paid = self.paid_at == Some(self.booked_at);
         Self {
             status: if paid { RefundStatus::Succeeded } else { RefundStatus::Pending },
@@ -130,18 +125,7 @@ impl Refund {
     }
 }
 
-/// The id of a refund as everybody outside sees it.
-pub(super) fn print_id(id: Ulid) -> String {
-    let mut text = [0; ulid::ULID_LEN];
-    [REFUND_PREFIX, id.array_to_str(&mut text)].concat()
-}
-
-/// Reads the id of a refund.
-pub(super) fn parse_id(text: &str) -> Option<Ulid> {
-    Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
-}
-
-pub(super) fn find_refund(
+pub(crate) fn find_refund(
     book: &Book,
     scope: Scope,
     name: &Name,
@@ -150,12 +134,6 @@ pub(super) fn find_refund(
         Name::Id(id) => book.find_by_id(scope, *id),
         Name::Key(key) => book.find_by_key(scope, key),
     }
-}
-
-/// The time of a refund's next state: now, and later than its last state even if the clock stands
-/// still.
-pub(super) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
-    now.max(last.plus_ms(1))
 }
 
 fn make_refund(
@@ -195,7 +173,8 @@ fn make_refund(
     book_refund(book, request, &script, (booked_at, calls), config)
 }
 
-/// The answer to a key that has its refund: the first result, or an error if it asks for another.
+/// Answers a repeated key with the first refund, or with an error if the request is for another
+/// refund.
 fn replay(first: Refund, request: &RefundRequest) -> Outcome {
     if first.is_asked_by(request) {
         return Outcome::Refund(first.when_booked());
@@ -207,7 +186,7 @@ fn replay(first: Refund, request: &RefundRequest) -> Outcome {
     ))
 }
 
-/// Refuses what no refund can be.
+/// Refuses amounts and currencies that no refund of the payment can have.
 fn check(
     book: &Book,
     request: &RefundRequest,
@@ -226,7 +205,8 @@ fn check(
     Ok(None)
 }
 
-/// What was captured, which the PSP learns from the first call about a payment.
+/// The captured amount of the payment. The PSP stores the amount that the first call about the
+/// payment states.
 fn learn_payment(book: &Book, request: &RefundRequest) -> rusqlite::Result<Money> {
     if let Some(captured) = book.find_payment(request.scope, &request.payment_id)? {
         return Ok(captured);
@@ -235,7 +215,7 @@ fn learn_payment(book: &Book, request: &RefundRequest) -> rusqlite::Result<Money
     Ok(request.captured)
 }
 
-/// What the first call of a script is answered that books nothing.
+/// The answer to the first call of a script that books nothing.
 fn spare(script: &Script, now: Timestamp) -> Outcome {
     match script {
         Script::NoFundsThenOk => Outcome::Error(
@@ -303,14 +283,14 @@ fn book_refund(
     })
 }
 
-/// What happens to a booked refund on its own, and after how many milliseconds.
+/// The task that follows a booked refund, and its delay in milliseconds.
 fn what_follows(script: &Script, config: SimulatorConfig) -> Option<(i64, TaskKind)> {
     match script {
         Script::SucceedAfter { ms } => Some((*ms, TaskKind::Settle)),
         Script::WebhookTwice => Some((MOMENT_MS, TaskKind::SettleTellTwice)),
         Script::WebhookOutOfOrder => Some((MOMENT_MS, TaskKind::SettleTellOutOfOrder)),
         Script::WebhookNever => Some((MOMENT_MS, TaskKind::SettleSilently)),
-        // Its forged webhook comes in between.
+        // The forged webhook comes before the payout.
         Script::WebhookForged => Some((MOMENT_MS.saturating_mul(2), TaskKind::Settle)),
         Script::LateFailure { after_ms } => {
             Some((after_ms.unwrap_or(config.late_failure_after_ms), TaskKind::TakeBack))
@@ -328,7 +308,7 @@ fn what_follows(script: &Script, config: SimulatorConfig) -> Option<(i64, TaskKi
     }
 }
 
-/// One minor unit off, and still an amount.
+/// An amount that differs by one minor unit and is still positive.
 fn another_amount(asked: i64) -> i64 {
     if asked > 1 { asked.saturating_sub(1) } else { asked.saturating_add(1) }
 }

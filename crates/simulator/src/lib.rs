@@ -1,18 +1,19 @@
-//! The simulator: a PSP that users test their own side against.
+//! The simulator: a PSP against which users test their own systems.
 //!
-//! It has two halves that only meet on the wire. The PSP half keeps a durable book of its own, pays
-//! out, changes its mind later, sends webhooks and loses answers. The adapter half is a [`Provider`]
-//! like any other: it knows of the PSP only what comes back as JSON, so that a lost answer or a wrong
-//! amount goes the way it goes with a real PSP.
+//! The simulator has two halves that only meet on the wire. The PSP half keeps a durable book, pays
+//! out, takes payouts back, sends webhooks and loses answers. The adapter half is a [`Provider`]
+//! like any other: it sees only the PSP's JSON, so a lost answer or a wrong amount takes the same
+//! way through Refundry as with a real PSP.
 //!
-//! Whatever is still to happen is a row with a due time; the server drives it with
-//! [`Simulator::step`]. Time and randomness are parameters: a run replays from its seed.
+//! Every scheduled change is a row with a due time, and the server calls [`Simulator::step`] to
+//! make the due changes. Time and randomness are parameters: a run replays from its seed.
 //!
-//! Several processes on one host may share a book: it is all there is to the PSP, and whoever steps
-//! first does what is due.
+//! Several processes on one host may share a book. The book is the whole state of the PSP, and the
+//! first process that steps makes the due changes.
 //!
 //! # Scripts
-//! The member `simulate` of a refund's metadata, or else of its payment's, says what happens:
+//! The member `simulate` of a refund's metadata, or else of its payment's metadata, selects the
+//! behaviour:
 //!
 //! | script | what happens |
 //! |---|---|
@@ -32,51 +33,52 @@
 //! | `webhook_forged` | the same, after a webhook with a wrong signature claimed failure |
 //! | `late_failure`, `late_failure:<ms>` | paid at once, taken back later, with a webhook |
 //!
-//! Lost answers, errors, garbage and missing funds strike the first call with a key only; the next
-//! call with that key goes as if the script were `succeed`. Any other word is refused with the code
+//! Lost answers, errors, garbage and missing funds affect only the first call with a key; the next
+//! call with that key follows the script `succeed`. The PSP refuses any other word with the code
 //! `unknown_script`.
 //!
-//! [`Provider`]: crate::Provider
+//! [`Provider`]: providers::Provider
 
 mod adapter;
 mod book;
 mod charge;
 mod dashboard;
 mod delivery;
-mod desk;
 mod outcome;
+mod pages;
 mod psp;
 mod rows;
 mod script;
 mod timeline;
 mod webhook;
 mod wire;
+mod worker;
 
-pub use charge::{ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, parse_method};
 pub use dashboard::{DashboardError, DashboardRefund, PaymentBook, Payout};
+pub use pages::{Limits, Merchants, Unavailable, pages};
 
-use crate::InboundWebhook;
 use async_trait::async_trait;
 use book::Book;
-use desk::Desk;
 use domain::account::Scope;
 use domain::time::Clock;
+use providers::InboundWebhook;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use webhook::Signer;
+use worker::Worker;
 
-/// How the simulator behaves where no script says so.
+/// Behaviour that no script selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatorConfig {
-    /// The same key again returns the first result. Off, every call that books pays again.
+    /// Return the first result for a repeated key. When off, every call that books pays again.
     pub honour_keys: bool,
-    /// After how many milliseconds the script `late_failure` takes a refund back.
+    /// Delay of the script `late_failure`.
     pub late_failure_after_ms: i64,
-    /// The wait before a refused webhook is delivered again; it doubles with every try.
+    /// The wait before a refused webhook is delivered again. The wait doubles with every try.
     pub webhook_retry_ms: i64,
-    /// Other processes on this host have the same book open. All of them must say so.
+    /// Other processes on this host open the same book. All of them must set this.
     pub shared: bool,
 }
 
@@ -94,16 +96,14 @@ impl Default for SimulatorConfig {
 /// Why the simulator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
-    /// Another process (or this one) has the book open, and not as a shared one.
+    /// Another process, or this one, has opened the book for itself alone.
     #[error("the simulator's book is in use")]
     InUse,
-    /// The file cannot be opened, or is no book.
+    /// The file cannot be opened or is not a book.
     #[error("the simulator's book cannot be opened")]
     Book(#[source] rusqlite::Error),
-    /// The book was written by another version.
     #[error("the simulator's book has the layout {0}, which this version does not know")]
     UnknownVersion(i64),
-    /// No thread to serve the book.
     #[error("the simulator's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -119,22 +119,18 @@ impl From<rusqlite::Error> for SimulatorError {
     }
 }
 
-/// Where a refund is, in the PSP's own words.
+/// The status of a refund, in the PSP's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundStatus {
-    /// Not paid out yet.
     Pending,
-    /// Paid out.
     Succeeded,
     /// Not paid out, or taken back.
     Failed,
 }
 
 impl RefundStatus {
-    /// Every status.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Succeeded, Self::Failed];
 
-    /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -166,45 +162,42 @@ impl fmt::Display for RefundStatus {
     }
 }
 
-/// Where the simulator's webhooks go.
+/// The receiver of the simulator's webhooks.
 #[async_trait]
 pub trait WebhookSink: Send + Sync {
-    /// Takes a webhook. True acknowledges it; false has it delivered again later.
+    /// Receives a webhook. Returns true to acknowledge the webhook, false to get it again later.
     async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool;
 }
 
-/// What one step did.
+/// Counts of the work of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// Refunds that changed their state.
     pub changed: usize,
-    /// Webhooks that were acknowledged.
+    /// Acknowledged webhooks.
     pub delivered: usize,
-    /// Webhooks that were not. They come again, except forged ones.
+    /// Refused webhooks. They are sent again, except forged ones.
     pub refused: usize,
 }
 
 impl Step {
-    /// True when nothing was due.
     pub fn is_idle(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// A PSP with a book of its own, and the adapter that speaks to it.
+/// A PSP with its book, and the adapter to the PSP.
 pub struct Simulator {
-    desk: Desk,
+    worker: Worker,
     signer: Signer,
     config: SimulatorConfig,
     clock: Arc<dyn Clock>,
-    /// Held by the step that is under way.
+    /// Held by the running step.
     turn: Mutex<()>,
 }
 
 impl Simulator {
-    /// Opens the book at `path`, or makes a new one, and starts the thread that serves it. `seed`
-    /// is what ids are drawn from and, for a new book, the secret that signs its webhooks; draw it
-    /// at random where the simulator can be reached by others.
+    /// Opens or creates the book at `path` and starts its worker. Ids come from `seed`, and so does
+    /// the webhook secret of a new book; use a random seed where others can reach the simulator.
     pub fn open(
         path: &Path,
         config: SimulatorConfig,
@@ -212,9 +205,9 @@ impl Simulator {
         seed: [u8; 32],
     ) -> Result<Arc<Self>, SimulatorError> {
         let (book, secret) = Book::open(path, config.shared, Arc::clone(&clock), seed)?;
-        let desk = Desk::open(book)?;
+        let worker = Worker::open(book)?;
         Ok(Arc::new(Self {
-            desk,
+            worker,
             signer: Signer::new(secret),
             config,
             clock,

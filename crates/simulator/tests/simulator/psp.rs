@@ -1,4 +1,4 @@
-//! A merchant's till with the simulator behind it, and an inbox for its webhooks.
+//! The simulator on a book of its own, with a clock that tests move and an inbox for its webhooks.
 
 use async_trait::async_trait;
 use domain::account::{Mode, Scope};
@@ -6,10 +6,8 @@ use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::payment::{Facts, Kind};
 use domain::time::{Clock, Timestamp};
-use providers::simulator::{
-    PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
-};
 use providers::{Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, Report, Why};
+use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +17,7 @@ pub const START: Timestamp = Timestamp(1_700_000_000_000);
 pub const ASKED: i64 = 2_500;
 pub const PAYMENT: &str = "ch_1";
 
-/// A clock that stands still until somebody moves it.
+/// A clock that moves only in `advance`.
 pub struct HandClock(AtomicI64);
 
 impl HandClock {
@@ -38,7 +36,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Receives webhooks as a server would: what does not verify is refused.
+/// Receives webhooks as a server does: refuses a webhook that does not verify.
 #[derive(Default)]
 pub struct Inbox {
     pub closed: AtomicBool,
@@ -65,14 +63,14 @@ impl WebhookSink for Receiver<'_> {
     }
 }
 
-pub struct Till {
+pub struct Psp {
     dir: TempDir,
     pub clock: Arc<HandClock>,
     pub simulator: Arc<Simulator>,
     pub inbox: Inbox,
 }
 
-impl Till {
+impl Psp {
     pub fn open() -> Self {
         Self::open_with(SimulatorConfig::default())
     }
@@ -84,7 +82,7 @@ impl Till {
         Self { dir, clock, simulator, inbox: Inbox::default() }
     }
 
-    /// Ends the process as `kill -9` does: what is on disk now is what the next one finds.
+    /// Ends the process as `kill -9` does: the next process finds the files as they are now.
     pub fn kill_and_restart(self) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         for file in std::fs::read_dir(self.dir.path()).expect("the directory") {
@@ -104,7 +102,7 @@ impl Till {
         book_path(self.dir.path())
     }
 
-    /// The same book in one more process, as far as that goes.
+    /// Opens the same book a second time, in place of a second process.
     pub fn join(&self, config: SimulatorConfig) -> Result<Arc<Simulator>, SimulatorError> {
         open_book(self.dir.path(), config, &self.clock)
     }
@@ -113,7 +111,7 @@ impl Till {
         self.simulator.submit(order).await
     }
 
-    /// What a look-up by key finds now.
+    /// Finds a refund by its key.
     pub async fn look_up(&self, order: &RefundOrder) -> Answer {
         match self.simulator.lookup(order).await {
             Lookup::Found(answer) => answer,
@@ -129,13 +127,13 @@ impl Till {
         self.simulator.payment_book(scope(), PAYMENT).await.expect("a book")
     }
 
-    /// The sum of what was paid out and did not come back.
+    /// The sum of the payouts that were not taken back.
     pub async fn paid_out(&self) -> i64 {
         let payouts = self.book().await.payouts;
         payouts.iter().filter(|payout| payout.returned_at.is_none()).map(|p| p.amount).sum()
     }
 
-    /// Moves the clock and does what is due then.
+    /// Moves the clock and does the due work.
     pub async fn after(&self, ms: i64) -> Step {
         self.clock.advance(ms);
         self.step(64).await
@@ -145,24 +143,24 @@ impl Till {
         self.step_of(&self.simulator, limit).await
     }
 
-    /// A step of one that has joined.
+    /// A step of a simulator that `join` opened.
     pub async fn step_of(&self, simulator: &Simulator, limit: usize) -> Step {
         let receiver = Receiver { inbox: &self.inbox, simulator };
         sendable(simulator.step(&receiver, limit)).await
     }
 
-    /// The believed notices since the last call.
+    /// The notices of authentic webhooks since the last call.
     pub fn notices(&self) -> Vec<Notice> {
         std::mem::take(&mut self.inbox.notices.lock().expect("inbox"))
     }
 
-    /// Every webhook since the last call, believed or not.
+    /// Every webhook since the last call, authentic or not.
     pub fn webhooks(&self) -> Vec<(Scope, InboundWebhook)> {
         std::mem::take(&mut self.inbox.received.lock().expect("inbox"))
     }
 }
 
-/// A server drives steps from a task of a runtime with many threads.
+/// Requires `Send`: a server runs steps in a task of a multi-threaded runtime.
 fn sendable<F: Future + Send>(step: F) -> F {
     step
 }
@@ -206,7 +204,7 @@ pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
     }
 }
 
-/// An order of 25.00 USD of the one payment, under a key of its own.
+/// An order to refund 25.00 USD of the test payment.
 pub fn order(key: &str, script: &str) -> RefundOrder {
     RefundOrder {
         key: key.to_owned(),
@@ -219,7 +217,7 @@ pub fn order(key: &str, script: &str) -> RefundOrder {
     }
 }
 
-/// Metadata that asks for a script, as a caller gives it.
+/// Metadata with a script, as callers send it.
 pub fn simulate(script: &str) -> Box<str> {
     format!(r#"{{"orderId":"42","simulate":"{script}"}}"#).into()
 }
@@ -245,7 +243,7 @@ pub fn rejected(answer: Answer) -> (Report, Why) {
     }
 }
 
-/// The code of an answer that leaves it open whether money moved.
+/// The code of an unknown outcome.
 pub fn unknown(answer: Answer) -> Box<str> {
     match answer {
         Answer::Unknown(why) => why.code,

@@ -1,28 +1,30 @@
 //! The adapter half: [`Provider`] over the PSP half, as for any PSP that speaks JSON.
 //!
-//! It trusts nothing that it has not parsed. Only a parsed 422 is a refusal, only a connection that
-//! was never made is certain not to have been sent, and everything else may have paid.
+//! The adapter trusts only what it has parsed. A parsed 422 is the only refusal, a connection that
+//! was never made is the only call that is certainly not sent, and after every other answer the PSP
+//! may have paid.
 
-use super::psp::{Name, RefundRequest, parse_id};
-use super::script::Script;
-use super::wire::{
+use crate::psp::{Name, RefundRequest};
+use crate::rows::parse_id;
+use crate::script::Script;
+use crate::wire::{
     ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
     WebhookBody,
 };
-use super::{RefundStatus, Simulator};
-use crate::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    Report, WebhookRefused, Why,
-};
+use crate::{RefundStatus, Simulator};
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::payment::Facts;
 use domain::time::Timestamp;
+use providers::{
+    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Report, WebhookRefused, Why,
+};
 use serde::de::DeserializeOwned;
 
 /// The name that payments held by the simulator are registered with.
-pub(super) const NAME: &str = "simulator";
+pub(crate) const NAME: &str = "simulator";
 
 #[async_trait]
 impl Provider for Simulator {
@@ -125,7 +127,7 @@ fn read_submitted(raw: &RawAnswer) -> Answer {
     match raw.status {
         422 => Answer::Rejected(report, why),
         402 if &*why.code == "insufficient_funds" => Answer::WaitingForFunds(report, why),
-        // Above all 409: the key's refund may well have been paid, if not this one.
+        // Above all 409: the PSP may have paid another refund under this key.
         _ => Answer::Unknown(why),
     }
 }
@@ -139,7 +141,8 @@ fn read_looked_up(raw: &RawAnswer) -> Lookup {
         .map_or_else(Lookup::Unknown, Lookup::Found)
 }
 
-/// What a refund's state means. A status that is not known yet keeps its refund id: the PSP has it.
+/// Translates the state of a refund. A refund in an unknown status is accepted with its id, because
+/// the PSP has it.
 fn read_state(at: i64, body: RefundBody) -> Result<Answer, Why> {
     let report = Report {
         money: Some(Money::new(body.amount, read_currency(&body.currency)?)),
@@ -236,7 +239,7 @@ mod tests {
         for body in ["", "{}", "[]", "\u{0}", &refund("succeeded", "???"), "<html>"] {
             assert!(matches!(answer(200, body), Answer::Unknown(_)), "{body}");
         }
-        // A redirect or an empty success of another kind is nobody's answer either.
+        // A redirect and another kind of success are unreadable answers, too.
         assert!(matches!(answer(302, &refund("succeeded", "USD")), Answer::Unknown(_)));
         assert!(matches!(answer(204, ""), Answer::Unknown(_)));
     }

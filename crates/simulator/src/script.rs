@@ -1,31 +1,35 @@
-//! Scripts: the word in a refund's (or its payment's) metadata that says how the simulator treats it.
+//! Scripts: the word in the metadata of a refund, or of its payment, that selects the simulator's
+//! behaviour.
 
 use serde::Deserialize;
 
-/// The metadata member that holds the script.
 const MEMBER: &str = "simulate";
 
-/// Longest code that `refuse:<code>` takes.
+/// Longest code in `refuse:<code>`.
 const CODE_LIMIT: usize = 64;
 
-/// Longest delay that a script takes: a year.
+/// Longest delay in a script: a year.
 const DELAY_LIMIT_MS: i64 = 366 * 24 * 60 * 60 * 1000;
 
-/// What an unknown word is answered with.
-pub(super) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
+/// The known words, for the answer to an unknown one.
+pub(crate) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
     timeout_after_booking, timeout_before_booking, server_error, garbage, wrong_amount, \
     stay_pending, no_funds_then_ok, webhook_twice, webhook_out_of_order, webhook_never, \
     webhook_forged, late_failure[:<ms>]";
 
-/// How the simulator treats one refund.
+/// The behaviour for one refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Script {
+pub(crate) enum Script {
     /// Booked and answered at once.
     Succeed,
-    /// Pending; succeeds later and tells.
-    SucceedAfter { ms: i64 },
+    /// Pending; succeeds later and sends a webhook.
+    SucceedAfter {
+        ms: i64,
+    },
     /// Refused, with this code.
-    Refuse { code: Box<str> },
+    Refuse {
+        code: Box<str>,
+    },
     /// Booked, and the answer is lost.
     TimeoutAfterBooking,
     /// Not booked, and the answer is lost.
@@ -34,9 +38,9 @@ pub(super) enum Script {
     ServerError,
     /// Booked; the answer is not JSON.
     Garbage,
-    /// Books and reports another amount than was asked for.
+    /// Books and reports another amount than requested.
     WrongAmount,
-    /// Pending until somebody settles it by hand.
+    /// Pending until somebody completes or fails the refund by hand.
     StayPending,
     /// Not enough funds at first.
     NoFundsThenOk,
@@ -44,17 +48,20 @@ pub(super) enum Script {
     WebhookTwice,
     /// Succeeds a moment later; the older webhook comes last.
     WebhookOutOfOrder,
-    /// Succeeds a moment later and tells nobody.
+    /// Succeeds a moment later without a webhook.
     WebhookNever,
     /// A forged webhook claims failure before it succeeds.
     WebhookForged,
     /// Succeeds at once and is taken back later.
-    LateFailure { after_ms: Option<i64> },
-    /// A word the simulator does not know.
-    Unknown { word: Box<str> },
+    LateFailure {
+        after_ms: Option<i64>,
+    },
+    Unknown {
+        word: Box<str>,
+    },
 }
 
-/// The one member of metadata that the simulator reads.
+/// The member of metadata that the simulator reads.
 #[derive(Deserialize)]
 struct Metadata {
     #[serde(default)]
@@ -62,8 +69,8 @@ struct Metadata {
 }
 
 impl Script {
-    /// The script of a refund: its own metadata decides, then its payment's.
-    pub(super) fn of(refund: Option<&str>, payment: Option<&str>) -> Self {
+    /// The script of a refund, from its own metadata or else from the payment's.
+    pub(crate) fn of(refund: Option<&str>, payment: Option<&str>) -> Self {
         read_word(refund)
             .or_else(|| read_word(payment))
             .map_or(Self::Succeed, |word| Self::parse(&word))
@@ -106,8 +113,8 @@ impl Script {
         }
     }
 
-    /// The same refund when its key was seen before: trouble strikes a key's first call only.
-    pub(super) fn after_first_call(self) -> Self {
+    /// The script of a repeated call. Faults affect only the first call with a key.
+    pub(crate) fn after_first_call(self) -> Self {
         match self {
             Self::TimeoutAfterBooking
             | Self::TimeoutBeforeBooking
@@ -118,8 +125,8 @@ impl Script {
         }
     }
 
-    /// True where the refund is booked and not paid out yet.
-    pub(super) const fn leaves_pending(&self) -> bool {
+    /// True if the refund is booked and not paid out yet.
+    pub(crate) const fn leaves_pending(&self) -> bool {
         matches!(
             self,
             Self::SucceedAfter { .. }
@@ -131,14 +138,14 @@ impl Script {
         )
     }
 
-    /// True where the first call books nothing, so that the book has to remember that it came.
-    pub(super) const fn spares_the_book_once(&self) -> bool {
+    /// True if the first call books nothing, so the book must store that the call came.
+    pub(crate) const fn spares_the_book_once(&self) -> bool {
         matches!(self, Self::TimeoutBeforeBooking | Self::ServerError | Self::NoFundsThenOk)
     }
 }
 
 fn read_word(metadata: Option<&str>) -> Option<String> {
-    // Most metadata names no script, and then it is not parsed at all.
+    // Most metadata names no script; skip the parsing then.
     let text = metadata.filter(|text| text.contains(MEMBER))?;
     match serde_json::from_str::<Metadata>(text).ok()?.simulate? {
         serde_json::Value::String(word) => Some(word),

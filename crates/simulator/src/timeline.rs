@@ -1,57 +1,54 @@
-//! What happens to a refund after it was booked: its later states, and the webhooks that tell of them.
+//! Later states of a booked refund, and the webhooks about them.
 //!
-//! All of it is rows with a due time, so that it survives whatever ends the process.
+//! Every scheduled change is a row with a due time, so it survives a crash of the process.
 
-use super::RefundStatus;
-use super::book::Book;
-use super::psp::next_at;
-use super::rows::{Refund, Task, TaskKind};
-use super::webhook;
+use crate::RefundStatus;
+use crate::book::Book;
+use crate::rows::{Refund, Task, TaskKind};
+use crate::webhook;
 use domain::account::Scope;
 use domain::time::Timestamp;
 use ulid::Ulid;
 
-/// How often a webhook is delivered before it is given up (and kept).
+/// Deliveries of a webhook before the simulator stops and keeps the row.
 const TRIES_LIMIT: u32 = 12;
 
-/// The longest wait between two deliveries.
 const RETRY_LIMIT_MS: i64 = 60 * 60 * 1000;
 
-/// How long a webhook out of a shared book is delivered by nobody else.
+/// How long a process reserves a webhook of a shared book for itself.
 const LEASE_MS: i64 = 15_000;
 
-/// What was due.
 #[derive(Default)]
-pub(super) struct Due {
-    /// How many refunds changed their state.
-    pub(super) changed: usize,
-    /// The webhooks to deliver, in this order per refund.
-    pub(super) webhooks: Vec<DueWebhook>,
+pub(crate) struct Due {
+    /// Number of refunds that changed their state.
+    pub(crate) changed: usize,
+    /// The webhooks to deliver. Webhooks of one refund keep this order.
+    pub(crate) webhooks: Vec<DueWebhook>,
 }
 
-/// A webhook to deliver.
-pub(super) struct DueWebhook {
-    pub(super) number: i64,
-    pub(super) scope: Scope,
-    pub(super) refund: Ulid,
-    pub(super) forged: bool,
-    pub(super) tries: u32,
-    pub(super) body: Vec<u8>,
+pub(crate) struct DueWebhook {
+    pub(crate) number: i64,
+    pub(crate) scope: Scope,
+    pub(crate) refund: Ulid,
+    pub(crate) forged: bool,
+    pub(crate) tries: u32,
+    pub(crate) body: Vec<u8>,
 }
 
-/// How a delivery went.
-pub(super) struct Delivery {
-    pub(super) number: i64,
-    pub(super) forged: bool,
-    pub(super) tries: u32,
-    pub(super) acknowledged: bool,
+/// The result of a delivery.
+pub(crate) struct Delivery {
+    pub(crate) number: i64,
+    pub(crate) forged: bool,
+    pub(crate) tries: u32,
+    pub(crate) acknowledged: bool,
 }
 
-/// Makes the state changes that are due, and gives the webhooks that are.
-pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
+/// Makes the due state changes and returns the due webhooks.
+pub(crate) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
     let now = book.now();
     let mut due = Due::default();
-    // Whatever is found, the schedule is read anew: a sleeper must not spin on an outdated one.
+    // Refresh the schedule even if nothing is due, or a loop that sleeps by it would spin on an
+    // outdated time.
     book.tasks_changed = true;
     for task in book.due_tasks(now, limit)? {
         match task.kind {
@@ -67,8 +64,8 @@ pub(super) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
     Ok(due)
 }
 
-/// Remembers how deliveries went: what was acknowledged is done, the rest comes again.
-pub(super) fn record_deliveries(
+/// Deletes acknowledged webhooks and schedules the others again.
+pub(crate) fn record_deliveries(
     book: &mut Book,
     deliveries: &[Delivery],
     retry_ms: i64,
@@ -86,8 +83,12 @@ pub(super) fn record_deliveries(
     Ok(())
 }
 
-/// Pays a pending refund out.
-pub(super) fn settle(
+/// The time of a refund's next state: now, or just after its last state if the clock has not moved.
+pub(crate) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
+    now.max(last.plus_ms(1))
+}
+
+pub(crate) fn settle(
     book: &mut Book,
     mut refund: Refund,
     now: Timestamp,
@@ -99,8 +100,8 @@ pub(super) fn settle(
     Ok(refund)
 }
 
-/// Ends a refund without the money, which comes back if it had gone out.
-pub(super) fn fail(
+/// Fails a refund, and takes its payout back if there was one.
+pub(crate) fn fail(
     book: &mut Book,
     mut refund: Refund,
     now: Timestamp,
@@ -117,8 +118,8 @@ pub(super) fn fail(
     Ok(refund)
 }
 
-/// Schedules the webhook that tells of a refund's state, for now.
-pub(super) fn tell(
+/// Schedules the webhook about a refund's state, due now.
+pub(crate) fn tell(
     book: &mut Book,
     refund: &Refund,
     now: Timestamp,
@@ -128,7 +129,7 @@ pub(super) fn tell(
 }
 
 /// Schedules a webhook that claims failure and has a wrong signature.
-pub(super) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
     let claim = Refund {
         status: RefundStatus::Failed,
         at: due_at,
@@ -140,7 +141,7 @@ pub(super) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusq
     book.insert_task(refund, due_at, TaskKind::ForgedWebhook, Some(&body)).map(|_| ())
 }
 
-/// Does one state change that is due, unless somebody was faster by hand.
+/// Makes one due state change, unless somebody changed the refund by hand before.
 fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> rusqlite::Result<()> {
     book.delete_task(task.number)?;
     let Some(refund) = book.find_by_id(task.scope, task.refund)? else { return Ok(()) };
@@ -202,7 +203,7 @@ fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> rusqlite::Resu
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// Twice as long after every try.
+/// The wait doubles after every try.
 fn backoff_ms(tries: u32, retry_ms: i64) -> i64 {
     let doublings = tries.saturating_sub(1);
     let factor = 1_i64.checked_shl(doublings).unwrap_or(i64::MAX);

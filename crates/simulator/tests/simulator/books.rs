@@ -1,17 +1,17 @@
-//! Keys, concurrency, restarts, and a PSP that is in trouble itself.
+//! Keys, concurrency, restarts, and failures of the PSP itself.
 
-use crate::till::*;
+use crate::psp::*;
 use domain::account::{Mode, Scope};
 use domain::money::Money;
 use domain::time::{Clock, Timestamp};
-use providers::simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
 use providers::{Answer, Provider, RefundOrder};
+use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// Submits orders all at once.
+/// Submits orders concurrently.
 async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Answer> {
     let calls: Vec<_> = orders
         .into_iter()
@@ -33,139 +33,139 @@ fn keys_ignored() -> SimulatorConfig {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_calls_with_one_key_pay_once_and_all_hear_of_it() {
-    let till = Till::open();
-    let answers = submit_all(&till.simulator, vec![order("k1", "succeed"); 100]).await;
+    let psp = Psp::open();
+    let answers = submit_all(&psp.simulator, vec![order("k1", "succeed"); 100]).await;
     let ids: BTreeSet<_> =
         answers.into_iter().map(|answer| completed(answer).provider_refund_id).collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(till.paid_out().await, ASKED);
+    assert_eq!(psp.paid_out().await, ASKED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_keys_pay_a_hundred_times() {
-    let till = Till::open();
+    let psp = Psp::open();
     let orders = (0..100).map(|n| order(&format!("k{n}"), "succeed")).collect();
-    let answers = submit_all(&till.simulator, orders).await;
+    let answers = submit_all(&psp.simulator, orders).await;
     let ids: BTreeSet<_> =
         answers.into_iter().map(|answer| completed(answer).provider_refund_id).collect();
     assert_eq!(ids.len(), 100);
-    assert_eq!(till.paid_out().await, ASKED * 100);
+    assert_eq!(psp.paid_out().await, ASKED * 100);
 }
 
 #[tokio::test]
 async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothing() {
-    let till = Till::open();
-    completed(till.submit(&order("k1", "succeed")).await);
+    let psp = Psp::open();
+    completed(psp.submit(&order("k1", "succeed")).await);
     let more = RefundOrder { money: usd(ASKED + 1), ..order("k1", "succeed") };
-    assert_eq!(&*unknown(till.submit(&more).await), "idempotency_key_reused");
+    assert_eq!(&*unknown(psp.submit(&more).await), "idempotency_key_reused");
     let mut other = facts(scope(), None);
     other.provider_payment_id = "ch_2".into();
     let elsewhere = RefundOrder { payment: Arc::new(other), ..order("k1", "succeed") };
-    assert_eq!(&*unknown(till.submit(&elsewhere).await), "idempotency_key_reused");
-    assert_eq!(till.paid_out().await, ASKED);
+    assert_eq!(&*unknown(psp.submit(&elsewhere).await), "idempotency_key_reused");
+    assert_eq!(psp.paid_out().await, ASKED);
 }
 
 #[tokio::test]
 async fn nothing_or_another_currency_is_refused() {
-    let till = Till::open();
+    let psp = Psp::open();
     let euros = RefundOrder { money: Money::new(5, currency("EUR")), ..order("k1", "succeed") };
-    assert_eq!(&*rejected(till.submit(&euros).await).1.code, "currency_mismatch");
+    assert_eq!(&*rejected(psp.submit(&euros).await).1.code, "currency_mismatch");
     let nothing = RefundOrder { money: usd(0), ..order("k2", "succeed") };
-    assert_eq!(&*rejected(till.submit(&nothing).await).1.code, "invalid_amount");
-    assert_eq!(till.paid_out().await, 0);
+    assert_eq!(&*rejected(psp.submit(&nothing).await).1.code, "invalid_amount");
+    assert_eq!(psp.paid_out().await, 0);
 }
 
 #[tokio::test]
 async fn a_replay_tells_the_first_result_and_a_look_up_the_present_one() {
-    let till = Till::open();
+    let psp = Psp::open();
     let order = order("k1", "succeed_after:20");
-    let first = till.submit(&order).await;
-    till.after(20).await;
-    assert_eq!(till.submit(&order).await, first);
-    completed(till.look_up(&order).await);
-    till.simulator.fail_refund(scope(), "k1").await.expect("failed");
-    assert_eq!(till.submit(&order).await, first);
-    rejected(till.look_up(&order).await);
+    let first = psp.submit(&order).await;
+    psp.after(20).await;
+    assert_eq!(psp.submit(&order).await, first);
+    completed(psp.look_up(&order).await);
+    psp.simulator.fail_refund(scope(), "k1").await.expect("failed");
+    assert_eq!(psp.submit(&order).await, first);
+    rejected(psp.look_up(&order).await);
 }
 
 #[tokio::test]
 async fn without_honoured_keys_every_call_pays_and_a_look_up_finds_the_first() {
-    let till = Till::open_with(keys_ignored());
-    assert!(!till.simulator.capabilities().honours_idempotency_keys);
+    let psp = Psp::open_with(keys_ignored());
+    assert!(!psp.simulator.capabilities().honours_idempotency_keys);
     let order = order("k1", "succeed");
-    let first = completed(till.submit(&order).await);
-    let second = completed(till.submit(&order).await);
+    let first = completed(psp.submit(&order).await);
+    let second = completed(psp.submit(&order).await);
     assert_ne!(first.provider_refund_id, second.provider_refund_id);
-    assert_eq!(till.paid_out().await, 2 * ASKED);
-    assert_eq!(completed(till.look_up(&order).await), first);
+    assert_eq!(psp.paid_out().await, 2 * ASKED);
+    assert_eq!(completed(psp.look_up(&order).await), first);
     let by_id = RefundOrder { provider_refund_id: second.provider_refund_id.clone(), ..order };
-    assert_eq!(completed(till.look_up(&by_id).await), second);
+    assert_eq!(completed(psp.look_up(&by_id).await), second);
 }
 
 #[tokio::test]
 async fn without_honoured_keys_trouble_strikes_a_key_once_all_the_same() {
-    let till = Till::open_with(keys_ignored());
+    let psp = Psp::open_with(keys_ignored());
     let lost = order("k1", "timeout_after_booking");
-    unknown(till.submit(&lost).await);
-    completed(till.submit(&lost).await);
+    unknown(psp.submit(&lost).await);
+    completed(psp.submit(&lost).await);
     let refused = order("k2", "server_error");
-    unknown(till.submit(&refused).await);
-    completed(till.submit(&refused).await);
-    completed(till.submit(&refused).await);
-    assert_eq!(till.paid_out().await, 4 * ASKED);
+    unknown(psp.submit(&refused).await);
+    completed(psp.submit(&refused).await);
+    completed(psp.submit(&refused).await);
+    assert_eq!(psp.paid_out().await, 4 * ASKED);
 }
 
 #[tokio::test]
 async fn what_was_answered_and_what_is_still_to_happen_survive_a_kill() {
-    let till = Till::open();
-    let success = till.submit(&order("k1", "succeed")).await;
-    unknown(till.submit(&order("k2", "server_error")).await);
-    accepted(till.submit(&order("k3", "succeed_after:100")).await);
-    completed(till.submit(&order("k4", "late_failure")).await);
-    till.simulator.dashboard_refund(scope(), PAYMENT, usd(300)).await.expect("a refund");
-    let (signed, book) = (till.clock.now(), till.book().await);
+    let psp = Psp::open();
+    let success = psp.submit(&order("k1", "succeed")).await;
+    unknown(psp.submit(&order("k2", "server_error")).await);
+    accepted(psp.submit(&order("k3", "succeed_after:100")).await);
+    completed(psp.submit(&order("k4", "late_failure")).await);
+    psp.simulator.dashboard_refund(scope(), PAYMENT, usd(300)).await.expect("a refund");
+    let (signed, book) = (psp.clock.now(), psp.book().await);
 
-    let till = till.kill_and_restart();
-    assert_eq!(till.book().await, book);
-    assert_eq!(till.submit(&order("k1", "succeed")).await, success);
-    completed(till.submit(&order("k2", "server_error")).await);
-    assert_eq!(till.simulator.next_due(), Some(signed), "the webhook of the dashboard");
-    assert_eq!(till.after(0).await.delivered, 1);
-    assert_eq!(till.after(100).await.changed, 1);
-    assert_eq!(till.after(900).await.changed, 1);
-    assert_eq!(till.notices().len(), 3);
-    assert_eq!(till.simulator.next_due(), None);
+    let psp = psp.kill_and_restart();
+    assert_eq!(psp.book().await, book);
+    assert_eq!(psp.submit(&order("k1", "succeed")).await, success);
+    completed(psp.submit(&order("k2", "server_error")).await);
+    assert_eq!(psp.simulator.next_due(), Some(signed), "the webhook of the dashboard");
+    assert_eq!(psp.after(0).await.delivered, 1);
+    assert_eq!(psp.after(100).await.changed, 1);
+    assert_eq!(psp.after(900).await.changed, 1);
+    assert_eq!(psp.notices().len(), 3);
+    assert_eq!(psp.simulator.next_due(), None);
 }
 
 #[tokio::test]
 async fn the_webhook_secret_survives_a_restart_with_another_seed() {
-    let till = Till::open();
-    accepted(till.submit(&order("k1", "succeed_after:0")).await);
-    till.after(0).await;
-    let [(_, webhook)] = till.webhooks().try_into().expect("one webhook");
-    let (path, clock) = (till.path(), Arc::clone(&till.clock));
-    drop(till.simulator);
+    let psp = Psp::open();
+    accepted(psp.submit(&order("k1", "succeed_after:0")).await);
+    psp.after(0).await;
+    let [(_, webhook)] = psp.webhooks().try_into().expect("one webhook");
+    let (path, clock) = (psp.path(), Arc::clone(&psp.clock));
+    drop(psp.simulator);
     let restarted = Simulator::open(&path, SimulatorConfig::default(), clock, [9; 32]);
     assert!(restarted.expect("a simulator").parse_webhook(&webhook).is_ok());
 }
 
 #[tokio::test]
 async fn runs_of_one_seed_in_one_millisecond_never_make_the_same_id() {
-    let till = Till::open();
-    let first = completed(till.submit(&order("k1", "succeed")).await);
-    let till = till.kill_and_restart();
-    let second = completed(till.submit(&order("k2", "succeed")).await);
+    let psp = Psp::open();
+    let first = completed(psp.submit(&order("k1", "succeed")).await);
+    let psp = psp.kill_and_restart();
+    let second = completed(psp.submit(&order("k2", "succeed")).await);
     assert_ne!(first.provider_refund_id, second.provider_refund_id);
 }
 
 #[tokio::test]
 async fn a_book_is_open_once() {
-    let till = Till::open();
+    let psp = Psp::open();
     for shared in [false, true] {
         let config = SimulatorConfig { shared, ..SimulatorConfig::default() };
-        assert!(matches!(till.join(config).err(), Some(SimulatorError::InUse)));
+        assert!(matches!(psp.join(config).err(), Some(SimulatorError::InUse)));
     }
-    completed(till.submit(&order("k1", "succeed")).await);
+    completed(psp.submit(&order("k1", "succeed")).await);
 }
 
 #[tokio::test]
@@ -179,26 +179,26 @@ async fn a_file_that_is_no_book_is_not_opened() {
 
 #[tokio::test]
 async fn accounts_do_not_see_each_others_refunds() {
-    let till = Till::open();
+    let psp = Psp::open();
     let mine = order("k1", "succeed");
-    let report = completed(till.submit(&mine).await);
+    let report = completed(psp.submit(&mine).await);
     let other = Scope::new(2, Mode::Test);
     let theirs = RefundOrder {
         payment: Arc::new(facts(other, None)),
         provider_refund_id: report.provider_refund_id.clone(),
         ..mine
     };
-    assert!(till.is_absent(&theirs).await);
-    assert!(till.simulator.fail_refund(other, "k1").await.is_err());
-    assert_eq!(till.simulator.payment_book(other, PAYMENT).await, Ok(PaymentBook::default()));
-    let second = completed(till.submit(&theirs).await);
+    assert!(psp.is_absent(&theirs).await);
+    assert!(psp.simulator.fail_refund(other, "k1").await.is_err());
+    assert_eq!(psp.simulator.payment_book(other, PAYMENT).await, Ok(PaymentBook::default()));
+    let second = completed(psp.submit(&theirs).await);
     assert_ne!(
         second.provider_refund_id, report.provider_refund_id,
         "another key, so another refund"
     );
 }
 
-/// A clock that stops whoever asks it while the gate is shut.
+/// A clock that blocks its callers while the gate is shut.
 struct GateClock(Mutex<()>);
 
 impl Clock for GateClock {
@@ -230,7 +230,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
         }
     }
     drop(shut);
-    // One batch was taken at most, and the queue was full behind it.
+    // At most one batch was taken, and the queue behind the batch was full.
     assert!(turned_away >= 2_000 - 1_024 - 512, "{turned_away}");
     let paid = queued.len();
     for call in queued {
@@ -240,7 +240,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
     assert_eq!(book.payouts.len(), paid);
 }
 
-/// A clock that breaks whoever asks it.
+/// A clock that panics.
 struct BrokenClock(AtomicBool);
 
 impl Clock for BrokenClock {
@@ -259,7 +259,7 @@ async fn what_reaches_a_dead_psp_is_certain_never_to_have_been_sent() {
     let simulator = Simulator::open(&path, config, clock, [7; 32]).expect("opened");
     let order = order("k1", "succeed");
     assert_eq!(&*unknown(simulator.submit(&order).await), "internal_error");
-    // The thread is on its way out; until it is gone calls are taken and dropped.
+    // The thread is ending; until its end, calls are queued and dropped.
     for _ in 0..100_000 {
         if let Answer::NeverSent(why) = simulator.submit(&order).await {
             assert_eq!(&*why.code, "connection_refused");

@@ -1,78 +1,75 @@
-//! The desk: one thread that does everything that touches the book, a batch at a time.
+//! The worker: one thread that does all work on the book, in batches.
 //!
-//! Whatever queued up while the last batch was committing becomes the next batch: one transaction,
-//! one fsync, and only then the answers. Nobody else ever sees the book, so a batch also decides
-//! which of two calls with the same key came first.
+//! Calls that queue up during a commit form the next batch: one transaction, one fsync, then the
+//! answers. No other thread sees the book, so the order of a batch decides which of two calls with
+//! the same key came first.
 
-use super::SimulatorError;
-use super::book::Book;
+use crate::SimulatorError;
+use crate::book::Book;
 use domain::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// How many calls wait at most; the next one is turned away.
+/// The worker refuses calls beyond this number of waiting calls.
 const QUEUE_LIMIT: usize = 1024;
 
-/// How many calls share a commit at most.
 const BATCH_LIMIT: usize = 512;
 
-/// Says the answer of a call, once its batch is durable. Dropped unsaid when the batch failed.
+/// Sends the answer of a call after its batch is durable. Dropped without sending when the batch
+/// fails.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// A call.
 type Work = Box<dyn FnOnce(&mut Book) -> rusqlite::Result<Answer> + Send>;
 
-/// Why the desk did not do something.
+/// Why the worker did not do a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The queue is full; nothing was done.
+pub(crate) enum Fault {
+    /// The queue is full.
     Busy,
-    /// The desk is closed; nothing was done.
+    /// The worker has stopped.
     Closed,
-    /// The book could not be written; nothing was done.
+    /// The book could not be written; the batch was rolled back.
     Failed,
 }
 
-/// When something is next to happen.
-pub(super) struct Schedule {
+/// The time of the next due task.
+pub(crate) struct Schedule {
     next_due: AtomicI64,
     sooner: Notify,
 }
 
 impl Schedule {
-    /// Stands for "never".
     const NEVER: i64 = i64::MAX;
 
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let due_at = self.next_due.load(Ordering::Acquire);
         (due_at != Self::NEVER).then_some(Timestamp(due_at))
     }
 
-    /// Wakes whoever sleeps until a later time.
-    pub(super) fn set(&self, due_at: Option<Timestamp>) {
+    /// Sets the time, and wakes a waiter if the time is sooner than before.
+    pub(crate) fn set(&self, due_at: Option<Timestamp>) {
         let due_at = due_at.map_or(Self::NEVER, |at| at.0);
         if due_at < self.next_due.swap(due_at, Ordering::AcqRel) {
             self.sooner.notify_one();
         }
     }
 
-    pub(super) async fn sooner(&self) {
+    pub(crate) async fn sooner(&self) {
         self.sooner.notified().await;
     }
 }
 
-/// The way to the thread. Dropping it closes the desk and waits for its last batch.
-pub(super) struct Desk {
+/// A handle of the thread. Dropping the handle stops the worker and waits for its last batch.
+pub(crate) struct Worker {
     queue: Option<mpsc::Sender<Work>>,
     thread: Option<JoinHandle<()>>,
     schedule: Arc<Schedule>,
 }
 
-impl Desk {
-    /// Starts the thread.
-    pub(super) fn open(book: Book) -> Result<Self, SimulatorError> {
+impl Worker {
+    pub(crate) fn open(book: Book) -> Result<Self, SimulatorError> {
         let (queue, calls) = mpsc::channel(QUEUE_LIMIT);
         let schedule =
             Arc::new(Schedule { next_due: AtomicI64::new(Schedule::NEVER), sooner: Notify::new() });
@@ -85,12 +82,12 @@ impl Desk {
         Ok(Self { queue: Some(queue), thread: Some(thread), schedule })
     }
 
-    pub(super) fn schedule(&self) -> &Schedule {
+    pub(crate) fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// Has `work` done, if there is room in the queue. It is done even if nobody awaits its result.
-    pub(super) async fn ask<T, F>(&self, work: F) -> Result<T, Fault>
+    /// Queues `work` if there is room. The worker does the work even if the caller stops waiting.
+    pub(crate) async fn ask<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: FnOnce(&mut Book) -> rusqlite::Result<T> + Send + 'static,
@@ -104,8 +101,8 @@ impl Desk {
         result.await.map_err(|_| Fault::Failed)
     }
 
-    /// Has `work` done, and waits for room in the queue.
-    pub(super) async fn ask_patiently<T, F>(&self, work: F) -> Result<T, Fault>
+    /// Queues `work`, and waits for room in the queue.
+    pub(crate) async fn ask_patiently<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: FnOnce(&mut Book) -> rusqlite::Result<T> + Send + 'static,
@@ -117,7 +114,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.queue.take());
         if let Some(thread) = self.thread.take()
@@ -136,7 +133,7 @@ where
     let (tell, result) = oneshot::channel();
     let work: Work = Box::new(move |book| {
         let value = work(book)?;
-        // Whoever asked may have gone; what was done stays done.
+        // The caller may be gone; the work stays done.
         Ok(Box::new(move || drop(tell.send(value))))
     });
     (work, result)
@@ -162,7 +159,8 @@ fn serve_batch(book: &mut Book, batch: &mut Vec<Work>, schedule: &Schedule) {
     batch.clear();
     match served {
         Ok(answers) => {
-            // Before the answers: who heard one finds what it scheduled.
+            // Refresh before the answers, so that a caller with an answer finds what its call
+            // scheduled.
             refresh(book, schedule);
             for answer in answers {
                 answer();
@@ -187,26 +185,26 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::tests::StillClock;
     use super::*;
+    use crate::book::tests::StillClock;
     use domain::account::{Mode, Scope};
 
     #[tokio::test]
-    async fn a_failed_batch_leaves_nothing_behind_and_the_desk_goes_on() {
+    async fn a_failed_batch_leaves_nothing_behind_and_the_worker_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("simulator.sqlite");
         let (book, _) = Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
-        let desk = Desk::open(book).expect("a desk");
+        let worker = Worker::open(book).expect("a worker");
         let (scope, at) = (Scope::new(1, Mode::Test), Timestamp(5));
-        let failed = desk.ask(move |book| {
+        let failed = worker.ask(move |book| {
             book.insert_unbooked_call(scope, "k1", at)?;
             Err::<(), _>(rusqlite::Error::QueryReturnedNoRows)
         });
         assert_eq!(failed.await, Err(Fault::Failed));
         let find = move |book: &mut Book| book.find_unbooked_call(scope, "k1");
-        assert_eq!(desk.ask(find).await, Ok(None));
-        let written = desk.ask(move |book| book.insert_unbooked_call(scope, "k1", at)).await;
+        assert_eq!(worker.ask(find).await, Ok(None));
+        let written = worker.ask(move |book| book.insert_unbooked_call(scope, "k1", at)).await;
         assert_eq!(written, Ok(()));
-        assert_eq!(desk.ask(find).await, Ok(Some(at)));
+        assert_eq!(worker.ask(find).await, Ok(Some(at)));
     }
 }

@@ -1,11 +1,11 @@
-//! The PSP's own book: the refunds it made, the payments it learned of, and what is still to happen.
+//! The PSP's book: its refunds, the payments that it knows, and its scheduled tasks.
 //!
-//! Rows in, rows out; what they mean is decided in `psp`. But for the till's few statements in
-//! `charge`, this is the only file of the simulator with SQL. Everything runs on the desk's thread,
-//! inside the transaction of a whole batch.
+//! The book reads and writes rows; `psp` decides what they mean. Except for the statements about
+//! charges in `charge`, this is the only file of the simulator with SQL. Everything runs on the
+//! worker's thread, inside the transaction of a whole batch.
 
-use super::SimulatorError;
-use super::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
+use crate::SimulatorError;
+use crate::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
 use domain::account::Scope;
 use domain::ids::Ids;
 use domain::money::Money;
@@ -18,19 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use ulid::Ulid;
 
-/// The layouts of the book so far; each one is made by what it added to the one before.
+/// The layouts of the book, each as an addition to the layout before it.
 const LAYOUTS: [&str; 3] = [SCHEMA, CHARGES, CALLS];
 
-/// How long another process may hold a shared book.
+/// How long a process waits for another one that holds a shared book.
 const TURN: Duration = Duration::from_secs(5);
 
-/// How often a process tries to be the one that prepares a new file.
+/// Attempts to switch a new file to write-ahead logging.
 const SWITCHES: u32 = 10;
 
-/// How often a process looks into a shared book for what another one scheduled or left behind.
+/// The pause between two looks into a shared book for tasks of other processes.
 const LOOK_EVERY_MS: i64 = 1_000;
 
-/// Keys and ids both begin with a time, so the two big trees grow at their right edge.
+/// Keys and ids begin with a time, so both big indexes grow at their right edge.
 const SCHEMA: &str = "
 CREATE TABLE simulator (secret BLOB NOT NULL, openings INTEGER NOT NULL) STRICT;
 CREATE TABLE payment (
@@ -76,7 +76,6 @@ CREATE TABLE task (
 CREATE INDEX task_by_due_at ON task (due_at) WHERE due_at IS NOT NULL;
 ";
 
-/// What version 2 added.
 const CHARGES: &str = "
 CREATE TABLE charge (
     scope INTEGER NOT NULL,
@@ -90,23 +89,21 @@ CREATE TABLE charge (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What version 3 added.
 const CALLS: &str = "ALTER TABLE refund ADD COLUMN calls INTEGER NOT NULL DEFAULT 1";
 
-/// The open book.
-pub(super) struct Book {
+pub(crate) struct Book {
     db: Connection,
     ids: Ids<ChaCha20Rng>,
     clock: Arc<dyn Clock>,
-    /// Other processes write it, too.
+    /// Other processes write the same file.
     shared: bool,
-    /// True when a task came, went or moved since this was last cleared.
-    pub(super) tasks_changed: bool,
+    /// True after a task was added, deleted or moved. The worker clears the flag.
+    pub(crate) tasks_changed: bool,
 }
 
 impl Book {
-    /// Opens the book, or makes a new one, and gives the secret that signs its webhooks.
-    pub(super) fn open(
+    /// Opens or creates the book, and returns the secret that signs its webhooks.
+    pub(crate) fn open(
         path: &Path,
         shared: bool,
         clock: Arc<dyn Clock>,
@@ -115,27 +112,27 @@ impl Book {
         let mut db = Connection::open(path)?;
         set_up(&db, shared)?;
         let (secret, opening) = sign_in(&mut db, seed)?;
-        // Each opening draws from its own stream: the ids of two runs of one seed never meet.
+        // Each opening draws from its own stream, so two runs of one seed make different ids.
         let mut rng = ChaCha20Rng::from_seed(seed);
         rng.set_stream(opening);
         Ok((Self { db, ids: Ids::new(rng), clock, shared, tasks_changed: false }, secret))
     }
 
-    /// Runs `work` in one durable transaction: all of it happens, or nothing.
-    pub(super) fn in_transaction<T>(
+    /// Runs `work` in one durable transaction.
+    pub(crate) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         self.execute("BEGIN IMMEDIATE")?;
         let done = work(self).and_then(|value| self.execute("COMMIT").map(|()| value));
-        // SQLite itself rolls back after some failures, such as a full disk.
+        // SQLite has already rolled back after some failures, such as a full disk.
         if done.is_err() && !self.db.is_autocommit() {
             self.execute("ROLLBACK")?;
         }
         done
     }
 
-    pub(super) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
+    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
         self.db.prepare_cached(sql)
     }
 
@@ -143,19 +140,19 @@ impl Book {
         self.db.prepare_cached(sql)?.execute([]).map(|_| ())
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub(super) const fn is_shared(&self) -> bool {
+    pub(crate) const fn is_shared(&self) -> bool {
         self.shared
     }
 
-    pub(super) fn new_id(&mut self, now: Timestamp) -> Ulid {
+    pub(crate) fn new_id(&mut self, now: Timestamp) -> Ulid {
         self.ids.ulid(now)
     }
 
-    pub(super) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
+    pub(crate) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
         const SQL: &str = "SELECT captured, currency FROM payment WHERE scope = ?1 AND id = ?2";
         self.db
             .prepare_cached(SQL)?
@@ -165,7 +162,7 @@ impl Book {
             .optional()
     }
 
-    pub(super) fn insert_payment(
+    pub(crate) fn insert_payment(
         &self,
         scope: Scope,
         id: &str,
@@ -177,13 +174,13 @@ impl Book {
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
     }
 
-    /// The first refund booked under a key. There are more only where keys are not honoured.
-    pub(super) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
+    /// The first refund under a key. A key has more refunds only if the PSP does not honour keys.
+    pub(crate) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
         self.db.prepare_cached(SQL)?.query_row(params![scope.code(), key], read_refund).optional()
     }
 
-    pub(super) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
         self.db
             .prepare_cached(SQL)?
@@ -192,7 +189,7 @@ impl Book {
     }
 
     /// The newest refunds of a payment, newest first.
-    pub(super) fn newest_of_payment(
+    pub(crate) fn newest_of_payment(
         &self,
         scope: Scope,
         payment_id: &str,
@@ -206,7 +203,7 @@ impl Book {
             .collect()
     }
 
-    pub(super) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "
             INSERT INTO refund (id, scope, key, payment, asked, amount, currency, status, at,
                 booked_at, paid_at, returned_at, code, message, calls)
@@ -231,14 +228,12 @@ impl Book {
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
     }
 
-    /// Counts one more call that asked for a refund.
-    pub(super) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "UPDATE refund SET calls = calls + 1 WHERE id = ?1";
         self.db.prepare_cached(SQL)?.execute([refund.id.to_bytes()]).map(|_| ())
     }
 
-    /// Saves the part of a refund that changes.
-    pub(super) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
         const SQL: &str = "
             UPDATE refund SET status = ?2, at = ?3, paid_at = ?4, returned_at = ?5, code = ?6,
                 message = ?7
@@ -255,8 +250,8 @@ impl Book {
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
     }
 
-    /// When a call under this key came that booked nothing.
-    pub(super) fn find_unbooked_call(
+    /// The time of a call under this key that booked nothing.
+    pub(crate) fn find_unbooked_call(
         &self,
         scope: Scope,
         key: &str,
@@ -268,7 +263,7 @@ impl Book {
             .optional()
     }
 
-    pub(super) fn insert_unbooked_call(
+    pub(crate) fn insert_unbooked_call(
         &self,
         scope: Scope,
         key: &str,
@@ -278,8 +273,8 @@ impl Book {
         self.db.prepare_cached(SQL)?.execute(params![scope.code(), key, at.0]).map(|_| ())
     }
 
-    /// Adds something that is to happen, and gives its number.
-    pub(super) fn insert_task(
+    /// Adds a task and returns its number.
+    pub(crate) fn insert_task(
         &mut self,
         refund: &Refund,
         due_at: Timestamp,
@@ -295,31 +290,31 @@ impl Book {
         self.db.prepare_cached(SQL)?.insert(values)
     }
 
-    /// The tasks that are due, the longest overdue first.
-    pub(super) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
+    /// Due tasks, the longest overdue first.
+    pub(crate) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
         const SQL: &str = "
             SELECT number, kind, scope, refund, tries, body FROM task
             WHERE due_at <= ?1 ORDER BY due_at, number LIMIT ?2";
         self.db.prepare_cached(SQL)?.query_map(params![now.0, at_most(limit)], read_task)?.collect()
     }
 
-    /// When something is next due, as far as this process can know: nobody tells it what another
-    /// one put into a shared book.
-    pub(super) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
+    /// The time of the next due task. For a shared book, the result is at most `LOOK_EVERY_MS` from
+    /// now, because other processes add tasks without notice.
+    pub(crate) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
         const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
         let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
         let look_at = self.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
         Ok(due_at.map(Timestamp).into_iter().chain(look_at).min())
     }
 
-    pub(super) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
+    pub(crate) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
         const SQL: &str = "DELETE FROM task WHERE number = ?1";
         self.tasks_changed = true;
         self.db.prepare_cached(SQL)?.execute([number]).map(|_| ())
     }
 
-    /// Puts a webhook off; without a time it is kept and not delivered any more.
-    pub(super) fn put_off(
+    /// Postpones a webhook. Without a time, the webhook is kept and not sent any more.
+    pub(crate) fn put_off(
         &mut self,
         number: i64,
         tries: u32,
@@ -331,8 +326,8 @@ impl Book {
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
     }
 
-    /// Makes the webhooks that were given up due again.
-    pub(super) fn revive_webhooks(
+    /// Schedules the kept webhooks again.
+    pub(crate) fn revive_webhooks(
         &mut self,
         scope: Scope,
         due_at: Timestamp,
@@ -348,8 +343,8 @@ fn set_up(db: &Connection, shared: bool) -> Result<(), SimulatorError> {
     if shared {
         db.busy_timeout(TURN)?;
     } else {
-        // One process at a time: the lock is kept for good, which also saves shared memory and
-        // reading the file's header again for every transaction.
+        // The process keeps the lock as long as it runs. This saves the shared memory of the log
+        // and a read of the file's header for every transaction.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         db.busy_timeout(Duration::from_millis(500))?;
     }
@@ -361,8 +356,8 @@ fn set_up(db: &Connection, shared: bool) -> Result<(), SimulatorError> {
     Ok(())
 }
 
-/// Switches to write-ahead logging. SQLite does not wait where others do the same to a new file, so
-/// that is waited for with a lock that it waits for.
+/// Switches to write-ahead logging. SQLite does not wait for another process that switches the same
+/// new file, so we wait by taking a write lock, for which SQLite does wait.
 fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
     let switch = || db.pragma_update(None, "journal_mode", "WAL");
     for _ in 0..SWITCHES {
@@ -376,7 +371,7 @@ fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
     switch()
 }
 
-/// Makes the tables of a new book, counts the opening, and gives the secret and that count.
+/// Creates or extends the tables and counts the opening. Returns the secret and the count.
 fn sign_in(db: &mut Connection, seed: [u8; 32]) -> Result<([u8; 32], u64), SimulatorError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -404,7 +399,7 @@ fn at_most(limit: usize) -> i64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub struct StillClock;

@@ -1,0 +1,103 @@
+//! The simulated provider in this server: its book, the loop that drives it, and its pages.
+
+use crate::Failure;
+use crate::clock::{SystemClock, seed};
+use crate::config::Config;
+use crate::loops::{milliseconds, rest};
+use crate::setup::make_folder;
+use api::ApiConfig;
+use async_trait::async_trait;
+use axum::Router;
+use domain::account::Scope;
+use domain::ids::AccountId;
+use domain::money::Currency;
+use engine::{Engine, InboundWebhook};
+use simulator::{Limits, Merchants, Simulator, SimulatorConfig, Unavailable, WebhookSink};
+use std::sync::Arc;
+
+/// The name that payments are registered with.
+pub const NAME: &str = "simulator";
+
+/// Webhooks and changes in one step at most.
+const STEP: usize = 64;
+
+/// Opens the simulator, where the configuration enables it.
+pub fn open(config: &Config) -> Result<Option<Arc<Simulator>>, Failure> {
+    if !config.simulator.enabled {
+        return Ok(None);
+    }
+    let simulator_config = SimulatorConfig {
+        honour_keys: config.simulator.honour_keys,
+        late_failure_after_ms: config.simulator.late_failure_ms,
+        shared: config.simulator.book.is_some(),
+        ..SimulatorConfig::default()
+    };
+    make_folder(&config.data)?;
+    let own = || config.data.join("simulator.db");
+    let book = config.simulator.book.clone().unwrap_or_else(own);
+    Ok(Some(Simulator::open(&book, simulator_config, Arc::new(SystemClock), seed()?)?))
+}
+
+/// The pages under `/simulator`, with the limits that bodies have at the doors.
+pub fn pages(simulator: &Arc<Simulator>, engine: &Engine) -> Router {
+    let doors = ApiConfig::default();
+    let limits = Limits { body_bytes: doors.max_body_bytes, body_timeout: doors.body_timeout };
+    simulator::pages(simulator.clone(), Arc::new(Link(engine.clone())), limits)
+}
+
+/// Does the simulator's work when it is due.
+pub async fn run(simulator: Arc<Simulator>, engine: Engine) {
+    let link = Link(engine.clone());
+    loop {
+        match simulator.next_due() {
+            None => simulator.wait_for_work().await,
+            Some(due) if due <= engine.now() => {
+                simulator.step(&link, STEP).await;
+            }
+            Some(due) => {
+                tokio::select! {
+                    () = rest(milliseconds(due.ms_since(engine.now()))) => {}
+                    () = simulator.wait_for_work() => {}
+                }
+            }
+        }
+    }
+}
+
+/// The engine as the simulator sees it.
+struct Link(Engine);
+
+/// Receives the simulator's webhooks as if they had come over the network.
+#[async_trait]
+impl WebhookSink for Link {
+    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+        self.0.receive_webhook(scope, NAME, webhook).await.is_ok()
+    }
+}
+
+#[async_trait]
+impl Merchants for Link {
+    async fn account_numbers(&self) -> Result<Vec<u32>, Unavailable> {
+        let accounts = self.0.list_accounts().await.map_err(unavailable)?;
+        Ok(accounts.iter().map(|account| account.number).collect())
+    }
+
+    async fn account_number(&self, id: AccountId) -> Result<Option<u32>, Unavailable> {
+        let account = self.0.find_account(id).await.map_err(unavailable)?;
+        Ok(account.map(|account| account.number))
+    }
+
+    async fn registered_payments(
+        &self,
+        charge: &str,
+    ) -> Result<Vec<(Scope, Currency)>, Unavailable> {
+        let payments =
+            self.0.find_payments_by_charge_everywhere(charge).await.map_err(unavailable)?;
+        Ok(payments.iter().map(|payment| (payment.facts.scope, payment.facts.currency)).collect())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unavailable(error: engine::Error) -> Unavailable {
+    Unavailable(error.to_string())
+}
