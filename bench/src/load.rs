@@ -1,8 +1,8 @@
 //! Refunds created in this process by many tasks at once, each waiting for its answer.
 
 use crate::batches::Count;
-use crate::lab::{REASON, Targets};
-use crate::measure::{Dice, Latencies, Stopwatch, pass, real};
+use crate::fixture::{REASON, Targets};
+use crate::measure::{Latencies, SplitMix, Stopwatch, sleep, to_f64};
 use anyhow::{Context, Result};
 use domain::account::Scope;
 use domain::ids::PaymentId;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// What a load achieved.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Achieved {
+pub struct LoadResult {
     /// Refunds per second.
     pub per_second: f64,
     /// How long each took.
@@ -27,7 +27,7 @@ pub struct Achieved {
 }
 
 /// What all tasks of a load share.
-struct Shared {
+struct LoadState {
     engine: Engine,
     targets: Targets,
     counting: AtomicBool,
@@ -42,8 +42,8 @@ pub async fn create_refunds(
     database: &Path,
     clients: u64,
     duration: Duration,
-) -> Result<Achieved> {
-    let shared = Arc::new(Shared {
+) -> Result<LoadResult> {
+    let shared = Arc::new(LoadState {
         engine: engine.clone(),
         targets: targets.clone(),
         counting: AtomicBool::new(false),
@@ -57,11 +57,11 @@ pub async fn create_refunds(
         tasks.spawn(client(shared.clone(), format!("{run}-{number}"), number));
     }
     let watcher = watch_wal(shared.clone(), database);
-    pass(duration / 5).await;
+    sleep(duration / 5).await;
     let before = Count::now();
     let stopwatch = Stopwatch::start();
     shared.counting.store(true, Ordering::Relaxed);
-    pass(duration).await;
+    sleep(duration).await;
     shared.counting.store(false, Ordering::Relaxed);
     let elapsed = stopwatch.elapsed();
     let batch = Count::now().mean_since(before);
@@ -72,22 +72,22 @@ pub async fn create_refunds(
     }
     watcher.join().map_err(|_| anyhow::anyhow!("the watcher of the log died"))?;
     let refunds = u64::try_from(micros.len()).unwrap_or(u64::MAX);
-    Ok(Achieved {
-        per_second: real(refunds) / elapsed.as_secs_f64(),
+    Ok(LoadResult {
+        per_second: to_f64(refunds) / elapsed.as_secs_f64(),
         latencies: Latencies::of(micros),
         batch,
         wal_bytes: shared.wal_bytes.load(Ordering::Relaxed),
     })
 }
 
-async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u32>> {
-    let mut dice = Dice::new(number);
+async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec<u32>> {
+    let mut rng = SplitMix::new(number);
     let mut micros = Vec::new();
     let mut sent = 0_u64;
     while !shared.over.load(Ordering::Relaxed) {
         sent += 1;
         let key = IdempotencyKey { door: "native", value: format!("{name}-{sent}").into() };
-        let payment = shared.targets.payments[shared.targets.pick(&mut dice)];
+        let payment = shared.targets.payments[shared.targets.pick(&mut rng)];
         let refund = refund(shared.targets.scope, payment);
         let stopwatch = Stopwatch::start();
         shared.engine.create_refund(refund, Some(&key)).await.context("a refund was refused")?;
@@ -113,13 +113,13 @@ pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
     }
 }
 
-fn watch_wal(shared: Arc<Shared>, database: &Path) -> std::thread::JoinHandle<()> {
+fn watch_wal(shared: Arc<LoadState>, database: &Path) -> std::thread::JoinHandle<()> {
     let wal = wal_of(database);
     std::thread::spawn(move || {
         while !shared.over.load(Ordering::Relaxed) {
             let bytes = std::fs::metadata(&wal).map_or(0, |meta| meta.len());
             shared.wal_bytes.fetch_max(bytes, Ordering::Relaxed);
-            crate::measure::pause(Duration::from_millis(20));
+            crate::measure::sleep_blocking(Duration::from_millis(20));
         }
     })
 }

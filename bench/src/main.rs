@@ -3,22 +3,22 @@
 
 #![expect(clippy::float_arithmetic, reason = "a benchmark reports rates, ratios and percentiles")]
 
-mod bare;
+mod axum_only;
 mod batches;
-mod ground;
-mod inprocess;
-mod lab;
+mod database;
+mod fixture;
+mod in_process;
 mod load;
 mod measure;
-mod overhttp;
-mod paced;
+mod open_loop;
+mod over_http;
 mod pg;
 mod prefill;
 mod process;
-mod raw;
 mod report;
 mod run;
 mod sink;
+mod sqlite_only;
 mod webhooks;
 mod wrk;
 
@@ -42,7 +42,7 @@ enum Task {
     /// Measure everything, in one run.
     Run(Run),
     /// Be the bare server that everything is compared with.
-    BareHttp {
+    AxumOnly {
         /// Address to listen on
         #[arg(long)]
         listen: SocketAddr,
@@ -70,7 +70,7 @@ struct Run {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::BareHttp { listen } => bare::serve(listen),
+        Task::AxumOnly { listen } => axum_only::serve(listen),
         Task::Run(args) => measure_all(args),
     }
 }

@@ -1,4 +1,4 @@
-//! Clocks, stopwatches, dice and percentiles. The one place of the benchmark that asks what time it
+//! Clocks, stopwatches, rng and percentiles. The one place of the benchmark that asks what time it
 //! is.
 
 use domain::time::{Clock, Timestamp};
@@ -39,13 +39,13 @@ impl Stopwatch {
 
 /// Lets time pass.
 #[expect(clippy::disallowed_methods, reason = "a benchmark watches other processes")]
-pub fn pause(duration: Duration) {
+pub fn sleep_blocking(duration: Duration) {
     std::thread::sleep(duration);
 }
 
 /// Lets time pass on the runtime.
 #[expect(clippy::disallowed_methods, reason = "a benchmark runs for a given time")]
-pub async fn pass(duration: Duration) {
+pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
@@ -55,16 +55,16 @@ pub async fn pass(duration: Duration) {
     clippy::cast_precision_loss,
     reason = "figures are far below 2^53"
 )]
-pub fn real(number: u64) -> f64 {
+pub fn to_f64(number: u64) -> f64 {
     number as f64
 }
 
 /// Cheap random numbers that are the same in every run (splitmix64).
 #[derive(Clone)]
-pub struct Dice(u64);
+pub struct SplitMix(u64);
 
-impl Dice {
-    /// Dice that fall as `seed` decides.
+impl SplitMix {
+    /// SplitMix that fall as `seed` decides.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }

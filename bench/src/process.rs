@@ -1,6 +1,6 @@
 //! Servers as child processes: started, watched, stopped.
 
-use crate::measure::{Stopwatch, pause, real};
+use crate::measure::{Stopwatch, sleep_blocking, to_f64};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server that runs.
 pub struct Server {
@@ -43,10 +43,10 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{command:?} ended with {status}:\n{}", server.log());
             }
-            if stopwatch.elapsed() > PATIENCE {
+            if stopwatch.elapsed() > TIME_LIMIT {
                 bail!("{command:?} does not answer:\n{}", server.log());
             }
-            pause(Duration::from_millis(1));
+            sleep_blocking(Duration::from_millis(1));
         }
     }
 
@@ -63,7 +63,7 @@ impl Server {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let word = line.and_then(|line| line.split_whitespace().next());
             let kib: u64 = word.with_context(|| format!("no {name}"))?.parse()?;
-            Ok(real(kib) * 1024.0 / 1e6)
+            Ok(to_f64(kib) * 1024.0 / 1e6)
         };
         Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
@@ -74,10 +74,10 @@ impl Server {
         Command::new("kill").args(["-TERM", &pid]).status().context("kill")?;
         let stopwatch = Stopwatch::start();
         while self.child.try_wait()?.is_none() {
-            if stopwatch.elapsed() > PATIENCE * 2 {
+            if stopwatch.elapsed() > TIME_LIMIT * 2 {
                 bail!("the server does not stop:\n{}", self.log());
             }
-            pause(Duration::from_millis(5));
+            sleep_blocking(Duration::from_millis(5));
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ pub fn post(address: SocketAddr, target: &str, bearer: &str, json: &str) -> Resu
 /// `rest` is what follows the headers that every request has, an empty line included.
 fn exchange(address: SocketAddr, ask: &str, bearer: &str, rest: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     let rest = if rest.is_empty() { "\r\n" } else { rest };
     let request = format!(
         "{ask} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {bearer}\r\n\
@@ -121,12 +121,12 @@ fn exchange(address: SocketAddr, ask: &str, bearer: &str, rest: &str) -> Result<
 
 /// Processor time spent so far, in clock ticks.
 #[derive(Clone, Copy)]
-pub struct Ticks {
+pub struct CpuTicks {
     machine: u64,
     ours: u64,
 }
 
-impl Ticks {
+impl CpuTicks {
     /// What everybody has used, and what this process and its children that ended have.
     pub fn now() -> Result<Self> {
         let stat = std::fs::read_to_string("/proc/stat")?;
@@ -141,7 +141,7 @@ impl Ticks {
         const PER_SECOND: f64 = 100.0;
         let machine = self.machine.saturating_sub(earlier.machine);
         let ours = self.ours.saturating_sub(earlier.ours);
-        real(machine.saturating_sub(ours)) / PER_SECOND / elapsed.as_secs_f64()
+        to_f64(machine.saturating_sub(ours)) / PER_SECOND / elapsed.as_secs_f64()
     }
 }
 

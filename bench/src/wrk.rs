@@ -1,7 +1,7 @@
 //! wrk, the load generator: runs it and reads what it found.
 
-use crate::lab::{HOT, HOT_ONE_IN, Targets};
-use crate::measure::{Latencies, real};
+use crate::fixture::{HOT, HOT_ONE_IN, Targets};
+use crate::measure::{Latencies, to_f64};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Wrk {
 }
 
 /// What one run of wrk is aimed at.
-pub struct Aim<'a> {
+pub struct WrkLoad<'a> {
     /// Host and port.
     pub address: &'a str,
     /// Path of the POSTs; lists have their own.
@@ -42,7 +42,7 @@ pub struct Aim<'a> {
 
 /// What one run of wrk found.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct WrkResult {
     /// Answers per second.
     pub per_second: f64,
     /// How long they took.
@@ -51,7 +51,7 @@ pub struct Found {
     pub errors: u64,
 }
 
-impl Found {
+impl WrkResult {
     /// What both found together: the rates add up, the worse latencies count.
     pub const fn with(self, other: Self) -> Self {
         let (a, b) = (self.latencies, other.latencies);
@@ -93,20 +93,25 @@ impl Wrk {
 
     /// Creates refunds. The idempotency keys of a run start with the name of a folder it has to
     /// itself.
-    pub fn run(&self, aim: &Aim<'_>) -> Result<Found> {
+    pub fn run(&self, wrk_load: &WrkLoad<'_>) -> Result<WrkResult> {
         let run = tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.path())?;
         let name = run.path().file_name().unwrap_or_default();
-        let mut command = command(&self.refunds, aim);
-        command.args([aim.path, aim.address, aim.bearer]).arg(name).arg(&self.payments);
+        let mut command = command(&self.refunds, wrk_load);
+        command
+            .args([wrk_load.path, wrk_load.address, wrk_load.bearer])
+            .arg(name)
+            .arg(&self.payments);
         // None is hot when all of them are.
-        let hot = if aim.hot { HOT } else { self.count };
+        let hot = if wrk_load.hot { HOT } else { self.count };
         found(command.args([hot.to_string(), HOT_ONE_IN.to_string()]))
     }
 
     /// Lists the newest refunds of the account, or of one payment after another.
-    pub fn list(&self, aim: &Aim<'_>, by_payment: bool) -> Result<Found> {
+    pub fn list(&self, wrk_load: &WrkLoad<'_>, by_payment: bool) -> Result<WrkResult> {
         let payments = if by_payment { &self.payments } else { Path::new("-") };
-        found(command(&self.lists, aim).args([aim.address, aim.bearer]).arg(payments))
+        found(
+            command(&self.lists, wrk_load).args([wrk_load.address, wrk_load.bearer]).arg(payments),
+        )
     }
 
     /// A folder for scratch files that lives as long as this.
@@ -115,21 +120,21 @@ impl Wrk {
     }
 }
 
-fn command(script: &Path, aim: &Aim<'_>) -> Command {
+fn command(script: &Path, wrk_load: &WrkLoad<'_>) -> Command {
     let mut command = Command::new("wrk");
     command
         .arg(format!("--threads={THREADS}"))
-        .arg(format!("--connections={}", aim.connections))
-        .arg(format!("--duration={}s", aim.duration.as_secs().max(1)))
+        .arg(format!("--connections={}", wrk_load.connections))
+        .arg(format!("--duration={}s", wrk_load.duration.as_secs().max(1)))
         .arg("--timeout=30s")
         .arg("--script")
         .arg(script)
-        .arg(format!("http://{}", aim.address))
+        .arg(format!("http://{}", wrk_load.address))
         .arg("--");
     command
 }
 
-fn found(command: &mut Command) -> Result<Found> {
+fn found(command: &mut Command) -> Result<WrkResult> {
     let output = command.output();
     let output = output.context("wrk cannot be started: scripts/install-tools installs it")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -139,12 +144,12 @@ fn found(command: &mut Command) -> Result<Found> {
     read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
 }
 
-fn read(text: &str) -> Result<Found> {
+fn read(text: &str) -> Result<WrkResult> {
     let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));
     let line: Line = serde_json::from_str(line.context("there is no RESULT line")?)?;
     let ms = |micros: u32| f64::from(micros) / 1000.0;
-    Ok(Found {
-        per_second: real(line.requests) / (real(line.micros) / 1e6),
+    Ok(WrkResult {
+        per_second: to_f64(line.requests) / (to_f64(line.micros) / 1e6),
         latencies: Latencies { p50_ms: ms(line.p50), p99_ms: ms(line.p99), max_ms: ms(line.max) },
         errors: line.refused + line.failed,
     })

@@ -1,6 +1,6 @@
 //! An engine in this process, on a database of its own.
 
-use crate::measure::{Dice, SystemClock};
+use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result, bail};
 use domain::account::Scope;
 use domain::ids::PaymentId;
@@ -38,9 +38,9 @@ pub struct Targets {
 
 impl Targets {
     /// Which payment comes next, as an index.
-    pub fn pick(&self, dice: &mut Dice) -> usize {
+    pub fn pick(&self, rng: &mut SplitMix) -> usize {
         let hot = HOT.min(self.payments.len());
-        if dice.below(HOT_ONE_IN) == 0 { dice.below(hot) } else { dice.below(self.payments.len()) }
+        if rng.below(HOT_ONE_IN) == 0 { rng.below(hot) } else { rng.below(self.payments.len()) }
     }
 }
 
@@ -99,9 +99,9 @@ pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> R
         bail!("{} of {count} payments were registered", payments.len());
     }
     // Neighbours in time would share pages; real refunds come in no such order.
-    let mut dice = Dice::new(11);
+    let mut rng = SplitMix::new(11);
     for at in (1..payments.len()).rev() {
-        payments.swap(at, dice.below(at + 1));
+        payments.swap(at, rng.below(at + 1));
     }
     Ok(Targets { scope, payments: payments.into() })
 }

@@ -1,10 +1,10 @@
 //! (a), (b), (c), and (e) over HTTP: wrk against the bare server and against the real one.
 
-use crate::bare;
-use crate::ground::Ground;
-use crate::measure::{Latencies, Stopwatch, median, pause, real};
+use crate::axum_only;
+use crate::database::SqliteDatabase;
+use crate::measure::{Latencies, Stopwatch, median, sleep_blocking, to_f64};
 use crate::process::{Server, free_address, get};
-use crate::wrk::{Aim, Found, Wrk};
+use crate::wrk::{Wrk, WrkLoad, WrkResult};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Duration;
@@ -14,19 +14,19 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The rounds of one load.
 #[derive(Default)]
-pub struct Rounds(Vec<Found>);
+pub struct Rounds(Vec<WrkResult>);
 
 impl Rounds {
     /// Runs one more round: a warm-up, then what counts.
-    pub fn round(&mut self, wrk: &Wrk, aim: &Aim<'_>) -> Result<()> {
-        self.round_of(aim.duration, |duration| wrk.run(&Aim { duration, ..*aim }))
+    pub fn round(&mut self, wrk: &Wrk, wrk_load: &WrkLoad<'_>) -> Result<()> {
+        self.round_of(wrk_load.duration, |duration| wrk.run(&WrkLoad { duration, ..*wrk_load }))
     }
 
     /// The same with any load.
     pub fn round_of(
         &mut self,
         duration: Duration,
-        load: impl Fn(Duration) -> Result<Found>,
+        load: impl Fn(Duration) -> Result<WrkResult>,
     ) -> Result<()> {
         load(WARM_UP)?;
         self.0.push(load(duration)?);
@@ -60,20 +60,25 @@ impl Rounds {
 }
 
 /// Starts the bare server: this program again.
-pub fn serve_bare(wrk: &Wrk) -> Result<Server> {
+pub fn serve_axum_only(wrk: &Wrk) -> Result<Server> {
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("bare-http").args(["--listen", &address.to_string()]);
-    Server::start(command, address, &wrk.folder().join("bare.log"))
+    command.arg("axum-only").args(["--listen", &address.to_string()]);
+    Server::start(command, address, &wrk.folder().join("axum-only.log"))
 }
 
 /// Aims at refunds. The bare server answers under the same path.
-pub fn aim<'a>(address: &'a str, bearer: &'a str, connections: u32, duration: Duration) -> Aim<'a> {
-    Aim { address, path: bare::PATH, bearer, connections, duration, hot: true }
+pub fn wrk_load<'a>(
+    address: &'a str,
+    bearer: &'a str,
+    connections: u32,
+    duration: Duration,
+) -> WrkLoad<'a> {
+    WrkLoad { address, path: axum_only::PATH, bearer, connections, duration, hot: true }
 }
 
 /// What (c) found.
-pub struct Lives {
+pub struct Completed {
     /// Refunds that succeeded.
     pub refunds: u64,
     /// From the first request to the last success, seconds.
@@ -84,32 +89,36 @@ pub struct Lives {
     pub errors: u64,
 }
 
-impl Lives {
+impl Completed {
     /// Whole lives per second.
     pub fn rate(&self) -> f64 {
-        real(self.refunds) / self.seconds
+        to_f64(self.refunds) / self.seconds
     }
 }
 
 /// (c): creates refunds at 64 connections while they are sent to the simulator, and waits until the
 /// last of them has succeeded.
-pub fn live(ground: &Ground, wrk: &Wrk, duration: Duration) -> Result<Lives> {
-    const PATIENCE: Duration = Duration::from_mins(10);
-    let server = ground.serve(true)?;
+pub fn run_to_completion(
+    database: &SqliteDatabase,
+    wrk: &Wrk,
+    duration: Duration,
+) -> Result<Completed> {
+    const TIME_LIMIT: Duration = Duration::from_mins(10);
+    let server = database.serve(true)?;
     let address = server.address.to_string();
     let stopwatch = Stopwatch::start();
-    let found = wrk.run(&aim(&address, ground.bearer(), 64, duration))?;
+    let found = wrk.run(&wrk_load(&address, database.bearer(), 64, duration))?;
     let asked = stopwatch.elapsed();
-    while pending(&server, ground)? {
-        if stopwatch.elapsed() > PATIENCE {
-            bail!("refunds are still pending after {} s", PATIENCE.as_secs());
+    while refunds_pending(&server, database)? {
+        if stopwatch.elapsed() > TIME_LIMIT {
+            bail!("refunds are still pending after {} s", TIME_LIMIT.as_secs());
         }
-        pause(Duration::from_millis(20));
+        sleep_blocking(Duration::from_millis(20));
     }
     let elapsed = stopwatch.elapsed();
     server.stop()?;
-    let refunds = ground.verify().context("the books after (c)")?;
-    Ok(Lives {
+    let refunds = database.verify().context("the books after (c)")?;
+    Ok(Completed {
         refunds,
         seconds: elapsed.as_secs_f64(),
         tail_seconds: (elapsed.saturating_sub(asked)).as_secs_f64(),
@@ -118,9 +127,9 @@ pub fn live(ground: &Ground, wrk: &Wrk, duration: Duration) -> Result<Lives> {
 }
 
 /// True while refunds are under way.
-pub fn pending(server: &Server, ground: &Ground) -> Result<bool> {
+pub fn refunds_pending(server: &Server, database: &SqliteDatabase) -> Result<bool> {
     let target = "/api/v1/refunds?status=pending&limit=1";
-    let (status, body) = get(server.address, target, ground.bearer())?;
+    let (status, body) = get(server.address, target, database.bearer())?;
     let answer: serde_json::Value = serde_json::from_str(&body)?;
     match (status, answer["data"].as_array()) {
         (200, Some(refunds)) => Ok(!refunds.is_empty()),

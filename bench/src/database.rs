@@ -1,7 +1,7 @@
 //! Databases to measure on: a demo's folder with many payments, and copies of it.
 
-use crate::lab::{self, PAYMENTS, Targets};
-use crate::measure::{Stopwatch, pause};
+use crate::fixture::{self, PAYMENTS, Targets};
+use crate::measure::{Stopwatch, sleep_blocking};
 use crate::prefill;
 use crate::process::{Server, free_address};
 use anyhow::{Context, Result, bail};
@@ -18,7 +18,7 @@ use std::time::Duration;
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A folder as `refundry demo` keeps it.
-pub struct Ground {
+pub struct SqliteDatabase {
     folder: tempfile::TempDir,
     binary: PathBuf,
     bearer: String,
@@ -29,20 +29,20 @@ pub struct Ground {
 /// What a demo says about itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kit {
+pub struct DemoFile {
     account_id: String,
     /// The account's test key.
-    pub test: KeyKit,
+    pub test: DemoKey,
 }
 
 /// A key.
 #[derive(Deserialize)]
-pub struct KeyKit {
+pub struct DemoKey {
     /// Its Bearer token.
     pub bearer: String,
 }
 
-impl Kit {
+impl DemoFile {
     /// That of the demo in `folder`.
     pub fn read(folder: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(folder.join("demo.json"))?;
@@ -50,26 +50,27 @@ impl Kit {
     }
 
     /// Registers payments of the demo's account.
-    pub async fn fill(&self, engine: &Engine) -> Result<Targets> {
+    pub async fn register_payments(&self, engine: &Engine) -> Result<Targets> {
         let accounts = engine.list_accounts().await?;
         let account = accounts.iter().find(|account| account.id.to_string() == self.account_id);
         let account = account.context("the demo's account is not in its database")?;
         let scope = Scope::new(account.number, Mode::Test);
-        lab::register_payments(engine, scope, PAYMENTS).await
+        fixture::register_payments(engine, scope, PAYMENTS).await
     }
 }
 
-impl Ground {
+impl SqliteDatabase {
     /// A new demo folder under `under`, made by the server itself, with payments added.
     pub fn new(under: &Path, binary: &Path) -> Result<Self> {
         let folder = new_folder(under)?;
         serve(binary, folder.path(), false, None)?.stop()?;
-        let kit = Kit::read(folder.path())?;
+        let demo = DemoFile::read(folder.path())?;
         let database = folder.path().join("refundry.db");
-        let targets =
-            in_runtime(async { kit.fill(&lab::open_engine(&database, folder.path())?).await })?;
+        let targets = in_runtime(async {
+            demo.register_payments(&fixture::open_engine(&database, folder.path())?).await
+        })?;
         wait_until_closed(&database)?;
-        Ok(Self { folder, binary: binary.to_owned(), bearer: kit.test.bearer, targets })
+        Ok(Self { folder, binary: binary.to_owned(), bearer: demo.test.bearer, targets })
     }
 
     /// A copy of it. Nobody may have it open.
@@ -85,12 +86,12 @@ impl Ground {
 
     /// Adds `count` refunds of the past.
     pub fn fill(&self, count: u64) -> Result<()> {
-        prefill::fill(&self.database(), &self.targets, count)?;
-        sync(&self.database())
+        prefill::fill(&self.file(), &self.targets, count)?;
+        sync(&self.file())
     }
 
     /// The database file.
-    pub fn database(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.folder.path().join("refundry.db")
     }
 
@@ -111,9 +112,8 @@ impl Ground {
 
     /// Derives every balance again; how many refunds there are, when all fits.
     pub fn verify(&self) -> Result<u64> {
-        let report =
-            in_runtime(async { Ok(SqliteStore::open(&self.database())?.verify().await?) })?;
-        wait_until_closed(&self.database())?;
+        let report = in_runtime(async { Ok(SqliteStore::open(&self.file())?.verify().await?) })?;
+        wait_until_closed(&self.file())?;
         if let Some(difference) = report.differences.first() {
             bail!("{} differences, the first: {difference}", report.differences.len());
         }
@@ -185,7 +185,7 @@ pub fn wait_until_closed(database: &Path) -> Result<()> {
         if stopwatch.elapsed() > Duration::from_mins(1) {
             bail!("{} is still in use after a minute", database.display());
         }
-        pause(Duration::from_millis(5));
+        sleep_blocking(Duration::from_millis(5));
     }
     Ok(())
 }

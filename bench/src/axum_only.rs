@@ -13,7 +13,7 @@ pub const PATH: &str = "/api/v1/refunds";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct Request {
     source_type: String,
     source_id: String,
     amount: i64,
@@ -81,20 +81,20 @@ pub fn serve(listen: SocketAddr) -> Result<()> {
     })
 }
 
-async fn answer(Json(asked): Json<Asked>) -> (StatusCode, Json<Answer>) {
+async fn answer(Json(request): Json<Request>) -> (StatusCode, Json<Answer>) {
     const TIME: &str = "2026-01-02T03:04:05.678Z";
     let data = Data {
         id: "rfd_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         arn: "arn:refundry:refund:acc_01KAKX7X5S8GQ3W0M5B6TZ4R2E:rfd_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         account_id: "acc_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         mode: "test",
-        amount: asked.amount,
+        amount: request.amount,
         currency: "USD",
         status: "pending",
         status_detail: "queued",
-        reason: asked.reason,
-        source_type: asked.source_type,
-        source_id: asked.source_id,
+        reason: request.reason,
+        source_type: request.source_type,
+        source_id: request.source_id,
         payment_id: "pay_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         charge_id: "bench_00000000",
         invoice_id: None,

@@ -2,9 +2,9 @@
 //! statements and settings, and does nothing else. It reads nothing, decides nothing, answers
 //! nobody. What the committer reaches is measured against it.
 
-use crate::lab::{REASON, Targets};
-use crate::load::Achieved;
-use crate::measure::{Dice, Latencies, Stopwatch, SystemClock, real};
+use crate::fixture::{REASON, Targets};
+use crate::load::LoadResult;
+use crate::measure::{Latencies, SplitMix, Stopwatch, SystemClock, to_f64};
 use anyhow::{Context, Result, anyhow};
 use domain::event::Type;
 use domain::ids::PaymentId;
@@ -62,9 +62,14 @@ fn open(database: &Path) -> Result<Connection> {
 }
 
 /// Runs the loop with `batch` refunds per transaction for `duration`, after a warm-up of a fifth.
-pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -> Result<Achieved> {
+pub fn run(
+    database: &Path,
+    targets: &Targets,
+    batch: u64,
+    duration: Duration,
+) -> Result<LoadResult> {
     let mut connection = open(database)?;
-    let log = Log::watch(&mut connection, database)?;
+    let log = CheckpointedLog::watch(&mut connection, database)?;
     let mut rows = Rows::new(&connection, targets)?;
     let mut begin = connection.prepare("BEGIN IMMEDIATE")?;
     let mut commit = connection.prepare("COMMIT")?;
@@ -93,8 +98,8 @@ pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -
     let elapsed = counted.elapsed();
     log.end()?;
     let batches = u64::try_from(micros.len()).unwrap_or(u64::MAX);
-    Ok(Achieved {
-        per_second: real(batches.saturating_mul(batch)) / elapsed.as_secs_f64(),
+    Ok(LoadResult {
+        per_second: to_f64(batches.saturating_mul(batch)) / elapsed.as_secs_f64(),
         latencies: Latencies::of(micros),
         batch,
         wal_bytes,
@@ -104,7 +109,7 @@ pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -
 struct Rows<'c> {
     targets: Targets,
     balances: Vec<Balance>,
-    dice: Dice,
+    rng: SplitMix,
     last: u128,
     refund: Statement<'c>,
     key: Statement<'c>,
@@ -117,7 +122,7 @@ impl<'c> Rows<'c> {
         Ok(Self {
             targets: targets.clone(),
             balances: balances(connection, targets)?,
-            dice: Dice::new(SystemClock.now().0.unsigned_abs()),
+            rng: SplitMix::new(SystemClock.now().0.unsigned_abs()),
             last: 0,
             refund: connection.prepare(INSERT_REFUND)?,
             key: connection.prepare(INSERT_KEY)?,
@@ -132,7 +137,7 @@ impl<'c> Rows<'c> {
         self.last = if Ulid(self.last).timestamp_ms() >= now {
             self.last + 1
         } else {
-            Ulid::from_parts(now, u128::from(self.dice.next() >> 1)).0
+            Ulid::from_parts(now, u128::from(self.rng.next() >> 1)).0
         };
         Ulid(self.last).to_bytes()
     }
@@ -144,12 +149,12 @@ impl<'c> Rows<'c> {
         let mut new = Vec::new();
         let mut touched = BTreeMap::new();
         for _ in 0..batch {
-            let payment = self.targets.pick(&mut self.dice);
+            let payment = self.targets.pick(&mut self.rng);
             self.balances[payment].reserved += 1;
             touched.insert(self.targets.payments[payment], payment);
             let (refund, event) = (self.id(now), self.id(now));
             let previous = self.balances[payment].last_refund.replace(refund);
-            new.push(New { refund, event, payment, previous, hash: self.dice.bytes() });
+            new.push(RefundRows { refund, event, payment, previous, hash: self.rng.bytes() });
         }
         for (id, payment) in touched {
             self.write_payment(id, self.balances[payment], now)?;
@@ -188,7 +193,7 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    fn write_refund(&mut self, new: &New, now: i64) -> Result<()> {
+    fn write_refund(&mut self, new: &RefundRows, now: i64) -> Result<()> {
         let state = State::Queued;
         self.refund.execute(params![
             self.targets.scope.code(),
@@ -217,14 +222,14 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    fn write_key(&mut self, new: &New) -> Result<()> {
-        let (scope, request) = (self.targets.scope.code(), self.dice.bytes());
+    fn write_key(&mut self, new: &RefundRows) -> Result<()> {
+        let (scope, request) = (self.targets.scope.code(), self.rng.bytes());
         let (target, state) = (Target::Refund.code(), State::Queued.code());
         self.key.execute(params![scope, new.hash, request, target, new.refund, state, Absent])?;
         Ok(())
     }
 
-    fn write_event(&mut self, new: &New) -> Result<()> {
+    fn write_event(&mut self, new: &RefundRows) -> Result<()> {
         self.event.execute(params![
             self.targets.scope.code(),
             new.event,
@@ -243,7 +248,7 @@ impl<'c> Rows<'c> {
 }
 
 /// One refund to write.
-struct New {
+struct RefundRows {
     refund: [u8; 16],
     event: [u8; 16],
     /// Index of its payment.
@@ -279,7 +284,7 @@ fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> 
 }
 
 /// The write-ahead log, checkpointed in the background as the store does.
-struct Log {
+struct CheckpointedLog {
     pages: Arc<AtomicI32>,
     finish: Arc<AtomicBool>,
     wake: mpsc::SyncSender<()>,
@@ -287,7 +292,7 @@ struct Log {
     path: std::path::PathBuf,
 }
 
-impl Log {
+impl CheckpointedLog {
     fn watch(connection: &mut Connection, database: &Path) -> Result<Self> {
         let (wake, woken) = mpsc::sync_channel(1);
         let (pages, finish) = (Arc::<AtomicI32>::default(), Arc::<AtomicBool>::default());
@@ -357,8 +362,8 @@ fn checkpoint(connection: &Connection) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::{in_runtime, wait_until_closed};
-    use crate::lab;
+    use crate::database::{in_runtime, wait_until_closed};
+    use crate::fixture;
     use crate::load;
     use domain::account::{Mode, Scope};
     use engine::IdempotencyKey;
@@ -383,15 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn the_raw_loop_writes_the_rows_and_columns_that_creating_refunds_writes() {
+    fn it_writes_the_rows_and_columns_that_creating_refunds_writes() {
         const REFUNDS: usize = 40;
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("refundry.db");
         let targets = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
+            let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
             // One, so that both chain as many refunds.
-            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
+            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
         });
         let targets = targets.unwrap();
         wait_until_closed(&database).unwrap();
@@ -399,10 +404,10 @@ mod tests {
         std::fs::copy(&database, &other).unwrap();
 
         let created = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
-            let mut dice = Dice::new(1);
+            let engine = fixture::open_engine(&database, folder.path())?;
+            let mut rng = SplitMix::new(1);
             for number in 0..REFUNDS {
-                let payment = targets.payments[targets.pick(&mut dice)];
+                let payment = targets.payments[targets.pick(&mut rng)];
                 let key = IdempotencyKey { door: "native", value: number.to_string().into() };
                 engine.create_refund(load::refund(targets.scope, payment), Some(&key)).await?;
             }
