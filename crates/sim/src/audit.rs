@@ -23,7 +23,7 @@ impl World {
     /// In the end every refund is where the provider has it.
     pub(crate) async fn check_outcome(&self) {
         self.check_books().await;
-        for (key, asked) in &self.asked {
+        for (key, asked) in &self.requests {
             if let Some(id) = asked.answered {
                 assert!(self.rig.find(id).await.is_some(), "{key} was acknowledged and is lost");
             }
@@ -67,7 +67,7 @@ impl World {
     }
 
     fn script_of(&self, refund: &Refund) -> &'static str {
-        let asked = self.asked.values().find(|asked| asked.answered == Some(refund.id));
+        let asked = self.requests.values().find(|asked| asked.answered == Some(refund.id));
         asked.unwrap_or_else(|| panic!("nobody asked for {}", refund.id)).script
     }
 

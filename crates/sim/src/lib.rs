@@ -12,9 +12,9 @@
 
 mod acts;
 mod audit;
-mod chaos;
-mod dice;
-mod mail;
+mod lossy_provider;
+mod lossy_webhooks;
+mod rng;
 mod world;
 
 pub use world::{History, run};

@@ -1,9 +1,9 @@
 //! The world of one run: its clock, its nodes, and what its callers remember.
 
 use crate::acts::{Act, SCRIPTS};
-use crate::chaos::{Calls, Chaos};
-use crate::dice::Dice;
-use crate::mail::Mail;
+use crate::lossy_provider::{Calls, LossyProvider};
+use crate::lossy_webhooks::LossyWebhooks;
+use crate::rng::SeededRng;
 use domain::event::Type;
 use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
@@ -38,7 +38,7 @@ pub struct History {
 }
 
 /// A request that a caller will repeat until it is answered, and after that now and then.
-pub(crate) struct Asked {
+pub(crate) struct CallerRequest {
     pub(crate) request: RefundRequest,
     pub(crate) script: &'static str,
     /// The refund that it was answered with.
@@ -48,14 +48,14 @@ pub(crate) struct Asked {
 pub(crate) struct World {
     pub(crate) rig: EngineRig,
     pub(crate) seed: u64,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     pub(crate) honours_keys: bool,
     pub(crate) payments: Vec<Payment>,
-    pub(crate) asked: BTreeMap<String, Asked>,
+    pub(crate) requests: BTreeMap<String, CallerRequest>,
     calls: Arc<Calls>,
-    chaos: Arc<Chaos>,
+    provider: Arc<LossyProvider>,
     /// The nodes before this one that are not dead but slow.
-    slow: Vec<(Engine, Arc<Chaos>)>,
+    slow: Vec<(Engine, Arc<LossyProvider>)>,
     acts: Vec<String>,
 }
 
@@ -64,19 +64,19 @@ pub(crate) struct World {
 pub async fn run(seed: u64, acts: usize) -> History {
     let mut world = World::open(seed).await;
     for _ in 0..acts {
-        let act = Act::draw(&mut world.dice);
+        let act = Act::draw(&mut world.rng);
         world.acts.push(format!("{act:?}"));
         world.play(act).await;
         world.check_books().await;
     }
-    world.calm_down().await;
+    world.end_faults().await;
     world.check_outcome().await;
     world.history().await
 }
 
 impl World {
     async fn open(seed: u64) -> Self {
-        let dice = Dice::new(seed);
+        let rng = SeededRng::new(seed);
         // Every third world has a provider that pays again when it is asked again.
         let honours_keys = !seed.is_multiple_of(3);
         let mut setup = Setup::default();
@@ -95,22 +95,22 @@ impl World {
         setup.engine.commit_timeout = setup.engine.provider_timeout;
         let rig = EngineRig::open_with(setup.clone()).await;
         let calls = Arc::new(Calls::default());
-        let chaos = Chaos::new(rig.simulator.clone(), seed, calls.clone());
+        let provider = LossyProvider::new(rig.simulator.clone(), seed, calls.clone());
         let mut world = Self {
             rig,
             seed,
-            dice,
+            rng,
             honours_keys,
             payments: Vec::new(),
-            asked: BTreeMap::new(),
+            requests: BTreeMap::new(),
             calls,
-            chaos,
+            provider,
             slow: Vec::new(),
             acts: Vec::new(),
         };
         world.start_node(&setup.engine);
         for currency in ["USD", "JPY", "KWD"] {
-            let captured = world.dice.between(100, 20_000);
+            let captured = world.rng.between(100, 20_000);
             world.payments.push(world.rig.pay(captured, currency).await);
         }
         world
@@ -118,17 +118,18 @@ impl World {
 
     /// Puts a new node in the place of the current one.
     fn start_node(&mut self, config: &EngineConfig) {
-        let dispatch_at_once = self.dice.percent(50);
+        let dispatch_at_once = self.rng.percent(50);
         let config = EngineConfig { dispatch_at_once, ..config.clone() };
-        self.chaos = Chaos::new(self.rig.simulator.clone(), self.seed, self.calls.clone());
-        let registry = Registry::new().with(self.chaos.clone());
+        self.provider =
+            LossyProvider::new(self.rig.simulator.clone(), self.seed, self.calls.clone());
+        let registry = Registry::new().with(self.provider.clone());
         self.rig.engine = Engine::start(self.rig.parts_with(registry, &config));
     }
 
     /// Replaces the node. The old one dies with all calls that hang, or is only slow: then these
     /// go on some time, long after others have taken over.
     pub(crate) fn replace_node(&mut self, dies: bool) {
-        let old = (self.rig.engine.clone(), self.chaos.clone());
+        let old = (self.rig.engine.clone(), self.provider.clone());
         let config = self.rig.config().clone();
         self.start_node(&config);
         if !dies {
@@ -143,16 +144,16 @@ impl World {
         let Some(claimed) = claimed.pop() else { return false };
         let worker = engine.clone();
         engine.spawn(async move { worker.work(claimed).await });
-        self.settle().await;
+        self.wait_for_calls().await;
         true
     }
 
     /// Waits until every call is recorded or hangs.
-    pub(crate) async fn settle(&self) {
-        let nodes = self.slow.iter().map(|(engine, chaos)| (engine, chaos));
-        for (engine, chaos) in nodes.chain([(&self.rig.engine, &self.chaos)]) {
+    pub(crate) async fn wait_for_calls(&self) {
+        let nodes = self.slow.iter().map(|(engine, provider)| (engine, provider));
+        for (engine, provider) in nodes.chain([(&self.rig.engine, &self.provider)]) {
             within_limit("calls to end or hang", async {
-                while engine.calls_under_way() != chaos.hanging() {
+                while engine.calls_under_way() != provider.hanging() {
                     tokio::task::yield_now().await;
                 }
             })
@@ -161,49 +162,52 @@ impl World {
     }
 
     /// Lets one call go on that hangs, of this node or of a slow one.
-    pub(crate) async fn let_one_go(&mut self) {
-        let mut nodes: Vec<&Arc<Chaos>> = self.slow.iter().map(|(_, chaos)| chaos).collect();
-        nodes.push(&self.chaos);
-        nodes.retain(|chaos| chaos.hanging() > 0);
-        if let Some(chaos) = self.dice.pick(&nodes) {
-            chaos.let_one_go();
+    pub(crate) async fn release_one_call(&mut self) {
+        let mut nodes: Vec<&Arc<LossyProvider>> =
+            self.slow.iter().map(|(_, provider)| provider).collect();
+        nodes.push(&self.provider);
+        nodes.retain(|provider| provider.hanging() > 0);
+        if let Some(provider) = self.rng.pick(&nodes) {
+            provider.release_one_call();
         }
-        self.settle().await;
+        self.wait_for_calls().await;
     }
 
     /// Does one piece of the provider's own work.
     pub(crate) async fn step_simulator(&mut self) {
-        let mail = Mail::unreliable(&self.rig.engine, &mut self.dice);
-        self.rig.simulator.step(&mail, 1).await;
+        let webhooks = LossyWebhooks::unreliable(&self.rig.engine, &mut self.rng);
+        self.rig.simulator.step(&webhooks, 1).await;
     }
 
     /// Ends the trouble and lets time pass until everything had its chance to end.
-    async fn calm_down(&mut self) {
-        self.calls.calm_down();
+    async fn end_faults(&mut self) {
+        self.calls.end_faults();
         // What hangs goes on only when others have long since taken over.
-        self.live_on(HOUR_MS).await;
-        while self.slow.iter().any(|(_, chaos)| chaos.hanging() > 0) || self.chaos.hanging() > 0 {
-            self.let_one_go().await;
+        self.run_for(HOUR_MS).await;
+        while self.slow.iter().any(|(_, provider)| provider.hanging() > 0)
+            || self.provider.hanging() > 0
+        {
+            self.release_one_call().await;
         }
         // Whoever was not answered asks again.
-        let unanswered = self.asked.iter().filter(|(_, asked)| asked.answered.is_none());
+        let unanswered = self.requests.iter().filter(|(_, asked)| asked.answered.is_none());
         let keys: Vec<String> = unanswered.map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.ask(&key).await;
+            self.create(&key).await;
         }
         let resent = self.rig.simulator.resend_webhooks(self.rig.scope).await;
         resent.expect("the simulator is there");
-        self.live_on(CALM_MS).await;
+        self.run_for(CALM_MS).await;
     }
 
     /// Lets time pass and does what becomes due, one thing after the other, so that the order of
     /// things follows from the seed.
-    async fn live_on(&self, ms: i64) {
+    async fn run_for(&self, ms: i64) {
         let (engine, simulator) = (&self.rig.engine, &self.rig.simulator);
-        let mail = Mail::reliable(engine);
+        let webhooks = LossyWebhooks::reliable(engine);
         let end = self.rig.clock.now().plus_ms(ms);
         loop {
-            while !simulator.step(&mail, 1).await.is_idle() || self.work().await {}
+            while !simulator.step(&webhooks, 1).await.is_idle() || self.work().await {}
             let ours = engine.next_due().await.expect("a read");
             match ours.into_iter().chain(simulator.next_due()).min() {
                 Some(due) if due <= end => self.rig.clock.advance_to(due),
@@ -226,7 +230,7 @@ impl World {
     }
 
     pub(crate) fn script(&mut self) -> &'static str {
-        self.dice.pick(SCRIPTS).copied().unwrap_or("succeed")
+        self.rng.pick(SCRIPTS).copied().unwrap_or("succeed")
     }
 }
 

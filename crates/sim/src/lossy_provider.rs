@@ -1,6 +1,6 @@
 //! The way to the provider, on which calls get lost, hang and never come back.
 
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::payment::Facts;
@@ -31,7 +31,7 @@ enum Fate {
 }
 
 /// The provider as one node sees it.
-pub(crate) struct Chaos {
+pub(crate) struct LossyProvider {
     simulator: Arc<Simulator>,
     seed: u64,
     calls: Arc<Calls>,
@@ -48,7 +48,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// From now on, every call arrives.
-    pub(crate) fn calm_down(&self) {
+    pub(crate) fn end_faults(&self) {
         self.calm.store(true, Ordering::SeqCst);
     }
 
@@ -60,7 +60,7 @@ impl Calls {
     }
 }
 
-impl Chaos {
+impl LossyProvider {
     pub(crate) fn new(simulator: Arc<Simulator>, seed: u64, calls: Arc<Calls>) -> Arc<Self> {
         let (hanging, gate) = (AtomicUsize::new(0), Semaphore::new(0));
         Arc::new(Self { simulator, seed, calls, hanging, gate })
@@ -72,7 +72,7 @@ impl Chaos {
     }
 
     /// Lets the call go on that has hung the longest.
-    pub(crate) fn let_one_go(&self) {
+    pub(crate) fn release_one_call(&self) {
         if self.hanging() > 0 {
             self.hanging.fetch_sub(1, Ordering::SeqCst);
             self.gate.add_permits(1);
@@ -86,7 +86,7 @@ impl Chaos {
         if self.calls.calm.load(Ordering::SeqCst) {
             return Fate::Arrives;
         }
-        match Dice::for_occasion(self.seed, &(key, call)).below(100) {
+        match SeededRng::for_occasion(self.seed, &(key, call)).below(100) {
             0..50 => Fate::Arrives,
             50..58 => Fate::NotConnected,
             58..66 => Fate::LostOnTheWay,
@@ -108,7 +108,7 @@ fn lost() -> Why {
 }
 
 #[async_trait]
-impl Provider for Chaos {
+impl Provider for LossyProvider {
     fn name(&self) -> &'static str {
         self.simulator.name()
     }

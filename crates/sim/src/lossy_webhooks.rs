@@ -1,6 +1,6 @@
 //! The way back, on which webhooks are turned away and come twice.
 
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 use async_trait::async_trait;
 use domain::account::Scope;
 use engine::simulator::WebhookSink;
@@ -8,19 +8,19 @@ use engine::{Engine, InboundWebhook};
 use std::sync::{Mutex, PoisonError};
 
 /// Brings the simulator's webhooks to an engine.
-pub(crate) struct Mail<'a> {
+pub(crate) struct LossyWebhooks<'a> {
     engine: &'a Engine,
     /// Who decides what becomes of a webhook. Without, every one arrives.
-    dice: Option<Mutex<&'a mut Dice>>,
+    rng: Option<Mutex<&'a mut SeededRng>>,
 }
 
-impl<'a> Mail<'a> {
+impl<'a> LossyWebhooks<'a> {
     pub(crate) fn reliable(engine: &'a Engine) -> Self {
-        Self { engine, dice: None }
+        Self { engine, rng: None }
     }
 
-    pub(crate) fn unreliable(engine: &'a Engine, dice: &'a mut Dice) -> Self {
-        Self { engine, dice: Some(Mutex::new(dice)) }
+    pub(crate) fn unreliable(engine: &'a Engine, rng: &'a mut SeededRng) -> Self {
+        Self { engine, rng: Some(Mutex::new(rng)) }
     }
 
     async fn bring(&self, scope: Scope, webhook: InboundWebhook) -> bool {
@@ -29,12 +29,12 @@ impl<'a> Mail<'a> {
 }
 
 #[async_trait]
-impl WebhookSink for Mail<'_> {
+impl WebhookSink for LossyWebhooks<'_> {
     async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
         let throw = self
-            .dice
+            .rng
             .as_ref()
-            .map(|dice| dice.lock().unwrap_or_else(PoisonError::into_inner).below(100));
+            .map(|rng| rng.lock().unwrap_or_else(PoisonError::into_inner).below(100));
         match throw {
             Some(0..30) => false,
             // It was taken in, but the acknowledgement is lost.

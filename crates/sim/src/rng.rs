@@ -5,14 +5,14 @@ use rand_core::{Rng, SeedableRng};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Throws that follow from a seed.
-pub(crate) struct Dice(ChaCha8Rng);
+pub(crate) struct SeededRng(ChaCha8Rng);
 
-impl Dice {
+impl SeededRng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Dice for one occasion: the throws depend on nothing that happened before.
+    /// SeededRng for one occasion: the throws depend on nothing that happened before.
     pub(crate) fn for_occasion(seed: u64, occasion: &impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         (seed, occasion).hash(&mut hasher);
