@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use testkit::postgres::Outsider;
+use testkit::postgres::BlockingSession;
 pub use testkit::postgres::free_port;
 use testkit::{Contract, Exchange};
 
@@ -167,9 +167,9 @@ impl Demo {
     pub fn hold_payments(&self) -> Box<dyn Any> {
         let name = "REFUNDRY_DATABASE_URL";
         if let Some((_, url)) = self.envs.iter().find(|(env, _)| *env == name) {
-            let outsider = Outsider::connect(url);
-            outsider.run("BEGIN; LOCK TABLE payments IN EXCLUSIVE MODE");
-            return Box::new(outsider);
+            let session = BlockingSession::connect(url);
+            session.run("BEGIN; LOCK TABLE payments IN EXCLUSIVE MODE");
+            return Box::new(session);
         }
         let database = Connection::open(self.data.join("refundry.db")).expect("a file");
         database.execute_batch("BEGIN IMMEDIATE").expect("the lock");

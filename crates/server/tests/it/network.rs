@@ -3,7 +3,7 @@
 
 use crate::load::Load;
 use std::time::Duration;
-use testkit::postgres::{Fault, Pair, Proxy, Which, cluster, pgbouncer};
+use testkit::postgres::{Fault, Proxy, ReplicatedPair, Role, cluster, pgbouncer};
 
 /// Both sides give up soon.
 const IMPATIENT: &str = "&answer_timeout=2&connect_timeout=2\
@@ -39,7 +39,7 @@ async fn a_network_that_fails_under_load_loses_nothing_and_nothing_is_paid_twice
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost() {
-    let pair = Pair::start().await;
+    let pair = ReplicatedPair::start().await;
     // The server gives a statement less time than a node waits for it: even so, a commit that waits
     // for the standby must not be taken for one that is through.
     let url =
@@ -47,10 +47,10 @@ async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost
     let load = Load::start("failover", url, 2).await;
     load.goes_on(50).await;
     // What only the primary has is not acknowledged.
-    pair.freeze(Which::Standby).await;
+    pair.freeze(Role::Standby).await;
     let (status, took) = load.ask(0, "frozen").await;
     assert_eq!(status, 503, "after {took:?}");
-    pair.thaw(Which::Standby).await;
+    pair.thaw(Role::Standby).await;
     load.answers(0, "frozen", 201).await;
     load.goes_on(20).await;
 
@@ -71,10 +71,10 @@ async fn a_primary_that_is_killed_is_replaced_by_its_standby_and_nothing_is_lost
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_stands_still_is_left_and_nothing_is_acknowledged_there_afterwards() {
-    let pair = Pair::start().await;
+    let pair = ReplicatedPair::start().await;
     let load = Load::start("frozen", pair.url() + "&answer_timeout=1&connect_timeout=1", 2).await;
     load.goes_on(50).await;
-    pair.freeze(Which::Primary).await;
+    pair.freeze(Role::Primary).await;
     for node in 0..2 {
         load.answers(node, "nowhere", 503).await;
     }
@@ -82,7 +82,7 @@ async fn a_primary_that_stands_still_is_left_and_nothing_is_acknowledged_there_a
     for node in 0..2 {
         load.answers(node, "nowhere", 201).await;
     }
-    pair.thaw(Which::Primary).await;
+    pair.thaw(Role::Primary).await;
     load.goes_on(50).await;
     // Whoever starts now must not take it for the primary.
     pair.kill_primary().await;

@@ -3,7 +3,7 @@
 use crate::harness::{Demo, ON_POSTGRES, eventually, run};
 use serde_json::json;
 use std::time::Duration;
-use testkit::postgres::{Outsider, cluster, database_of};
+use testkit::postgres::{BlockingSession, cluster, database_of};
 
 /// A text that lives as long as the tests do.
 pub fn keep(text: String) -> &'static str {
@@ -93,16 +93,16 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
 
     let name = database_of(&url);
-    let outsider = Outsider::connect(&cluster().url("postgres"));
-    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    let session = BlockingSession::connect(&cluster().url("postgres"));
+    session.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
     let cut =
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-    outsider.run(&cut);
+    session.run(&cut);
     let away = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert_eq!(away.status, 503, "{}", away.json);
     assert!(!away.header("retry-after").is_empty());
 
-    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    session.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
     let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert!(back.status.is_success(), "{}", back.json);
     demo.settle(LIMIT).await;
@@ -186,11 +186,11 @@ async fn a_node_goes_on_under_a_newer_schema_and_does_not_start_on_one() {
     };
     // With every statement prepared on its connections.
     refund(100).await;
-    let outsider = Outsider::connect(&url);
+    let session = BlockingSession::connect(&url);
     for table in ["accounts", "api_keys", "payments", "refunds", "keys", "events", "postings"] {
-        outsider.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
+        session.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
     }
-    outsider.run(
+    session.run(
         "INSERT INTO refinery_schema_history \
          SELECT 99, 'later', applied_on, '1' FROM refinery_schema_history WHERE version = 1",
     );
@@ -220,11 +220,11 @@ async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
 async fn what_the_operations_page_asks_the_database_it_can_answer() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let outsider = Outsider::connect(&cluster().database().await);
+    let session = BlockingSession::connect(&cluster().database().await);
     let blocks: Vec<_> = page.split("```sql\n").skip(1).collect();
     assert!(blocks.len() > 1, "the page has {} blocks of SQL", blocks.len());
     for block in blocks {
         let block = block.split("```").next().unwrap();
-        outsider.run(&format!("BEGIN; {block} ROLLBACK"));
+        session.run(&format!("BEGIN; {block} ROLLBACK"));
     }
 }

@@ -1,20 +1,20 @@
 //! A `PostgreSQL` server of the tests' own: one per test process, one database per test.
 //! And what stands around one: a standby, a network that fails, `PgBouncer`.
 
-mod keeper;
-mod outsider;
-mod pair;
+mod blocking_session;
 mod pgbouncer;
 mod proxy;
+mod replicated_pair;
+mod server_process;
 
-pub use keeper::programs;
-pub use outsider::Outsider;
-pub use pair::{Pair, Which};
+pub use blocking_session::BlockingSession;
 pub use pgbouncer::{PgBouncer, pgbouncer};
 pub use proxy::{Fault, Proxy};
+pub use replicated_pair::{ReplicatedPair, Role};
+pub use server_process::programs;
 
 use crate::eventually;
-use keeper::Keeper;
+use server_process::ServerProcess;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -49,7 +49,7 @@ rm -rf "$folder"
 
 /// The server of this process.
 pub struct Cluster {
-    keeper: Keeper,
+    process: ServerProcess,
     port: u16,
     databases: AtomicU32,
     template: OnceCell<()>,
@@ -71,7 +71,7 @@ impl Cluster {
     /// since that of a socket is, and open to the user as whom the server runs.
     pub fn start_under(parent: &Path) -> Self {
         let settings = ["", "-c", "listen_addresses="];
-        Self::kept_by(Keeper::start_under(parent, SERVER, settings), 5432)
+        Self::with_process(ServerProcess::start_under(parent, SERVER, settings), 5432)
     }
 
     /// Starts a server with settings of its own. `prepare` is run in its folder before, by a shell.
@@ -79,22 +79,22 @@ impl Cluster {
         let own = format!("port={port}");
         let settings = settings.iter().copied().chain([own.as_str()]);
         let settings = settings.flat_map(|setting| ["-c", setting]);
-        let keeper = Keeper::start(SERVER, [prepare].into_iter().chain(settings));
-        Self::kept_by(keeper, port)
+        let process = ServerProcess::start(SERVER, [prepare].into_iter().chain(settings));
+        Self::with_process(process, port)
     }
 
-    fn kept_by(keeper: Keeper, port: u16) -> Self {
-        Self { keeper, port, databases: AtomicU32::new(0), template: OnceCell::new() }
+    fn with_process(process: ServerProcess, port: u16) -> Self {
+        Self { process, port, databases: AtomicU32::new(0), template: OnceCell::new() }
     }
 
     /// `kill -9`, and a new start.
     pub async fn kill_and_restart(&self) {
-        self.keeper.tell("again").await;
+        self.process.send("again").await;
     }
 
     /// The folder of the server, with its socket.
     pub fn folder(&self) -> &Path {
-        self.keeper.folder()
+        self.process.folder()
     }
 
     /// The address of a database of this server.
@@ -107,7 +107,7 @@ impl Cluster {
     async fn connect(&self, database: &str) -> Client {
         let url = self.url(database);
         eventually("PostgreSQL to start", async || {
-            self.keeper.check();
+            self.process.check();
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
             tokio::spawn(connection);
             Some(client)

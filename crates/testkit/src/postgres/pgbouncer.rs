@@ -1,6 +1,6 @@
 //! `PgBouncer` in transaction mode in front of a server.
 
-use super::keeper::Keeper;
+use super::server_process::ServerProcess;
 use super::{Cluster, cluster, database_of, encoded};
 use crate::eventually;
 use tokio::sync::OnceCell;
@@ -33,20 +33,20 @@ rm -rf "$folder"
 "#;
 
 /// A `PgBouncer`.
-pub struct PgBouncer(Keeper);
+pub struct PgBouncer(ServerProcess);
 
 impl PgBouncer {
     /// Starts one in front of a server.
     pub async fn start(server: &Cluster) -> Self {
         let folder = server.folder().display().to_string();
-        let keeper = Keeper::start(SCRIPT, [folder.as_str()]);
-        let socket = keeper.folder().join(".s.PGSQL.6432");
+        let process = ServerProcess::start(SCRIPT, [folder.as_str()]);
+        let socket = process.folder().join(".s.PGSQL.6432");
         eventually("PgBouncer to start", async || {
-            keeper.check();
+            process.check();
             socket.exists().then_some(())
         })
         .await;
-        Self(keeper)
+        Self(process)
     }
 
     /// The address of a database of the server, this way.

@@ -32,12 +32,12 @@ make() {
 
 /// A shell that runs a script, and the folder it runs in. The script reads lines until its input ends,
 /// which it does when this process does, and answers each with one in the file `done`.
-pub(super) struct Keeper {
+pub(super) struct ServerProcess {
     folder: PathBuf,
     shell: Mutex<Child>,
 }
 
-impl Keeper {
+impl ServerProcess {
     pub(super) fn start<'a>(script: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         // Short, since the path of a socket is.
         Self::start_under(Path::new("/tmp"), script, arguments)
@@ -64,7 +64,7 @@ impl Keeper {
             }
         };
         let shell = command
-            .args(["-c", &format!("{PREAMBLE}{script}"), "keeper"])
+            .args(["-c", &format!("{PREAMBLE}{script}"), "server-process"])
             .arg(programs())
             .arg(&folder)
             .args(arguments)
@@ -81,13 +81,13 @@ impl Keeper {
     }
 
     /// Has the script do what `line` says, and waits until it has.
-    pub(super) async fn tell(&self, line: &str) {
+    pub(super) async fn send(&self, line: &str) {
         let done = || fs::read(self.folder.join("done")).map_or(0, |text| text.len());
         let before = done();
         {
             let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
             let input = shell.stdin.as_mut().expect("an open pipe");
-            writeln!(input, "{line}").expect("the keeper listens");
+            writeln!(input, "{line}").expect("the process listens");
         }
         eventually(line, async || {
             self.check();

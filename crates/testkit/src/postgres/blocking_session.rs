@@ -4,12 +4,12 @@ use std::sync::mpsc;
 use tokio_postgres::NoTls;
 
 /// A connection of a second process, which blocks whoever uses it.
-pub struct Outsider {
+pub struct BlockingSession {
     statements: mpsc::Sender<String>,
     answers: mpsc::Receiver<Result<u64, String>>,
 }
 
-impl Outsider {
+impl BlockingSession {
     /// Connects.
     pub fn connect(url: &str) -> Self {
         let (statements, inbox) = mpsc::channel::<String>();

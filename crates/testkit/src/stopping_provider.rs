@@ -25,14 +25,14 @@ pub enum StopAt {
 }
 
 /// A provider behind which another one does everything, except that calls stop at one point.
-pub struct Stopping {
+pub struct StoppingProvider {
     inner: Arc<dyn Provider>,
     at: StopAt,
     stopped: Semaphore,
     gate: Semaphore,
 }
 
-impl Stopping {
+impl StoppingProvider {
     /// Stops the calls to `inner` at `at`.
     pub fn new(inner: Arc<dyn Provider>, at: StopAt) -> Arc<Self> {
         Arc::new(Self { inner, at, stopped: Semaphore::new(0), gate: Semaphore::new(0) })
@@ -59,7 +59,7 @@ impl Stopping {
 }
 
 #[async_trait]
-impl Provider for Stopping {
+impl Provider for StoppingProvider {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

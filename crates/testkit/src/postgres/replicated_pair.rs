@@ -1,7 +1,7 @@
 //! A primary and its synchronous standby, on ports of their own.
 
-use super::keeper::Keeper;
-use super::{Outsider, free_port};
+use super::server_process::ServerProcess;
+use super::{BlockingSession, free_port};
 use crate::eventually;
 use tokio_postgres::NoTls;
 
@@ -48,22 +48,22 @@ rm -rf "$folder"
 "#;
 
 /// Two servers, of which one follows the other.
-pub struct Pair {
-    keeper: Keeper,
+pub struct ReplicatedPair {
+    process: ServerProcess,
     ports: [u16; 2],
 }
 
-impl Pair {
+impl ReplicatedPair {
     /// Starts both, and makes a database.
     pub async fn start() -> Self {
         let ports = [free_port(), free_port()];
-        let keeper = Keeper::start(
+        let process = ServerProcess::start(
             SCRIPT,
             ports.map(|port| port.to_string()).each_ref().map(String::as_str),
         );
-        let pair = Self { keeper, ports };
+        let pair = Self { process, ports };
         eventually("a standby that follows", async || {
-            pair.keeper.check();
+            pair.process.check();
             let url = pair.url_of(0, "postgres");
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
             tokio::spawn(connection);
@@ -71,7 +71,7 @@ impl Pair {
             (client.query(following, &[]).await.ok()?.len() == 1).then_some(())
         })
         .await;
-        Outsider::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
+        BlockingSession::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
         pair
     }
 
@@ -87,40 +87,40 @@ impl Pair {
 
     /// What both of them wrote.
     pub fn log(&self) -> String {
-        self.keeper.log()
+        self.process.log()
     }
 
     /// `kill -9` of the server that was the primary at first.
     pub async fn kill_primary(&self) {
-        self.keeper.tell("kill primary").await;
+        self.process.send("kill primary").await;
     }
 
     /// Makes the standby the primary.
     pub async fn promote_standby(&self) {
-        self.keeper.tell("promote standby").await;
+        self.process.send("promote standby").await;
     }
 
     /// Stops the processes of a server; its connections stay.
-    pub async fn freeze(&self, which: Which) {
-        self.keeper.tell(&format!("freeze {}", which.name())).await;
+    pub async fn freeze(&self, role: Role) {
+        self.process.send(&format!("freeze {}", role.name())).await;
     }
 
     /// Lets them go on.
-    pub async fn thaw(&self, which: Which) {
-        self.keeper.tell(&format!("thaw {}", which.name())).await;
+    pub async fn thaw(&self, role: Role) {
+        self.process.send(&format!("thaw {}", role.name())).await;
     }
 }
 
 /// One of the two, as they were at first.
 #[derive(Clone, Copy, Debug)]
-pub enum Which {
+pub enum Role {
     /// The primary.
     Primary,
     /// The standby.
     Standby,
 }
 
-impl Which {
+impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
