@@ -1,4 +1,4 @@
-//! (d), and (e) in process: the committer against the raw loop.
+//! (d), and (e) in process: the committer against SQLite alone.
 
 use crate::database::{SqliteDatabase, in_runtime, wait_until_closed};
 use crate::fixture;
@@ -9,20 +9,18 @@ use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
-/// Tasks that create refunds at the same time.
+/// Number of tasks that create refunds at the same time.
 pub const CLIENTS: u64 = 256;
 
-/// The committer and the raw loop, in turns.
+/// Results of the committer and of SQLite alone, measured in alternation.
 #[derive(Default)]
 pub struct Comparison {
-    /// The committer's rounds.
     pub committer: Vec<LoadResult>,
-    /// The raw loop's rounds.
     pub sqlite_only: Vec<LoadResult>,
 }
 
 impl Comparison {
-    /// One round: both on the same database, one right after the other.
+    /// Measures the committer on `database`, then SQLite alone on `other`.
     pub fn round(
         &mut self,
         database: &SqliteDatabase,
@@ -38,7 +36,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// A round on two fresh copies of `database`.
+    /// Measures one round on two fresh copies of `database`.
     pub fn round_on_copies(
         &mut self,
         database: &SqliteDatabase,
@@ -48,24 +46,24 @@ impl Comparison {
         self.round(&database.copy(under)?, &database.copy(under)?, time)
     }
 
-    /// The committer's median rate, refunds per second.
+    /// Median rate of the committer, in refunds per second.
     pub fn committer_rate(&self) -> f64 {
         median(self.committer.iter().map(|round| round.per_second).collect())
     }
 
-    /// The raw loop's median rate, refunds per second.
+    /// Median rate of SQLite alone, in refunds per second.
     pub fn sqlite_only_rate(&self) -> f64 {
         median(self.sqlite_only.iter().map(|round| round.per_second).collect())
     }
 
-    /// The median of the rounds' ratios.
+    /// Median of the ratios of all rounds.
     pub fn ratio(&self) -> f64 {
         let rounds = self.committer.iter().zip(&self.sqlite_only);
         median(rounds.map(|(committer, sqlite)| committer.per_second / sqlite.per_second).collect())
     }
 }
 
-/// Runs the committer under load.
+/// Creates refunds through an engine with [`CLIENTS`] tasks for `duration`.
 pub fn committer(database: &SqliteDatabase, duration: Duration) -> Result<LoadResult> {
     let file = database.file();
     let achieved = in_runtime(async {

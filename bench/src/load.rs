@@ -1,4 +1,5 @@
-//! Refunds created in this process by many tasks at once, each waiting for its answer.
+//! Creates refunds in this process with many tasks; each task waits for its answer before it sends
+//! again.
 
 use crate::batches::Count;
 use crate::fixture::{REASON, Targets};
@@ -13,20 +14,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// What a load achieved.
+/// What one run measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadResult {
     /// Refunds per second.
     pub per_second: f64,
-    /// How long each took.
+    /// Time from a request to its answer.
     pub latencies: Latencies,
     /// Commands in a batch, on average.
     pub batch: u64,
-    /// The write-ahead log at its largest, bytes.
+    /// Largest size of the write-ahead log, in bytes.
     pub wal_bytes: u64,
 }
 
-/// What all tasks of a load share.
+/// State that all tasks of a run share.
 struct LoadState {
     engine: Engine,
     targets: Targets,
@@ -35,7 +36,8 @@ struct LoadState {
     wal_bytes: AtomicU64,
 }
 
-/// Creates refunds with `clients` tasks at once for `duration`, after a warm-up of a fifth of it.
+/// Creates refunds with `clients` tasks for `duration`. A warm-up of a fifth of `duration` runs
+/// first and is not counted.
 pub async fn create_refunds(
     engine: &Engine,
     targets: &Targets,
@@ -50,7 +52,7 @@ pub async fn create_refunds(
         over: AtomicBool::new(false),
         wal_bytes: AtomicU64::new(0),
     });
-    // Keys of one load must not meet those of another.
+    // The name of the run makes its idempotency keys differ from those of other runs.
     let run = engine.request_id().to_string();
     let mut tasks = JoinSet::new();
     for number in 0..clients {
@@ -98,7 +100,7 @@ async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec
     Ok(micros)
 }
 
-/// The refund that is created again and again.
+/// The refund that every task creates.
 pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
     NewRefund {
         scope,
@@ -124,7 +126,7 @@ fn watch_wal(shared: Arc<LoadState>, database: &Path) -> std::thread::JoinHandle
     })
 }
 
-/// The write-ahead log of a database file.
+/// Path of the write-ahead log of a database file.
 pub fn wal_of(database: &Path) -> std::path::PathBuf {
     let mut wal = database.as_os_str().to_owned();
     wal.push("-wal");

@@ -1,5 +1,5 @@
-//! The benchmark of Refundry: every figure comes from one run on one machine, and what counts is
-//! the ratio between two of them. `cargo xtask bench` builds and runs it.
+//! The benchmark of Refundry. `cargo xtask bench` builds and runs it. All figures come from one run
+//! on one machine; the ratio of two figures is what can be compared between machines.
 
 #![expect(clippy::float_arithmetic, reason = "a benchmark reports rates, ratios and percentiles")]
 
@@ -39,9 +39,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure everything, in one run.
+    /// Measure everything in one run.
     Run(Run),
-    /// Be the bare server that everything is compared with.
+    /// Serve with axum alone. The benchmark starts this to compare Refundry with it.
     AxumOnly {
         /// Address to listen on
         #[arg(long)]
@@ -57,13 +57,13 @@ struct Run {
     /// File to write the figures to, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// One short round each, and a smaller store: rough figures in a minute
+    /// One short round each and a smaller database: rough figures in a minute
     #[arg(long)]
     quick: bool,
-    /// Points to measure; a ratio is shown when both of its sides are
+    /// Points to measure. A ratio is printed when both of its figures were measured
     #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
     only: Vec<char>,
-    /// Folder for the databases, on the disk to be measured
+    /// Folder for the databases, on the disk to measure
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -80,7 +80,7 @@ fn measure_all(args: Run) -> Result<()> {
         bail!("there is no point {unknown}: the points are a to i");
     }
     if args.only.contains(&'e') && !args.only.iter().any(|point| matches!(point, 'b' | 'd')) {
-        bail!("point e repeats b and d on a full store: name one of them, too");
+        bail!("point e repeats b and d on a full database: name one of them, too");
     }
     batches::listen()?;
     let under = args.dir.unwrap_or_else(|| run::beside(&args.server));

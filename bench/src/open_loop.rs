@@ -1,5 +1,5 @@
-//! Refunds asked for over HTTP at a pace: the next one leaves when its time has come, whether or not
-//! the ones before it were answered.
+//! Creates refunds over HTTP at a fixed rate. Each request leaves at its scheduled time, whether or
+//! not earlier requests were answered.
 
 use crate::axum_only;
 use crate::fixture::{REASON, Targets};
@@ -19,31 +19,29 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use ulid::Ulid;
 
-/// How long an answer may take.
+/// Longest wait for one answer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where refunds are asked for, and how many per second.
+/// Which server to load, for how long and at which rate.
 pub struct Schedule<'a> {
-    /// The server.
     pub address: SocketAddr,
-    /// Bearer token.
     pub bearer: &'a str,
-    /// What is refunded.
+    /// Payments to refund.
     pub targets: &'a Targets,
     /// Refunds per second.
     pub per_second: u32,
-    /// For how long.
     pub duration: Duration,
 }
 
-/// What became of it.
+/// Result of one run.
 #[derive(Default)]
 pub struct Created {
-    /// Every refund that was created, and the time at which it was to be asked for, on the stopwatch.
+    /// Each created refund and the time its request was scheduled for, in microseconds of the
+    /// stopwatch.
     pub refunds: Vec<(Ulid, u32)>,
-    /// Requests that did not end well.
+    /// Requests without a 201.
     pub refused: u64,
-    /// When the last one was answered, on the stopwatch.
+    /// Time of the last answer, in microseconds of the stopwatch.
     pub over_micros: u32,
 }
 
@@ -64,7 +62,8 @@ struct Caller {
     authorization: String,
 }
 
-/// Asks for refunds at a pace. A request that leaves late counts from when it was to leave.
+/// Creates refunds on `schedule`. The time of a request counts from its scheduled time, even when
+/// the request leaves late.
 pub async fn create_refunds(schedule: &Schedule<'_>, stopwatch: Stopwatch) -> Result<Created> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -115,13 +114,13 @@ fn note(created: &mut Created, (answer, due): (Result<Ulid>, u32)) {
     }
 }
 
-/// How many refunds are asked for in all.
+/// Total number of requests of the schedule.
 fn count(schedule: &Schedule<'_>) -> u64 {
     let millis = u64::try_from(schedule.duration.as_millis()).unwrap_or(u64::MAX);
     u64::from(schedule.per_second).saturating_mul(millis) / 1000
 }
 
-/// When the refund with this number is to be asked for, microseconds after the first.
+/// Scheduled time of request `number`, in microseconds after the first request.
 fn due_micros(number: u64, per_second: u32) -> u32 {
     let micros = number.saturating_mul(1_000_000) / u64::from(per_second.max(1));
     u32::try_from(micros).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! (a), (b), (c), and (e) over HTTP: wrk against the bare server and against the real one.
+//! (a), (b), (c), and (e) over HTTP: wrk against the axum-only server and against Refundry.
 
 use crate::axum_only;
 use crate::database::SqliteDatabase;
@@ -9,20 +9,20 @@ use anyhow::{Context, Result, bail};
 use std::process::Command;
 use std::time::Duration;
 
-/// The first, unmeasured part of every load.
+/// Every run starts with a warm-up of this length, which is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// The rounds of one load.
+/// Results of all rounds of one load.
 #[derive(Default)]
 pub struct Rounds(Vec<WrkResult>);
 
 impl Rounds {
-    /// Runs one more round: a warm-up, then what counts.
+    /// Runs one more round: a warm-up, then the measured run.
     pub fn round(&mut self, wrk: &Wrk, wrk_load: &WrkLoad<'_>) -> Result<()> {
         self.round_of(wrk_load.duration, |duration| wrk.run(&WrkLoad { duration, ..*wrk_load }))
     }
 
-    /// The same with any load.
+    /// Runs one more round of any load.
     pub fn round_of(
         &mut self,
         duration: Duration,
@@ -33,17 +33,17 @@ impl Rounds {
         Ok(())
     }
 
-    /// True when it never ran.
+    /// True when no round was run.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The median rate, requests per second.
+    /// Median rate, in requests per second.
     pub fn rate(&self) -> f64 {
         median(self.0.iter().map(|found| found.per_second).collect())
     }
 
-    /// The median of each latency; the largest of the largest.
+    /// Median of each percentile over all rounds; for the maximum, the largest of all rounds.
     pub fn latencies(&self) -> Latencies {
         let of = |pick: fn(&Latencies) -> f64| self.0.iter().map(move |f| pick(&f.latencies));
         Latencies {
@@ -53,13 +53,13 @@ impl Rounds {
         }
     }
 
-    /// Requests that did not end well.
+    /// Requests that failed in any round.
     pub fn errors(&self) -> u64 {
         self.0.iter().map(|found| found.errors).sum()
     }
 }
 
-/// Starts the bare server: this program again.
+/// Starts this program again as the axum-only server.
 pub fn serve_axum_only(wrk: &Wrk) -> Result<Server> {
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -67,7 +67,7 @@ pub fn serve_axum_only(wrk: &Wrk) -> Result<Server> {
     Server::start(command, address, &wrk.folder().join("axum-only.log"))
 }
 
-/// Aims at refunds. The bare server answers under the same path.
+/// A load that creates refunds. The axum-only server answers under the same path.
 pub fn wrk_load<'a>(
     address: &'a str,
     bearer: &'a str,
@@ -77,27 +77,27 @@ pub fn wrk_load<'a>(
     WrkLoad { address, path: axum_only::PATH, bearer, connections, duration, hot: true }
 }
 
-/// What (c) found.
+/// Result of (c).
 pub struct Completed {
     /// Refunds that succeeded.
     pub refunds: u64,
-    /// From the first request to the last success, seconds.
+    /// Seconds from the first request to the last success.
     pub seconds: f64,
-    /// Of these, after the last request, seconds.
+    /// Seconds from the last request to the last success.
     pub tail_seconds: f64,
-    /// Requests that did not end well.
+    /// Requests that failed.
     pub errors: u64,
 }
 
 impl Completed {
-    /// Whole lives per second.
+    /// Completed refunds per second.
     pub fn rate(&self) -> f64 {
         to_f64(self.refunds) / self.seconds
     }
 }
 
-/// (c): creates refunds at 64 connections while they are sent to the simulator, and waits until the
-/// last of them has succeeded.
+/// (c): creates refunds over 64 connections while Refundry sends them to the simulator, and waits
+/// until all of them have succeeded.
 pub fn run_to_completion(
     database: &SqliteDatabase,
     wrk: &Wrk,
@@ -126,7 +126,7 @@ pub fn run_to_completion(
     })
 }
 
-/// True while refunds are under way.
+/// True while a refund is pending.
 pub fn refunds_pending(server: &Server, database: &SqliteDatabase) -> Result<bool> {
     let target = "/api/v1/refunds?status=pending&limit=1";
     let (status, body) = get(server.address, target, database.bearer())?;

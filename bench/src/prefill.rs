@@ -1,5 +1,5 @@
-//! Stores many finished refunds at once, as if they had been made over the last weeks: each
-//! succeeded, with its idempotency key, its events and its posting. The books balance afterwards.
+//! Stores many refunds at once, as if they had succeeded over the last weeks, each with its
+//! idempotency key, events and posting. The books balance afterwards.
 
 use crate::fixture::{REASON, Targets};
 use crate::measure::{SplitMix, SystemClock};
@@ -14,17 +14,18 @@ use std::path::Path;
 use std::time::Duration;
 use ulid::Ulid;
 
-/// Refunds in one transaction.
+/// Refunds per transaction.
 const CHUNK: u64 = 50_000;
 
-/// Between one old refund and the next, milliseconds.
+/// Milliseconds between the creation of one refund and of the next.
 const APART_MS: u64 = 2_000;
 
-/// Adds `count` succeeded refunds of 1 minor unit each. Nobody else may have the file open.
+/// Adds `count` succeeded refunds of 1 minor unit each. No other process may have the file open.
 pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
     let mut connection = Connection::open(database).context("the database cannot be opened")?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // If this is interrupted the file is thrown away.
+    // SQLite writes without a journal here: the benchmark throws the file away if this is
+    // interrupted.
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -46,7 +47,7 @@ pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
         transaction.commit()?;
     }
     let transaction = connection.transaction()?;
-    past.settle(&transaction)?;
+    past.update_payments_and_totals(&transaction)?;
     transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.close().map_err(|(_, error)| error).context("the database cannot be closed")
@@ -57,9 +58,9 @@ struct PastRefunds<'t> {
     rng: SplitMix,
     started: u64,
     number: u64,
-    /// Per payment: refunds, and events about the payment itself.
+    /// Per payment: the number of refunds, and of events about the payment itself.
     spent: Vec<(i64, i64)>,
-    /// Per payment: the last refund.
+    /// Per payment: the id of the last refund.
     last: Vec<Option<[u8; 16]>>,
 }
 
@@ -149,8 +150,8 @@ impl PastRefunds<'_> {
         Ok(())
     }
 
-    /// Adds what went back to the payments and to the ledger's totals.
-    fn settle(&self, transaction: &Transaction<'_>) -> Result<()> {
+    /// Updates the payments and the ledger's totals.
+    fn update_payments_and_totals(&self, transaction: &Transaction<'_>) -> Result<()> {
         let scope = self.targets.scope.code();
         let mut update = transaction.prepare(
             "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4, \

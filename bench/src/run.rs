@@ -1,4 +1,4 @@
-//! The whole run, point by point.
+//! Runs all points of the benchmark in their order.
 
 use crate::database::{self, SqliteDatabase};
 use crate::in_process::{CLIENTS, Comparison};
@@ -13,13 +13,12 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What to measure, and how.
+/// Points to measure, and settings.
 pub struct Plan {
-    /// The server's binary.
     pub binary: PathBuf,
-    /// Where databases go: the disk that is measured.
+    /// Folder for the databases, on the disk to measure.
     pub under: PathBuf,
-    /// The points, `a` to `i`.
+    /// Letters of the points, `a` to `i`.
     pub points: Vec<char>,
     /// Shorter and rougher.
     pub quick: bool,
@@ -43,7 +42,7 @@ impl Plan {
     }
 }
 
-/// What ratios are made of.
+/// Results that the ratios are computed from.
 #[derive(Default)]
 struct Loads {
     axum_64: Rounds,
@@ -56,7 +55,7 @@ struct Loads {
     full: Comparison,
 }
 
-/// Measures everything that the plan wants.
+/// Measures all points of the plan.
 pub fn run(plan: &Plan) -> Result<Report> {
     let (before, stopwatch) = (CpuTicks::now()?, Stopwatch::start());
     let mut report = Report { quick: plan.quick, ..Report::default() };
@@ -98,7 +97,7 @@ pub fn run(plan: &Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// (f), the part that needs no load.
+/// (f), the part that needs no load: start and idle memory.
 fn idle(plan: &Plan, report: &mut Report) -> Result<()> {
     let starts = if plan.quick { 3 } else { 9 };
     print_progress("(f) starting on an empty folder");
@@ -123,7 +122,7 @@ fn idle(plan: &Plan, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// (a) and (b), in turns, so that both see the same machine.
+/// (a) and (b), in alternation, so that both run under the same conditions.
 fn http_alone_and_refunds(
     plan: &Plan,
     sqlite: &SqliteDatabase,
@@ -173,7 +172,7 @@ fn http_alone_and_refunds(
     Ok(())
 }
 
-/// One round of refunds over HTTP, held queued. The server's memory at its highest, MB.
+/// Runs one round of refunds over HTTP; they stay queued. Returns the server's peak memory, in MB.
 fn refunds(
     sqlite: &SqliteDatabase,
     wrk: &Wrk,
@@ -189,7 +188,7 @@ fn refunds(
     Ok(peak)
 }
 
-/// (c).
+/// (c): refunds from creation to success.
 fn completed_refunds(
     plan: &Plan,
     sqlite: &SqliteDatabase,
@@ -199,7 +198,7 @@ fn completed_refunds(
 ) -> Result<()> {
     let (mut rates, mut tails, mut errors) = (Vec::new(), Vec::new(), 0);
     for round in 1..=plan.rounds() {
-        print_progress(&format!("(c) whole lives, round {round}"));
+        print_progress(&format!("(c) completed refunds, round {round}"));
         let completed =
             over_http::run_to_completion(&sqlite.copy(&plan.under)?, wrk, plan.duration())?;
         rates.push(completed.rate());
@@ -207,18 +206,18 @@ fn completed_refunds(
         errors += completed.errors;
     }
     let rate = median(rates);
-    report.figure('c', "whole lives, 64 connections", rate, "/s");
+    report.figure('c', "completed refunds, 64 connections", rate, "/s");
     report.figure('c', "from the last request to the last success", median(tails), "s");
     report.check('c', "refunds that failed", to_f64(errors), (Bound::Exactly, 0.0), "");
     if !loads.refundry_64.is_empty() {
         let ratio = rate / loads.refundry_64.rate();
         let target = (Bound::AtLeast, 0.3);
-        report.check('c', "whole lives / refunds, 64 connections", ratio, target, "");
+        report.check('c', "completed refunds / refunds, 64 connections", ratio, target, "");
     }
     Ok(())
 }
 
-/// (e).
+/// (e): (b) and (d) on a full database.
 fn full_sqlite(
     plan: &Plan,
     sqlite: &SqliteDatabase,
@@ -269,7 +268,7 @@ fn full_sqlite(
     Ok(())
 }
 
-/// (g).
+/// (g): webhooks.
 fn webhook_speed(plan: &Plan, sqlite: &SqliteDatabase, report: &mut Report) -> Result<()> {
     let mut faults = 0;
     let (mut rates, mut tails) = (Vec::new(), Vec::new());
@@ -335,7 +334,7 @@ fn webhook_speed(plan: &Plan, sqlite: &SqliteDatabase, report: &mut Report) -> R
     Ok(())
 }
 
-/// (h) and (i).
+/// (h) and (i): PostgreSQL.
 fn postgres_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
     print_progress("(h) preparing a PostgreSQL server with payments");
     let postgres = PostgresDatabase::new(&plan.under, &plan.binary)?;
@@ -385,7 +384,7 @@ fn postgres_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// (i).
+/// (i): a PostgreSQL database with millions of refunds.
 fn full_postgres(
     plan: &Plan,
     postgres: &PostgresDatabase,
@@ -466,8 +465,8 @@ fn print_progress(what: &str) {
     eprintln!("{what}");
 }
 
-/// Where databases go when nothing else is said: beside what was built, which is on a disk, while
-/// the system's folder for temporary files may be in memory.
+/// Default folder for the databases: beside the built binary, which is on a disk. The system's
+/// temporary folder may be in memory.
 pub fn beside(binary: &Path) -> PathBuf {
     binary.parent().unwrap_or(Path::new(".")).to_owned()
 }

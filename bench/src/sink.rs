@@ -1,5 +1,5 @@
-//! A receiver of webhooks in this process, on threads of its own: checks every signature, notes what
-//! came when and answers 204.
+//! A receiver of webhooks in this process, on its own threads. It checks every signature, records
+//! each webhook with its time, and answers 204.
 
 use crate::measure::Stopwatch;
 use anyhow::{Context, Result, anyhow};
@@ -19,22 +19,21 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::Runtime;
 use ulid::Ulid;
 
-/// One webhook that came.
+/// A webhook with a good signature.
 #[derive(Clone, Copy)]
 pub struct ReceivedWebhook {
-    /// The event it tells of.
     pub event: Ulid,
-    /// What the event is about.
+    /// Id of the refund, payment or other thing that the event is about.
     pub subject: Ulid,
-    /// Its place among the events of its subject.
+    /// Sequence number of the event among those of its subject.
     pub seq: u32,
-    /// It is `refund.created`.
+    /// True for `refund.created`.
     pub created: bool,
-    /// When it had come, on the sink's stopwatch.
+    /// Time of arrival, in microseconds of the sink's stopwatch.
     pub at_micros: u32,
 }
 
-/// A receiver that listens. It stops when it is dropped.
+/// A listening receiver. Dropping it stops it.
 pub struct Sink {
     shared: Arc<SinkState>,
     address: SocketAddr,
@@ -69,7 +68,7 @@ struct Data<'a> {
 }
 
 impl Sink {
-    /// Starts to listen. `stopwatch` tells when things come.
+    /// Starts to listen. `stopwatch` gives the times of arrival.
     pub fn start(stopwatch: Stopwatch) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -89,25 +88,25 @@ impl Sink {
         Ok(Self { shared, address, _runtime: runtime })
     }
 
-    /// What to register.
+    /// The URL to register as a webhook endpoint.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Takes the secret that the endpoint was given. What comes before that is forged.
+    /// Sets the secret of the endpoint. Webhooks that arrive before this call count as forged.
     pub fn set_secret(&self, secret: &str) -> Result<()> {
         let key = secret.strip_prefix("whsec_").context("a signing secret begins with whsec_")?;
         let key = STANDARD.decode(key).context("a signing secret is base64")?;
         self.shared.key.set(key).map_err(|_| anyhow!("there is a secret already"))
     }
 
-    /// How many came, forged ones included.
+    /// Number of received webhooks, forged ones included.
     pub fn count(&self) -> u64 {
         let log = self.shared.log();
         u64::try_from(log.received.len()).unwrap_or(u64::MAX) + log.forged
     }
 
-    /// Everything that came, in order, and how many had no good signature.
+    /// All webhooks in the order of arrival, and the number of webhooks without a good signature.
     pub fn received(&self) -> (Vec<ReceivedWebhook>, u64) {
         let log = self.shared.log();
         (log.received.clone(), log.forged)
@@ -149,22 +148,23 @@ fn is_signed(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 fn read(headers: &HeaderMap, body: &[u8], at_micros: u32) -> Option<ReceivedWebhook> {
-    let told: WebhookBody<'_> = serde_json::from_slice(body).ok()?;
+    let webhook: WebhookBody<'_> = serde_json::from_slice(body).ok()?;
     Some(ReceivedWebhook {
         event: ulid(headers.get("webhook-id")?.to_str().ok()?)?,
-        subject: ulid(told.data.aggregate_id)?,
-        seq: told.seq,
-        created: told.name == "refund.created",
+        subject: ulid(webhook.data.aggregate_id)?,
+        seq: webhook.seq,
+        created: webhook.name == "refund.created",
         at_micros,
     })
 }
 
-/// The ULID behind an id's prefix.
+/// Reads the ULID after the prefix of an id.
 pub fn ulid(id: &str) -> Option<Ulid> {
     Ulid::from_string(id.rsplit('_').next()?).ok()
 }
 
-/// How many came more than once, and how many came before an earlier one of their subject.
+/// Number of events received more than once, and number received after a later event of the same
+/// subject.
 pub fn disorder(received: &[ReceivedWebhook]) -> (u64, u64) {
     let (mut events, mut last) = (HashSet::new(), HashMap::new());
     let (mut repeated, mut unordered) = (0, 0);

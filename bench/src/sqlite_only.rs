@@ -1,6 +1,6 @@
-//! The raw loop: one thread that writes what creating refunds writes, with the store's own
-//! statements and settings, and does nothing else. It reads nothing, decides nothing, answers
-//! nobody. What the committer reaches is measured against it.
+//! SQLite alone: one thread writes the rows that creating refunds writes, with the store's
+//! statements and settings. The thread does not load, decide or answer. The committer's rate is
+//! compared with this rate.
 
 use crate::fixture::{REASON, Targets};
 use crate::load::LoadResult;
@@ -37,19 +37,19 @@ const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, 
      excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10, \
      last_refund = ?11 WHERE scope = ?1 AND id = ?2";
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const STEP_PAGES: i32 = 16_000;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const LIMIT_PAGES: i32 = 48_000;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const REST_PAGES: i32 = 500;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const SMALLER_STEPS: u32 = 4;
 
-/// Opens a migrated database the way the store does for its writer.
+/// Opens a migrated database with the settings of the store's writer.
 fn open(database: &Path) -> Result<Connection> {
     let connection = Connection::open(database).context("the database cannot be opened")?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -61,7 +61,8 @@ fn open(database: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Runs the loop with `batch` refunds per transaction for `duration`, after a warm-up of a fifth.
+/// Writes `batch` refunds per transaction for `duration`. A warm-up of a fifth of `duration` runs
+/// first and is not counted.
 pub fn run(
     database: &Path,
     targets: &Targets,
@@ -131,7 +132,7 @@ impl<'c> Rows<'c> {
         })
     }
 
-    /// An id greater than all before it, with the time in front.
+    /// Makes a ULID that is greater than all earlier ones.
     fn id(&mut self, now: i64) -> [u8; 16] {
         let now = u64::try_from(now).unwrap_or(0);
         self.last = if Ulid(self.last).timestamp_ms() >= now {
@@ -142,8 +143,8 @@ impl<'c> Rows<'c> {
         Ulid(self.last).to_bytes()
     }
 
-    /// Writes the rows of `batch` refunds: each table in key order and each payment once, as the
-    /// store does.
+    /// Writes the rows of `batch` refunds. As in the store, each table is written in key order and
+    /// each payment once.
     fn write(&mut self, batch: u64) -> Result<()> {
         let now = SystemClock.now().0;
         let mut new = Vec::new();
@@ -247,18 +248,18 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// One refund to write.
+/// The rows of one refund.
 struct RefundRows {
     refund: [u8; 16],
     event: [u8; 16],
-    /// Index of its payment.
+    /// Index of the payment.
     payment: usize,
-    /// The refund before it.
+    /// The previous refund of the payment.
     previous: Option<[u8; 16]>,
     hash: [u8; 16],
 }
 
-/// The changing part of a payment.
+/// The columns of a payment that change.
 #[derive(Clone, Copy)]
 struct Balance {
     refunded: i64,
@@ -283,7 +284,7 @@ fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> 
     Ok(balances)
 }
 
-/// The write-ahead log, checkpointed in the background as the store does.
+/// The write-ahead log. As in the store, a second thread runs its checkpoints.
 struct CheckpointedLog {
     pages: Arc<AtomicI32>,
     finish: Arc<AtomicBool>,
@@ -307,7 +308,7 @@ impl CheckpointedLog {
         Ok(Self { pages, finish, wake, thread, path: crate::load::wal_of(database) })
     }
 
-    /// Ends the checkpoints beside.
+    /// Stops the checkpoint thread.
     fn end(self) -> Result<()> {
         drop(self.wake);
         self.thread.join().map_err(|_| anyhow!("the checkpoint thread died"))
@@ -318,7 +319,7 @@ impl CheckpointedLog {
             checkpoint(connection);
         }
         if self.pages.load(Ordering::Relaxed) > STEP_PAGES {
-            // It is awake already when there is no room.
+            // A full channel means that the thread is awake already.
             let _ = self.wake.try_send(());
         }
     }
@@ -355,7 +356,7 @@ fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, fini
 }
 
 fn checkpoint(connection: &Connection) {
-    // A step that fails is made up for by the next one.
+    // The next checkpoint makes up for a failed one.
     let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }
 
@@ -368,7 +369,7 @@ mod tests {
     use domain::account::{Mode, Scope};
     use engine::IdempotencyKey;
 
-    /// What is in every table: how many rows, and how many values of each column are not null.
+    /// For each table, the number of rows and of non-null values per column.
     fn contents(database: &Path) -> BTreeMap<String, Vec<(String, i64)>> {
         let connection = Connection::open(database).unwrap();
         let names = |sql: &str| -> Vec<String> {
@@ -395,7 +396,7 @@ mod tests {
         let targets = in_runtime(async {
             let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            // One, so that both chain as many refunds.
+            // A single payment, so that both chains of refunds have the same length.
             fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
         });
         let targets = targets.unwrap();

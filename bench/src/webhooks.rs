@@ -1,5 +1,5 @@
-//! (g): how fast webhooks leave, how soon they come, and what a backlog of them costs. Every one is
-//! signed and logged, and the receiver is in this process.
+//! (g): the rate of webhooks, the time from a refund to its webhook, and the memory that a backlog
+//! takes. Refundry signs and logs every webhook; the receiver runs in this process.
 
 use crate::database::{SqliteDatabase, in_runtime, wait_until_closed};
 use crate::fixture::{self, Targets};
@@ -23,31 +23,31 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use ulid::Ulid;
 
-/// How long the receiver is waited for.
+/// Longest wait for the receiver.
 const TIME_LIMIT: Duration = Duration::from_mins(10);
 
 const STILL_PENDING: &str = "webhooks are still to be sent";
 
-/// How often memory is looked at.
+/// Pause between two samples of the memory.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-/// The first part of every result, not counted.
+/// Every run starts with a warm-up of this length, which is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Refunds that somebody is told of.
+/// Refunds to create, and the events to send webhooks for.
 pub struct WebhookLoad {
     per_second: u32,
-    /// They are sent to the simulator, too.
+    /// Whether the refunds are sent to the simulator.
     dispatch: bool,
-    /// What the receiver wants to be told of.
+    /// Events that the endpoint subscribes to.
     events: &'static [&'static str],
 }
 
-/// As many as one process is to tell of at least, and some more.
+/// Somewhat more refunds per second than the target of webhooks per second.
 pub const STEADY: WebhookLoad =
     WebhookLoad { per_second: 2_500, dispatch: false, events: &["refund.created"] };
 
-/// Few, with everything that happens to them.
+/// Few refunds, with webhooks for all of their events.
 pub const CALM: WebhookLoad = WebhookLoad { per_second: 200, dispatch: true, events: &["*"] };
 
 impl fmt::Display for WebhookLoad {
@@ -56,33 +56,34 @@ impl fmt::Display for WebhookLoad {
     }
 }
 
-/// What telling of refunds while they are created came to.
+/// Result of a run that creates refunds and receives their webhooks.
 pub struct SendResult {
     /// Webhooks per second while refunds were created.
     pub per_second: f64,
-    /// From when a refund was to be asked for until its `refund.created` had come.
+    /// Time from the scheduled request of a refund to the arrival of its `refund.created`.
     pub latencies: Latencies,
-    /// From the last answer to a refund to the last webhook, milliseconds.
+    /// Time from the last answer to a refund to the last webhook, in milliseconds.
     pub tail_ms: f64,
-    /// What must not be.
+    /// Number of errors: refused refunds, and webhooks that were lost, repeated, unordered or
+    /// forged.
     pub faults: u64,
 }
 
-/// What working off a backlog came to.
+/// Result of a run that sends a backlog.
 pub struct BacklogResult {
-    /// Webhooks per second, from the first to the last.
+    /// Webhooks per second from the first to the last.
     pub per_second: f64,
-    /// Resident memory one second after the first webhook, MB.
+    /// Resident memory one second after the first webhook, in MB.
     pub early_mb: f64,
-    /// Resident memory at its highest during the first half, MB.
+    /// Peak of the resident memory during the first half, in MB.
     pub first_mb: f64,
-    /// The same for the last half.
+    /// Peak of the resident memory during the last half, in MB.
     pub last_mb: f64,
-    /// What must not be.
+    /// Number of webhooks that were lost, repeated, unordered or forged.
     pub faults: u64,
 }
 
-/// Creates refunds at a schedule and waits until everything about them was told.
+/// Creates refunds at the rate of `load` and waits until all their webhooks were sent.
 pub fn send_while_creating(
     database: &SqliteDatabase,
     load: &WebhookLoad,
@@ -92,7 +93,7 @@ pub fn send_while_creating(
     let sink = Sink::start(stopwatch)?;
     let server = database.serve(load.dispatch)?;
     register(&server, database, &sink, load.events)?;
-    let begun = stopwatch.micros();
+    let start = stopwatch.micros();
     let schedule = Schedule {
         address: server.address,
         bearer: database.bearer(),
@@ -102,7 +103,7 @@ pub fn send_while_creating(
     };
     let created = in_runtime(open_loop::create_refunds(&schedule, stopwatch))?;
     if load.dispatch {
-        // Refunds under way have more to tell.
+        // Refunds that are still pending will have more events.
         wait_while("refunds are still pending", || refunds_pending(&server, database))?;
     }
     wait_while(STILL_PENDING, || deliveries_pending(&server, database))?;
@@ -110,30 +111,31 @@ pub fn send_while_creating(
     let (received, forged) = sink.received();
     let faults = faults(database, &received, forged)? + created.refused;
     let count = u64::try_from(created.refunds.len())?;
-    let came = received.iter().filter(|received| received.created).count();
-    let lost = count.saturating_sub(u64::try_from(came)?);
-    Ok(SendResult { faults: faults + lost, ..measure(&created, &received, begun, duration) })
+    let count_created = received.iter().filter(|received| received.created).count();
+    let lost = count.saturating_sub(u64::try_from(count_created)?);
+    Ok(SendResult { faults: faults + lost, ..measure(&created, &received, start, duration) })
 }
 
-/// What counts is what came in `duration`, after the warm-up that started at `begun`.
+/// Computes the result from the webhooks that arrived within `duration` after the warm-up. The
+/// warm-up started at `start`.
 fn measure(
     created: &Created,
     received: &[ReceivedWebhook],
-    begun: u32,
+    start: u32,
     duration: Duration,
 ) -> SendResult {
     let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    let from = begun.saturating_add(micros(WARM_UP));
+    let from = start.saturating_add(micros(WARM_UP));
     let to = from.saturating_add(micros(duration));
     let counted =
         received.iter().filter(|received| (from..to).contains(&received.at_micros)).count();
-    let came: HashMap<Ulid, u32> = received
+    let arrivals: HashMap<Ulid, u32> = received
         .iter()
         .filter(|received| received.created)
         .map(|received| (received.subject, received.at_micros))
         .collect();
     let took = created.refunds.iter().filter(|(_, due)| *due >= from);
-    let took = took.filter_map(|(refund, due)| Some(came.get(refund)?.saturating_sub(*due)));
+    let took = took.filter_map(|(refund, due)| Some(arrivals.get(refund)?.saturating_sub(*due)));
     let last = received.iter().map(|received| received.at_micros).max().unwrap_or_default();
     SendResult {
         per_second: to_f64(u64::try_from(counted).unwrap_or(u64::MAX)) / duration.as_secs_f64(),
@@ -143,8 +145,9 @@ fn measure(
     }
 }
 
-/// Piles up `backlog` webhooks while nobody sends, then starts the server and watches its memory
-/// until all have come. Half of them wait for the other half: each refund was created and canceled.
+/// Creates `backlog` webhooks without a server that sends them, then starts the server and samples
+/// its memory until all have arrived. Each refund is created and canceled, so half of the webhooks
+/// wait for an earlier one.
 pub fn send_backlog(database: &SqliteDatabase, backlog: u64) -> Result<BacklogResult> {
     let sink = Sink::start(Stopwatch::start())?;
     let server = database.serve(false)?;
@@ -167,7 +170,7 @@ pub fn send_backlog(database: &SqliteDatabase, backlog: u64) -> Result<BacklogRe
     let micros = first.zip(newest).map_or(0, |(from, to)| to.at_micros - from.at_micros);
     let half = backlog / 2;
     let highest = |samples: &[Sample]| samples.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
-    let (before, after) = samples.split_at(samples.partition_point(|s| s.came < half));
+    let (before, after) = samples.split_at(samples.partition_point(|s| s.arrived < half));
     let early = samples.iter().find(|s| s.at >= Duration::from_secs(1)).or(samples.last());
     Ok(BacklogResult {
         per_second: to_f64(u64::try_from(received.len())?) / (f64::from(micros.max(1)) / 1e6),
@@ -180,28 +183,32 @@ pub fn send_backlog(database: &SqliteDatabase, backlog: u64) -> Result<BacklogRe
 
 struct Sample {
     at: Duration,
-    came: u64,
+    arrived: u64,
     resident_mb: f64,
 }
 
-/// Looks at the server's memory until `backlog` webhooks have come.
+/// Samples the server's memory until `backlog` webhooks have arrived.
 fn watch(server: &Server, sink: &Sink, backlog: u64) -> Result<Vec<Sample>> {
     let stopwatch = Stopwatch::start();
     let mut samples = Vec::new();
     loop {
-        let came = sink.count();
-        samples.push(Sample { at: stopwatch.elapsed(), came, resident_mb: server.memory_mb()?.0 });
-        if came >= backlog {
+        let arrived = sink.count();
+        samples.push(Sample {
+            at: stopwatch.elapsed(),
+            arrived,
+            resident_mb: server.memory_mb()?.0,
+        });
+        if arrived >= backlog {
             return Ok(samples);
         }
         if stopwatch.elapsed() > TIME_LIMIT {
-            bail!("{came} of {backlog} webhooks came in {} s", TIME_LIMIT.as_secs());
+            bail!("{arrived} of {backlog} webhooks arrived in {} s", TIME_LIMIT.as_secs());
         }
         sleep_blocking(SAMPLE);
     }
 }
 
-/// Creates `refunds` refunds and cancels them again.
+/// Creates `refunds` refunds and cancels them.
 async fn create_backlog(engine: &Engine, targets: &Targets, refunds: u64) -> Result<()> {
     let left = Arc::new(AtomicU64::new(refunds));
     let mut tasks = JoinSet::new();
@@ -226,7 +233,7 @@ async fn create_backlog(engine: &Engine, targets: &Targets, refunds: u64) -> Res
     Ok(())
 }
 
-/// Registers the receiver.
+/// Registers the receiver as a webhook endpoint.
 fn register(
     server: &Server,
     database: &SqliteDatabase,
@@ -263,8 +270,8 @@ fn deliveries_pending(server: &Server, database: &SqliteDatabase) -> Result<bool
     }
 }
 
-/// Webhooks that came twice, too early or with a bad signature, and those of which the log in the
-/// database says something else than the receiver. The server has stopped.
+/// Number of webhooks that were repeated, unordered or forged, plus the differences between the
+/// receiver and the delivery log in the database. The server must have stopped.
 fn faults(database: &SqliteDatabase, received: &[ReceivedWebhook], forged: u64) -> Result<u64> {
     let (repeated, unordered) = disorder(received);
     let connection =
@@ -276,13 +283,13 @@ fn faults(database: &SqliteDatabase, received: &[ReceivedWebhook], forged: u64) 
     let succeeded = one("SELECT count(*) FROM deliveries WHERE status = ?1", done)?;
     let others = one("SELECT count(*) FROM deliveries WHERE status <> ?1", done)?;
     let attempts = one("SELECT count(*) FROM delivery_attempts WHERE response_code = ?1", 204)?;
-    let came = u64::try_from(received.len())?;
+    let count = u64::try_from(received.len())?;
     Ok(repeated
         + unordered
         + forged
         + others
-        + succeeded.abs_diff(came - repeated)
-        + attempts.abs_diff(came))
+        + succeeded.abs_diff(count - repeated)
+        + attempts.abs_diff(count))
 }
 
 #[cfg(test)]
@@ -295,19 +302,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_comes_after_the_warm_up_counts() {
-        let begun = 500_000;
-        // Created for during the warm-up, right after it, and later.
+    fn only_webhooks_after_the_warm_up_are_counted() {
+        let start = 500_000;
+        // Scheduled during the warm-up, right after it, and later.
         let refunds = vec![(Ulid(1), 1_400_000), (Ulid(2), 1_500_000), (Ulid(3), 3_000_000)];
         let created = Created { refunds, refused: 0, over_micros: 3_010_000 };
-        let came = [
+        let arrived = [
             received(1, 1, 1_420_000),
             received(2, 1, 1_504_000),
             received(2, 2, 1_900_000),
             received(3, 1, 3_020_000),
             received(3, 2, 3_600_000),
         ];
-        let result = measure(&created, &came, begun, Duration::from_secs(2));
+        let result = measure(&created, &arrived, start, Duration::from_secs(2));
         assert!((result.per_second - 1.5).abs() < 1e-9, "{}", result.per_second);
         assert!((result.latencies.max_ms - 20.0).abs() < 1e-9);
         assert!((result.latencies.p50_ms - 20.0).abs() < 1e-9);

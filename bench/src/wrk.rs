@@ -1,4 +1,4 @@
-//! wrk, the load generator: runs it and reads what it found.
+//! Runs wrk, the load generator, and reads its result.
 
 use crate::fixture::{HOT, HOT_ONE_IN, Targets};
 use crate::measure::{Latencies, to_f64};
@@ -12,10 +12,9 @@ const REFUNDS: &str = concat!(include_str!("../wrk/refund.lua"), include_str!(".
 
 const LISTS: &str = concat!(include_str!("../wrk/list.lua"), include_str!("../wrk/done.lua"));
 
-/// Threads of wrk.
 const THREADS: u32 = 2;
 
-/// wrk with its script and the payments it refunds.
+/// The scripts of wrk and the file of payments that they read.
 pub struct Wrk {
     folder: tempfile::TempDir,
     refunds: PathBuf,
@@ -24,35 +23,32 @@ pub struct Wrk {
     count: usize,
 }
 
-/// What one run of wrk is aimed at.
+/// Settings of one run of wrk.
 pub struct WrkLoad<'a> {
     /// Host and port.
     pub address: &'a str,
-    /// Path of the POSTs; lists have their own.
+    /// Path of the POSTs. The script for lists sets its own path.
     pub path: &'a str,
-    /// Bearer token.
     pub bearer: &'a str,
-    /// Connections at the same time.
+    /// Number of connections.
     pub connections: u32,
-    /// For how long.
     pub duration: Duration,
-    /// Some payments are refunded much more often than others.
+    /// Whether some payments are refunded much more often than others.
     pub hot: bool,
 }
 
-/// What one run of wrk found.
+/// Result of one run of wrk.
 #[derive(Clone, Copy, Debug)]
 pub struct WrkResult {
     /// Answers per second.
     pub per_second: f64,
-    /// How long they took.
     pub latencies: Latencies,
-    /// Answers that were not 2xx or 3xx, and requests without an answer.
+    /// Answers with a status of 400 or more, and requests without an answer.
     pub errors: u64,
 }
 
 impl WrkResult {
-    /// What both found together: the rates add up, the worse latencies count.
+    /// Combines two runs: adds the rates and the errors, and takes the worse latencies.
     pub const fn with(self, other: Self) -> Self {
         let (a, b) = (self.latencies, other.latencies);
         Self {
@@ -79,7 +75,7 @@ struct Line {
 }
 
 impl Wrk {
-    /// Prepares runs against `targets`.
+    /// Writes the scripts and the file of payments to a temporary folder.
     pub fn new(targets: &Targets) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("refundry-wrk-").tempdir()?;
         let (refunds, lists) = (folder.path().join("refund.lua"), folder.path().join("list.lua"));
@@ -91,8 +87,8 @@ impl Wrk {
         Ok(Self { folder, refunds, lists, payments, count: ids.len() })
     }
 
-    /// Creates refunds. The idempotency keys of a run start with the name of a folder it has to
-    /// itself.
+    /// Creates refunds. The idempotency keys of a run start with the name of a new folder, so that
+    /// no two runs share a key.
     pub fn run(&self, wrk_load: &WrkLoad<'_>) -> Result<WrkResult> {
         let run = tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.path())?;
         let name = run.path().file_name().unwrap_or_default();
@@ -101,12 +97,12 @@ impl Wrk {
             .args([wrk_load.path, wrk_load.address, wrk_load.bearer])
             .arg(name)
             .arg(&self.payments);
-        // None is hot when all of them are.
+        // When all payments are in the hot group, none is hot.
         let hot = if wrk_load.hot { HOT } else { self.count };
         found(command.args([hot.to_string(), HOT_ONE_IN.to_string()]))
     }
 
-    /// Lists the newest refunds of the account, or of one payment after another.
+    /// Lists the newest refunds of the account, or those of one payment after another.
     pub fn list(&self, wrk_load: &WrkLoad<'_>, by_payment: bool) -> Result<WrkResult> {
         let payments = if by_payment { &self.payments } else { Path::new("-") };
         found(
@@ -114,7 +110,7 @@ impl Wrk {
         )
     }
 
-    /// A folder for scratch files that lives as long as this.
+    /// A temporary folder that is removed when this value is dropped.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -141,7 +137,7 @@ fn found(command: &mut Command) -> Result<WrkResult> {
     if !output.status.success() {
         bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
     }
-    read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
+    read(&text).with_context(|| format!("unexpected output of wrk: {text}"))
 }
 
 fn read(text: &str) -> Result<WrkResult> {

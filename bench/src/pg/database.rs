@@ -1,4 +1,5 @@
-//! A database that nodes share, on a server of the benchmark's own with its default settings.
+//! A PostgreSQL database that several nodes share. The benchmark starts the PostgreSQL server with
+//! default settings.
 
 use crate::database::{DemoFile, in_runtime, new_folder, serve};
 use crate::fixture::{self, HOT, HOT_ONE_IN, Targets};
@@ -14,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use testkit::postgres::{Cluster, programs};
 
-/// A database with payments, and the folder of a node that serves it.
+/// A database with payments, and the folder of one node that serves the database.
 pub struct PostgresDatabase {
     cluster: Arc<Cluster>,
     folder: tempfile::TempDir,
@@ -22,12 +23,12 @@ pub struct PostgresDatabase {
     binary: PathBuf,
     name: String,
     bearer: String,
-    /// What can be refunded in it.
+    /// The payments that the benchmark refunds.
     pub targets: Targets,
 }
 
 impl PostgresDatabase {
-    /// Starts a server under `under` and makes a demo in it, with payments added.
+    /// Starts a PostgreSQL server under `under`, makes a demo in a database and adds payments.
     pub fn new(under: &Path, binary: &Path) -> Result<Self> {
         let under = fs::canonicalize(under)?;
         let cluster = Arc::new(Cluster::start_under(&under));
@@ -45,7 +46,7 @@ impl PostgresDatabase {
         Ok(Self { cluster, folder, under, binary, name, bearer, targets })
     }
 
-    /// A copy of the database, with a node of its own. Nobody may be connected.
+    /// Copies the database and makes a node for the copy. No client may be connected.
     pub fn copy(&self, name: &str) -> Result<Self> {
         let make = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
         psql(&self.cluster, "postgres", &make, &[])?;
@@ -53,12 +54,11 @@ impl PostgresDatabase {
         Ok(Self { name: name.to_owned(), ..self.join()? })
     }
 
-    /// Removes the database.
     pub fn remove(self) -> Result<()> {
         psql(&self.cluster, "postgres", &format!("DROP DATABASE {}", self.name), &[])
     }
 
-    /// Another node on the same database.
+    /// Makes another node on the same database.
     pub fn join(&self) -> Result<Self> {
         let folder = new_folder(&self.under)?;
         fs::copy(self.folder.path().join("demo.json"), folder.path().join("demo.json"))?;
@@ -73,24 +73,23 @@ impl PostgresDatabase {
         })
     }
 
-    /// Starts the node. It holds refunds queued.
+    /// Starts the node. New refunds stay queued.
     pub fn serve(&self) -> Result<Server> {
         let url = self.cluster.url(&self.name);
         serve(&self.binary, self.folder.path(), false, Some(&url))
     }
 
-    /// The Bearer token of the account's test key.
     pub fn bearer(&self) -> &str {
         &self.bearer
     }
 
-    /// Runs SQL; `variables` are replaced in it, and so is `:scope`.
+    /// Runs SQL with psql. psql replaces `variables` and `:scope` in the text.
     pub fn run(&self, sql: &str, variables: &[(&str, String)]) -> Result<()> {
         let scope = ("scope", self.targets.scope.code().to_string());
         psql(&self.cluster, &self.name, sql, &[variables, &[scope]].concat())
     }
 
-    /// Adds `count` refunds of the past.
+    /// Adds `count` refunds with dates in the past.
     pub fn fill(&self, count: u64) -> Result<()> {
         let variables = [
             ("count", count.to_string()),
@@ -101,12 +100,12 @@ impl PostgresDatabase {
         self.run(include_str!("../../sql/past.sql"), &variables)
     }
 
-    /// A program of PostgreSQL's, to be run on the database.
+    /// A command that runs a PostgreSQL program on the database.
     pub fn program(&self, name: &str) -> Command {
         program(&self.cluster, &self.name, name)
     }
 
-    /// Derives every balance again; how many refunds there are, when all fits.
+    /// Verifies the database and returns the number of refunds. A difference is an error.
     pub fn verify(&self) -> Result<u64> {
         let url = self.cluster.url(&self.name);
         let report = in_runtime(async { Ok(PostgresStore::open(&url).await?.verify().await?) })?;
@@ -116,7 +115,7 @@ impl PostgresDatabase {
         Ok(report.refunds)
     }
 
-    /// Bytes of everything stored.
+    /// Size of all files of the PostgreSQL server's databases, in bytes.
     pub fn bytes(&self) -> Result<u64> {
         fn size(folder: &Path) -> std::io::Result<u64> {
             let entries = fs::read_dir(folder)?.map(|entry| {
@@ -159,7 +158,8 @@ mod tests {
     use domain::account::{Mode, Scope};
     use engine::IdempotencyKey;
 
-    /// A database without a server, with `payments` payments.
+    /// A database with `payments` payments. There is no demo in its folder, so no node can serve
+    /// it.
     fn without_demo(payments: usize) -> PostgresDatabase {
         let cluster = Arc::new(Cluster::start());
         let folder = tempfile::tempdir().unwrap();
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(database.verify().unwrap(), 2_000);
     }
 
-    /// How many values of each column are not null, in the tables that creating refunds writes.
+    /// Number of non-null values per column, in the tables that creating a refund writes.
     fn contents(database: &PostgresDatabase) -> String {
         let count = |table| {
             format!(
@@ -224,7 +224,7 @@ mod tests {
         created.unwrap();
         other.run(super::super::one_call::FUNCTION, &[("payments", "20".into())]).unwrap();
         other.run("SELECT one_refund(:scope, n) FROM generate_series(1, 20) AS n", &[]).unwrap();
-        // Payments of the comparison are its own, so their events are not looked at.
+        // The comparison leaves out the payments that the function made for itself.
         other.run("DELETE FROM payments WHERE provider_payment_id LIKE 'one_%'", &[]).unwrap();
         assert_eq!(contents(&other), contents(&database));
     }

@@ -1,5 +1,5 @@
-//! PostgreSQL: (h) refunds per second against one function call per refund, and two nodes against
-//! one; (i) the same and lists with many millions of refunds stored.
+//! PostgreSQL. (h): refunds per second against one function call per refund, and two nodes against
+//! one node. (i): refunds and lists with millions of refunds stored.
 
 mod database;
 mod one_call;
@@ -13,14 +13,14 @@ use crate::wrk::{Wrk, WrkLoad, WrkResult};
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
-/// Connections of all clients together.
+/// Connections per node.
 const CONNECTIONS: u32 = 256;
 
-/// Clients that list at the same time.
+/// Number of clients that list at the same time.
 const READERS: u32 = 8;
 
-/// One round of refunds through each of these nodes at once, with as many clients each. A payment
-/// that is `hot` is the business of one node at a time.
+/// Runs one round of refunds through all given nodes at once, with [`CONNECTIONS`] each. With
+/// `hot`, some payments are refunded much more often than others.
 pub fn nodes<'s>(
     database: impl IntoIterator<Item = &'s PostgresDatabase>,
     hot: bool,
@@ -49,7 +49,8 @@ pub fn nodes<'s>(
     nodes.into_iter().try_for_each(|(server, _)| server.stop())
 }
 
-/// One round of lists: of the newest refunds of the account, and of those of one payment after another.
+/// Runs one round of lists: first the newest refunds of the account, then the refunds of one
+/// payment after another.
 pub fn lists(
     database: &PostgresDatabase,
     wrk: &Wrk,

@@ -1,17 +1,17 @@
-//! The work of creating a refund as one function call each, driven by pgbench.
+//! Creates refunds with one function call each, driven by pgbench.
 
 use super::PostgresDatabase;
 use crate::fixture::{HOT, HOT_ONE_IN, PAYMENTS};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
-/// Clients of pgbench at the same time; the best of them counts.
+/// Numbers of pgbench clients to try; the best rate counts.
 const CLIENTS: [u32; 4] = [1, 8, 32, 64];
 
-/// The function and the payments it works on.
+/// SQL that creates the function and its payments.
 pub const FUNCTION: &str = include_str!("../../sql/one_refund.sql");
 
-/// Calls per second at the number of clients that suits them best.
+/// The best number of clients and its rate, in calls per second.
 pub fn best_rate(database: &PostgresDatabase, duration: Duration) -> Result<(u32, f64)> {
     database.run(FUNCTION, &[("payments", PAYMENTS.to_string())])?;
     database.run("VACUUM ANALYZE payments; CHECKPOINT", &[])?;
