@@ -1,4 +1,4 @@
-//! What can happen.
+//! The random acts of a run.
 
 use crate::rng::SeededRng;
 use crate::world::{CallerRequest, World};
@@ -8,7 +8,8 @@ use domain::refund::Refund;
 use engine::{Answered, Error, RefundView, Sweep};
 use testkit::RefundRequest;
 
-/// What the simulator is told to do with refunds. Most go well, as in life.
+/// Scripts that the provider simulator follows for a refund. `succeed` stands here several times,
+/// since most refunds succeed.
 pub(crate) const SCRIPTS: &[&str] = &[
     "succeed",
     "succeed",
@@ -31,7 +32,6 @@ pub(crate) const SCRIPTS: &[&str] = &[
     "late_failure:120000",
 ];
 
-/// One thing that happens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     RegisterPayment,
@@ -81,12 +81,12 @@ impl World {
                 self.payments.push(self.rig.pay(captured, "USD").await);
             }
             Act::CreateRefund => {
-                if let Some(key) = self.make_up_request().await {
+                if let Some(key) = self.make_request().await {
                     self.create(&key).await;
                 }
             }
             Act::CreateAndHangUp => {
-                if let Some(key) = self.make_up_request().await {
+                if let Some(key) = self.make_request().await {
                     self.create_and_hang_up(&key).await;
                 }
             }
@@ -122,8 +122,9 @@ impl World {
         }
     }
 
-    /// Makes up a request under a key of its own. Too much is asked for now and then.
-    async fn make_up_request(&mut self) -> Option<String> {
+    /// Makes a refund request under a new idempotency key. One in ten asks for more than is
+    /// refundable.
+    async fn make_request(&mut self) -> Option<String> {
         let at = self.rng.index(self.payments.len())?;
         let payment = self.rig.payment(self.payments[at].facts.id).await;
         let left = payment.refundable();
@@ -148,7 +149,8 @@ impl World {
         self.requests[key].request.clone().of(&self.rig.engine)
     }
 
-    /// Asks, for the first time or again: the same key is always answered with the same refund.
+    /// Sends a request, for the first time or again. The same key must always return the same
+    /// refund.
     pub(crate) async fn create(&mut self, key: &str) {
         let answer = self.request(key).try_create().await;
         self.wait_for_calls().await;
@@ -156,17 +158,17 @@ impl World {
     }
 
     fn note_answer(&mut self, key: &str, answer: Result<Answered<RefundView>, Error>) {
-        let asked = self.requests.get_mut(key).expect("it was asked for");
+        let asked = self.requests.get_mut(key).expect("the request was sent");
         match answer {
             Ok(answered) => {
                 let id = answered.value.refund.id;
                 assert!(
                     asked.answered.is_none_or(|known| known == id),
-                    "{key} made another refund"
+                    "{key} returned another refund"
                 );
                 assert!(
                     asked.answered.is_none() || answered.replayed,
-                    "{key} is told as new twice"
+                    "{key} was answered as new twice"
                 );
                 asked.answered = Some(id);
             }
@@ -177,7 +179,8 @@ impl World {
         }
     }
 
-    /// Asks, and does not wait for the answer: whatever comes of it must be found under the key.
+    /// Sends a request and drops it before the answer. The request under the same key must then
+    /// return whatever the first one created.
     async fn create_and_hang_up(&mut self, key: &str) {
         let ask = self.request(key).try_create();
         tokio::select! {
@@ -186,7 +189,8 @@ impl World {
             () = tokio::task::yield_now() => {}
         }
         self.wait_for_calls().await;
-        // The committer answers in order, so that after this the first request is over as well.
+        // The committer answers in order, so the first request is over once the second one is
+        // answered.
         self.create(key).await;
     }
 
@@ -219,7 +223,7 @@ impl World {
         let book = self.rig.book(&self.payments[at]).await;
         let Some(refund) = self.rng.pick(&book.refunds) else { return };
         let (simulator, scope) = (&self.rig.simulator, self.rig.scope);
-        // It may be too late for it, which is fine.
+        // The provider may have decided the refund already, which is fine.
         let _ = match act {
             Act::FailAtProvider => simulator.fail_refund(scope, &refund.id).await,
             _ => simulator.complete_refund(scope, &refund.id).await,

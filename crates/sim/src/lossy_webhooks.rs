@@ -1,4 +1,4 @@
-//! The way back, on which webhooks are turned away and come twice.
+//! Delivers the simulator's webhooks; some are refused, and some are delivered twice.
 
 use crate::rng::SeededRng;
 use async_trait::async_trait;
@@ -7,10 +7,10 @@ use engine::simulator::WebhookSink;
 use engine::{Engine, InboundWebhook};
 use std::sync::{Mutex, PoisonError};
 
-/// Brings the simulator's webhooks to an engine.
+/// Delivers the simulator's webhooks to an engine.
 pub(crate) struct LossyWebhooks<'a> {
     engine: &'a Engine,
-    /// Who decides what becomes of a webhook. Without, every one arrives.
+    /// Draws the fault of each webhook. Without it, every webhook is delivered once.
     rng: Option<Mutex<&'a mut SeededRng>>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> LossyWebhooks<'a> {
         Self { engine, rng: Some(Mutex::new(rng)) }
     }
 
-    async fn bring(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+    async fn receive(&self, scope: Scope, webhook: InboundWebhook) -> bool {
         self.engine.receive_webhook(scope, "simulator", webhook).await.is_ok()
     }
 }
@@ -31,22 +31,22 @@ impl<'a> LossyWebhooks<'a> {
 #[async_trait]
 impl WebhookSink for LossyWebhooks<'_> {
     async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
-        let throw = self
+        let roll = self
             .rng
             .as_ref()
             .map(|rng| rng.lock().unwrap_or_else(PoisonError::into_inner).below(100));
-        match throw {
+        match roll {
             Some(0..30) => false,
-            // It was taken in, but the acknowledgement is lost.
+            // The engine receives the webhook, and the acknowledgement is lost.
             Some(30..45) => {
-                self.bring(scope, webhook).await;
+                self.receive(scope, webhook).await;
                 false
             }
             Some(45..55) => {
-                self.bring(scope, webhook.clone()).await;
-                self.bring(scope, webhook).await
+                self.receive(scope, webhook.clone()).await;
+                self.receive(scope, webhook).await
             }
-            Some(_) | None => self.bring(scope, webhook).await,
+            Some(_) | None => self.receive(scope, webhook).await,
         }
     }
 }

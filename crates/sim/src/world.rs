@@ -1,4 +1,4 @@
-//! The world of one run: its clock, its nodes, and what its callers remember.
+//! The state of one run: its clock, its nodes and the requests of its callers.
 
 use crate::acts::{Act, SCRIPTS};
 use crate::lossy_provider::{Calls, LossyProvider};
@@ -17,31 +17,29 @@ use testkit::{EngineRig, RefundRequest, Setup, within_limit};
 
 const HOUR_MS: i64 = 60 * 60_000;
 
-/// How long an unknown refund is looked for: longer than the trouble ever lasts, so that it is only
-/// given up where nothing can be found out.
+/// Age at which the engine gives an unknown refund up. The faults last less long, so only refunds
+/// whose outcome cannot be found out are given up.
 const GIVE_UP_AFTER_MS: i64 = 72 * HOUR_MS;
 
-/// How long the world goes on after the trouble is over.
-const CALM_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
+/// Time that a run goes on after the faults have ended.
+const AFTER_FAULTS_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
 
-/// What happened in one run.
+/// The course of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The acts in their order.
     pub acts: Vec<String>,
-    /// Every refund, the state it ended in and how many events led there.
+    /// Each refund with its final state and the number of its events.
     pub refunds: Vec<(RefundId, State, u32)>,
-    /// Every event, oldest first.
     pub events: Vec<(EventId, Type)>,
-    /// What was paid out and not taken back, minor units of all currencies.
+    /// Sum of all payouts that were not taken back, in minor units of all currencies.
     pub paid_out: i64,
 }
 
-/// A request that a caller will repeat until it is answered, and after that now and then.
+/// A request that its caller repeats until it is answered, and sometimes after that.
 pub(crate) struct CallerRequest {
     pub(crate) request: RefundRequest,
     pub(crate) script: &'static str,
-    /// The refund that it was answered with.
+    /// The refund in the answer.
     pub(crate) answered: Option<RefundId>,
 }
 
@@ -54,13 +52,13 @@ pub(crate) struct World {
     pub(crate) requests: BTreeMap<String, CallerRequest>,
     calls: Arc<Calls>,
     provider: Arc<LossyProvider>,
-    /// The nodes before this one that are not dead but slow.
+    /// Earlier nodes that were replaced while they were slow, not dead.
     slow: Vec<(Engine, Arc<LossyProvider>)>,
     acts: Vec<String>,
 }
 
-/// Plays `acts` random acts, lets the trouble end, and checks that everything adds up. Panics when
-/// it does not, and says how to play it again.
+/// Plays `acts` random acts, ends the faults and checks the outcome. Panics when a check fails, and
+/// prints how to repeat the run.
 pub async fn run(seed: u64, acts: usize) -> History {
     let mut world = World::open(seed).await;
     for _ in 0..acts {
@@ -77,7 +75,8 @@ pub async fn run(seed: u64, acts: usize) -> History {
 impl World {
     async fn open(seed: u64) -> Self {
         let rng = SeededRng::new(seed);
-        // Every third world has a provider that pays again when it is asked again.
+        // For every third seed, the provider ignores idempotency keys and pays again when a refund
+        // is sent again.
         let honours_keys = !seed.is_multiple_of(3);
         let mut setup = Setup::default();
         setup.simulator.honour_keys = honours_keys;
@@ -90,7 +89,7 @@ impl World {
         setup.engine.policies = Policies { default: patience, ..Policies::default() };
         setup.engine.retention =
             Retention { events_ms: Some(HOUR_MS), deliveries_ms: Some(HOUR_MS) };
-        // Only the clock of this world may pass; real time must not end what hangs.
+        // Calls hang for as long as the simulated clock says; no timeout in real time may end them.
         setup.engine.provider_timeout = Duration::from_hours(24);
         setup.engine.commit_timeout = setup.engine.provider_timeout;
         let rig = EngineRig::open_with(setup.clone()).await;
@@ -116,7 +115,7 @@ impl World {
         world
     }
 
-    /// Puts a new node in the place of the current one.
+    /// Starts a node in the place of the current one.
     fn start_node(&mut self, config: &EngineConfig) {
         let dispatch_at_once = self.rng.percent(50);
         let config = EngineConfig { dispatch_at_once, ..config.clone() };
@@ -126,8 +125,8 @@ impl World {
         self.rig.engine = Engine::start(self.rig.parts_with(registry, &config));
     }
 
-    /// Replaces the node. The old one dies with all calls that hang, or is only slow: then these
-    /// go on some time, long after others have taken over.
+    /// Replaces the node. The old one either dies with all its hanging calls, or is slow: then its
+    /// calls continue after other nodes have taken over.
     pub(crate) fn replace_node(&mut self, dies: bool) {
         let old = (self.rig.engine.clone(), self.provider.clone());
         let config = self.rig.config().clone();
@@ -137,7 +136,7 @@ impl World {
         }
     }
 
-    /// Works on one refund that is due, until that is recorded or hangs.
+    /// Claims one due refund and works on it until its call is recorded or hangs.
     pub(crate) async fn work(&self) -> bool {
         let engine = &self.rig.engine;
         let mut claimed = engine.claim_due(1).await.expect("a claim");
@@ -161,7 +160,7 @@ impl World {
         }
     }
 
-    /// Lets one call go on that hangs, of this node or of a slow one.
+    /// Lets one hanging call continue, of this node or of a slow one.
     pub(crate) async fn release_one_call(&mut self) {
         let mut nodes: Vec<&Arc<LossyProvider>> =
             self.slow.iter().map(|(_, provider)| provider).collect();
@@ -173,23 +172,23 @@ impl World {
         self.wait_for_calls().await;
     }
 
-    /// Does one piece of the provider's own work.
+    /// Does one piece of the provider's work.
     pub(crate) async fn step_simulator(&mut self) {
         let webhooks = LossyWebhooks::unreliable(&self.rig.engine, &mut self.rng);
         self.rig.simulator.step(&webhooks, 1).await;
     }
 
-    /// Ends the trouble and lets time pass until everything had its chance to end.
+    /// Ends the faults and runs until every refund had the time to reach a final state.
     async fn end_faults(&mut self) {
         self.calls.end_faults();
-        // What hangs goes on only when others have long since taken over.
+        // Hanging calls continue only after other nodes have taken over.
         self.run_for(HOUR_MS).await;
         while self.slow.iter().any(|(_, provider)| provider.hanging() > 0)
             || self.provider.hanging() > 0
         {
             self.release_one_call().await;
         }
-        // Whoever was not answered asks again.
+        // Callers without an answer repeat their requests.
         let unanswered = self.requests.iter().filter(|(_, asked)| asked.answered.is_none());
         let keys: Vec<String> = unanswered.map(|(key, _)| key.clone()).collect();
         for key in keys {
@@ -197,11 +196,11 @@ impl World {
         }
         let resent = self.rig.simulator.resend_webhooks(self.rig.scope).await;
         resent.expect("the simulator is there");
-        self.run_for(CALM_MS).await;
+        self.run_for(AFTER_FAULTS_MS).await;
     }
 
-    /// Lets time pass and does what becomes due, one thing after the other, so that the order of
-    /// things follows from the seed.
+    /// Advances the clock by `ms` and does all work that becomes due, one piece after another, so
+    /// that the order follows from the seed.
     async fn run_for(&self, ms: i64) {
         let (engine, simulator) = (&self.rig.engine, &self.rig.simulator);
         let webhooks = LossyWebhooks::reliable(engine);
@@ -238,7 +237,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (seed, count) = (self.seed, self.acts.len());
-            eprintln!("play it again: REFUNDRY_SIM_SEED={seed}; it failed after {count} acts:");
+            eprintln!("repeat it with REFUNDRY_SIM_SEED={seed}; it failed after {count} acts:");
             for act in self.acts.iter().rev().take(40).rev() {
                 eprintln!("  {act}");
             }
