@@ -1,4 +1,4 @@
-//! `refundry keys`: API keys.
+//! `refundry keys`: creates, lists and revokes API keys.
 
 use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
 use crate::config::{Config, Switch};
@@ -10,7 +10,6 @@ use engine::{Engine, KeyRequest};
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
 
-/// Runs a command about keys.
 pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
     match keys {
         Keys::Create(args) => create(args).await,
@@ -21,7 +20,7 @@ pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
 
 async fn open(args: &DataArgs) -> Result<Engine, Failure> {
     let mut config = Config::load(args, None)?;
-    // Keys have nothing to do with providers; the simulator's book stays closed.
+    // Commands about keys need no provider, so the simulator is not opened.
     config.simulator.enabled = false;
     config.webhooks.send = Switch::Off;
     setup::make_folder(&config.data)?;
