@@ -50,7 +50,7 @@ class Yoco(unittest.TestCase):
         self.assertEqual(told["refund.succeeded"]["id"], accepted.json()["refundId"])
         self.assertEqual(told["payment.succeeded"]["metadata"]["order"], "7")
 
-    def test_a_refund_is_seen_through_as_the_page_describes(self):
+    def test_a_refund_follows_the_steps_of_the_page(self):
         checkout = self.pay(900)
         accepted = self.yoco.post(f"/checkouts/{checkout}/refund").raise_for_status().json()
         self.assertEqual((accepted["id"], accepted["status"]), (checkout, "succeeded"))
@@ -59,7 +59,7 @@ class Yoco(unittest.TestCase):
         again = self.yoco.post(f"/checkouts/{checkout}/refund")
         self.assertEqual(again.json()["description"], "Payment has already been refunded.")
 
-    def test_a_key_of_nobody_is_refused_in_the_words_of_the_page(self):
+    def test_an_unknown_key_gets_the_error_of_the_page(self):
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer sk_test_nobody"}):
             reply = self.yoco.get("/checkouts/ch_01KREAEM40E8TXW4VNC0XM1R2P", headers=headers)
             self.assertEqual(reply.status_code, 403)
