@@ -1,5 +1,5 @@
 //! (a) A server with axum alone: it reads a small JSON body and answers with as many bytes as a
-//! refund has, without storing anything. Its rate is the cost of HTTP on this machine.
+//! refund has, without storing anything. The rate of this server is the cost of HTTP on this machine.
 
 use anyhow::{Context, Result};
 use axum::extract::Json;

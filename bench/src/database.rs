@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Nodes that share a database share this key. It protects nothing in the benchmark.
+/// Nodes that share a database share this key. The key protects nothing in the benchmark.
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A folder that `refundry demo` made, with more payments in its database.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// What one run measured.
+/// Result of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadResult {
     /// Refunds per second.

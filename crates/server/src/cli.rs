@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "refundry", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to log: error, warn, info, debug, or a filter such as engine=debug
+    /// Log level or filter: error, warn, info, debug, or a filter such as engine=debug
     #[arg(long, env = "REFUNDRY_LOG", default_value = "info", global = true)]
     pub log: String,
 
@@ -133,7 +133,7 @@ pub struct CreateKey {
     /// Whether the key works on test or live payments
     #[arg(long, value_enum, default_value = "test")]
     pub mode: KeyMode,
-    /// What the key may do, such as "refund:write payment:read"
+    /// Scopes of the key, such as "refund:write payment:read"
     #[arg(long, default_value = "*")]
     pub scopes: String,
     /// Form of the bearer token: refundry (`pk_…`) or elasticpay (`sk_sandbox_…`, `sk_live_…`,

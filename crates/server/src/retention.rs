@@ -43,7 +43,7 @@ impl Settings {
         if events > 0 && !(1..=events).contains(&deliveries) {
             return wrong(format!(
                 "deliveries_days must be from 1 to retention.events_days, which is {events}, since \
-                 a delivery tells of an event; not {deliveries}"
+                 a delivery refers to an event; not {deliveries}"
             ));
         }
         Ok(())

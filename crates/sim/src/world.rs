@@ -21,7 +21,7 @@ const HOUR_MS: i64 = 60 * 60_000;
 /// whose outcome cannot be found out are given up.
 const GIVE_UP_AFTER_MS: i64 = 72 * HOUR_MS;
 
-/// Time that a run goes on after the faults have ended.
+/// Time for which a run continues after the faults have ended.
 const AFTER_FAULTS_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
 
 /// The course of one run.

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-type kit struct {
+type readyFile struct {
 	BaseURL string `json:"baseUrl"`
 	Test    struct {
 		KeyID  string `json:"keyId"`
@@ -28,7 +28,7 @@ func merchant(t *testing.T) (context.Context, *Client) {
 	t.Helper()
 	raw, err := os.ReadFile(os.Getenv("REFUNDRY_READY_FILE"))
 	check(t, err)
-	var ready kit
+	var ready readyFile
 	check(t, json.Unmarshal(raw, &ready))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { ApiError, Client } from "./client.mjs";
 
-const kit = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
-const plugipay = new Client({ ...kit.test, baseUrl: kit.baseUrl });
+const demo = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
+const plugipay = new Client({ ...demo.test, baseUrl: demo.baseUrl });
 
 const openSession = (metadata) =>
   plugipay.post("/api/v1/checkout-sessions", {
@@ -23,7 +23,7 @@ const openSession = (metadata) =>
 
 async function paidSession(metadata) {
   const { id } = await openSession(metadata);
-  const reply = await fetch(`${kit.baseUrl}/api/v1/public/checkout/sessions/${id}/charge`, {
+  const reply = await fetch(`${demo.baseUrl}/api/v1/public/checkout/sessions/${id}/charge`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ method: "card" }),

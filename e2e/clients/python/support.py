@@ -48,14 +48,14 @@ def raw(method, path, body=None, headers=None, kind="test"):
 
 def open_session(plugipay, amount=10_000, **options):
     """Opens a checkout session with the client."""
-    wishes = {
+    defaults = {
         "amount": amount,
         "currency": "USD",
         "methods": ["card", "manual"],
         "success_url": "https://shop.example/thanks",
         "cancel_url": "https://shop.example/cart",
     }
-    return plugipay.checkout_sessions.create(**{**wishes, **options})
+    return plugipay.checkout_sessions.create(**{**defaults, **options})
 
 
 def charge(session_id, method="card"):

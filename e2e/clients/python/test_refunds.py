@@ -153,8 +153,8 @@ class Refunds(unittest.TestCase):
         refund = self.plugipay.refunds.create(source_type="payment", source_id=payment["id"], amount=1)
         settled(self.plugipay, refund["id"])
         events = self.plugipay.events.list(limit=100).data
-        told = [event["type"] for event in events if event["data"]["aggregateId"] == refund["id"]]
-        self.assertEqual(told, ["refund.succeeded", "refund.created"])
+        types = [event["type"] for event in events if event["data"]["aggregateId"] == refund["id"]]
+        self.assertEqual(types, ["refund.succeeded", "refund.created"])
         self.assertEqual(self.plugipay.events.get(events[0]["id"])["id"], events[0]["id"])
 
 

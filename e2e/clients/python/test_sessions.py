@@ -41,7 +41,7 @@ def test_an_open_session_cannot_be_refunded(plugipay):
 
 
 def test_lists_filter_and_page(plugipay):
-    customer = open_session(plugipay)["id"]  # A name that nobody else has.
+    customer = open_session(plugipay)["id"]  # A name that no other customer has.
     made = [open_session(plugipay, customer_id=customer)["id"] for _ in range(3)]
     plugipay.checkout_sessions.cancel(made[1])
     seen, cursor = [], None
@@ -73,8 +73,8 @@ def test_a_session_is_canceled_once_and_a_paid_one_never(plugipay):
 
 def test_a_manual_transfer_is_confirmed(plugipay):
     session = open_session(plugipay)
-    told = charge(session["id"], "manual")
-    assert told["kind"] == "instructions" and told["instructions"]["bankAccounts"]
+    charged = charge(session["id"], "manual")
+    assert charged["kind"] == "instructions" and charged["instructions"]["bankAccounts"]
     claimed = plugipay.api.public_checkout_sessions_buyer_claim(session["id"])
     assert claimed["session"]["status"] == "pending_review"
     assert plugipay.checkout_sessions.confirm(session["id"])["status"] == "completed"

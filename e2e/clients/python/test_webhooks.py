@@ -103,14 +103,14 @@ def test_a_delivered_webhook_passes_standard_webhooks(plugipay, receiver):
     made = raw("POST", "/api/v1/webhooks", {"url": receiver.url, "format": "refundry"})
     refund = refunded(plugipay)
     received = webhooks_of(receiver, refund, 2)
-    told = [Webhook(made["secret"]).verify(body, headers) for headers, body in received]
-    mine = [event for event in told if event["data"]["aggregateId"] == refund["id"]]
+    verified = [Webhook(made["secret"]).verify(body, headers) for headers, body in received]
+    mine = [event for event in verified if event["data"]["aggregateId"] == refund["id"]]
     assert [(event["type"], event["seq"]) for event in mine] == [
         ("refund.created", 1),
         ("refund.succeeded", 2),
     ]
     headers, body = received[0]
-    assert header(headers, "webhook-id") == told[0]["id"]
+    assert header(headers, "webhook-id") == verified[0]["id"]
     for secret, changed in ((made["secret"], body + b" "), ("whsec_" + "A" * 44, body)):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(changed, headers)
@@ -123,8 +123,8 @@ def test_a_failed_delivery_is_logged_and_retried_by_schedule_and_on_request(
     receiver.answers.append(503)
     refund = refunded(plugipay)
     # The second event waits for the first one, which is retried after five seconds.
-    told = webhooks_of(receiver, refund, 3)
-    assert told[0][1] == told[1][1], "the same text on every attempt"
+    sent = webhooks_of(receiver, refund, 3)
+    assert sent[0][1] == sent[1][1], "the same text on every attempt"
 
     def done():
         page = plugipay.webhook_endpoints.list_deliveries(
@@ -135,13 +135,13 @@ def test_a_failed_delivery_is_logged_and_retried_by_schedule_and_on_request(
     listed = eventually("the delivery to be noted", done)
     assert len(listed) == 1
     delivery = plugipay.webhook_endpoints.get_delivery(listed[0]["id"])
-    assert delivery["body"].encode() == told[0][1]
+    assert delivery["body"].encode() == sent[0][1]
     assert (delivery["attempts"], delivery["responseCode"]) == (2, 204)
     log = [(one["attemptNumber"], one["status"], one["responseCode"], one["error"])
            for one in delivery["attemptLog"]]
     assert log == [(1, "failed", 503, "HTTP 503"), (2, "succeeded", 204, None)]
     plugipay.webhook_endpoints.retry_delivery(delivery["id"])
-    assert webhooks_of(receiver, refund, 4)[3][1] == told[0][1]
+    assert webhooks_of(receiver, refund, 4)[3][1] == sent[0][1]
 
 
 def test_after_a_change_of_the_secret_both_pass_the_package_s_own_verifier(

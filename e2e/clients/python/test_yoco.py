@@ -39,16 +39,16 @@ class Yoco(unittest.TestCase):
         accepted = self.yoco.post(path, headers={"Idempotency-Key": str(uuid.uuid4())})
         self.assertEqual(accepted.status_code, 202)
         self.events(3)
-        webhook, told = Webhook(made["secret"]), {}
+        webhook, payloads = Webhook(made["secret"]), {}
         for headers, raw in self.receiver.received:
             event = webhook.verify(raw, {name.lower(): value for name, value in headers.items()})
             self.assertEqual(event["payload"]["metadata"]["checkoutId"], checkout)
-            told[event["type"]] = event["payload"]
+            payloads[event["type"]] = event["payload"]
             with self.assertRaises(WebhookVerificationError):
                 webhook.verify(raw + b" ", {name.lower(): value for name, value in headers.items()})
-        self.assertEqual(set(told), {"payment.succeeded", "refund.failed", "refund.succeeded"})
-        self.assertEqual(told["refund.succeeded"]["id"], accepted.json()["refundId"])
-        self.assertEqual(told["payment.succeeded"]["metadata"]["order"], "7")
+        self.assertEqual(set(payloads), {"payment.succeeded", "refund.failed", "refund.succeeded"})
+        self.assertEqual(payloads["refund.succeeded"]["id"], accepted.json()["refundId"])
+        self.assertEqual(payloads["payment.succeeded"]["metadata"]["order"], "7")
 
     def test_a_refund_follows_the_steps_of_the_page(self):
         checkout = self.pay(900)

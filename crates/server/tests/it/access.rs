@@ -267,8 +267,8 @@ async fn only_a_platform_key_acts_for_other_accounts() {
     }
     let live = [("x-plugipay-on-behalf-of", account), ("x-plugipay-mode", "live")];
     assert_eq!(read(&platform, &live).await.status, 404);
-    let nobody = [("x-plugipay-on-behalf-of", "acc_01HX0000000000000000000000")];
-    assert_eq!(read(&platform, &nobody).await.status, 404);
+    let unknown = [("x-plugipay-on-behalf-of", "acc_01HX0000000000000000000000")];
+    assert_eq!(read(&platform, &unknown).await.status, 404);
     let merchant = format!("Bearer {}", demo.bearer());
     let reply = read(&merchant, &[("x-plugipay-on-behalf-of", account)]).await;
     assert_eq!(

@@ -45,7 +45,7 @@ async fn bad_refunds_are_refused_and_change_nothing() {
         |rest: &str| format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{payment}\"{rest}}}");
     let many: Vec<String> = (0..10_000).map(|n| format!("\"k{n}\":\"v\"")).collect();
     let many = format!(",\"metadata\":{{{}}}", many.join(","));
-    let nobody = "pay_01HX0000000000000000000000";
+    let unknown = "pay_01HX0000000000000000000000";
     let cases: Vec<(String, u16, &str)> = vec![
         (of(",\"amount\":0"), 400, "amount"),
         (of(",\"amount\":-1"), 400, "amount"),
@@ -79,7 +79,7 @@ async fn bad_refunds_are_refused_and_change_nothing() {
         (format!("{{\"sourceType\":\"invoice\",\"sourceId\":\"{payment}\"}}"), 400, "sourceId"),
         (of(&format!(",\"chargeId\":\"{other}\"")), 400, "chargeId"),
         (of(",\"chargeId\":\"ch_bad_2\""), 400, "chargeId"),
-        (format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{nobody}\"}}"), 404, ""),
+        (format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{unknown}\"}}"), 404, ""),
         ("{\"chargeId\":\"nobody\"}".into(), 404, ""),
         ("{\"chargeId\":\"\"}".into(), 400, "chargeId"),
         ("[]".into(), 400, ""),

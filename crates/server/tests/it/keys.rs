@@ -178,7 +178,7 @@ async fn the_calling_key_and_keys_of_other_tenants_and_modes_cannot_be_revoked()
             reply.data().as_array().unwrap().iter().map(|key| text(key, "id")).collect();
         assert_eq!(listed, ids);
     }
-    assert_eq!(demo.get("/api/v1/refunds").await.status, 200, "nobody revoked anything");
+    assert_eq!(demo.get("/api/v1/refunds").await.status, 200, "no key was revoked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

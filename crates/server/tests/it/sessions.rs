@@ -217,7 +217,11 @@ async fn a_manual_transfer_is_reported_by_the_buyer_and_confirmed_by_the_merchan
     assert_eq!(reply.data()["instructions"]["amount"], 1_000);
     assert_eq!(get(&demo, &session).await["status"], "open");
     let confirm = format!("/api/v1/checkout-sessions/{session}/confirm");
-    assert_eq!(demo.post(&confirm, &json!({})).await.status, 409, "nobody claimed it");
+    assert_eq!(
+        demo.post(&confirm, &json!({})).await.status,
+        409,
+        "the buyer has not reported the transfer"
+    );
     let proof = json!({"proofUrl": "https://img.example/slip.png"});
     let claimed = public(&demo, "POST", &format!("{session}/buyer-claim"), &proof).await;
     assert_eq!(claimed.data()["session"]["status"], "pending_review");

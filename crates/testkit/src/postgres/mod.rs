@@ -38,7 +38,7 @@ start "$@"
 while read -r _; do
     kill -KILL $one
     wait $one
-    # What is left of it must be gone before another one starts.
+    # A server cannot start before all processes of the killed one have ended.
     until start "$@"; sleep 0.3; kill -0 $one; do :; done 2>/dev/null
     echo again >>"$folder/done"
 done

@@ -130,12 +130,12 @@ async fn a_platforms_key_acts_for_the_biller_that_it_names() {
     // A platform key in Refundry's own form needs a header for the mode as well.
     let both = text(&demo.ready_file["platform"], "bearer").to_owned();
     assert_eq!(for_biller(&demo, &both, &path, &[(BILLER, &biller)]).await.status, 200);
-    let nobody = "biller_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let unknown = "biller_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let merchant = demo.bearer().to_owned();
     for (key, headers, expected) in [
         (&sandbox, vec![], "400 validation validation_error X-Biller-Account"),
         (&both, vec![], "400 validation validation_error X-Biller-Account"),
-        (&sandbox, vec![(BILLER, nobody)], "404 not_found not_found X-Biller-Account"),
+        (&sandbox, vec![(BILLER, unknown)], "404 not_found not_found X-Biller-Account"),
         (&sandbox, vec![(BILLER, "nonsense")], "404 not_found not_found X-Biller-Account"),
         (&sandbox, vec![(BILLER, "")], "404 not_found not_found X-Biller-Account"),
         (

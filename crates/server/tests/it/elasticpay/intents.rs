@@ -167,8 +167,9 @@ async fn intents_are_listed_in_pages_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_objects_get_this_doors_error() {
     let (_folder, demo) = demo(&[]).await;
-    let nobody = "pi_01ARZ3NDEKTSV4RRFFQ69G5FAV";
-    for id in [nobody, "x", "pi_", "pi_%00", "%ff", "..", "%2e%2e", "re_01ARZ3NDEKTSV4RRFFQ69G5FAV"]
+    let unknown = "pi_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for id in
+        [unknown, "x", "pi_", "pi_%00", "%ff", "..", "%2e%2e", "re_01ARZ3NDEKTSV4RRFFQ69G5FAV"]
     {
         for path in [format!("{INTENTS}/{id}"), format!("{INTENTS}/{id}/refunds")] {
             assert_eq!(problem(&demo.get(&path).await), "404 not_found not_found", "{path}");
@@ -182,10 +183,10 @@ async fn missing_objects_get_this_doors_error() {
             assert_eq!(problem(&reply), "404 not_found not_found", "{id} {word}");
         }
     }
-    let reply = demo.get(&format!("{INTENTS}/{nobody}/nothing")).await;
+    let reply = demo.get(&format!("{INTENTS}/{unknown}/nothing")).await;
     assert_eq!(problem(&reply), "404 not_found not_found");
     let reply =
-        send(&demo, demo.bearer(), "DELETE", &format!("{INTENTS}/{nobody}"), &Value::Null).await;
+        send(&demo, demo.bearer(), "DELETE", &format!("{INTENTS}/{unknown}"), &Value::Null).await;
     assert_eq!(problem(&reply), "405 validation method_not_allowed");
     assert!(reply.header("allow").contains("GET"));
 }

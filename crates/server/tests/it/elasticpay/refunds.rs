@@ -176,7 +176,7 @@ async fn a_lost_answer_is_pending_and_paid_once() {
     let (_folder, demo) = demo(&[QUICK]).await;
     let intent = paid(&demo, 5_000, "timeout_after_booking").await;
     let sent = act(&demo, &intent, "refunds", &json!({})).await.json;
-    assert_ne!(sent["status"], "failed", "nobody knows that");
+    assert_ne!(sent["status"], "failed", "the outcome is unknown");
     eventually("the truth", LIMIT, async || {
         (get(&demo, &intent).await["status"] == "refunded").then_some(())
     })

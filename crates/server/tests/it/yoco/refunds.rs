@@ -67,13 +67,13 @@ async fn the_word_for_an_accepted_refund_can_be_chosen() {
 async fn refunds_that_cannot_be_made_are_refused_and_change_nothing() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
-    let nobody = "ch_01KREAEM40E8TXW4VNC0XM1R2P";
-    for id in [nobody, "ch_x", "x", &checkout.replacen("ch_", "p_", 1), &payment(&checkout)] {
+    let unknown = "ch_01KREAEM40E8TXW4VNC0XM1R2P";
+    for id in [unknown, "ch_x", "x", &checkout.replacen("ch_", "p_", 1), &payment(&checkout)] {
         assert_error(&refund(&demo, "live", id, &Value::Null).run(), 404, "no such checkout");
         let path = format!("/api/checkouts/{id}");
         assert_error(&Curl::new(&demo, "GET", &path).key("live").run(), 404, "no such checkout");
     }
-    for id in [nobody, "p_01KREAEM40E8TXW4VNC0XM1R2P", &checkout] {
+    for id in [unknown, "p_01KREAEM40E8TXW4VNC0XM1R2P", &checkout] {
         let path = format!("/api/payments/{id}/refunds");
         assert_error(&Curl::new(&demo, "GET", &path).key("live").run(), 404, "no such payment");
     }
