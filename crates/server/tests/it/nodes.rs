@@ -42,21 +42,21 @@ async fn while_nodes_are_killed_every_webhook_is_sent_at_least_once_and_in_order
         pending.data().as_array().unwrap().is_empty().then_some(())
     })
     .await;
-    let mut received: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+    let mut arrived: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
     for one in receiver.all() {
         let seq = one.json()["seq"].as_u64().unwrap();
-        received.entry(one.subject()).or_default().push((seq, one.kind()));
+        arrived.entry(one.subject()).or_default().push((seq, one.kind()));
     }
     let refunds = demo.list("/api/v1/refunds").await;
     for refund in &refunds {
-        let mut kinds = received.remove(refund["id"].as_str().unwrap()).unwrap_or_default();
+        let mut kinds = arrived.remove(refund["id"].as_str().unwrap()).unwrap_or_default();
         assert!(kinds.is_sorted(), "{refund}: {kinds:?}");
         kinds.dedup();
         let end = format!("refund.{}", refund["status"].as_str().unwrap());
         let kinds: Vec<_> = kinds.into_iter().map(|(_, kind)| kind).collect();
         assert_eq!(kinds, ["refund.created", &end], "{refund}");
     }
-    assert!(received.is_empty(), "webhooks of unknown refunds: {received:?}");
+    assert!(arrived.is_empty(), "webhooks of unknown refunds: {arrived:?}");
 }
 
 /// Number of calls with which a node submitted refunds.

@@ -68,11 +68,11 @@ async fn all_events_of_an_intent_are_sent_in_order_and_signed() {
     until(&receiver, &intent, &["processing", "succeeded", "partially_refunded"]).await;
     act(&demo, &intent, "refunds", &json!({})).await;
     let all = ["processing", "succeeded", "partially_refunded", "refunded"];
-    let received = until(&receiver, &intent, &all).await;
+    let arrived = until(&receiver, &intent, &all).await;
     let shape =
         |event: &Value| event.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let biller = text(&demo.ready_file, "accountId").replace("acc_", "biller_");
-    for (event, (status, refunded)) in received.iter().zip([
+    for (event, (status, refunded)) in arrived.iter().zip([
         ("processing", Value::Null),
         ("succeeded", json!(0)),
         ("succeeded", json!(2_000)),
@@ -89,8 +89,8 @@ async fn all_events_of_an_intent_are_sent_in_order_and_signed() {
         assert_eq!((&data["status"], &data["amount"]), (&json!(status), &json!(5_000)));
         assert_eq!((&data["currency"], &data["amount_refunded"]), (&json!("AUD"), &refunded));
     }
-    let received = receiver.all();
-    for one in &received {
+    let arrived = receiver.all();
+    for one in &arrived {
         assert!(verify(one, &secret, &one.body), "{}", one.text());
         assert!(!verify(one, "whsec_another", &one.body));
         let changed = one.text().replace("5000", "5001");
@@ -104,7 +104,7 @@ async fn all_events_of_an_intent_are_sent_in_order_and_signed() {
     until(&receiver, &other, &["processing", "succeeded"]).await;
     let last = receiver.all().pop().expect("one");
     assert!(verify(&last, &newest, &last.body) && !verify(&last, &secret, &last.body));
-    assert_ne!(last.header("x-webhook-key-id"), received[0].header("x-webhook-key-id"));
+    assert_ne!(last.header("x-webhook-key-id"), arrived[0].header("x-webhook-key-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,17 +115,17 @@ async fn failed_and_canceled_intents_are_sent_too() {
     let declined = open(&demo, 900, Value::Null).await;
     act(&demo, &declined, "confirm", &json!({"payment_method": "pm_card_declined"})).await;
     act(&demo, &declined, "cancel", &json!({})).await;
-    let received = until(&receiver, &declined, &["processing", "failed", "canceled"]).await;
-    assert_eq!(received[1]["data"]["status"], "failed");
-    assert_eq!(received[1]["data"]["failure_code"], "payment_declined");
-    assert_eq!(received[2]["data"]["status"], "canceled");
+    let arrived = until(&receiver, &declined, &["processing", "failed", "canceled"]).await;
+    assert_eq!(arrived[1]["data"]["status"], "failed");
+    assert_eq!(arrived[1]["data"]["failure_code"], "payment_declined");
+    assert_eq!(arrived[2]["data"]["status"], "canceled");
 
     let intent = paid(&demo, 900, "refuse:card_expired").await;
     // Events of a refund do not wait for events of its payment.
     until(&receiver, &intent, &["processing", "succeeded"]).await;
     let failed = act(&demo, &intent, "refunds", &json!({"amount_cents": 400})).await.json;
-    let received = until(&receiver, &intent, &["processing", "succeeded", "refund_failed"]).await;
-    let data = &received[2]["data"];
+    let arrived = until(&receiver, &intent, &["processing", "succeeded", "refund_failed"]).await;
+    let data = &arrived[2]["data"];
     assert_eq!(data["status"], "succeeded");
     assert_eq!(data["refund"]["refund_id"], failed["refund_id"]);
     assert_eq!(data["refund"]["amount_cents"], 400);
@@ -145,8 +145,8 @@ async fn an_endpoint_gets_only_its_events_through_whichever_door_they_arose() {
         demo.wait_until_decided(LIMIT).await;
     }
     let intent = payment.replace("pay_", "pi_");
-    let received = until(&receiver, &intent, &["refunded"]).await;
-    assert_eq!(received[0]["data"]["amount_refunded"], 1_000);
+    let arrived = until(&receiver, &intent, &["refunded"]).await;
+    assert_eq!(arrived[0]["data"]["amount_refunded"], 1_000);
     let shown = demo.get(&format!("{INTENTS}/{intent}")).await.json;
     assert_eq!(shown["status"], "refunded");
     assert_eq!(receiver.all().len(), 1);

@@ -194,8 +194,8 @@ async fn refunds_of_both_modes_are_sent_and_logged() {
     let data = shown.data();
     let body: Value = serde_json::from_str(data["body"].as_str().unwrap()).unwrap();
     assert_eq!(body["data"]["object"]["id"], refund["id"]);
-    let mut received = receiver.all().into_iter().filter(|one| one.path == "/test/refundry");
-    let sent = received.find(|one| one.json()["id"] == created["eventId"]);
+    let mut arrived = receiver.all().into_iter().filter(|one| one.path == "/test/refundry");
+    let sent = arrived.find(|one| one.json()["id"] == created["eventId"]);
     assert_eq!(data["body"].as_str(), sent.as_ref().map(super::receiver::Received::text));
     assert_eq!(data["attempts"], 1);
     assert_eq!(data["responseCode"], 200);
