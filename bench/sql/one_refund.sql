@@ -1,10 +1,10 @@
--- The work of creating a refund as one call of a function on the server: what most systems do, and
--- what the committer's batches are measured against. It writes the rows that the committer writes.
--- Payments of its own, whose ids follow from their numbers, so that a caller needs no list of them.
+-- Creates a refund with one call of a function on the server, as most systems do. The committer's
+-- batches are compared with this function. The function writes the same rows as the committer, on
+-- payments of its own whose ids follow from their numbers, so that a caller needs no list of ids.
 
 CREATE SEQUENCE one_refund_no;
 
--- An id of the given time, in milliseconds.
+-- A UUID with the given time in front, in milliseconds.
 CREATE FUNCTION one_id(at BIGINT, no BIGINT) RETURNS UUID LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(at), 12, '0') || lpad(to_hex(no), 20, '0'))::UUID
 $$;

@@ -1,4 +1,4 @@
-//! How large the committer's batches are: listens to the one metric that tells.
+//! The size of the committer's batches, read from the metric `refundry_batch_commands`.
 
 use anyhow::{Result, anyhow};
 use metrics::{
@@ -12,12 +12,12 @@ const METRIC: &str = "refundry_batch_commands";
 static BATCHES: AtomicU64 = AtomicU64::new(0);
 static COMMANDS: AtomicU64 = AtomicU64::new(0);
 
-/// Starts to listen, once per process.
+/// Installs the recorder. A second call in one process fails.
 pub fn listen() -> Result<()> {
     metrics::set_global_recorder(Listener).map_err(|_| anyhow!("another recorder listens already"))
 }
 
-/// Batches and commands so far.
+/// Batches and commands since the start of the process.
 #[derive(Clone, Copy, Default)]
 pub struct Count {
     batches: u64,
@@ -25,7 +25,6 @@ pub struct Count {
 }
 
 impl Count {
-    /// The count now.
     pub fn now() -> Self {
         Self {
             batches: BATCHES.load(Ordering::Relaxed),
@@ -46,7 +45,7 @@ struct Batches;
 
 impl HistogramFn for Batches {
     fn record(&self, value: f64) {
-        // Batches are small whole numbers.
+        // A batch holds a small whole number of commands.
         #[expect(
             clippy::as_conversions,
             clippy::cast_possible_truncation,

@@ -1,8 +1,9 @@
-//! Refunds created in this process by many tasks at once, each waiting for its answer.
+//! Creates refunds in this process with many tasks; each task waits for its answer before it sends
+//! again.
 
 use crate::batches::Count;
-use crate::lab::{REASON, Targets};
-use crate::measure::{Dice, Latencies, Stopwatch, pass, real};
+use crate::fixture::{REASON, Targets};
+use crate::measure::{Latencies, SplitMix, Stopwatch, sleep, to_f64};
 use anyhow::{Context, Result};
 use domain::account::Scope;
 use domain::ids::PaymentId;
@@ -13,21 +14,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// What a load achieved.
+/// Result of one run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Achieved {
+pub struct LoadResult {
     /// Refunds per second.
     pub per_second: f64,
-    /// How long each took.
+    /// Time from a request to its answer.
     pub latencies: Latencies,
     /// Commands in a batch, on average.
     pub batch: u64,
-    /// The write-ahead log at its largest, bytes.
+    /// Largest size of the write-ahead log, in bytes.
     pub wal_bytes: u64,
 }
 
-/// What all tasks of a load share.
-struct Shared {
+/// State that all tasks of a run share.
+struct LoadState {
     engine: Engine,
     targets: Targets,
     counting: AtomicBool,
@@ -35,33 +36,34 @@ struct Shared {
     wal_bytes: AtomicU64,
 }
 
-/// Creates refunds with `clients` tasks at once for `duration`, after a warm-up of a fifth of it.
+/// Creates refunds with `clients` tasks for `duration`. A warm-up of a fifth of `duration` runs
+/// first and is not counted.
 pub async fn create_refunds(
     engine: &Engine,
     targets: &Targets,
     database: &Path,
     clients: u64,
     duration: Duration,
-) -> Result<Achieved> {
-    let shared = Arc::new(Shared {
+) -> Result<LoadResult> {
+    let shared = Arc::new(LoadState {
         engine: engine.clone(),
         targets: targets.clone(),
         counting: AtomicBool::new(false),
         over: AtomicBool::new(false),
         wal_bytes: AtomicU64::new(0),
     });
-    // Keys of one load must not meet those of another.
+    // The name of the run makes its idempotency keys differ from those of other runs.
     let run = engine.request_id().to_string();
     let mut tasks = JoinSet::new();
     for number in 0..clients {
         tasks.spawn(client(shared.clone(), format!("{run}-{number}"), number));
     }
     let watcher = watch_wal(shared.clone(), database);
-    pass(duration / 5).await;
+    sleep(duration / 5).await;
     let before = Count::now();
     let stopwatch = Stopwatch::start();
     shared.counting.store(true, Ordering::Relaxed);
-    pass(duration).await;
+    sleep(duration).await;
     shared.counting.store(false, Ordering::Relaxed);
     let elapsed = stopwatch.elapsed();
     let batch = Count::now().mean_since(before);
@@ -72,22 +74,22 @@ pub async fn create_refunds(
     }
     watcher.join().map_err(|_| anyhow::anyhow!("the watcher of the log died"))?;
     let refunds = u64::try_from(micros.len()).unwrap_or(u64::MAX);
-    Ok(Achieved {
-        per_second: real(refunds) / elapsed.as_secs_f64(),
+    Ok(LoadResult {
+        per_second: to_f64(refunds) / elapsed.as_secs_f64(),
         latencies: Latencies::of(micros),
         batch,
         wal_bytes: shared.wal_bytes.load(Ordering::Relaxed),
     })
 }
 
-async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u32>> {
-    let mut dice = Dice::new(number);
+async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec<u32>> {
+    let mut rng = SplitMix::new(number);
     let mut micros = Vec::new();
     let mut sent = 0_u64;
     while !shared.over.load(Ordering::Relaxed) {
         sent += 1;
         let key = IdempotencyKey { door: "native", value: format!("{name}-{sent}").into() };
-        let payment = shared.targets.payments[shared.targets.pick(&mut dice)];
+        let payment = shared.targets.payments[shared.targets.pick(&mut rng)];
         let refund = refund(shared.targets.scope, payment);
         let stopwatch = Stopwatch::start();
         shared.engine.create_refund(refund, Some(&key)).await.context("a refund was refused")?;
@@ -98,7 +100,7 @@ async fn client(shared: Arc<Shared>, name: String, number: u64) -> Result<Vec<u3
     Ok(micros)
 }
 
-/// The refund that is created again and again.
+/// The refund that every task creates.
 pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
     NewRefund {
         scope,
@@ -113,18 +115,18 @@ pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
     }
 }
 
-fn watch_wal(shared: Arc<Shared>, database: &Path) -> std::thread::JoinHandle<()> {
+fn watch_wal(shared: Arc<LoadState>, database: &Path) -> std::thread::JoinHandle<()> {
     let wal = wal_of(database);
     std::thread::spawn(move || {
         while !shared.over.load(Ordering::Relaxed) {
             let bytes = std::fs::metadata(&wal).map_or(0, |meta| meta.len());
             shared.wal_bytes.fetch_max(bytes, Ordering::Relaxed);
-            crate::measure::pause(Duration::from_millis(20));
+            crate::measure::sleep_blocking(Duration::from_millis(20));
         }
     })
 }
 
-/// The write-ahead log of a database file.
+/// Path of the write-ahead log of a database file.
 pub fn wal_of(database: &Path) -> std::path::PathBuf {
     let mut wal = database.as_os_str().to_owned();
     wal.push("-wal");

@@ -1,24 +1,24 @@
-//! The benchmark of Refundry: every figure comes from one run on one machine, and what counts is
-//! the ratio between two of them. `cargo xtask bench` builds and runs it.
+//! The benchmark of Refundry. `cargo xtask bench` builds and runs it. All figures come from one run
+//! on one machine; the ratio of two figures is what can be compared between machines.
 
 #![expect(clippy::float_arithmetic, reason = "a benchmark reports rates, ratios and percentiles")]
 
-mod bare;
+mod axum_only;
 mod batches;
-mod ground;
-mod inprocess;
-mod lab;
+mod database;
+mod fixture;
+mod in_process;
 mod load;
 mod measure;
-mod overhttp;
-mod paced;
+mod open_loop;
+mod over_http;
 mod pg;
 mod prefill;
 mod process;
-mod raw;
 mod report;
 mod run;
 mod sink;
+mod sqlite_only;
 mod webhooks;
 mod wrk;
 
@@ -39,10 +39,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure everything, in one run.
+    /// Measure everything in one run.
     Run(Run),
-    /// Be the bare server that everything is compared with.
-    BareHttp {
+    /// Serve with axum alone. The benchmark starts this to compare Refundry with it.
+    AxumOnly {
         /// Address to listen on
         #[arg(long)]
         listen: SocketAddr,
@@ -57,20 +57,20 @@ struct Run {
     /// File to write the figures to, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// One short round each, and a smaller store: rough figures in a minute
+    /// One short round each and a smaller database: rough figures in a minute
     #[arg(long)]
     quick: bool,
-    /// Points to measure; a ratio is shown when both of its sides are
+    /// Points to measure. A ratio is printed when both of its figures were measured
     #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
     only: Vec<char>,
-    /// Folder for the databases, on the disk to be measured
+    /// Folder for the databases, on the disk to measure
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::BareHttp { listen } => bare::serve(listen),
+        Task::AxumOnly { listen } => axum_only::serve(listen),
         Task::Run(args) => measure_all(args),
     }
 }
@@ -80,7 +80,7 @@ fn measure_all(args: Run) -> Result<()> {
         bail!("there is no point {unknown}: the points are a to i");
     }
     if args.only.contains(&'e') && !args.only.iter().any(|point| matches!(point, 'b' | 'd')) {
-        bail!("point e repeats b and d on a full store: name one of them, too");
+        bail!("point e repeats b and d on a full database: name one of them, too");
     }
     batches::listen()?;
     let under = args.dir.unwrap_or_else(|| run::beside(&args.server));

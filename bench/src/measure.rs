@@ -1,10 +1,10 @@
-//! Clocks, stopwatches, dice and percentiles. The one place of the benchmark that asks what time it
-//! is.
+//! Clocks, stopwatches, random numbers and percentiles. No other module of the benchmark reads a
+//! clock.
 
 use domain::time::{Clock, Timestamp};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The system's clock.
+/// Reads the clock of the system.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -15,18 +15,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// Time that has passed.
+/// Measures elapsed time.
 #[derive(Clone, Copy)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts to measure.
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
@@ -37,34 +35,33 @@ impl Stopwatch {
     }
 }
 
-/// Lets time pass.
+/// Blocks this thread for `duration`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark watches other processes")]
-pub fn pause(duration: Duration) {
+pub fn sleep_blocking(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// Lets time pass on the runtime.
+/// Suspends this task for `duration`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark runs for a given time")]
-pub async fn pass(duration: Duration) {
+pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// A whole number as a real one; exact up to 2^53.
+/// Converts a whole number to a float. The conversion is exact up to 2^53.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "figures are far below 2^53"
 )]
-pub fn real(number: u64) -> f64 {
+pub fn to_f64(number: u64) -> f64 {
     number as f64
 }
 
-/// Cheap random numbers that are the same in every run (splitmix64).
+/// A cheap random number generator (splitmix64). The same seed gives the same numbers.
 #[derive(Clone)]
-pub struct Dice(u64);
+pub struct SplitMix(u64);
 
-impl Dice {
-    /// Dice that fall as `seed` decides.
+impl SplitMix {
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -78,7 +75,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`.
+    /// A random number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % limit).unwrap_or(0)
@@ -91,20 +88,20 @@ impl Dice {
     }
 }
 
-/// How long things took.
+/// Percentiles of measured times.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_field_names, reason = "a name that holds a measure ends in its unit")]
 pub struct Latencies {
-    /// Half took at most this long, milliseconds.
+    /// Half of all took at most this long, in milliseconds.
     pub p50_ms: f64,
-    /// 99 of 100 took at most this long, milliseconds.
+    /// 99 of 100 took at most this long, in milliseconds.
     pub p99_ms: f64,
-    /// The longest, milliseconds.
+    /// The longest, in milliseconds.
     pub max_ms: f64,
 }
 
 impl Latencies {
-    /// Sorts out `micros`.
+    /// Computes the percentiles of `micros`, in microseconds.
     pub fn of(mut micros: Vec<u32>) -> Self {
         micros.sort_unstable();
         let at = |hundredths: usize| {
@@ -115,7 +112,7 @@ impl Latencies {
     }
 }
 
-/// The middle one. 0 when there is none.
+/// The median. 0 when `values` is empty.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)

@@ -1,8 +1,8 @@
-//! Stores many finished refunds at once, as if they had been made over the last weeks: each
-//! succeeded, with its idempotency key, its events and its posting. The books balance afterwards.
+//! Stores many refunds at once, as if they had succeeded over the last weeks, each with its
+//! idempotency key, events and posting. The books balance afterwards.
 
-use crate::lab::{REASON, Targets};
-use crate::measure::{Dice, SystemClock};
+use crate::fixture::{REASON, Targets};
+use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result};
 use domain::event::Type;
 use domain::keys::Target;
@@ -14,25 +14,26 @@ use std::path::Path;
 use std::time::Duration;
 use ulid::Ulid;
 
-/// Refunds in one transaction.
+/// Refunds per transaction.
 const CHUNK: u64 = 50_000;
 
-/// Between one old refund and the next, milliseconds.
+/// Milliseconds between the creation of one refund and of the next.
 const APART_MS: u64 = 2_000;
 
-/// Adds `count` succeeded refunds of 1 minor unit each. Nobody else may have the file open.
+/// Adds `count` succeeded refunds of 1 minor unit each. No other process may have the file open.
 pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
     let mut connection = Connection::open(database).context("the database cannot be opened")?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // If this is interrupted the file is thrown away.
+    // SQLite writes without a journal here: the benchmark throws the file away if this is
+    // interrupted.
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "cache_size", -1_048_576)?;
     let started = SystemClock.now().0.unsigned_abs().saturating_sub(count * APART_MS);
-    let mut past = Past {
+    let mut past = PastRefunds {
         targets,
-        dice: Dice::new(29),
+        rng: SplitMix::new(29),
         started,
         number: 0,
         spent: Vec::new(),
@@ -46,24 +47,24 @@ pub fn fill(database: &Path, targets: &Targets, count: u64) -> Result<()> {
         transaction.commit()?;
     }
     let transaction = connection.transaction()?;
-    past.settle(&transaction)?;
+    past.update_payments_and_totals(&transaction)?;
     transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.close().map_err(|(_, error)| error).context("the database cannot be closed")
 }
 
-struct Past<'t> {
+struct PastRefunds<'t> {
     targets: &'t Targets,
-    dice: Dice,
+    rng: SplitMix,
     started: u64,
     number: u64,
-    /// Per payment: refunds, and events about the payment itself.
+    /// Per payment: the number of refunds, and of events about the payment itself.
     spent: Vec<(i64, i64)>,
-    /// Per payment: the last refund.
+    /// Per payment: the id of the last refund.
     last: Vec<Option<[u8; 16]>>,
 }
 
-impl Past<'_> {
+impl PastRefunds<'_> {
     fn write(&mut self, transaction: &Transaction<'_>, count: u64) -> Result<()> {
         let mut refunds = transaction.prepare(
             "INSERT INTO refunds (scope, id, payment, amount, currency, state, status, origin, late, \
@@ -88,9 +89,9 @@ impl Past<'_> {
         for _ in 0..count {
             let at = self.started + self.number * APART_MS;
             self.number += 1;
-            let first = Ulid::from_parts(at, u128::from(self.dice.next() >> 1)).0;
+            let first = Ulid::from_parts(at, u128::from(self.rng.next() >> 1)).0;
             let id = |nth: u128| Ulid(first + nth).to_bytes();
-            let payment = self.targets.pick(&mut self.dice);
+            let payment = self.targets.pick(&mut self.rng);
             let spent = &mut self.spent[payment];
             *spent = (spent.0 + 1, spent.1 + 1);
             let payment_seq = 1 + spent.1;
@@ -110,7 +111,7 @@ impl Past<'_> {
                 provider_refund,
                 previous,
             ])?;
-            let (hash, request) = (self.dice.bytes(), self.dice.bytes());
+            let (hash, request) = (self.rng.bytes(), self.rng.bytes());
             keys.execute(params![scope, hash, request, Target::Refund.code(), refund, sending])?;
             let absent: Option<&[u8]> = None;
             let nothing: Option<&str> = None;
@@ -149,8 +150,8 @@ impl Past<'_> {
         Ok(())
     }
 
-    /// Adds what went back to the payments and to the ledger's totals.
-    fn settle(&self, transaction: &Transaction<'_>) -> Result<()> {
+    /// Updates the payments and the ledger's totals.
+    fn update_payments_and_totals(&self, transaction: &Transaction<'_>) -> Result<()> {
         let scope = self.targets.scope.code();
         let mut update = transaction.prepare(
             "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4, \
@@ -176,8 +177,8 @@ impl Past<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::{in_runtime, wait_until_closed};
-    use crate::lab;
+    use crate::database::{in_runtime, wait_until_closed};
+    use crate::fixture;
     use domain::account::{Mode, Scope};
 
     #[test]
@@ -185,9 +186,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("refundry.db");
         let payments = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
+            let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), 50).await
+            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 50).await
         });
         wait_until_closed(&database).unwrap();
         fill(&database, &payments.unwrap(), 2_000).unwrap();

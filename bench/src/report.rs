@@ -1,9 +1,9 @@
-//! What was found: a table for people, JSON for programs.
+//! The report: a table for people and JSON for programs.
 
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// One measured figure.
+/// A measured figure.
 #[derive(Debug, Serialize)]
 pub struct Figure {
     point: char,
@@ -12,7 +12,7 @@ pub struct Figure {
     unit: &'static str,
 }
 
-/// One figure or ratio that has a target.
+/// A figure or ratio with a target.
 #[derive(Debug, Serialize)]
 pub struct Check {
     point: char,
@@ -28,47 +28,36 @@ pub struct Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// At or above it.
     AtLeast,
-    /// Below it.
     Below,
-    /// Exactly on it.
     Exactly,
 }
 
-/// Where it was measured.
+/// The machine of the run.
 #[derive(Debug, Default, Serialize)]
 pub struct Machine {
-    /// Processors.
     pub processors: usize,
-    /// Their name.
     pub model: String,
-    /// Operating system.
     pub kernel: String,
-    /// Processors that other programs used meanwhile.
+    /// Processors that other programs used during the run. 1 means one whole processor.
     pub used_by_others: f64,
 }
 
-/// A whole run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Shortened: the figures are rough.
+    /// True for a short run, whose figures are rough.
     pub quick: bool,
-    /// Where.
     pub machine: Machine,
-    /// What was measured.
     pub figures: Vec<Figure>,
-    /// What it is held against.
     pub checks: Vec<Check>,
 }
 
 impl Report {
-    /// Adds a figure.
     pub fn figure(&mut self, point: char, name: impl Into<String>, value: f64, unit: &'static str) {
         self.figures.push(Figure { point, name: name.into(), value, unit });
     }
 
-    /// Adds a value that has a target.
+    /// Adds a value and compares it with its target.
     pub fn check(
         &mut self,
         point: char,
@@ -85,16 +74,16 @@ impl Report {
         self.checks.push(Check { point, name: name.into(), value, target, bound, unit, ok });
     }
 
-    /// How many targets were missed.
+    /// Number of missed targets.
     pub fn missed(&self) -> usize {
         self.checks.iter().filter(|check| !check.ok).count()
     }
 
-    /// The table.
+    /// Formats the report as a table.
     pub fn table(&self) -> String {
         let mut text = String::new();
         let Machine { processors, model, kernel, used_by_others } = &self.machine;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "\n{processors} processors, {model}, {kernel}");
         let _ = writeln!(text, "other programs used {used_by_others:.2} processors meanwhile\n");
         for Figure { point, name, value, unit } in &self.figures {
@@ -118,7 +107,7 @@ impl Report {
     }
 }
 
-/// As many digits as mean something.
+/// Formats a number with about three significant digits and thousands separators.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),

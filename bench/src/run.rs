@@ -1,11 +1,11 @@
-//! The whole run, point by point.
+//! Runs all points of the benchmark in their order.
 
-use crate::ground::{self, Ground};
-use crate::inprocess::{CLIENTS, Duel};
-use crate::measure::{Latencies, Stopwatch, median, pause, real};
-use crate::overhttp::{self, Rounds, aim, serve_bare};
-use crate::pg::{self, Shared};
-use crate::process::Ticks;
+use crate::database::{self, SqliteDatabase};
+use crate::in_process::{CLIENTS, Comparison};
+use crate::measure::{Latencies, Stopwatch, median, sleep_blocking, to_f64};
+use crate::over_http::{self, Rounds, serve_axum_only, wrk_load};
+use crate::pg::{self, PostgresDatabase};
+use crate::process::CpuTicks;
 use crate::report::{Bound, Machine, Report};
 use crate::webhooks;
 use crate::wrk::Wrk;
@@ -13,13 +13,12 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What to measure, and how.
+/// Points to measure, and settings.
 pub struct Plan {
-    /// The server's binary.
     pub binary: PathBuf,
-    /// Where databases go: the disk that is measured.
+    /// Folder for the databases, on the disk to measure.
     pub under: PathBuf,
-    /// The points, `a` to `i`.
+    /// Letters of the points, `a` to `i`.
     pub points: Vec<char>,
     /// Shorter and rougher.
     pub quick: bool,
@@ -43,79 +42,79 @@ impl Plan {
     }
 }
 
-/// What ratios are made of.
+/// Results that the ratios are computed from.
 #[derive(Default)]
 struct Loads {
-    bare_64: Rounds,
-    bare_256: Rounds,
-    real_64: Rounds,
-    real_256: Rounds,
+    axum_64: Rounds,
+    axum_256: Rounds,
+    refundry_64: Rounds,
+    refundry_256: Rounds,
     full_64: Rounds,
     full_256: Rounds,
-    empty: Duel,
-    full: Duel,
+    empty: Comparison,
+    full: Comparison,
 }
 
-/// Measures everything that the plan wants.
+/// Measures all points of the plan.
 pub fn run(plan: &Plan) -> Result<Report> {
-    let (before, stopwatch) = (Ticks::now()?, Stopwatch::start());
+    let (before, stopwatch) = (CpuTicks::now()?, Stopwatch::start());
     let mut report = Report { quick: plan.quick, ..Report::default() };
     let mut loads = Loads::default();
-    say("preparing a database with payments");
-    let ground = Ground::new(&plan.under, &plan.binary)?;
-    let wrk = Wrk::new(&ground.targets)?;
+    print_progress("preparing a database with payments");
+    let sqlite = SqliteDatabase::new(&plan.under, &plan.binary)?;
+    let wrk = Wrk::new(&sqlite.targets)?;
     if plan.wants('f') {
         idle(plan, &mut report)?;
     }
     if plan.wants('a') || plan.wants('b') {
-        bare_and_real(plan, &ground, &wrk, &mut loads, &mut report)?;
+        http_alone_and_refunds(plan, &sqlite, &wrk, &mut loads, &mut report)?;
     }
     if plan.wants('c') {
-        whole_lives(plan, &ground, &wrk, &loads, &mut report)?;
+        completed_refunds(plan, &sqlite, &wrk, &loads, &mut report)?;
     }
     if plan.wants('d') {
         for round in 1..=plan.rounds() {
-            say(&format!("(d) the committer and the raw loop, round {round}"));
-            loads.empty.round_on_copies(&ground, &plan.under, plan.duration())?;
+            print_progress(&format!("(d) the committer and SQLite alone, round {round}"));
+            loads.empty.round_on_copies(&sqlite, &plan.under, plan.duration())?;
         }
-        duel_figures(&mut report, 'd', "empty store", &loads.empty);
+        comparison_figures(&mut report, 'd', "empty store", &loads.empty);
         let ratio = loads.empty.ratio();
         let target = (Bound::AtLeast, 0.8);
-        report.check('d', "committer / raw loop, in process", ratio, target, "");
+        report.check('d', "committer / SQLite alone, in process", ratio, target, "");
     }
     if plan.wants('e') {
-        full_store(plan, &ground, &wrk, &mut loads, &mut report)?;
+        full_sqlite(plan, &sqlite, &wrk, &mut loads, &mut report)?;
     }
     if plan.wants('g') {
-        webhook_speed(plan, &ground, &mut report)?;
+        webhook_speed(plan, &sqlite, &mut report)?;
     }
-    drop(ground);
+    drop(sqlite);
     if plan.wants('h') || plan.wants('i') {
-        many_nodes(plan, &mut report)?;
+        postgres_nodes(plan, &mut report)?;
     }
-    let used = Ticks::now()?.others_since(before, stopwatch.elapsed());
+    let used = CpuTicks::now()?.others_since(before, stopwatch.elapsed());
     report.machine = machine(used);
     Ok(report)
 }
 
-/// (f), the part that needs no load.
+/// (f), the part that needs no load: start and idle memory.
 fn idle(plan: &Plan, report: &mut Report) -> Result<()> {
     let starts = if plan.quick { 3 } else { 9 };
-    say("(f) starting on an empty folder");
+    print_progress("(f) starting on an empty folder");
     let (mut first, mut again, mut resident) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..starts {
         let folder = tempfile::Builder::new().prefix("refundry-bench-").tempdir_in(&plan.under)?;
-        let server = ground::serve(&plan.binary, folder.path(), true, None)?;
+        let server = database::serve(&plan.binary, folder.path(), true, None)?;
         first.push(server.first_answer.as_secs_f64() * 1000.0);
-        pause(Duration::from_millis(300));
+        sleep_blocking(Duration::from_millis(300));
         resident.push(server.memory_mb()?.0);
         server.stop()?;
-        let server = ground::serve(&plan.binary, folder.path(), true, None)?;
+        let server = database::serve(&plan.binary, folder.path(), true, None)?;
         again.push(server.first_answer.as_secs_f64() * 1000.0);
         server.stop()?;
     }
     let size = std::fs::metadata(&plan.binary).context("the server's binary")?.len();
-    report.figure('f', "binary", real(size) / 1e6, "MB");
+    report.figure('f', "binary", to_f64(size) / 1e6, "MB");
     report.figure('f', "start to first answer, existing database", median(again), "ms");
     let target = (Bound::Below, 300.0);
     report.check('f', "start to first answer, empty database", median(first), target, "ms");
@@ -123,10 +122,10 @@ fn idle(plan: &Plan, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// (a) and (b), in turns, so that both see the same machine.
-fn bare_and_real(
+/// (a) and (b), in alternation, so that both run under the same conditions.
+fn http_alone_and_refunds(
     plan: &Plan,
-    ground: &Ground,
+    sqlite: &SqliteDatabase,
     wrk: &Wrk,
     loads: &mut Loads,
     report: &mut Report,
@@ -134,115 +133,118 @@ fn bare_and_real(
     let mut peaks = Vec::new();
     for round in 1..=plan.rounds() {
         if plan.wants('a') {
-            say(&format!("(a) bare HTTP, round {round}"));
-            let server = serve_bare(wrk)?;
+            print_progress(&format!("(a) axum only, round {round}"));
+            let server = serve_axum_only(wrk)?;
             let address = server.address.to_string();
-            for (rounds, connections) in [(&mut loads.bare_64, 64), (&mut loads.bare_256, 256)] {
-                rounds.round(wrk, &aim(&address, "none", connections, plan.duration()))?;
+            for (rounds, connections) in [(&mut loads.axum_64, 64), (&mut loads.axum_256, 256)] {
+                rounds.round(wrk, &wrk_load(&address, "none", connections, plan.duration()))?;
             }
         }
         if plan.wants('b') {
-            say(&format!("(b) refunds over HTTP, round {round}"));
-            let rounds = [(&mut loads.real_64, 64), (&mut loads.real_256, 256)];
+            print_progress(&format!("(b) refunds over HTTP, round {round}"));
+            let rounds = [(&mut loads.refundry_64, 64), (&mut loads.refundry_256, 256)];
             for (rounds, connections) in rounds {
-                let copy = ground.copy(&plan.under)?;
+                let copy = sqlite.copy(&plan.under)?;
                 peaks.push(refunds(&copy, wrk, rounds, connections, plan.duration())?);
             }
         }
     }
     if plan.wants('a') {
-        http_figures(report, 'a', "bare HTTP, 64 connections", &loads.bare_64);
-        http_figures(report, 'a', "bare HTTP, 256 connections", &loads.bare_256);
-        let errors = real(loads.bare_64.errors() + loads.bare_256.errors());
+        http_figures(report, 'a', "axum only, 64 connections", &loads.axum_64);
+        http_figures(report, 'a', "axum only, 256 connections", &loads.axum_256);
+        let errors = to_f64(loads.axum_64.errors() + loads.axum_256.errors());
         report.check('a', "requests that failed", errors, (Bound::Exactly, 0.0), "");
     }
     if plan.wants('b') {
-        http_figures(report, 'b', "refunds, 64 connections", &loads.real_64);
-        http_figures(report, 'b', "refunds, 256 connections", &loads.real_256);
+        http_figures(report, 'b', "refunds, 64 connections", &loads.refundry_64);
+        http_figures(report, 'b', "refunds, 256 connections", &loads.refundry_256);
         report.figure('f', "resident memory under load, at its highest", median(peaks), "MB");
-        let p99 = loads.real_64.latencies().p99_ms;
+        let p99 = loads.refundry_64.latencies().p99_ms;
         report.check('b', "99 of 100 refunds, 64 connections", p99, (Bound::Below, 50.0), "ms");
-        let errors = real(loads.real_64.errors() + loads.real_256.errors());
+        let errors = to_f64(loads.refundry_64.errors() + loads.refundry_256.errors());
         report.check('b', "refunds that failed", errors, (Bound::Exactly, 0.0), "");
     }
     if plan.wants('a') && plan.wants('b') {
-        let ratio = loads.real_256.rate() / loads.bare_256.rate();
+        let ratio = loads.refundry_256.rate() / loads.axum_256.rate();
         let target = (Bound::AtLeast, 0.25);
-        report.check('b', "refunds / bare HTTP, 256 connections", ratio, target, "");
+        report.check('b', "refunds / axum only, 256 connections", ratio, target, "");
     }
     Ok(())
 }
 
-/// One round of refunds over HTTP, held queued. The server's memory at its highest, MB.
+/// Runs one round of refunds over HTTP; they stay queued. Returns the server's peak memory, in MB.
 fn refunds(
-    ground: &Ground,
+    sqlite: &SqliteDatabase,
     wrk: &Wrk,
     rounds: &mut Rounds,
     connections: u32,
     duration: Duration,
 ) -> Result<f64> {
-    let server = ground.serve(false)?;
+    let server = sqlite.serve(false)?;
     let address = server.address.to_string();
-    rounds.round(wrk, &aim(&address, ground.bearer(), connections, duration))?;
+    rounds.round(wrk, &wrk_load(&address, sqlite.bearer(), connections, duration))?;
     let (_, peak) = server.memory_mb()?;
     server.stop()?;
     Ok(peak)
 }
 
-/// (c).
-fn whole_lives(
+/// (c): refunds from creation to success.
+fn completed_refunds(
     plan: &Plan,
-    ground: &Ground,
+    sqlite: &SqliteDatabase,
     wrk: &Wrk,
     loads: &Loads,
     report: &mut Report,
 ) -> Result<()> {
     let (mut rates, mut tails, mut errors) = (Vec::new(), Vec::new(), 0);
     for round in 1..=plan.rounds() {
-        say(&format!("(c) whole lives, round {round}"));
-        let lives = overhttp::live(&ground.copy(&plan.under)?, wrk, plan.duration())?;
-        rates.push(lives.rate());
-        tails.push(lives.tail_seconds);
-        errors += lives.errors;
+        print_progress(&format!("(c) completed refunds, round {round}"));
+        let completed =
+            over_http::run_to_completion(&sqlite.copy(&plan.under)?, wrk, plan.duration())?;
+        rates.push(completed.rate());
+        tails.push(completed.tail_seconds);
+        errors += completed.errors;
     }
     let rate = median(rates);
-    report.figure('c', "whole lives, 64 connections", rate, "/s");
+    report.figure('c', "completed refunds, 64 connections", rate, "/s");
     report.figure('c', "from the last request to the last success", median(tails), "s");
-    report.check('c', "refunds that failed", real(errors), (Bound::Exactly, 0.0), "");
-    if !loads.real_64.is_empty() {
-        let ratio = rate / loads.real_64.rate();
+    report.check('c', "refunds that failed", to_f64(errors), (Bound::Exactly, 0.0), "");
+    if !loads.refundry_64.is_empty() {
+        let ratio = rate / loads.refundry_64.rate();
         let target = (Bound::AtLeast, 0.3);
-        report.check('c', "whole lives / refunds, 64 connections", ratio, target, "");
+        report.check('c', "completed refunds / refunds, 64 connections", ratio, target, "");
     }
     Ok(())
 }
 
-/// (e).
-fn full_store(
+/// (e): (b) and (d) on a full database.
+fn full_sqlite(
     plan: &Plan,
-    ground: &Ground,
+    sqlite: &SqliteDatabase,
     wrk: &Wrk,
     loads: &mut Loads,
     report: &mut Report,
 ) -> Result<()> {
     let stored = plan.stored();
-    say(&format!("(e) storing {stored} refunds"));
+    print_progress(&format!("(e) storing {stored} refunds"));
     let stopwatch = Stopwatch::start();
-    let full = ground.copy(&plan.under)?;
+    let full = sqlite.copy(&plan.under)?;
     full.fill(stored)?;
     report.figure('e', "time to prepare the full store", stopwatch.elapsed().as_secs_f64(), "s");
-    let bytes = std::fs::metadata(full.database())?.len();
-    report.figure('e', "full store", real(bytes) / 1e6, "MB");
+    let bytes = std::fs::metadata(full.file())?.len();
+    report.figure('e', "full store", to_f64(bytes) / 1e6, "MB");
     let mut peaks = Vec::new();
     for round in 1..=plan.rounds() {
         if plan.wants('b') {
-            say(&format!("(e) refunds over HTTP, full store, round {round}"));
+            print_progress(&format!("(e) refunds over HTTP, full store, round {round}"));
             for (rounds, connections) in [(&mut loads.full_64, 64), (&mut loads.full_256, 256)] {
                 peaks.push(refunds(&full, wrk, rounds, connections, plan.duration())?);
             }
         }
         if plan.wants('d') {
-            say(&format!("(e) the committer and the raw loop, full store, round {round}"));
+            print_progress(&format!(
+                "(e) the committer and SQLite alone, full store, round {round}"
+            ));
             loads.full.round(&full, &full, plan.duration())?;
         }
     }
@@ -250,14 +252,14 @@ fn full_store(
         http_figures(report, 'e', "refunds, full store, 64 connections", &loads.full_64);
         http_figures(report, 'e', "refunds, full store, 256 connections", &loads.full_256);
         report.figure('f', "resident memory under load, full store", median(peaks), "MB");
-        let errors = real(loads.full_64.errors() + loads.full_256.errors());
+        let errors = to_f64(loads.full_64.errors() + loads.full_256.errors());
         report.check('e', "refunds that failed", errors, (Bound::Exactly, 0.0), "");
-        let ratio = loads.full_256.rate() / loads.real_256.rate();
+        let ratio = loads.full_256.rate() / loads.refundry_256.rate();
         let name = "full / empty store, refunds, 256 connections";
         report.check('e', name, ratio, (Bound::AtLeast, 0.7), "");
     }
     if plan.wants('d') {
-        duel_figures(report, 'e', "full store", &loads.full);
+        comparison_figures(report, 'e', "full store", &loads.full);
         let ratio = loads.full.committer_rate() / loads.empty.committer_rate();
         let name = "full / empty store, committer in process";
         report.check('e', name, ratio, (Bound::AtLeast, 0.7), "");
@@ -266,28 +268,42 @@ fn full_store(
     Ok(())
 }
 
-/// (g).
-fn webhook_speed(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<()> {
+/// (g): webhooks.
+fn webhook_speed(plan: &Plan, sqlite: &SqliteDatabase, report: &mut Report) -> Result<()> {
     let mut faults = 0;
     let (mut rates, mut tails) = (Vec::new(), Vec::new());
     for round in 1..=plan.rounds() {
-        say(&format!("(g) webhooks of {} refunds per second, round {round}", webhooks::STEADY));
-        let flow = webhooks::flow(&ground.copy(&plan.under)?, &webhooks::STEADY, plan.duration())?;
+        print_progress(&format!(
+            "(g) webhooks of {} refunds per second, round {round}",
+            webhooks::STEADY
+        ));
+        let flow = webhooks::send_while_creating(
+            &sqlite.copy(&plan.under)?,
+            &webhooks::STEADY,
+            plan.duration(),
+        )?;
         rates.push(flow.per_second);
         tails.push(flow.tail_ms);
         faults += flow.faults;
     }
     let mut latencies = Vec::new();
     for round in 1..=plan.rounds() {
-        say(&format!("(g) webhooks of {} refunds per second, round {round}", webhooks::CALM));
-        let flow = webhooks::flow(&ground.copy(&plan.under)?, &webhooks::CALM, plan.duration())?;
+        print_progress(&format!(
+            "(g) webhooks of {} refunds per second, round {round}",
+            webhooks::CALM
+        ));
+        let flow = webhooks::send_while_creating(
+            &sqlite.copy(&plan.under)?,
+            &webhooks::CALM,
+            plan.duration(),
+        )?;
         latencies.push(flow.latencies);
         faults += flow.faults;
     }
     let backlog = if plan.quick { 10_000 } else { 100_000 };
-    say(&format!("(g) a backlog of {backlog} webhooks"));
-    let drain = webhooks::drain(&ground.copy(&plan.under)?, backlog)?;
-    faults += drain.faults;
+    print_progress(&format!("(g) a backlog of {backlog} webhooks"));
+    let backlog_result = webhooks::send_backlog(&sqlite.copy(&plan.under)?, backlog)?;
+    faults += backlog_result.faults;
 
     let steady = format!("webhooks, {} refunds/s", webhooks::STEADY);
     let calm = format!("create to webhook, {} refunds/s", webhooks::CALM);
@@ -297,50 +313,55 @@ fn webhook_speed(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<()
     report.figure('g', format!("{calm}: 99 of 100 within"), p99, "ms");
     let max = of(|l| l.max_ms).fold(0.0, f64::max);
     report.figure('g', format!("{calm}: all within"), max, "ms");
-    report.figure('g', "backlog of webhooks", real(backlog), "");
-    report.figure('g', "backlog: webhooks with nothing else to do", drain.per_second, "/s");
-    report.figure('g', "backlog: resident memory after 1 s", drain.early_mb, "MB");
-    report.figure('g', "backlog: resident memory, first half", drain.first_mb, "MB");
-    report.figure('g', "backlog: resident memory, last half", drain.last_mb, "MB");
+    report.figure('g', "backlog of webhooks", to_f64(backlog), "");
+    report.figure(
+        'g',
+        "backlog: webhooks with nothing else to do",
+        backlog_result.per_second,
+        "/s",
+    );
+    report.figure('g', "backlog: resident memory after 1 s", backlog_result.early_mb, "MB");
+    report.figure('g', "backlog: resident memory, first half", backlog_result.first_mb, "MB");
+    report.figure('g', "backlog: resident memory, last half", backlog_result.last_mb, "MB");
     report.check('g', steady, median(rates), (Bound::AtLeast, 2_000.0), "/s");
     let p50 = median(of(|l| l.p50_ms).collect());
     report.check('g', format!("{calm}: half within"), p50, (Bound::Below, 50.0), "ms");
-    let growth = drain.last_mb / drain.first_mb;
+    let growth = backlog_result.last_mb / backlog_result.first_mb;
     let target = (Bound::Below, 1.2);
     report.check('g', "backlog: memory of the last half / first half", growth, target, "");
     let name = "refunds refused; webhooks lost, repeated, unordered, forged";
-    report.check('g', name, real(faults), (Bound::Exactly, 0.0), "");
+    report.check('g', name, to_f64(faults), (Bound::Exactly, 0.0), "");
     Ok(())
 }
 
-/// (h) and (i).
-fn many_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
-    say("(h) preparing a PostgreSQL server with payments");
-    let shared = Shared::new(&plan.under, &plan.binary)?;
-    let wrk = Wrk::new(&shared.targets)?;
+/// (h) and (i): PostgreSQL.
+fn postgres_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
+    print_progress("(h) preparing a PostgreSQL server with payments");
+    let postgres = PostgresDatabase::new(&plan.under, &plan.binary)?;
+    let wrk = Wrk::new(&postgres.targets)?;
     let (mut calls, mut one) = (Vec::new(), Rounds::default());
     let (mut even, mut two) = (Rounds::default(), Rounds::default());
     for round in 1..=plan.rounds() {
         if plan.wants('h') {
-            say(&format!("(h) one call per refund, round {round}"));
-            let copy = shared.copy(&format!("calls_{round}"))?;
+            print_progress(&format!("(h) one call per refund, round {round}"));
+            let copy = postgres.copy(&format!("calls_{round}"))?;
             let (clients, rate) = pg::best_rate(&copy, plan.duration())?;
             copy.remove()?;
             report.figure('h', format!("one call per refund, {clients} clients"), rate, "/s");
             calls.push(rate);
         }
-        say(&format!("(h) refunds over HTTP, one node, round {round}"));
-        let copy = shared.copy(&format!("one_{round}"))?;
+        print_progress(&format!("(h) refunds over HTTP, one node, round {round}"));
+        let copy = postgres.copy(&format!("one_{round}"))?;
         pg::nodes([&copy], true, &wrk, &mut one, plan.duration())?;
         copy.remove()?;
         if plan.wants('h') {
-            say(&format!(
+            print_progress(&format!(
                 "(h) refunds over HTTP, one and two nodes, no payment hot, round {round}"
             ));
-            let copy = shared.copy(&format!("even_{round}"))?;
+            let copy = postgres.copy(&format!("even_{round}"))?;
             pg::nodes([&copy], false, &wrk, &mut even, plan.duration())?;
             copy.remove()?;
-            let copy = shared.copy(&format!("two_{round}"))?;
+            let copy = postgres.copy(&format!("two_{round}"))?;
             pg::nodes([&copy, &copy.join()?], false, &wrk, &mut two, plan.duration())?;
             copy.verify().context("the books after (h)")?;
             copy.remove()?;
@@ -350,7 +371,7 @@ fn many_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
     if plan.wants('h') {
         http_figures(report, 'h', "refunds on PostgreSQL, one node, none hot", &even);
         http_figures(report, 'h', "refunds on PostgreSQL, two nodes, none hot", &two);
-        let errors = real(one.errors() + even.errors() + two.errors());
+        let errors = to_f64(one.errors() + even.errors() + two.errors());
         report.check('h', "refunds that failed", errors, (Bound::Exactly, 0.0), "");
         let ratio = one.rate() / median(calls);
         report.check('h', "one node / one call per refund", ratio, (Bound::AtLeast, 2.5), "");
@@ -358,30 +379,30 @@ fn many_nodes(plan: &Plan, report: &mut Report) -> Result<()> {
         report.check('h', "two nodes / one node, none hot", ratio, (Bound::AtLeast, 1.0), "");
     }
     if plan.wants('i') {
-        millions(plan, &shared, &wrk, &one, report)?;
+        full_postgres(plan, &postgres, &wrk, &one, report)?;
     }
     Ok(())
 }
 
-/// (i).
-fn millions(
+/// (i): a PostgreSQL database with millions of refunds.
+fn full_postgres(
     plan: &Plan,
-    shared: &Shared,
+    postgres: &PostgresDatabase,
     wrk: &Wrk,
     empty: &Rounds,
     report: &mut Report,
 ) -> Result<()> {
     let stored = if plan.quick { 200_000 } else { 10_000_000 };
-    say(&format!("(i) storing {stored} refunds in PostgreSQL"));
+    print_progress(&format!("(i) storing {stored} refunds in PostgreSQL"));
     let stopwatch = Stopwatch::start();
-    let full = shared.copy("filled")?;
+    let full = postgres.copy("filled")?;
     full.fill(stored)?;
     report.figure('i', "time to prepare the full database", stopwatch.elapsed().as_secs_f64(), "s");
-    report.figure('i', "full database", real(full.bytes()?) / 1e9, "GB");
+    report.figure('i', "full database", to_f64(full.bytes()?) / 1e9, "GB");
     let mut rounds = Rounds::default();
     let mut lists = [Rounds::default(), Rounds::default()];
     for round in 1..=plan.rounds() {
-        say(&format!("(i) lists and refunds on the full database, round {round}"));
+        print_progress(&format!("(i) lists and refunds on the full database, round {round}"));
         pg::lists(&full, wrk, &mut lists, plan.duration())?;
         pg::nodes([&full], true, wrk, &mut rounds, plan.duration())?;
     }
@@ -394,7 +415,7 @@ fn millions(
         let (name, p99) = (format!("{name}: 99 of 100 lists"), list.latencies().p99_ms);
         report.check('i', name, p99, (Bound::Below, 10.0), "ms");
     }
-    report.check('i', "requests that failed", real(errors), (Bound::Exactly, 0.0), "");
+    report.check('i', "requests that failed", to_f64(errors), (Bound::Exactly, 0.0), "");
     let ratio = rounds.rate() / empty.rate();
     let name = "full / empty database, refunds, one node";
     report.check('i', name, ratio, (Bound::AtLeast, 0.7), "");
@@ -409,19 +430,19 @@ fn http_figures(report: &mut Report, point: char, name: &str, rounds: &Rounds) {
     report.figure(point, format!("{name}: all within"), latencies.max_ms, "ms");
 }
 
-fn duel_figures(report: &mut Report, point: char, name: &str, duel: &Duel) {
+fn comparison_figures(report: &mut Report, point: char, name: &str, comparison: &Comparison) {
     let committer = format!("committer, {CLIENTS} tasks, {name}");
-    report.figure(point, committer.as_str(), duel.committer_rate(), "/s");
-    let of = |pick: fn(&crate::load::Achieved) -> f64| duel.committer.iter().map(pick);
+    report.figure(point, committer.as_str(), comparison.committer_rate(), "/s");
+    let of = |pick: fn(&crate::load::LoadResult) -> f64| comparison.committer.iter().map(pick);
     let p99 = median(of(|round| round.latencies.p99_ms).collect());
     report.figure(point, format!("{committer}: 99 of 100 within"), p99, "ms");
     let max = of(|round| round.latencies.max_ms).fold(0.0, f64::max);
     report.figure(point, format!("{committer}: all within"), max, "ms");
-    let batch = median(of(|round| real(round.batch)).collect());
+    let batch = median(of(|round| to_f64(round.batch)).collect());
     report.figure(point, format!("{committer}: refunds per batch"), batch, "");
-    let wal = of(|round| real(round.wal_bytes)).fold(0.0, f64::max);
+    let wal = of(|round| to_f64(round.wal_bytes)).fold(0.0, f64::max);
     report.figure(point, format!("{committer}: log at its largest"), wal / 1e6, "MB");
-    report.figure(point, format!("raw loop, {name}"), duel.raw_rate(), "/s");
+    report.figure(point, format!("SQLite alone, {name}"), comparison.sqlite_only_rate(), "/s");
 }
 
 fn machine(used_by_others: f64) -> Machine {
@@ -440,12 +461,12 @@ fn machine(used_by_others: f64) -> Machine {
     }
 }
 
-fn say(what: &str) {
+fn print_progress(what: &str) {
     eprintln!("{what}");
 }
 
-/// Where databases go when nothing else is said: beside what was built, which is on a disk, while
-/// the system's folder for temporary files may be in memory.
+/// Default folder for the databases: beside the built binary, which is on a disk. The system's
+/// temporary folder may be in memory.
 pub fn beside(binary: &Path) -> PathBuf {
     binary.parent().unwrap_or(Path::new(".")).to_owned()
 }

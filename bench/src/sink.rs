@@ -1,5 +1,5 @@
-//! A receiver of webhooks in this process, on threads of its own: checks every signature, notes what
-//! came when and answers 204.
+//! A receiver of webhooks in this process, on its own threads. It checks every signature, records
+//! each webhook with its time, and answers 204.
 
 use crate::measure::Stopwatch;
 use anyhow::{Context, Result, anyhow};
@@ -19,42 +19,41 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::Runtime;
 use ulid::Ulid;
 
-/// One webhook that came.
+/// A webhook with a good signature.
 #[derive(Clone, Copy)]
-pub struct Heard {
-    /// The event it tells of.
+pub struct ReceivedWebhook {
     pub event: Ulid,
-    /// What the event is about.
+    /// Id of the refund, payment or other thing that the event is about.
     pub subject: Ulid,
-    /// Its place among the events of its subject.
+    /// Sequence number of the event among those of its subject.
     pub seq: u32,
-    /// It is `refund.created`.
+    /// True for `refund.created`.
     pub created: bool,
-    /// When it had come, on the sink's stopwatch.
+    /// Time of arrival, in microseconds of the sink's stopwatch.
     pub at_micros: u32,
 }
 
-/// A receiver that listens. It stops when it is dropped.
+/// A listening receiver. Dropping it stops it.
 pub struct Sink {
-    shared: Arc<Shared>,
+    shared: Arc<SinkState>,
     address: SocketAddr,
     _runtime: Runtime,
 }
 
-struct Shared {
+struct SinkState {
     stopwatch: Stopwatch,
     key: OnceLock<Vec<u8>>,
-    log: Mutex<Log>,
+    log: Mutex<Received>,
 }
 
 #[derive(Default)]
-struct Log {
-    heard: Vec<Heard>,
+struct Received {
+    received: Vec<ReceivedWebhook>,
     forged: u64,
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct WebhookBody<'a> {
     #[serde(rename = "type")]
     name: &'a str,
     seq: u32,
@@ -69,7 +68,7 @@ struct Data<'a> {
 }
 
 impl Sink {
-    /// Starts to listen. `stopwatch` tells when things come.
+    /// Starts to listen. `stopwatch` gives the times of arrival.
     pub fn start(stopwatch: Stopwatch) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -78,9 +77,9 @@ impl Sink {
             .build()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
-        let shared = Shared { stopwatch, key: OnceLock::new(), log: Mutex::default() };
+        let shared = SinkState { stopwatch, key: OnceLock::new(), log: Mutex::default() };
         let shared = Arc::new(shared);
-        let router = Router::new().route("/", post(hear)).with_state(shared.clone());
+        let router = Router::new().route("/", post(receive)).with_state(shared.clone());
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
             // A failure only costs speed.
             let _ = stream.set_nodelay(true);
@@ -89,44 +88,48 @@ impl Sink {
         Ok(Self { shared, address, _runtime: runtime })
     }
 
-    /// What to register.
+    /// The URL to register as a webhook endpoint.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Takes the secret that the endpoint was given. What comes before that is forged.
-    pub fn trust(&self, secret: &str) -> Result<()> {
+    /// Sets the secret of the endpoint. Webhooks that arrive before this call count as forged.
+    pub fn set_secret(&self, secret: &str) -> Result<()> {
         let key = secret.strip_prefix("whsec_").context("a signing secret begins with whsec_")?;
         let key = STANDARD.decode(key).context("a signing secret is base64")?;
         self.shared.key.set(key).map_err(|_| anyhow!("there is a secret already"))
     }
 
-    /// How many came, forged ones included.
+    /// Number of received webhooks, forged ones included.
     pub fn count(&self) -> u64 {
         let log = self.shared.log();
-        u64::try_from(log.heard.len()).unwrap_or(u64::MAX) + log.forged
+        u64::try_from(log.received.len()).unwrap_or(u64::MAX) + log.forged
     }
 
-    /// Everything that came, in order, and how many had no good signature.
-    pub fn all(&self) -> (Vec<Heard>, u64) {
+    /// All webhooks in the order of arrival, and the number of webhooks without a good signature.
+    pub fn received(&self) -> (Vec<ReceivedWebhook>, u64) {
         let log = self.shared.log();
-        (log.heard.clone(), log.forged)
+        (log.received.clone(), log.forged)
     }
 }
 
-impl Shared {
-    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+impl SinkState {
+    fn log(&self) -> std::sync::MutexGuard<'_, Received> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn hear(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(
+    State(shared): State<Arc<SinkState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let at_micros = shared.stopwatch.micros();
     let key = shared.key.get().filter(|key| is_signed(key, &headers, &body));
-    let heard = key.and_then(|_| read(&headers, &body, at_micros));
+    let received = key.and_then(|_| read(&headers, &body, at_micros));
     let mut log = shared.log();
-    match heard {
-        Some(heard) => log.heard.push(heard),
+    match received {
+        Some(received) => log.received.push(received),
         None => log.forged += 1,
     }
     StatusCode::NO_CONTENT
@@ -144,27 +147,28 @@ fn is_signed(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
     signature.is_some_and(|signature| mac.verify_slice(&signature).is_ok())
 }
 
-fn read(headers: &HeaderMap, body: &[u8], at_micros: u32) -> Option<Heard> {
-    let told: Told<'_> = serde_json::from_slice(body).ok()?;
-    Some(Heard {
+fn read(headers: &HeaderMap, body: &[u8], at_micros: u32) -> Option<ReceivedWebhook> {
+    let webhook: WebhookBody<'_> = serde_json::from_slice(body).ok()?;
+    Some(ReceivedWebhook {
         event: ulid(headers.get("webhook-id")?.to_str().ok()?)?,
-        subject: ulid(told.data.aggregate_id)?,
-        seq: told.seq,
-        created: told.name == "refund.created",
+        subject: ulid(webhook.data.aggregate_id)?,
+        seq: webhook.seq,
+        created: webhook.name == "refund.created",
         at_micros,
     })
 }
 
-/// The ULID behind an id's prefix.
+/// Reads the ULID after the prefix of an id.
 pub fn ulid(id: &str) -> Option<Ulid> {
     Ulid::from_string(id.rsplit('_').next()?).ok()
 }
 
-/// How many came more than once, and how many came before an earlier one of their subject.
-pub fn disorder(heard: &[Heard]) -> (u64, u64) {
+/// Number of events received more than once, and number received after a later event of the same
+/// subject.
+pub fn disorder(received: &[ReceivedWebhook]) -> (u64, u64) {
     let (mut events, mut last) = (HashSet::new(), HashMap::new());
     let (mut repeated, mut unordered) = (0, 0);
-    for one in heard {
+    for one in received {
         if !events.insert(one.event) {
             repeated += 1;
         } else if last.insert(one.subject, one.seq).is_some_and(|before| before > one.seq) {
@@ -178,16 +182,16 @@ pub fn disorder(heard: &[Heard]) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    fn heard(event: u128, subject: u128, seq: u32) -> Heard {
+    fn received(event: u128, subject: u128, seq: u32) -> ReceivedWebhook {
         let (event, subject) = (Ulid(event), Ulid(subject));
-        Heard { event, subject, seq, created: seq == 1, at_micros: 0 }
+        ReceivedWebhook { event, subject, seq, created: seq == 1, at_micros: 0 }
     }
 
     #[test]
     fn what_comes_twice_or_too_early_is_counted() {
-        assert_eq!(disorder(&[heard(1, 9, 1), heard(2, 8, 1), heard(3, 9, 2)]), (0, 0));
-        assert_eq!(disorder(&[heard(1, 9, 1), heard(1, 9, 1), heard(3, 9, 2)]), (1, 0));
-        assert_eq!(disorder(&[heard(3, 9, 2), heard(1, 9, 1), heard(4, 8, 3)]), (0, 1));
+        assert_eq!(disorder(&[received(1, 9, 1), received(2, 8, 1), received(3, 9, 2)]), (0, 0));
+        assert_eq!(disorder(&[received(1, 9, 1), received(1, 9, 1), received(3, 9, 2)]), (1, 0));
+        assert_eq!(disorder(&[received(3, 9, 2), received(1, 9, 1), received(4, 8, 3)]), (0, 1));
     }
 
     // The expected signature was made with Python's `hmac` module.
@@ -203,9 +207,9 @@ mod tests {
         assert!(is_signed(key, &headers, body));
         assert!(!is_signed(key, &headers, &body[1..]));
         assert!(!is_signed(b"another", &headers, body));
-        let heard = read(&headers, body, 7).unwrap();
-        assert_eq!((heard.event, heard.subject, heard.seq), (Ulid(1), Ulid(2), 1));
-        assert!(heard.created);
+        let received = read(&headers, body, 7).unwrap();
+        assert_eq!((received.event, received.subject, received.seq), (Ulid(1), Ulid(2), 1));
+        assert!(received.created);
     }
 
     const SIGNATURE: &str = "v1,3Eda7Gk4q5yu+0EqQdRDtkK5PHa30eR5l6FlNMGAYMQ=";

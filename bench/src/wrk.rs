@@ -1,7 +1,7 @@
-//! wrk, the load generator: runs it and reads what it found.
+//! Runs wrk, the load generator, and reads its result.
 
-use crate::lab::{HOT, HOT_ONE_IN, Targets};
-use crate::measure::{Latencies, real};
+use crate::fixture::{HOT, HOT_ONE_IN, Targets};
+use crate::measure::{Latencies, to_f64};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,9 @@ const REFUNDS: &str = concat!(include_str!("../wrk/refund.lua"), include_str!(".
 
 const LISTS: &str = concat!(include_str!("../wrk/list.lua"), include_str!("../wrk/done.lua"));
 
-/// Threads of wrk.
 const THREADS: u32 = 2;
 
-/// wrk with its script and the payments it refunds.
+/// The scripts of wrk and the file of payments that they read.
 pub struct Wrk {
     folder: tempfile::TempDir,
     refunds: PathBuf,
@@ -24,35 +23,32 @@ pub struct Wrk {
     count: usize,
 }
 
-/// What one run of wrk is aimed at.
-pub struct Aim<'a> {
+/// Settings of one run of wrk.
+pub struct WrkLoad<'a> {
     /// Host and port.
     pub address: &'a str,
-    /// Path of the POSTs; lists have their own.
+    /// Path of the POSTs. The script for lists sets its own path.
     pub path: &'a str,
-    /// Bearer token.
     pub bearer: &'a str,
-    /// Connections at the same time.
+    /// Number of connections.
     pub connections: u32,
-    /// For how long.
     pub duration: Duration,
-    /// Some payments are refunded much more often than others.
+    /// Whether some payments are refunded much more often than others.
     pub hot: bool,
 }
 
-/// What one run of wrk found.
+/// Result of one run of wrk.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct WrkResult {
     /// Answers per second.
     pub per_second: f64,
-    /// How long they took.
     pub latencies: Latencies,
-    /// Answers that were not 2xx or 3xx, and requests without an answer.
+    /// Answers with a status of 400 or more, and requests without an answer.
     pub errors: u64,
 }
 
-impl Found {
-    /// What both found together: the rates add up, the worse latencies count.
+impl WrkResult {
+    /// Combines two runs: adds the rates and the errors, and takes the worse latencies.
     pub const fn with(self, other: Self) -> Self {
         let (a, b) = (self.latencies, other.latencies);
         Self {
@@ -79,7 +75,7 @@ struct Line {
 }
 
 impl Wrk {
-    /// Prepares runs against `targets`.
+    /// Writes the scripts and the file of payments to a temporary folder.
     pub fn new(targets: &Targets) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("refundry-wrk-").tempdir()?;
         let (refunds, lists) = (folder.path().join("refund.lua"), folder.path().join("list.lua"));
@@ -91,60 +87,65 @@ impl Wrk {
         Ok(Self { folder, refunds, lists, payments, count: ids.len() })
     }
 
-    /// Creates refunds. The idempotency keys of a run start with the name of a folder it has to
-    /// itself.
-    pub fn run(&self, aim: &Aim<'_>) -> Result<Found> {
+    /// Creates refunds. The idempotency keys of a run start with the name of a new folder, so that
+    /// no two runs share a key.
+    pub fn run(&self, wrk_load: &WrkLoad<'_>) -> Result<WrkResult> {
         let run = tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.path())?;
         let name = run.path().file_name().unwrap_or_default();
-        let mut command = command(&self.refunds, aim);
-        command.args([aim.path, aim.address, aim.bearer]).arg(name).arg(&self.payments);
-        // None is hot when all of them are.
-        let hot = if aim.hot { HOT } else { self.count };
+        let mut command = command(&self.refunds, wrk_load);
+        command
+            .args([wrk_load.path, wrk_load.address, wrk_load.bearer])
+            .arg(name)
+            .arg(&self.payments);
+        // When all payments are in the hot group, none is hot.
+        let hot = if wrk_load.hot { HOT } else { self.count };
         found(command.args([hot.to_string(), HOT_ONE_IN.to_string()]))
     }
 
-    /// Lists the newest refunds of the account, or of one payment after another.
-    pub fn list(&self, aim: &Aim<'_>, by_payment: bool) -> Result<Found> {
+    /// Lists the newest refunds of the account, or those of one payment after another.
+    pub fn list(&self, wrk_load: &WrkLoad<'_>, by_payment: bool) -> Result<WrkResult> {
         let payments = if by_payment { &self.payments } else { Path::new("-") };
-        found(command(&self.lists, aim).args([aim.address, aim.bearer]).arg(payments))
+        found(
+            command(&self.lists, wrk_load).args([wrk_load.address, wrk_load.bearer]).arg(payments),
+        )
     }
 
-    /// A folder for scratch files that lives as long as this.
+    /// A temporary folder that is removed when this value is dropped.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 }
 
-fn command(script: &Path, aim: &Aim<'_>) -> Command {
+fn command(script: &Path, wrk_load: &WrkLoad<'_>) -> Command {
     let mut command = Command::new("wrk");
     command
         .arg(format!("--threads={THREADS}"))
-        .arg(format!("--connections={}", aim.connections))
-        .arg(format!("--duration={}s", aim.duration.as_secs().max(1)))
+        .arg(format!("--connections={}", wrk_load.connections))
+        .arg(format!("--duration={}s", wrk_load.duration.as_secs().max(1)))
         .arg("--timeout=30s")
         .arg("--script")
         .arg(script)
-        .arg(format!("http://{}", aim.address))
+        .arg(format!("http://{}", wrk_load.address))
         .arg("--");
     command
 }
 
-fn found(command: &mut Command) -> Result<Found> {
+fn found(command: &mut Command) -> Result<WrkResult> {
     let output = command.output();
     let output = output.context("wrk cannot be started: scripts/install-tools installs it")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
     }
-    read(&text).with_context(|| format!("wrk said something else than expected: {text}"))
+    read(&text).with_context(|| format!("unexpected output of wrk: {text}"))
 }
 
-fn read(text: &str) -> Result<Found> {
+fn read(text: &str) -> Result<WrkResult> {
     let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));
     let line: Line = serde_json::from_str(line.context("there is no RESULT line")?)?;
     let ms = |micros: u32| f64::from(micros) / 1000.0;
-    Ok(Found {
-        per_second: real(line.requests) / (real(line.micros) / 1e6),
+    Ok(WrkResult {
+        per_second: to_f64(line.requests) / (to_f64(line.micros) / 1e6),
         latencies: Latencies { p50_ms: ms(line.p50), p99_ms: ms(line.p99), max_ms: ms(line.max) },
         errors: line.refused + line.failed,
     })

@@ -1,4 +1,4 @@
--- What wrk prints at the end, for whoever runs it.
+-- Prints the result of wrk in one line of JSON.
 
 function done(summary, latency, requests)
    local failed = summary.errors.connect + summary.errors.read + summary.errors.write

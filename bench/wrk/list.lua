@@ -1,6 +1,7 @@
--- What wrk sends: GETs of the newest refunds, of an account or of one of many payments.
+-- wrk runs this script. It sends GETs of the newest refunds, either of the account or of a random
+-- payment.
 --
--- Arguments: host, bearer, file with one payment id per line, or a dash for the whole account.
+-- Arguments: host, bearer, file with one payment id per line (or a dash for the whole account).
 
 local threads = 0
 

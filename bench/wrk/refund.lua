@@ -1,9 +1,10 @@
--- What wrk sends: POSTs with a Bearer key, an idempotency key that never comes twice and a small
--- JSON body that names one of many payments. The bare server and the real one get the same bytes
--- but for the path.
+-- wrk runs this script. It sends POSTs with a Bearer key, a new idempotency key each time and a
+-- small JSON body that names a random payment. The axum-only server and Refundry get the same bytes
+-- except for the path.
 --
 -- Arguments: path, host, bearer, name of the run, file with one payment id per line (the first
--- `hot` of them are hot), how many are hot, one request in how many is for a hot one.
+-- `hot` of them are hot), the number of hot payments, and one request in how many is for a hot
+-- payment.
 
 local threads = 0
 

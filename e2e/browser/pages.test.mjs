@@ -1,7 +1,8 @@
-// The hosted pages in a real browser: every state by hand, by keyboard, and without scripts.
+// Tests of the hosted pages in a real browser: every state, by mouse, by keyboard, and without
+// scripts.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { api, inspect, invoice, launch, refund, session, stands, visit } from "./shop.mjs";
+import { api, inspect, invoice, launch, refund, session, showsStatus, visit } from "./shop.mjs";
 
 let browser;
 before(async () => {
@@ -24,66 +25,66 @@ test("a session is paid, partly refunded, refunded", async () => {
     await inspect(page, "session-open");
     await choose(page, "Card");
     await press(page, "Pay USD 45.00");
-    await stands(page, "Paid");
-    assert.equal(await page.getByRole("button").count(), 0, "nothing is left to press");
+    await showsStatus(page, "Paid");
+    assert.equal(await page.getByRole("button").count(), 0, "no button is left");
     await inspect(page, "session-paid");
     assert.equal(await statusOf(made.id), "completed");
     await refund("checkout_session", made.id, 1_500);
     await page.reload();
-    await stands(page, "Partially refunded");
+    await showsStatus(page, "Partially refunded");
     await page.getByText("USD 15.00 was paid back to you.").waitFor();
     await inspect(page, "session-partially-refunded");
     await refund("checkout_session", made.id);
     await page.reload();
-    await stands(page, "Refunded");
+    await showsStatus(page, "Refunded");
     await inspect(page, "session-refunded");
     await page.getByRole("link", { name: "Return to the shop" }).click();
     await page.waitForURL(/health\?thanks/);
   });
 });
 
-test("a card is declined and another way pays", async () => {
+test("a card is declined and another payment method succeeds", async () => {
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Card", "declined");
     await press(page, /^Pay/);
-    await stands(page, "did not go through");
+    await showsStatus(page, "did not go through");
     await inspect(page, "session-declined");
     assert.equal(await statusOf(made.id), "failed");
     await choose(page, "PayPal");
     await press(page, /^Pay/);
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
   });
 });
 
-test("a payment that needs the buyer is approved, and another is refused", async () => {
+test("a payment that needs approval is declined and then approved", async () => {
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Card", "action");
     await press(page, /^Pay/);
-    await stands(page, "Approve this payment");
+    await showsStatus(page, "Approve this payment");
     await inspect(page, "session-action");
     await press(page, "Decline");
-    await stands(page, "did not go through");
+    await showsStatus(page, "did not go through");
     await choose(page, "Card", "action");
     await press(page, /^Pay/);
     await press(page, "Approve");
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
   });
 });
 
-test("a payment that is being processed is followed until it is paid", async () => {
+test("the page follows a payment in processing until it is paid", async () => {
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Card", "processing");
     await press(page, /^Pay/);
-    // Nobody loads the page again.
-    await stands(page, "Paid");
+    // The test does not reload the page; its script shows the change.
+    await showsStatus(page, "Paid");
     assert.equal(await statusOf(made.id), "completed");
   });
 });
 
-test("money is sent by hand, said so, and confirmed while the page is open", async () => {
+test("a manual transfer is reported and then confirmed while the page is open", async () => {
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Bank transfer");
@@ -91,25 +92,25 @@ test("money is sent by hand, said so, and confirmed while the page is open", asy
     await page.getByRole("heading", { name: "Bank transfer" }).waitFor();
     await inspect(page, "session-transfer");
     await press(page, "I have sent the money");
-    await stands(page, "Waiting for confirmation");
+    await showsStatus(page, "Waiting for confirmation");
     await inspect(page, "session-review");
     await api("POST", `/api/v1/checkout-sessions/${made.id}/confirm`, {});
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
   });
 });
 
-test("a session runs out and one is withdrawn", async () => {
+test("a session expires and another is canceled", async () => {
   const late = await session({ expiresInSec: 1 });
   await new Promise((ready) => setTimeout(ready, 1_100));
   await visit(browser, late.hostedUrl, async (page) => {
-    await stands(page, "Expired");
+    await showsStatus(page, "Expired");
     assert.equal(await page.getByRole("button").count(), 0);
     await inspect(page, "session-expired");
   });
   const gone = await session();
   await api("POST", `/api/v1/checkout-sessions/${gone.id}/cancel`, {});
   await visit(browser, gone.hostedUrl, async (page) => {
-    await stands(page, "Canceled");
+    await showsStatus(page, "Canceled");
     await inspect(page, "session-canceled");
   });
   await visit(browser, gone.hostedUrl.replace(/.{6}$/, "000000"), async (page) => {
@@ -118,7 +119,7 @@ test("a session runs out and one is withdrawn", async () => {
   });
 });
 
-test("an invoice is paid and refunded, and one is withdrawn", async () => {
+test("an invoice is paid and refunded, and another is voided", async () => {
   const made = await invoice();
   await visit(browser, made.hostedInvoiceUrl, async (page) => {
     await page.getByText(made.number).waitFor();
@@ -126,26 +127,26 @@ test("an invoice is paid and refunded, and one is withdrawn", async () => {
     await inspect(page, "invoice-open");
     await choose(page, "Card", "declined");
     await press(page, "Pay USD 30.20");
-    await stands(page, "did not go through");
+    await showsStatus(page, "did not go through");
     await inspect(page, "invoice-declined");
     await choose(page, "Card");
     await press(page, /^Pay/);
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
     await inspect(page, "invoice-paid");
     await refund("invoice", made.id);
     await page.reload();
-    await stands(page, "Refunded");
+    await showsStatus(page, "Refunded");
     await inspect(page, "invoice-refunded");
   });
   const gone = await invoice();
   await api("POST", `/api/v1/invoices/${gone.id}/void`, {});
   await visit(browser, gone.hostedInvoiceUrl, async (page) => {
-    await stands(page, "Withdrawn");
+    await showsStatus(page, "Withdrawn");
     await inspect(page, "invoice-void");
   });
 });
 
-test("the keyboard alone pays", async () => {
+test("a session can be paid with the keyboard alone", async () => {
   const made = await session({ methods: ["card", "paypal"] });
   await visit(browser, made.hostedUrl, async (page) => {
     const focused = () => page.evaluate(() => {
@@ -165,18 +166,18 @@ test("the keyboard alone pays", async () => {
     await page.keyboard.press("Tab");
     assert.deepEqual(await focused(), { name: "Pay USD 45.00", tag: "BUTTON", ring: true });
     await page.keyboard.press("Enter");
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
     await page.keyboard.press("Tab");
     assert.equal((await focused()).tag, "A");
   });
 });
 
-test("two clicks pay once", async () => {
+test("a double click pays once", async () => {
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Card");
     await page.getByRole("button", { name: /^Pay/ }).dblclick();
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
     const paid = await api("GET", `/api/v1/checkout-sessions/${made.id}`);
     assert.equal(paid.status, "completed");
     const query = `sourceType=checkout_session&sourceId=${made.id}`;
@@ -185,27 +186,27 @@ test("two clicks pay once", async () => {
   });
 });
 
-test("everything is paid without scripts", async () => {
+test("sessions and invoices can be paid without scripts", async () => {
   const noScripts = { javaScriptEnabled: false };
   const made = await session();
   await visit(browser, made.hostedUrl, async (page) => {
     await choose(page, "Card", "declined");
     await press(page, /^Pay/);
-    await stands(page, "did not go through");
+    await showsStatus(page, "did not go through");
     await choose(page, "Card", "action");
     await press(page, /^Pay/);
     await press(page, "Approve");
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
   }, noScripts);
-  const asked = await invoice();
-  await visit(browser, asked.hostedInvoiceUrl, async (page) => {
+  const open = await invoice();
+  await visit(browser, open.hostedInvoiceUrl, async (page) => {
     await choose(page, "Card");
     await press(page, /^Pay/);
-    await stands(page, "Paid");
+    await showsStatus(page, "Paid");
   }, noScripts);
 });
 
-test("a narrow screen and large text cut nothing off", async () => {
+test("nothing is cut off on a narrow screen with long text", async () => {
   const name = "Ein außergewöhnlich langer Name ohne Ende ".repeat(4).slice(0, 190).trim();
   const lineItems = [{ name, quantity: 1_000, unitAmount: 123_456_789 }];
   const made = await session({ amount: 123_456_789_000, lineItems });

@@ -1,21 +1,21 @@
-// A merchant at the demo, a browser, and what every page is held against.
+// A merchant that uses the demo's API, a browser, and the checks of every page.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const kit = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
+const demo = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-// Where pictures of every state are kept, for people to look at; none when it is not set.
+// Folder for screenshots of every state, for people; no screenshots when it is not set.
 const pictures = process.env.REFUNDRY_PICTURES;
 
-/** Asks the API with the demo's test key; gives the data of the answer. */
+/** Sends a request with the demo's test key and returns the data of the answer. */
 export async function api(method, path, body) {
-  const response = await fetch(kit.baseUrl + path, {
+  const response = await fetch(demo.baseUrl + path, {
     method,
     headers: {
-      Authorization: `Bearer ${kit.test.bearer}`,
+      Authorization: `Bearer ${demo.test.bearer}`,
       "Idempotency-Key": randomUUID(),
       ...(body && { "Content-Type": "application/json" }),
     },
@@ -28,7 +28,7 @@ export async function api(method, path, body) {
 }
 
 /** A checkout session over 45.00 that can be paid by card and by bank transfer. */
-export const session = (wishes) =>
+export const session = (overrides) =>
   api("POST", "/api/v1/checkout-sessions", {
     amount: 4_500,
     currency: "USD",
@@ -37,13 +37,13 @@ export const session = (wishes) =>
       { name: "Green tea, loose leaf", quantity: 3, unitAmount: 1_200 },
       { name: "Shipping", quantity: 1, unitAmount: 900 },
     ],
-    successUrl: `${kit.baseUrl}/health?thanks`,
-    cancelUrl: `${kit.baseUrl}/health?cart`,
-    ...wishes,
+    successUrl: `${demo.baseUrl}/health?thanks`,
+    cancelUrl: `${demo.baseUrl}/health?cart`,
+    ...overrides,
   });
 
-/** An invoice over 30.20 that is asked for. */
-export const invoice = (wishes) =>
+/** An open invoice over 30.20. */
+export const invoice = (overrides) =>
   api("POST", "/api/v1/invoices", {
     customerId: "cus_1",
     currency: "USD",
@@ -56,7 +56,7 @@ export const invoice = (wishes) =>
     tax: 220,
     dueAt: "2099-01-31T00:00:00Z",
     memo: "Thank you for your patience.",
-    ...wishes,
+    ...overrides,
   });
 
 /** Refunds something and waits for the provider's answer. */
@@ -77,33 +77,33 @@ export const launch = () =>
     timeout: 60_000,
   });
 
-/** A page in a context of its own, closed when `use` ends. Whatever the browser complains of fails. */
+/** Opens a page in a new context and closes it when `use` ends. Any error that the browser reports fails the test. */
 export async function visit(browser, url, use, options) {
   const context = await browser.newContext({ viewport: { width: 420, height: 860 }, ...options });
   context.setDefaultTimeout(10_000);
   const page = await context.newPage();
-  const complaints = [];
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  const browserErrors = [];
+  page.on("pageerror", (error) => browserErrors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && browserErrors.push(message.text()));
   try {
     await page.goto(url);
     await use(page);
-    // The page of an unknown link answers 404, which the console notes.
-    assert.deepEqual(complaints.filter((text) => !text.includes("404")), []);
+    // The page of an unknown link answers 404, which the browser logs as an error.
+    assert.deepEqual(browserErrors.filter((text) => !text.includes("404")), []);
   } finally {
     await context.close();
   }
 }
 
-/** Fails on anything serious that axe finds, in light and in dark, and on a page that is too wide. */
+/** Fails on serious findings of axe, in the light and the dark scheme, and on a page wider than the window. */
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => globalThis.axe.run());
     const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-    const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-    assert.deepEqual(told, [], `${name}, ${colorScheme}`);
+    const findings = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+    assert.deepEqual(findings, [], `${name}, ${colorScheme}`);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
     if (pictures) await page.screenshot({ path: `${pictures}/${name}-${colorScheme}.png`, fullPage: true });
@@ -111,6 +111,6 @@ export async function inspect(page, name) {
   await page.emulateMedia({ colorScheme: "light" });
 }
 
-/** Waits until the page says how it stands. */
-export const stands = (page, text) =>
+/** Waits until the page shows the status. */
+export const showsStatus = (page, text) =>
   page.locator(".status h2", { hasText: text }).first().waitFor({ state: "visible" });

@@ -1,20 +1,20 @@
-//! The work of creating a refund as one function call each, driven by pgbench.
+//! Creates refunds with one function call each, driven by pgbench.
 
-use super::Shared;
-use crate::lab::{HOT, HOT_ONE_IN, PAYMENTS};
+use super::PostgresDatabase;
+use crate::fixture::{HOT, HOT_ONE_IN, PAYMENTS};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
-/// Clients of pgbench at the same time; the best of them counts.
+/// Numbers of pgbench clients to try; the best rate counts.
 const CLIENTS: [u32; 4] = [1, 8, 32, 64];
 
-/// The function and the payments it works on.
+/// SQL that creates the function and its payments.
 pub const FUNCTION: &str = include_str!("../../sql/one_refund.sql");
 
-/// Calls per second at the number of clients that suits them best.
-pub fn best_rate(shared: &Shared, duration: Duration) -> Result<(u32, f64)> {
-    shared.run(FUNCTION, &[("payments", PAYMENTS.to_string())])?;
-    shared.run("VACUUM ANALYZE payments; CHECKPOINT", &[])?;
+/// The best number of clients and its rate, in calls per second.
+pub fn best_rate(database: &PostgresDatabase, duration: Duration) -> Result<(u32, f64)> {
+    database.run(FUNCTION, &[("payments", PAYMENTS.to_string())])?;
+    database.run("VACUUM ANALYZE payments; CHECKPOINT", &[])?;
     let script = format!(
         "\\set hot random(1, {HOT_ONE_IN})\n\\set one random(1, {HOT})\n\
          \\set any random(1, {PAYMENTS})\n\
@@ -25,12 +25,12 @@ pub fn best_rate(shared: &Shared, duration: Duration) -> Result<(u32, f64)> {
     std::fs::write(&file, script)?;
     let mut best = (0, 0.0);
     for clients in CLIENTS {
-        let mut command = shared.program("pgbench");
+        let mut command = database.program("pgbench");
         command
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
             .arg(format!("--client={clients}"))
             .arg(format!("--time={}", duration.as_secs().max(1)))
-            .arg(format!("--define=scope={}", shared.targets.scope.code()))
+            .arg(format!("--define=scope={}", database.targets.scope.code()))
             .arg("--file")
             .arg(&file);
         let output = command.output().context("pgbench cannot be started")?;

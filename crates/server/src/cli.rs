@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line. clap prints the doc comments of this file as help.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "refundry", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to log: error, warn, info, debug, or a filter such as engine=debug
+    /// Log level or filter: error, warn, info, debug, or a filter such as engine=debug
     #[arg(long, env = "REFUNDRY_LOG", default_value = "info", global = true)]
     pub log: String,
 
@@ -16,7 +16,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the API
@@ -26,21 +25,22 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(Keys),
-    /// Derive every balance and the whole ledger again; exit 1 if anything differs
+    /// Verify every balance and the whole ledger; exit 1 if anything differs
     Verify(DataArgs),
     /// Copy the database into FILE while the server runs
     Backup(Backup),
-    /// Copy a SQLite database into an empty PostgreSQL database; run again, it goes on where it ended
+    /// Copy a SQLite database into an empty PostgreSQL database; a second run continues an
+    /// interrupted one
     MigrateStore(MigrateStore),
     /// Check configuration, database and disk; exit 1 if anything is wrong
     Doctor(DataArgs),
     /// Ask the server on this machine whether it answers; exit 1 if it does not
     Health(Health),
-    /// Print the OpenAPI document of the API, or of one of its other doors
+    /// Print the OpenAPI document of the native API, or of another door
     Openapi(Openapi),
 }
 
-/// Where the data is.
+/// Where the configuration and the data are.
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
     /// Configuration file (TOML)
@@ -51,7 +51,6 @@ pub struct DataArgs {
     pub data: Option<PathBuf>,
 }
 
-/// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
@@ -64,7 +63,6 @@ pub struct Serve {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Options of `health`.
 #[derive(Debug, Args)]
 pub struct Health {
     #[command(flatten)]
@@ -74,7 +72,6 @@ pub struct Health {
     pub listen: Option<SocketAddr>,
 }
 
-/// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
     #[command(flatten)]
@@ -87,7 +84,6 @@ pub struct Demo {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Options of `backup`.
 #[derive(Debug, Args)]
 pub struct Backup {
     #[command(flatten)]
@@ -96,7 +92,6 @@ pub struct Backup {
     pub file: PathBuf,
 }
 
-/// Options of `migrate-store`.
 #[derive(Debug, Args)]
 pub struct MigrateStore {
     /// The database file, as `sqlite:FILE`; its server must be stopped
@@ -107,7 +102,6 @@ pub struct MigrateStore {
     pub to: String,
 }
 
-/// Options of `openapi`.
 #[derive(Debug, Args)]
 pub struct Openapi {
     /// The document: refundry, elasticpay, ...
@@ -115,7 +109,7 @@ pub struct Openapi {
     pub door: String,
 }
 
-/// What to do with keys.
+/// Commands about keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
     /// Create a key and print its secrets once
@@ -126,38 +120,38 @@ pub enum Keys {
     Revoke(RevokeKey),
 }
 
-/// Options of `keys create`.
 #[derive(Debug, Args)]
 pub struct CreateKey {
     #[command(flatten)]
     pub data: DataArgs,
-    /// Account id; without it the only account there is
+    /// Account id; needed when there is more than one account
     #[arg(long, value_name = "ACCOUNT", conflicts_with = "new_account")]
     pub account: Option<String>,
     /// Create an account with this name for the key
     #[arg(long, value_name = "NAME")]
     pub new_account: Option<String>,
-    /// What the key works on
+    /// Whether the key works on test or live payments
     #[arg(long, value_enum, default_value = "test")]
     pub mode: KeyMode,
-    /// What the key may do, such as "refund:write payment:read"
+    /// Scopes of the key, such as "refund:write payment:read"
     #[arg(long, default_value = "*")]
     pub scopes: String,
-    /// What its bearer token looks like: refundry (`pk_…`) or elasticpay (`sk_sandbox_…`, `sk_live_…`, `oa_…`)
+    /// Form of the bearer token: refundry (`pk_…`) or elasticpay (`sk_sandbox_…`, `sk_live_…`,
+    /// `oa_…`)
     #[arg(long, default_value = "refundry")]
     pub format: String,
-    /// The key acts for other accounts too, named per request, in the mode of --mode
+    /// Let the key act for other accounts too, named per request, in the mode of --mode
     #[arg(long)]
     pub platform: bool,
-    /// Which error table the key is answered with: node or go
+    /// Error table for answers to this key: node or go
     #[arg(long, default_value = "node")]
     pub error_profile: String,
-    /// What people call the key
+    /// Name of the key, for people
     #[arg(long, default_value = "")]
     pub name: String,
 }
 
-/// What a key works on.
+/// The payments that a key works on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum KeyMode {
     /// Test payments of its account
@@ -168,7 +162,6 @@ pub enum KeyMode {
     Platform,
 }
 
-/// Options of `keys revoke`.
 #[derive(Debug, Args)]
 pub struct RevokeKey {
     #[command(flatten)]

@@ -1,9 +1,8 @@
-//! The real clock and the real randomness: the one place that asks the system for them.
+//! The clock and the random numbers of the system. No other module reads them.
 
 use domain::time::{Clock, Timestamp};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The system's clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {

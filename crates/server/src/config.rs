@@ -1,4 +1,5 @@
-//! Configuration: defaults, then the file, then `REFUNDRY_*` in the environment, then flags.
+//! Reads the configuration: defaults, then the file, then `REFUNDRY_*` in the environment, then
+//! flags.
 
 use crate::Failure;
 use crate::cli::DataArgs;
@@ -15,109 +16,101 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Every setting, by the name it has in the file. In the environment a setting is in capitals after
-/// `REFUNDRY_`, a part of a group after two underscores: `REFUNDRY_SIMULATOR__ENABLED=true`.
+/// All settings, by their names in the file. In the environment, a setting is written in capitals
+/// after `REFUNDRY_`, and a group is followed by two underscores:
+/// `REFUNDRY_SIMULATOR__ENABLED=true`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Where buyers find this server, http or https; the address it listens on when absent.
+    /// URL of this server for buyers, http or https. Default: the address that the server listens
+    /// on.
     pub public_url: Option<String>,
     /// Folder for the database, the master key and the simulator's book.
     pub data: PathBuf,
-    /// `sqlite:FILE` or `postgres://…`; `refundry.db` in the data folder when absent. May hold a
+    /// `sqlite:FILE` or `postgres://…`. Default: `refundry.db` in the data folder. May contain a
     /// password.
     #[serde(skip_serializing)]
     pub database_url: Option<String>,
-    /// The key under which secrets are sealed, 32 bytes in base64. When absent it is read from
-    /// `master.key` in the data folder, which is made at the first start.
+    /// The key that secrets are sealed with, 32 bytes in base64. Default: the content of
+    /// `master.key` in the data folder, which the first start creates.
     #[serde(skip_serializing)]
     pub master_key: Option<String>,
-    /// `on`: refunds are sent. `off`: refunds are accepted and held until it is on again.
+    /// `on`: refunds are sent. `off`: refunds are accepted and stay queued until dispatch is on
+    /// again.
     pub dispatch: Switch,
-    /// Calls to providers under way at the same time, at most.
+    /// Maximum number of calls to providers at the same time.
     pub dispatch_limit: usize,
-    /// Seconds for which a node may work on a refund before another takes over.
+    /// Seconds for which a node may work on a refund before another node takes over.
     pub lease_seconds: u32,
-    /// Seconds that a provider may take to answer; less than the lease.
+    /// Longest wait for a provider's answer in seconds; less than the lease.
     pub provider_timeout_seconds: u32,
-    /// Requests that may wait for the database.
+    /// Maximum number of requests that wait for the database.
     pub queue: usize,
-    /// Transactions under way at the same time; 1 for SQLite, which has one writer.
+    /// Number of concurrent transactions. Always 1 on SQLite, which has one writer.
     pub lanes: Option<usize>,
-    /// Seconds that a request waits for its commit.
+    /// Longest wait of a request for its commit, in seconds.
     pub commit_timeout_seconds: u32,
-    /// Seconds in which work under way is finished at shutdown.
+    /// Seconds to finish work under way at shutdown.
     pub shutdown_seconds: u32,
-    /// Connections at the same time, at most.
+    /// Maximum number of connections at the same time.
     pub connections: usize,
-    /// How much an account or a client may ask for.
     pub rate_limits: rate_limits::Settings,
-    /// Seconds from a capture until the provider pays the merchant out, by the provider's name. Where
-    /// it is not known, payments settle when somebody says so.
+    /// Seconds from a capture to the provider's payout to the merchant, by the provider's name. For
+    /// a provider without an entry, payments are settled over the API.
     pub settlement_seconds: BTreeMap<String, u32>,
     /// Yoco door: payments made with test keys can be refunded.
     #[serde(deserialize_with = "bool_from_str_or_int")]
     pub yoco_allow_test_refunds: bool,
-    /// Yoco door: whole payments only are refunded.
+    /// Yoco door: only whole payments can be refunded.
     #[serde(deserialize_with = "bool_from_str_or_int")]
     pub yoco_full_refunds_only: bool,
     /// Yoco door: the status of an accepted refund, `succeeded`, `successful` or `pending`.
     pub yoco_refund_status: String,
-    /// Yoco door: seconds that an answer to a refund waits for the provider's.
+    /// Yoco door: seconds that a refund waits for the provider's answer before the door answers.
     pub yoco_refund_wait_seconds: u32,
-    /// Outgoing webhooks.
     pub webhooks: webhooks::Settings,
-    /// How long what is kept.
+    /// How long events and deliveries are kept.
     pub retention: retention::Settings,
-    /// The built-in simulated provider.
     pub simulator: Simulator,
-    /// The ElasticPay door.
     pub elasticpay: ElasticPay,
 }
 
-/// Settings of the ElasticPay door.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ElasticPay {
-    /// Seconds that a refund waits for the provider's answer before it is answered as pending.
+    /// Seconds that a refund waits for the provider's answer before the door answers `pending`.
     pub wait_seconds: u32,
-    /// Take only the reasons that its documentation lists.
+    /// Accept only the reasons in ElasticPay's documentation.
     pub strict_reasons: bool,
 }
 
-/// Where the data is.
+/// The database that the settings name.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Database {
-    /// A file.
     Sqlite(PathBuf),
-    /// The address of a server.
+    /// The URL of the database.
     Postgres(String),
 }
 
-/// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
-    /// On.
     On,
-    /// Off.
     Off,
 }
 
-/// Settings of the built-in simulated provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulator {
-    /// It exists, and `/simulator` is served.
+    /// Starts the simulator and serves `/simulator`.
     pub enabled: bool,
-    /// It honours idempotency keys.
+    /// The simulator honours idempotency keys.
     pub honour_keys: bool,
-    /// Milliseconds after which a refund with the script `late_failure` is taken back.
+    /// Milliseconds until the simulator takes a refund with the script `late_failure` back.
     pub late_failure_ms: i64,
-    /// The file of its book, which other nodes on this host name, too; `simulator.db` in the data
-    /// folder, for this node alone, when absent.
+    /// File of the simulator's book. Nodes on one host that name the same file share the book.
+    /// Default: `simulator.db` in the data folder, for this node alone.
     pub book: Option<PathBuf>,
 }
 
@@ -157,7 +150,7 @@ impl Default for Config {
     }
 }
 
-/// True for the name of a setting, or of a part of a group.
+/// True for the name of a setting or of a group.
 fn is_setting(key: &str) -> bool {
     let name = key.to_ascii_lowercase();
     let name = name.split("__").next().unwrap_or_default();
@@ -168,7 +161,7 @@ fn is_setting(key: &str) -> bool {
 }
 
 impl Config {
-    /// Reads the configuration. `listen` is the flag, which wins.
+    /// Reads the configuration. `data` in `args` and `listen` are flags, which win over all else.
     pub fn load(args: &DataArgs, listen: Option<SocketAddr>) -> Result<Self, Failure> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = &args.config {
@@ -180,7 +173,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        // Other programs' variables may share the prefix, so only settings are read.
+        // Other programs may use the same prefix, so variables without a setting are ignored.
         let env = Env::prefixed("REFUNDRY_").filter(|key| is_setting(key.as_str())).split("__");
         let mut config: Self = figment
             .merge(env)
@@ -218,13 +211,13 @@ impl Config {
         Ok(())
     }
 
-    /// Where buyers find this server, without a slash at the end.
+    /// URL of this server for buyers, without a slash at the end.
     pub fn public_url(&self) -> String {
         let given = self.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         given.unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
-    /// What the Yoco door does.
+    /// Settings of the Yoco door.
     pub fn yoco(&self) -> Result<YocoSettings, Failure> {
         let word = &self.yoco_refund_status;
         let refund_status = YocoSettings::status_from_text(word).ok_or_else(|| {
@@ -232,7 +225,8 @@ impl Config {
                 "configuration: yoco_refund_status must be succeeded, successful or pending, not {word:?}"
             ))
         })?;
-        // Who waits longer than its lease answers what another node may be answering.
+        // After its lease, another node may work on the refund, so the answer must not wait that
+        // long.
         let wait = self.yoco_refund_wait_seconds.min(self.lease_seconds / 2);
         Ok(YocoSettings {
             allow_test_refunds: self.yoco_allow_test_refunds,
@@ -242,7 +236,6 @@ impl Config {
         })
     }
 
-    /// The database.
     pub fn database(&self) -> Result<Database, Failure> {
         let Some(url) = &self.database_url else {
             return Ok(Database::Sqlite(self.data.join("refundry.db")));
@@ -252,7 +245,7 @@ impl Config {
 }
 
 impl Database {
-    /// Reads an address.
+    /// Parses `database_url`.
     pub fn parse(url: &str) -> Result<Self, Failure> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Postgres(url.to_owned()));

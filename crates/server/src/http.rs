@@ -1,4 +1,4 @@
-//! Accepts connections and serves the router on them, within limits.
+//! Accepts connections and serves the router on them.
 
 use api::Peer;
 use hyper::Request;
@@ -12,18 +12,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service as _;
 
-/// How long a client may take to send a request's head.
+/// Longest time for a client to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long answering goes on after the stop signal.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Time to finish requests after the stop signal.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// How to serve.
+/// Settings of the HTTP server.
 #[derive(Clone, Copy)]
 pub struct Service {
-    /// Connections at the same time, at most.
+    /// Maximum number of connections at the same time.
     pub connections: usize,
-    /// Every request says who opened its connection. Needed where clients are counted.
+    /// Adds the client's address to every request. The rate limits need it.
     pub with_peers: bool,
 }
 
@@ -44,7 +44,8 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: wait for connections to end.
+                    // Most likely the process has no file descriptor left: wait for connections to
+                    // end.
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::task::yield_now().await;
                     continue;
@@ -52,7 +53,7 @@ pub async fn serve(
             },
             () = stopped(&mut stop) => break,
         };
-        // Answers are small; waiting to fill a packet would only delay them.
+        // Answers are small; waiting for a full packet would only delay them.
         let _ = stream.set_nodelay(true);
         let peer = how.with_peers.then(|| Peer(address.ip()));
         let service = service_fn({
@@ -61,23 +62,23 @@ pub async fn serve(
                 if let Some(peer) = peer {
                     request.extensions_mut().insert(peer);
                 }
-                // A router is always ready.
+                // An axum router is always ready.
                 router.clone().call(request)
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that goes away in the middle is its own business.
+            // An error here means that the client closed the connection, which is fine.
             let _ = connection.await;
             drop(permit);
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(GOODBYE, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await;
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // The sender is gone only when the server is.
+    // The channel closes only when the server ends.
     let _ = stop.wait_for(|stopped| *stopped).await;
 }

@@ -1,41 +1,42 @@
-//! The loops that drive the engine's steps. Waiting lives here and nowhere below.
+//! Loops that call the engine's steps and wait between them. No lower layer waits.
 
 use engine::{Engine, Sweep};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Refunds claimed in one step at most.
+/// Maximum number of refunds claimed in one step.
 const CLAIM: u32 = 128;
 
-/// Checkouts and invoices seen to in one step at most.
+/// Maximum number of checkouts and invoices handled in one step.
 const CHECKOUTS: u32 = 64;
 
-/// Webhooks claimed in one step at most.
+/// Maximum number of webhooks claimed in one step.
 const DELIVERIES: u32 = 256;
 
-/// The shortest pause between two looks for due checkouts.
+/// Shortest pause between two queries for due checkouts or webhooks.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// The longest pause between two looks for due work; other nodes do not wake this one.
+/// Longest pause between two queries for due work. Other nodes cannot wake this node, so it must
+/// ask.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// For how long what there is to send is gathered once some of it is known: one look finds all of it.
+/// Time from the first new webhook to the query, so that one query finds several.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How often names that ran out are swept away, and how many at once.
+/// Pause between two sweeps of expired idempotency keys, and the number of keys per sweep.
 const EXPIRE_EVERY: Duration = Duration::from_mins(1);
 const EXPIRE_LIMIT: u32 = 1_000;
 
-/// How often what waits is counted.
+/// Pause between two counts of the backlog.
 const WATCH_EVERY: Duration = Duration::from_secs(30);
 
-/// How often what was kept for long enough is looked for, how many rows at once, and the pause after
-/// them, which leaves the database to others.
+/// Pause between two prunings, the number of rows per step, and the pause between steps, which
+/// leaves the database to requests.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
 const PRUNE_LIMIT: u32 = 100;
 const PRUNE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts every loop. They end when `stop` becomes true.
+/// Starts every loop. The loops end when `stop` becomes true.
 pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     if dispatch {
         tokio::spawn(until(stop.clone(), due_loop(engine.clone())));
@@ -77,7 +78,7 @@ async fn due_loop(engine: Engine) {
 async fn pause(engine: &Engine) {
     let next = engine.next_due().await.ok().flatten();
     let wait = match next {
-        // Due and not claimed: every call is taken. Look again soon.
+        // The refund is due and was not claimed, since all calls are taken.
         Some(due) if due <= engine.now() => Duration::from_millis(20),
         Some(due) => milliseconds(due.ms_since(engine.now())).min(LONGEST_PAUSE),
         None => LONGEST_PAUSE,
@@ -88,7 +89,7 @@ async fn pause(engine: &Engine) {
     }
 }
 
-/// Sends webhooks while there are some that are due.
+/// Sends due webhooks.
 async fn deliver_loop(engine: Engine) {
     loop {
         let look = match engine.claim_deliveries(DELIVERIES).await {
@@ -116,13 +117,13 @@ async fn deliver_loop(engine: Engine) {
     }
 }
 
-/// Sees to checkouts and invoices: attempts without an answer, times that ran out.
+/// Handles payment attempts without an answer, and expired checkouts and invoices.
 async fn checkout_loop(engine: Engine) {
     loop {
         match engine.step_checkouts(CHECKOUTS).await {
             Ok(0) => {}
             Ok(_) => continue,
-            Err(error) => tracing::warn!(%error, "due checkouts were not seen to"),
+            Err(error) => tracing::warn!(%error, "due checkouts were not handled"),
         }
         let next = engine.next_checkout_due().await.ok().flatten();
         let wait = next.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
@@ -135,13 +136,13 @@ async fn expire_loop(engine: Engine) {
         match engine.step_expire(EXPIRE_LIMIT).await {
             Ok(swept) if swept > 0 => continue,
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old idempotency keys were not swept away"),
+            Err(error) => tracing::warn!(%error, "expired idempotency keys were not deleted"),
         }
         rest(EXPIRE_EVERY).await;
     }
 }
 
-/// Counts what waits, for whoever watches.
+/// Sets the metrics of the backlog.
 async fn watch_loop(engine: Engine) {
     loop {
         match engine.backlog().await {
@@ -151,13 +152,13 @@ async fn watch_loop(engine: Engine) {
                 metrics::gauge!("refundry_refunds_in_review").set(backlog.refunds_in_review);
                 metrics::gauge!("refundry_webhooks_overdue").set(backlog.overdue_deliveries);
             }
-            Err(error) => tracing::warn!(%error, "what waits was not counted"),
+            Err(error) => tracing::warn!(%error, "the backlog was not counted"),
         }
         rest(WATCH_EVERY).await;
     }
 }
 
-/// Forgets events and deliveries that were kept for long enough.
+/// Deletes events and deliveries that are older than their retention.
 async fn prune_loop(engine: Engine) {
     let mut sweep = Sweep::START;
     loop {
@@ -171,7 +172,7 @@ async fn prune_loop(engine: Engine) {
                 rest(PRUNE_PAUSE).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "old events and deliveries were not forgotten yet");
+                tracing::warn!(%error, "old events and deliveries were not deleted");
                 rest(EXPIRE_EVERY).await;
             }
         }

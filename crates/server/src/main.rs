@@ -1,4 +1,4 @@
-//! The `refundry` binary: commands, configuration, wiring, loops.
+//! The `refundry` binary: commands, configuration, wiring and loops.
 
 mod cli;
 mod clock;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Why a command did not do what it was asked to. The text is for the person at the terminal.
+/// Error of a command, with a text for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]

@@ -5,23 +5,23 @@ use api::RateLimits;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// How much an account or a client may ask for.
+/// Limits per account and mode, and per client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// On or off. When absent, on where a business is run (`serve`) and off in the demo.
+    /// Whether the limits apply. Default: on in `serve`, off in `demo`.
     pub enabled: Option<bool>,
-    /// Requests that read, per second, account and mode.
+    /// Reading requests per second, for each account and mode.
     pub reads_per_second: NonZeroU32,
-    /// Requests that write, per second, account and mode.
+    /// Writing requests per second, for each account and mode.
     pub writes_per_second: NonZeroU32,
-    /// Exports, per minute, account and mode.
+    /// Exports per minute, for each account and mode.
     pub heavy_per_minute: NonZeroU32,
-    /// Requests that need no key, per second and client.
+    /// Requests without a key per second, for each client.
     pub public_per_second: NonZeroU32,
-    /// Requests with a wrong key, per minute and client.
+    /// Requests with a wrong key per minute, for each client.
     pub failures_per_minute: NonZeroU32,
-    /// The header in which a proxy in front says who the client is, such as `X-Forwarded-For`.
+    /// Header in which a proxy in front names the client, such as `X-Forwarded-For`.
     pub client_header: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The limits, unless they are off.
+    /// The limits. `None` when they are off.
     pub fn limits(&self) -> Result<Option<RateLimits>, Failure> {
         let client_header = self.client_header.as_ref().map(|name| {
             name.parse().map_err(|_| {

@@ -1,22 +1,22 @@
-//! Settings of how long events and deliveries of webhooks are kept.
+//! Settings of the retention of events and webhook deliveries.
 
 use crate::Failure;
 use engine::Retention;
 use serde::{Deserialize, Serialize};
 
-/// A day, milliseconds.
+/// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The longest that is not for ever, days.
+/// Longest retention in days.
 const LONGEST: u32 = 36_500;
 
-/// How long what is kept, days; 0 is for ever.
+/// Retention in days; 0 keeps everything.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Events of what is finished.
+    /// Days to keep events of refunds, checkouts and invoices that are finished.
     pub events_days: u32,
-    /// Deliveries of webhooks that are done.
+    /// Days to keep deliveries that are finished.
     pub deliveries_days: u32,
 }
 
@@ -27,7 +27,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks what can be wrong.
+    /// Checks the settings.
     pub fn check(self) -> Result<(), Failure> {
         let wrong = |text: String| Err(Failure::Usage(format!("configuration: retention.{text}")));
         for (name, days) in
@@ -43,13 +43,13 @@ impl Settings {
         if events > 0 && !(1..=events).contains(&deliveries) {
             return wrong(format!(
                 "deliveries_days must be from 1 to retention.events_days, which is {events}, since \
-                 a delivery tells of an event; not {deliveries}"
+                 a delivery refers to an event; not {deliveries}"
             ));
         }
         Ok(())
     }
 
-    /// What the engine makes of it.
+    /// Converts the settings for the engine.
     pub fn build(self) -> Retention {
         let kept = |days: u32| (days > 0).then(|| i64::from(days) * DAY_MS);
         Retention { events_ms: kept(self.events_days), deliveries_ms: kept(self.deliveries_days) }

@@ -1,4 +1,4 @@
-//! From configuration to a running engine.
+//! Builds the engine from the configuration.
 
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
@@ -16,11 +16,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Transactions under way at the same time on a database that several nodes share: while one waits for
-/// the disk or for the network, the other one works.
+/// Number of concurrent transactions on a database that several nodes share. While one transaction
+/// waits for the disk or the network, the other one works.
 const SHARED_LANES: usize = 2;
 
-/// Makes the data folder, for its owner only.
+/// Creates the data folder, readable for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -29,7 +29,7 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
         .map_err(|source| Failure::File { path: folder.display().to_string(), source })
 }
 
-/// Writes a file for its owner only, completely or not at all, and fsyncs it.
+/// Writes a file that only its owner can read, atomically and fsynced.
 pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let at = |source| Failure::File { path: path.display().to_string(), source };
     let draft = path.with_extension("new");
@@ -44,8 +44,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     fs::rename(&draft, path).map_err(at)
 }
 
-/// The configured master key, or the one in the data folder, which is made at the first start. Not
-/// for a database that nodes share: each would make one of its own.
+/// The configured master key, or the one in the data folder, which the first start creates. Nodes
+/// that share a database must be configured with one key, since each would create its own.
 fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
     if let Some(text) = &config.master_key {
         return Ok(MasterKey::parse(text)?);
@@ -70,7 +70,6 @@ fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
     }
 }
 
-/// Opens the database.
 pub async fn open_store(config: &Config) -> Result<Store, Failure> {
     let path = match config.database()? {
         Database::Sqlite(path) => path,
@@ -82,7 +81,7 @@ pub async fn open_store(config: &Config) -> Result<Store, Failure> {
     Ok(SqliteStore::open(&path)?.into())
 }
 
-/// Opens a database that must exist already.
+/// Opens a database and fails if it does not exist.
 pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
     let path = match config.database()? {
         Database::Sqlite(path) => path,

@@ -1,10 +1,9 @@
-//! Logs on standard error, metrics for Prometheus.
+//! Logs to standard error and metrics for Prometheus.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging.
 pub fn start(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -14,7 +13,7 @@ pub fn start(filter: &str) {
         .init();
 }
 
-/// Starts collecting metrics. `None` when something else collects them already.
+/// Starts collecting metrics. `None` when another recorder is installed.
 pub fn metrics() -> Option<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().ok()
 }

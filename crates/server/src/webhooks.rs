@@ -1,4 +1,4 @@
-//! Settings of outgoing webhooks, and what they make of them.
+//! Settings of outgoing webhooks.
 
 use crate::Failure;
 use crate::config::Switch;
@@ -8,26 +8,24 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Leases last this many times as long as a call may take.
+/// A lease lasts for this many timeouts.
 const LEASE_TIMEOUTS: i64 = 3;
 
-/// Settings of outgoing webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `on`: webhooks are sent. `off`: they are kept until it is on again.
+    /// `on`: webhooks are sent. `off`: webhooks are kept and sent when this is on again.
     pub send: Switch,
-    /// Calls to receivers under way at the same time, at most.
+    /// Maximum number of calls to receivers at the same time.
     pub concurrency: usize,
-    /// Of them to one endpoint, at most.
+    /// Maximum number of these calls to one endpoint.
     pub per_endpoint: u32,
-    /// Seconds that a receiver may take to answer.
+    /// Longest wait for a receiver's answer, in seconds.
     pub timeout_seconds: u32,
-    /// Addresses and ranges that are not public and may be called all the same, in test mode. Never
-    /// in live mode.
+    /// Private addresses and ranges that may be called in test mode. Live mode never calls them.
     pub allow_private: Vec<String>,
-    /// Receivers on this machine may be called in both modes, over plain HTTP. For the demo, and not
-    /// to be configured.
+    /// Allows receivers on this machine in both modes, over plain HTTP. The demo sets this; the
+    /// configuration file cannot.
     #[serde(skip)]
     pub loopback: bool,
 }
@@ -46,7 +44,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Where receivers may be, in test mode and in live mode.
+    /// Rules for receivers' addresses in test mode and in live mode.
     fn policies(&self) -> Result<(Policy, Policy), Failure> {
         let network = |text: &String| {
             Network::parse(text).map_err(|error| {
@@ -65,7 +63,7 @@ impl Settings {
         Ok((test, live))
     }
 
-    /// Checks what can be wrong.
+    /// Checks the settings.
     pub fn check(&self) -> Result<(), Failure> {
         if self.concurrency == 0 || self.per_endpoint == 0 || self.timeout_seconds == 0 {
             return Err(Failure::Usage(
@@ -77,7 +75,7 @@ impl Settings {
         self.policies().map(|_| ())
     }
 
-    /// What sends webhooks.
+    /// Converts the settings for the engine.
     pub fn build(&self) -> Result<Webhooks, Failure> {
         let policies = self.policies()?;
         let webhooks = Webhooks {

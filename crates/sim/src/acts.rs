@@ -1,14 +1,15 @@
-//! What can happen.
+//! The random acts of a run.
 
-use crate::dice::Dice;
-use crate::world::{Asked, World};
+use crate::rng::SeededRng;
+use crate::world::{CallerRequest, World};
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::refund::Refund;
 use engine::{Answered, Error, RefundView, Sweep};
 use testkit::RefundRequest;
 
-/// What the simulator is told to do with refunds. Most go well, as in life.
+/// Scripts that the provider simulator follows for a refund. `succeed` stands here several times,
+/// since most refunds succeed.
 pub(crate) const SCRIPTS: &[&str] = &[
     "succeed",
     "succeed",
@@ -31,42 +32,41 @@ pub(crate) const SCRIPTS: &[&str] = &[
     "late_failure:120000",
 ];
 
-/// One thing that happens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    Pay,
-    Ask,
-    AskAndHangUp,
-    AskAgain,
+    RegisterPayment,
+    CreateRefund,
+    CreateAndHangUp,
+    RepeatCreate,
     Cancel,
     RefundInDashboard,
     FailAtProvider,
     CompleteAtProvider,
-    Work,
+    WorkOnDueRefund,
     StepProvider,
-    LetOneGo,
+    ReleaseOneCall,
     LetTimePass,
-    Forget,
+    ExpireAndPrune,
     NodeDies,
     NodeIsReplaced,
 }
 
 impl Act {
-    pub(crate) fn draw(dice: &mut Dice) -> Self {
-        match dice.below(100) {
-            0..2 => Self::Pay,
-            2..20 => Self::Ask,
-            20..24 => Self::AskAndHangUp,
-            24..30 => Self::AskAgain,
+    pub(crate) fn draw(rng: &mut SeededRng) -> Self {
+        match rng.below(100) {
+            0..2 => Self::RegisterPayment,
+            2..20 => Self::CreateRefund,
+            20..24 => Self::CreateAndHangUp,
+            24..30 => Self::RepeatCreate,
             30..33 => Self::Cancel,
             33..35 => Self::RefundInDashboard,
             35..38 => Self::FailAtProvider,
             38..40 => Self::CompleteAtProvider,
-            40..62 => Self::Work,
+            40..62 => Self::WorkOnDueRefund,
             62..74 => Self::StepProvider,
-            74..77 => Self::LetOneGo,
+            74..77 => Self::ReleaseOneCall,
             77..94 => Self::LetTimePass,
-            94..95 => Self::Forget,
+            94..95 => Self::ExpireAndPrune,
             95..98 => Self::NodeDies,
             _ => Self::NodeIsReplaced,
         }
@@ -76,41 +76,41 @@ impl Act {
 impl World {
     pub(crate) async fn play(&mut self, act: Act) {
         match act {
-            Act::Pay => {
-                let captured = self.dice.between(1, 30_000);
+            Act::RegisterPayment => {
+                let captured = self.rng.between(1, 30_000);
                 self.payments.push(self.rig.pay(captured, "USD").await);
             }
-            Act::Ask => {
-                if let Some(key) = self.make_up_request().await {
-                    self.ask(&key).await;
+            Act::CreateRefund => {
+                if let Some(key) = self.make_request().await {
+                    self.create(&key).await;
                 }
             }
-            Act::AskAndHangUp => {
-                if let Some(key) = self.make_up_request().await {
-                    self.ask_and_hang_up(&key).await;
+            Act::CreateAndHangUp => {
+                if let Some(key) = self.make_request().await {
+                    self.create_and_hang_up(&key).await;
                 }
             }
-            Act::AskAgain => {
-                let keys: Vec<String> = self.asked.keys().cloned().collect();
-                if let Some(key) = self.dice.pick(&keys) {
-                    self.ask(key).await;
+            Act::RepeatCreate => {
+                let keys: Vec<String> = self.requests.keys().cloned().collect();
+                if let Some(key) = self.rng.pick(&keys) {
+                    self.create(key).await;
                 }
             }
             Act::Cancel => self.cancel().await,
             Act::RefundInDashboard => self.refund_in_dashboard().await,
-            Act::FailAtProvider | Act::CompleteAtProvider => self.settle_by_hand(act).await,
-            Act::Work => {
+            Act::FailAtProvider | Act::CompleteAtProvider => self.decide_at_provider(act).await,
+            Act::WorkOnDueRefund => {
                 self.work().await;
             }
             Act::StepProvider => self.step_simulator().await,
-            Act::LetOneGo => self.let_one_go().await,
+            Act::ReleaseOneCall => self.release_one_call().await,
             Act::LetTimePass => {
                 let spans = [1, 20, 500, 2_000, 60_000, 60_000, 120_000, 3_600_000];
-                let longest = *self.dice.pick(&spans).unwrap_or(&1);
-                let ms = self.dice.between(1, longest);
+                let longest = *self.rng.pick(&spans).unwrap_or(&1);
+                let ms = self.rng.between(1, longest);
                 self.rig.clock.advance(ms);
             }
-            Act::Forget => {
+            Act::ExpireAndPrune => {
                 self.rig.engine.step_expire(100).await.expect("a step");
                 let mut sweep = Sweep::START;
                 while sweep != Sweep::Done {
@@ -122,51 +122,53 @@ impl World {
         }
     }
 
-    /// Makes up a request under a key of its own. Too much is asked for now and then.
-    async fn make_up_request(&mut self) -> Option<String> {
-        let at = self.dice.index(self.payments.len())?;
+    /// Makes a refund request under a new idempotency key. One in ten asks for more than is
+    /// refundable.
+    async fn make_request(&mut self) -> Option<String> {
+        let at = self.rng.index(self.payments.len())?;
         let payment = self.rig.payment(self.payments[at].facts.id).await;
         let left = payment.refundable();
         let script = self.script();
         let mut request = self.rig.refund(&payment).simulate(script);
-        match self.dice.below(10) {
+        match self.rng.below(10) {
             0 => {}
             1 => request = request.amount(left + 1),
             2 => request = request.amount(left.max(1)),
-            _ => request = request.amount(self.dice.between(1, (left / 3).max(1))),
+            _ => request = request.amount(self.rng.between(1, (left / 3).max(1))),
         }
-        let key = format!("key-{}", self.asked.len());
-        if self.dice.percent(30) {
-            request = request.reference(&format!("reference-{}", self.asked.len()));
+        let key = format!("key-{}", self.requests.len());
+        if self.rng.percent(30) {
+            request = request.reference(&format!("reference-{}", self.requests.len()));
         }
         let request = request.key(&key);
-        self.asked.insert(key.clone(), Asked { request, script, answered: None });
+        self.requests.insert(key.clone(), CallerRequest { request, script, answered: None });
         Some(key)
     }
 
     fn request(&self, key: &str) -> RefundRequest {
-        self.asked[key].request.clone().of(&self.rig.engine)
+        self.requests[key].request.clone().of(&self.rig.engine)
     }
 
-    /// Asks, for the first time or again: the same key is always answered with the same refund.
-    pub(crate) async fn ask(&mut self, key: &str) {
+    /// Sends a request, for the first time or again. The same key must always return the same
+    /// refund.
+    pub(crate) async fn create(&mut self, key: &str) {
         let answer = self.request(key).try_create().await;
-        self.settle().await;
+        self.wait_for_calls().await;
         self.note_answer(key, answer);
     }
 
     fn note_answer(&mut self, key: &str, answer: Result<Answered<RefundView>, Error>) {
-        let asked = self.asked.get_mut(key).expect("it was asked for");
+        let asked = self.requests.get_mut(key).expect("the request was sent");
         match answer {
             Ok(answered) => {
                 let id = answered.value.refund.id;
                 assert!(
                     asked.answered.is_none_or(|known| known == id),
-                    "{key} made another refund"
+                    "{key} returned another refund"
                 );
                 assert!(
                     asked.answered.is_none() || answered.replayed,
-                    "{key} is told as new twice"
+                    "{key} was answered as new twice"
                 );
                 asked.answered = Some(id);
             }
@@ -177,23 +179,25 @@ impl World {
         }
     }
 
-    /// Asks, and does not wait for the answer: whatever comes of it must be found under the key.
-    async fn ask_and_hang_up(&mut self, key: &str) {
+    /// Sends a request and drops it before the answer. The request under the same key must then
+    /// return whatever the first one created.
+    async fn create_and_hang_up(&mut self, key: &str) {
         let ask = self.request(key).try_create();
         tokio::select! {
             biased;
             answer = ask => self.note_answer(key, answer),
             () = tokio::task::yield_now() => {}
         }
-        self.settle().await;
-        // The committer answers in order, so that after this the first request is over as well.
-        self.ask(key).await;
+        self.wait_for_calls().await;
+        // The committer answers in order, so the first request is over once the second one is
+        // answered.
+        self.create(key).await;
     }
 
     async fn any_refund(&mut self) -> Option<Refund> {
-        let at = self.dice.index(self.payments.len())?;
+        let at = self.rng.index(self.payments.len())?;
         let refunds = self.rig.refunds_of(&self.payments[at]).await;
-        self.dice.pick(&refunds).cloned()
+        self.rng.pick(&refunds).cloned()
     }
 
     async fn cancel(&mut self) {
@@ -205,21 +209,21 @@ impl World {
     }
 
     async fn refund_in_dashboard(&mut self) {
-        let Some(at) = self.dice.index(self.payments.len()) else { return };
+        let Some(at) = self.rng.index(self.payments.len()) else { return };
         let facts = self.payments[at].facts.clone();
-        let minor = self.dice.between(1, (facts.captured / 4).max(1));
+        let minor = self.rng.between(1, (facts.captured / 4).max(1));
         let money = Money::new(minor, facts.currency);
         let charge = &facts.provider_payment_id;
         let made = self.rig.simulator.dashboard_refund(self.rig.scope, charge, money).await;
         made.expect("the dashboard makes it");
     }
 
-    async fn settle_by_hand(&mut self, act: Act) {
-        let Some(at) = self.dice.index(self.payments.len()) else { return };
+    async fn decide_at_provider(&mut self, act: Act) {
+        let Some(at) = self.rng.index(self.payments.len()) else { return };
         let book = self.rig.book(&self.payments[at]).await;
-        let Some(refund) = self.dice.pick(&book.refunds) else { return };
+        let Some(refund) = self.rng.pick(&book.refunds) else { return };
         let (simulator, scope) = (&self.rig.simulator, self.rig.scope);
-        // It may be too late for it, which is fine.
+        // The provider may have decided the refund already, which is fine.
         let _ = match act {
             Act::FailAtProvider => simulator.fail_refund(scope, &refund.id).await,
             _ => simulator.complete_refund(scope, &refund.id).await,

@@ -1,4 +1,4 @@
-//! What must be true at any time, and what must be true in the end.
+//! Checks that run after every act, and checks that run at the end.
 
 use crate::world::World;
 use domain::payment::Payment;
@@ -6,7 +6,7 @@ use domain::refund::{Origin, Refund, State, Status};
 use simulator::{PaymentBook, Payout, RefundStatus};
 
 impl World {
-    /// Whatever happens, the books are in order and nothing is paid twice.
+    /// Checks that the books are in order and that no refund was paid twice.
     pub(crate) async fn check_books(&self) {
         self.rig.verify_clean().await;
         for payment in &self.payments {
@@ -20,12 +20,15 @@ impl World {
         }
     }
 
-    /// In the end every refund is where the provider has it.
+    /// Checks at the end of a run that every refund has the state that it has at the provider.
     pub(crate) async fn check_outcome(&self) {
         self.check_books().await;
-        for (key, asked) in &self.asked {
+        for (key, asked) in &self.requests {
             if let Some(id) = asked.answered {
-                assert!(self.rig.find(id).await.is_some(), "{key} was acknowledged and is lost");
+                assert!(
+                    self.rig.find(id).await.is_some(),
+                    "{key} was acknowledged, but its refund is gone"
+                );
             }
         }
         for payment in &self.payments {
@@ -51,7 +54,8 @@ impl World {
             State::Succeeded => assert_eq!(paid, Some(refund.amount), "{what}"),
             State::Failed | State::Canceled => assert_eq!(paid, None, "{what}"),
             State::NeedsReview => {
-                // What a provider says otherwise, or, where keys are not honoured, does not say.
+                // Either the provider contradicts the request, or it honours no keys and cannot say
+                // whether it paid.
                 let unsure = !self.honours_keys && paid.is_none();
                 assert!(script == "wrong_amount" || unsure, "{what}");
             }
@@ -62,16 +66,16 @@ impl World {
                 });
                 assert!(script == "stay_pending" && pending, "{what}");
             }
-            other => panic!("{what} never came to an end: {other}"),
+            other => panic!("{what} did not reach a final state: {other}"),
         }
     }
 
     fn script_of(&self, refund: &Refund) -> &'static str {
-        let asked = self.asked.values().find(|asked| asked.answered == Some(refund.id));
-        asked.unwrap_or_else(|| panic!("nobody asked for {}", refund.id)).script
+        let asked = self.requests.values().find(|asked| asked.answered == Some(refund.id));
+        asked.unwrap_or_else(|| panic!("no request created {}", refund.id)).script
     }
 
-    /// Everything the provider paid out is booked, or waits for a person to look at it.
+    /// Checks that each payout is booked, or belongs to a refund that a person must review.
     async fn check_sums(&self, payment: &Payment, refunds: &[Refund], book: &PaymentBook) {
         let kept = |payout: &&Payout| payout.returned_at.is_none();
         let paid: i64 = book.payouts.iter().filter(kept).map(|payout| payout.amount).sum();
@@ -90,7 +94,8 @@ fn payouts_of<'a>(book: &'a PaymentBook, refund: &Refund) -> impl Iterator<Item 
     book.payouts.iter().filter(move |payout| payout.key.as_ref() == Some(&key))
 }
 
-/// What was made at the provider itself is adopted, each refund once, and followed.
+/// Checks that each refund made at the provider itself is adopted once and has the provider's
+/// status.
 fn check_adopted(refunds: &[Refund], book: &PaymentBook) {
     let theirs: Vec<_> = book.refunds.iter().filter(|refund| refund.key.is_none()).collect();
     let adopted: Vec<_> = refunds.iter().filter(|r| r.origin == Origin::External).collect();

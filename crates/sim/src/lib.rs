@@ -1,20 +1,20 @@
-//! A seeded simulation of everything that can go wrong.
+//! A seeded simulation of failures.
 //!
-//! A real engine on real SQLite works with the simulator as its provider. Random callers ask for
-//! refunds, repeat themselves and hang up; calls to the provider get lost on the way there or back,
-//! or hang until long after their lease; webhooks are refused and come twice; nodes die in the
-//! middle of a call and others take over. After every act the books must be in order. Then the
-//! trouble stops, and everything must come to its end: each refund is where the provider has it, and
-//! nothing was paid twice.
+//! A real engine on real SQLite works with the provider simulator. Random callers create refunds,
+//! repeat requests and hang up. Calls to the provider get lost on the way there or back, or hang
+//! until long after their lease. Webhooks are refused or delivered twice. Nodes die during a call,
+//! and other nodes take over. After every act, the books must be in order. Then the faults stop,
+//! and every refund must reach a final state: the one it has at the provider, with no refund paid
+//! twice.
 //!
-//! Every choice follows from one seed, so that a failure can be played again: [`run`] prints the
-//! seed and the acts that led to it.
+//! Every choice follows from one seed, so a failure can be repeated: [`run`] prints the seed and
+//! the acts that led to the failure.
 
 mod acts;
 mod audit;
-mod chaos;
-mod dice;
-mod mail;
+mod lossy_provider;
+mod lossy_webhooks;
+mod rng;
 mod world;
 
 pub use world::{History, run};

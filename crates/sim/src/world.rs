@@ -1,9 +1,9 @@
-//! The world of one run: its clock, its nodes, and what its callers remember.
+//! The state of one run: its clock, its nodes and the requests of its callers.
 
 use crate::acts::{Act, SCRIPTS};
-use crate::chaos::{Calls, Chaos};
-use crate::dice::Dice;
-use crate::mail::Mail;
+use crate::lossy_provider::{Calls, LossyProvider};
+use crate::lossy_webhooks::LossyWebhooks;
+use crate::rng::SeededRng;
 use domain::event::Type;
 use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
@@ -17,67 +17,66 @@ use testkit::{EngineRig, RefundRequest, Setup, within_limit};
 
 const HOUR_MS: i64 = 60 * 60_000;
 
-/// How long an unknown refund is looked for: longer than the trouble ever lasts, so that it is only
-/// given up where nothing can be found out.
+/// Age at which the engine gives an unknown refund up. The faults last less long, so only refunds
+/// whose outcome cannot be found out are given up.
 const GIVE_UP_AFTER_MS: i64 = 72 * HOUR_MS;
 
-/// How long the world goes on after the trouble is over.
-const CALM_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
+/// Time for which a run continues after the faults have ended.
+const AFTER_FAULTS_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
 
-/// What happened in one run.
+/// The course of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The acts in their order.
     pub acts: Vec<String>,
-    /// Every refund, the state it ended in and how many events led there.
+    /// Each refund with its final state and the number of its events.
     pub refunds: Vec<(RefundId, State, u32)>,
-    /// Every event, oldest first.
     pub events: Vec<(EventId, Type)>,
-    /// What was paid out and not taken back, minor units of all currencies.
+    /// Sum of all payouts that were not taken back, in minor units of all currencies.
     pub paid_out: i64,
 }
 
-/// A request that a caller will repeat until it is answered, and after that now and then.
-pub(crate) struct Asked {
+/// A request that its caller repeats until it is answered, and sometimes after that.
+pub(crate) struct CallerRequest {
     pub(crate) request: RefundRequest,
     pub(crate) script: &'static str,
-    /// The refund that it was answered with.
+    /// The refund in the answer.
     pub(crate) answered: Option<RefundId>,
 }
 
 pub(crate) struct World {
     pub(crate) rig: EngineRig,
     pub(crate) seed: u64,
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     pub(crate) honours_keys: bool,
     pub(crate) payments: Vec<Payment>,
-    pub(crate) asked: BTreeMap<String, Asked>,
+    pub(crate) requests: BTreeMap<String, CallerRequest>,
     calls: Arc<Calls>,
-    chaos: Arc<Chaos>,
-    /// The nodes before this one that are not dead but slow.
-    slow: Vec<(Engine, Arc<Chaos>)>,
+    provider: Arc<LossyProvider>,
+    /// Earlier nodes that were replaced while they were slow, not dead.
+    slow: Vec<(Engine, Arc<LossyProvider>)>,
     acts: Vec<String>,
 }
 
-/// Plays `acts` random acts, lets the trouble end, and checks that everything adds up. Panics when
-/// it does not, and says how to play it again.
+/// Plays `acts` random acts, ends the faults and checks the outcome. Panics when a check fails, and
+/// prints how to repeat the run.
 pub async fn run(seed: u64, acts: usize) -> History {
     let mut world = World::open(seed).await;
     for _ in 0..acts {
-        let act = Act::draw(&mut world.dice);
+        let act = Act::draw(&mut world.rng);
         world.acts.push(format!("{act:?}"));
         world.play(act).await;
         world.check_books().await;
     }
-    world.calm_down().await;
+    world.end_faults().await;
     world.check_outcome().await;
     world.history().await
 }
 
 impl World {
     async fn open(seed: u64) -> Self {
-        let dice = Dice::new(seed);
-        // Every third world has a provider that pays again when it is asked again.
+        let rng = SeededRng::new(seed);
+        // For every third seed, the provider ignores idempotency keys and pays again when a refund
+        // is sent again.
         let honours_keys = !seed.is_multiple_of(3);
         let mut setup = Setup::default();
         setup.simulator.honour_keys = honours_keys;
@@ -90,45 +89,46 @@ impl World {
         setup.engine.policies = Policies { default: patience, ..Policies::default() };
         setup.engine.retention =
             Retention { events_ms: Some(HOUR_MS), deliveries_ms: Some(HOUR_MS) };
-        // Only the clock of this world may pass; real time must not end what hangs.
+        // Calls hang for as long as the simulated clock says; no timeout in real time may end them.
         setup.engine.provider_timeout = Duration::from_hours(24);
         setup.engine.commit_timeout = setup.engine.provider_timeout;
         let rig = EngineRig::open_with(setup.clone()).await;
         let calls = Arc::new(Calls::default());
-        let chaos = Chaos::new(rig.simulator.clone(), seed, calls.clone());
+        let provider = LossyProvider::new(rig.simulator.clone(), seed, calls.clone());
         let mut world = Self {
             rig,
             seed,
-            dice,
+            rng,
             honours_keys,
             payments: Vec::new(),
-            asked: BTreeMap::new(),
+            requests: BTreeMap::new(),
             calls,
-            chaos,
+            provider,
             slow: Vec::new(),
             acts: Vec::new(),
         };
         world.start_node(&setup.engine);
         for currency in ["USD", "JPY", "KWD"] {
-            let captured = world.dice.between(100, 20_000);
+            let captured = world.rng.between(100, 20_000);
             world.payments.push(world.rig.pay(captured, currency).await);
         }
         world
     }
 
-    /// Puts a new node in the place of the current one.
+    /// Starts a node in the place of the current one.
     fn start_node(&mut self, config: &EngineConfig) {
-        let dispatch_at_once = self.dice.percent(50);
+        let dispatch_at_once = self.rng.percent(50);
         let config = EngineConfig { dispatch_at_once, ..config.clone() };
-        self.chaos = Chaos::new(self.rig.simulator.clone(), self.seed, self.calls.clone());
-        let registry = Registry::new().with(self.chaos.clone());
+        self.provider =
+            LossyProvider::new(self.rig.simulator.clone(), self.seed, self.calls.clone());
+        let registry = Registry::new().with(self.provider.clone());
         self.rig.engine = Engine::start(self.rig.parts_with(registry, &config));
     }
 
-    /// Replaces the node. The old one dies with all calls that hang, or is only slow: then these
-    /// go on some time, long after others have taken over.
+    /// Replaces the node. The old one either dies with all its hanging calls, or is slow: then its
+    /// calls continue after other nodes have taken over.
     pub(crate) fn replace_node(&mut self, dies: bool) {
-        let old = (self.rig.engine.clone(), self.chaos.clone());
+        let old = (self.rig.engine.clone(), self.provider.clone());
         let config = self.rig.config().clone();
         self.start_node(&config);
         if !dies {
@@ -136,23 +136,23 @@ impl World {
         }
     }
 
-    /// Works on one refund that is due, until that is recorded or hangs.
+    /// Claims one due refund and works on it until its call is recorded or hangs.
     pub(crate) async fn work(&self) -> bool {
         let engine = &self.rig.engine;
         let mut claimed = engine.claim_due(1).await.expect("a claim");
         let Some(claimed) = claimed.pop() else { return false };
         let worker = engine.clone();
         engine.spawn(async move { worker.work(claimed).await });
-        self.settle().await;
+        self.wait_for_calls().await;
         true
     }
 
     /// Waits until every call is recorded or hangs.
-    pub(crate) async fn settle(&self) {
-        let nodes = self.slow.iter().map(|(engine, chaos)| (engine, chaos));
-        for (engine, chaos) in nodes.chain([(&self.rig.engine, &self.chaos)]) {
+    pub(crate) async fn wait_for_calls(&self) {
+        let nodes = self.slow.iter().map(|(engine, provider)| (engine, provider));
+        for (engine, provider) in nodes.chain([(&self.rig.engine, &self.provider)]) {
             within_limit("calls to end or hang", async {
-                while engine.calls_under_way() != chaos.hanging() {
+                while engine.calls_under_way() != provider.hanging() {
                     tokio::task::yield_now().await;
                 }
             })
@@ -160,50 +160,53 @@ impl World {
         }
     }
 
-    /// Lets one call go on that hangs, of this node or of a slow one.
-    pub(crate) async fn let_one_go(&mut self) {
-        let mut nodes: Vec<&Arc<Chaos>> = self.slow.iter().map(|(_, chaos)| chaos).collect();
-        nodes.push(&self.chaos);
-        nodes.retain(|chaos| chaos.hanging() > 0);
-        if let Some(chaos) = self.dice.pick(&nodes) {
-            chaos.let_one_go();
+    /// Lets one hanging call continue, of this node or of a slow one.
+    pub(crate) async fn release_one_call(&mut self) {
+        let mut nodes: Vec<&Arc<LossyProvider>> =
+            self.slow.iter().map(|(_, provider)| provider).collect();
+        nodes.push(&self.provider);
+        nodes.retain(|provider| provider.hanging() > 0);
+        if let Some(provider) = self.rng.pick(&nodes) {
+            provider.release_one_call();
         }
-        self.settle().await;
+        self.wait_for_calls().await;
     }
 
-    /// Does one piece of the provider's own work.
+    /// Does one piece of the provider's work.
     pub(crate) async fn step_simulator(&mut self) {
-        let mail = Mail::unreliable(&self.rig.engine, &mut self.dice);
-        self.rig.simulator.step(&mail, 1).await;
+        let webhooks = LossyWebhooks::unreliable(&self.rig.engine, &mut self.rng);
+        self.rig.simulator.step(&webhooks, 1).await;
     }
 
-    /// Ends the trouble and lets time pass until everything had its chance to end.
-    async fn calm_down(&mut self) {
-        self.calls.calm_down();
-        // What hangs goes on only when others have long since taken over.
-        self.live_on(HOUR_MS).await;
-        while self.slow.iter().any(|(_, chaos)| chaos.hanging() > 0) || self.chaos.hanging() > 0 {
-            self.let_one_go().await;
+    /// Ends the faults and runs until every refund had the time to reach a final state.
+    async fn end_faults(&mut self) {
+        self.calls.end_faults();
+        // Hanging calls continue only after other nodes have taken over.
+        self.run_for(HOUR_MS).await;
+        while self.slow.iter().any(|(_, provider)| provider.hanging() > 0)
+            || self.provider.hanging() > 0
+        {
+            self.release_one_call().await;
         }
-        // Whoever was not answered asks again.
-        let unanswered = self.asked.iter().filter(|(_, asked)| asked.answered.is_none());
+        // Callers without an answer repeat their requests.
+        let unanswered = self.requests.iter().filter(|(_, asked)| asked.answered.is_none());
         let keys: Vec<String> = unanswered.map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.ask(&key).await;
+            self.create(&key).await;
         }
         let resent = self.rig.simulator.resend_webhooks(self.rig.scope).await;
         resent.expect("the simulator is there");
-        self.live_on(CALM_MS).await;
+        self.run_for(AFTER_FAULTS_MS).await;
     }
 
-    /// Lets time pass and does what becomes due, one thing after the other, so that the order of
-    /// things follows from the seed.
-    async fn live_on(&self, ms: i64) {
+    /// Advances the clock by `ms` and does all work that becomes due, one piece after another, so
+    /// that the order follows from the seed.
+    async fn run_for(&self, ms: i64) {
         let (engine, simulator) = (&self.rig.engine, &self.rig.simulator);
-        let mail = Mail::reliable(engine);
+        let webhooks = LossyWebhooks::reliable(engine);
         let end = self.rig.clock.now().plus_ms(ms);
         loop {
-            while !simulator.step(&mail, 1).await.is_idle() || self.work().await {}
+            while !simulator.step(&webhooks, 1).await.is_idle() || self.work().await {}
             let ours = engine.next_due().await.expect("a read");
             match ours.into_iter().chain(simulator.next_due()).min() {
                 Some(due) if due <= end => self.rig.clock.advance_to(due),
@@ -226,7 +229,7 @@ impl World {
     }
 
     pub(crate) fn script(&mut self) -> &'static str {
-        self.dice.pick(SCRIPTS).copied().unwrap_or("succeed")
+        self.rng.pick(SCRIPTS).copied().unwrap_or("succeed")
     }
 }
 
@@ -234,7 +237,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (seed, count) = (self.seed, self.acts.len());
-            eprintln!("play it again: REFUNDRY_SIM_SEED={seed}; it failed after {count} acts:");
+            eprintln!("repeat it with REFUNDRY_SIM_SEED={seed}; it failed after {count} acts:");
             for act in self.acts.iter().rev().take(40).rev() {
                 eprintln!("  {act}");
             }

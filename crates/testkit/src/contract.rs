@@ -1,5 +1,5 @@
-//! The OpenAPI document as a contract: every answer of a documented operation is held against it,
-//! and so is every body that an operation accepted.
+//! Checks exchanges against an OpenAPI document: every answer of a documented operation, and every
+//! body that an operation accepted.
 
 use http::HeaderMap;
 use jsonschema::Validator;
@@ -7,65 +7,65 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One request and its answer.
 pub struct Exchange<'a> {
-    /// The method.
     pub method: &'a str,
     /// The request target, query included.
     pub target: &'a str,
-    /// The body that was sent.
+    /// The body of the request.
     pub sent: &'a [u8],
-    /// The status that came back.
     pub status: u16,
-    /// The headers that came back.
+    /// The headers of the answer.
     pub headers: &'a HeaderMap,
-    /// The body that came back.
+    /// The body of the answer.
     pub received: &'a [u8],
 }
 
-/// An OpenAPI document and the validators made from it so far.
+/// An OpenAPI document with its compiled schemas.
 pub struct Contract {
     document: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
 impl Contract {
-    /// Reads a document.
+    /// Parses the document.
     ///
     /// # Panics
-    /// When it is not JSON.
+    /// When the document is not JSON.
     pub fn new(document: &str) -> Self {
         let document = serde_json::from_str(document).expect("the document is JSON");
         Self { document, validators: Mutex::default() }
     }
 
-    /// Holds an exchange against the document. Paths and methods that it does not have are not its
-    /// business, nor are answers to `HEAD`, which have no body.
+    /// Checks an exchange against the document. Ignores paths and methods that are not in the
+    /// document, and answers to `HEAD`, which have no body.
     ///
     /// # Panics
-    /// When the answer is not as documented, or a body was accepted that is documented as wrong.
+    /// When the answer differs from the document, or when an operation accepted a body that the
+    /// document forbids.
     #[track_caller]
     pub fn check(&self, exchange: &Exchange<'_>) {
         if let Err(why) = self.compare(exchange) {
             let Exchange { method, target, status, received, .. } = exchange;
             let body = String::from_utf8_lossy(received);
-            panic!("{method} {target} answered {status} against the document: {why}\n{body}");
+            panic!(
+                "{method} {target} answered {status}, which differs from the document: {why}\n{body}"
+            );
         }
     }
 
-    /// Holds what was posted to a webhook endpoint against the document.
+    /// Checks the body of a sent webhook against the document.
     ///
     /// # Panics
-    /// When it is not as documented.
+    /// When the body differs from the document.
     #[track_caller]
     pub fn check_webhook(&self, body: &[u8]) {
-        let body: Value = serde_json::from_slice(body).expect("what is posted is JSON");
+        let body: Value = serde_json::from_slice(body).expect("the webhook is JSON");
         let name = body["type"].as_str().unwrap_or_default();
         let post = &self.document["webhooks"][name]["post"];
         let schema = &post["requestBody"]["content"]["application/json"]["schema"];
-        assert!(schema.is_object(), "{name:?} is posted and not documented");
+        assert!(schema.is_object(), "{name:?} was sent, but is not documented");
         if let Err(why) = self.validate(&format!("webhook {name}"), schema, &body) {
-            panic!("what was posted is not as documented: {why}\n{body:#}");
+            panic!("the webhook differs from the document: {why}\n{body:#}");
         }
     }
 
@@ -85,7 +85,7 @@ impl Contract {
         Ok(())
     }
 
-    /// The operation that a request means, and where it is in the document.
+    /// Finds the operation of a request, and its name: method and path template.
     fn find(&self, method: &str, target: &str) -> Option<(String, &Value)> {
         let path = target.split('?').next().unwrap_or_default();
         let fits = |template: &str| {
@@ -100,7 +100,7 @@ impl Contract {
             }
         };
         let paths = self.document["paths"].as_object()?;
-        // A path without parameters goes before one with them.
+        // A path without parameters wins over one with parameters.
         let mut templates: Vec<_> = paths.keys().filter(|template| fits(template)).collect();
         templates.sort_by_key(|template| template.matches('{').count());
         let template = templates.first()?;
@@ -155,8 +155,9 @@ impl Contract {
         let Ok(body) = serde_json::from_slice(sent) else { return Ok(()) };
         let schema = &request["content"]["application/json"]["schema"];
         let id = &operation["operationId"];
-        self.validate(&format!("request of {id}"), schema, &body)
-            .map_err(|why| format!("a request was accepted that is documented as wrong: {why}"))
+        self.validate(&format!("request of {id}"), schema, &body).map_err(|why| {
+            format!("the operation accepted a request that is documented as wrong: {why}")
+        })
     }
 
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
@@ -164,7 +165,7 @@ impl Contract {
         reference.and_then(|at| self.document.pointer(at)).unwrap_or(value)
     }
 
-    /// Validates against the schema that is known by `name`.
+    /// Validates `value` against `schema`, which is compiled once per `name`.
     fn validate(&self, name: &str, schema: &Value, value: &Value) -> Result<(), String> {
         if schema.is_null() {
             return Ok(());
@@ -180,7 +181,8 @@ impl Contract {
     fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            // References mean the whole document, so its components go along.
+            // References in the schema point into the document's components, so these are added to
+            // the schema.
             let mut schema = schema.clone();
             schema["components"] = self.document["components"].clone();
             let options = jsonschema::draft202012::options().should_validate_formats(true);
@@ -222,7 +224,7 @@ mod tests {
 
     const GOOD: &str = r#"{"id": "2026-05-12T10:42:00Z"}"#;
 
-    /// Why an answer to `POST /things/1` is not as documented.
+    /// The difference that `compare` finds for an answer to `POST /things/1`.
     fn why(status: u16, kind: &str, id: &str, sent: &str, received: &str) -> Option<String> {
         let mut headers = HeaderMap::new();
         for (name, value) in [("content-type", kind), ("x-request-id", id)] {
@@ -237,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_documented_passes() {
+    fn documented_answers_pass() {
         assert_eq!(why(200, "application/json; charset=utf-8", "r1", GOOD, GOOD), None);
         assert_eq!(why(204, "", "", GOOD, ""), None);
     }
 
     #[test]
-    fn every_difference_is_found() {
+    fn every_difference_is_reported() {
         let json = "application/json";
         for (found, expected) in [
             (why(500, json, "r1", GOOD, GOOD), "status is not documented"),

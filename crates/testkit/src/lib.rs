@@ -1,10 +1,10 @@
-//! What tests share.
+//! Helpers for the tests of all crates.
 //!
-//! [`EngineRig`] is an engine with everything around it: a database and the simulator's book in a
-//! folder of their own, a clock that stands still, and verbs that read as English. [`Node`] is a
-//! second process, as far as that goes inside one test: it can be killed at any moment.
-//! [`postgres`] is a database server for as long as a test process lives. [`Stopping`] makes that moment one of the moves of a money step. Whatever is waited for is a
-//! condition with a limit ([`eventually`]).
+//! [`EngineRig`] is an engine on a database of its own with the provider simulator, a clock that
+//! the test moves, and short methods for common steps. [`Node`] is a second engine that a test can
+//! kill at any moment, like a second process. [`StoppingProvider`] stops a call at a chosen step,
+//! so that the test can kill the node there. [`postgres`] starts a database server for the test
+//! process. [`eventually`] waits for a condition with a limit.
 
 mod clock;
 mod condition;
@@ -13,7 +13,7 @@ mod node;
 pub mod postgres;
 mod request;
 mod rig;
-mod stopping;
+mod stopping_provider;
 
 pub use clock::ManualClock;
 pub use condition::{LIMIT, eventually, within_limit};
@@ -21,4 +21,4 @@ pub use contract::{Contract, Exchange};
 pub use node::Node;
 pub use request::RefundRequest;
 pub use rig::{Backend, EngineRig, Leg, Setup, amounts};
-pub use stopping::{StopAt, Stopping};
+pub use stopping_provider::{StopAt, StoppingProvider};

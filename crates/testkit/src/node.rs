@@ -1,17 +1,16 @@
-//! A second node, which can be killed.
+//! A second node that a test can kill.
 
 use engine::{Engine, Parts};
 use tokio::runtime::Runtime;
 
-/// An engine on a runtime of its own. Killing it drops whatever it was doing wherever it stood,
-/// which is all that a database and a provider see of `kill -9`.
+/// An engine on its own runtime. Killing the node drops all its tasks wherever they are, which
+/// looks like `kill -9` to the database and the provider.
 pub struct Node {
     engine: Engine,
     runtime: Option<Runtime>,
 }
 
 impl Node {
-    /// Starts a node.
     pub fn start(parts: Parts) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -25,19 +24,18 @@ impl Node {
         Self { engine, runtime: Some(runtime) }
     }
 
-    /// The node's engine. What is spawned by it runs on the node.
+    /// The node's engine. Tasks that the engine spawns run on the node's runtime.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Starts work on the node. When the node is killed first, it is never finished.
+    /// Starts a task on the node. Killing the node drops the task.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.runtime {
             runtime.spawn(work);
         }
     }
 
-    /// Kills the node.
     pub fn kill(self) {
         drop(self);
     }

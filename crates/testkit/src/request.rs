@@ -1,12 +1,13 @@
-//! Asking for a refund, in words.
+//! Builds refund requests in tests.
 
 use crate::EngineRig;
 use domain::payment::Payment;
 use domain::refund::Refund;
 use engine::{Answered, Engine, Error, IdempotencyKey, NewRefund, RefundView};
 
-/// A refund that is about to be asked for. Unless it says otherwise: of all that remains.
-#[must_use = "nothing is asked for before `create` or `try_create`"]
+/// A refund request that was not sent yet. Without an amount, the request is for everything
+/// refundable.
+#[must_use = "no refund is created before `create` or `try_create`"]
 #[derive(Clone)]
 pub struct RefundRequest {
     engine: Engine,
@@ -15,7 +16,7 @@ pub struct RefundRequest {
 }
 
 impl EngineRig {
-    /// Starts a request for a refund.
+    /// Starts a refund request.
     pub fn refund(&self, payment: &Payment) -> RefundRequest {
         let new = NewRefund {
             scope: payment.facts.scope,
@@ -33,48 +34,48 @@ impl EngineRig {
 }
 
 impl RefundRequest {
-    /// Of so many minor units.
+    /// Sets the amount in minor units.
     pub fn amount(mut self, minor: i64) -> Self {
         self.new.amount = Some(minor);
         self
     }
 
-    /// Tells the simulator which script to follow.
+    /// Sets the script that the provider simulator follows.
     pub fn simulate(mut self, script: &str) -> Self {
         self.new.metadata = Some(format!(r#"{{"simulate":"{script}"}}"#).into());
         self
     }
 
-    /// Under an idempotency key.
+    /// Sets the idempotency key.
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(IdempotencyKey { door: "native", value: key.into() });
         self
     }
 
-    /// With the caller's own id.
+    /// Sets the caller's reference.
     pub fn reference(mut self, reference: &str) -> Self {
         self.new.reference = Some(reference.into());
         self
     }
 
-    /// Only if so much is refundable.
+    /// Sets the refundable amount that the caller expects.
     pub fn expecting(mut self, refundable: i64) -> Self {
         self.new.expected_refundable = Some(refundable);
         self
     }
 
-    /// Asks another engine than the rig's.
+    /// Sends the request to `engine` instead of the rig's engine.
     pub fn of(mut self, engine: &Engine) -> Self {
         self.engine = engine.clone();
         self
     }
 
-    /// Asks, and takes whatever the answer is.
+    /// Sends the request and returns the answer.
     pub async fn try_create(self) -> Result<Answered<RefundView>, Error> {
         self.engine.create_refund(self.new, self.key.as_ref()).await
     }
 
-    /// Asks, and gives the refund as it was created.
+    /// Sends the request, which must be accepted, and returns the refund.
     pub async fn create(self) -> Refund {
         let answered = self.try_create().await.expect("the refund is accepted");
         answered.value.refund

@@ -1,4 +1,4 @@
-//! An engine with everything around it.
+//! An engine with everything that it needs in a test.
 
 use crate::{ManualClock, Node, eventually};
 use async_trait::async_trait;
@@ -25,19 +25,18 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Rounds after which a run is taken to be without end.
+/// Rounds after which a run counts as endless.
 const ROUNDS: usize = 10_000;
 
 /// Refunds and webhooks per round.
 const PER_ROUND: u32 = 64;
 
-/// How a rig is set up.
+/// Configuration of a rig.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The engine. Refunds are not dispatched at once unless a test asks for it, so that nothing
-    /// happens between two lines of a test.
+    /// The engine does not dispatch new refunds at once unless a test asks for that, so that
+    /// nothing happens between two lines of a test.
     pub engine: EngineConfig,
-    /// The simulator.
     pub simulator: SimulatorConfig,
 }
 
@@ -48,26 +47,24 @@ impl Default for Setup {
     }
 }
 
-/// One leg of the ledger: its account, its side, minor units.
+/// A leg of the ledger: account code, side and amount in minor units.
 pub type Leg = (Code, Direction, i64);
 
-/// What a payment has refunded, reserved and refunded in excess, minor units.
+/// Refunded, reserved and excess amount of a payment, in minor units.
 pub fn amounts(payment: &Payment) -> (i64, i64, i64) {
     (payment.refunded, payment.reserved, payment.excess)
 }
 
-/// Which database a rig stands on.
+/// The database that a rig uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// A file.
     Sqlite,
-    /// A server.
     Postgres,
 }
 
 impl Backend {
-    /// What `REFUNDRY_TEST_STORE` says (`sqlite` or `postgres`), and without it what the tests are
-    /// for: those in a target named `postgres` are for that.
+    /// Reads `REFUNDRY_TEST_STORE` (`sqlite` or `postgres`). Without this variable, test targets
+    /// with a name that starts with `postgres` use PostgreSQL, all others SQLite.
     pub fn of_these_tests() -> Self {
         let name = std::env::var("REFUNDRY_TEST_STORE").unwrap_or_else(|_| {
             let target = std::env::current_exe().expect("a test program");
@@ -82,17 +79,14 @@ impl Backend {
     }
 }
 
-/// An engine on a real database with the simulator behind it and a clock that stands still.
+/// An engine on a real database with the provider simulator and a clock that the test moves.
 pub struct EngineRig {
-    /// The clock of everything in the rig.
+    /// The clock of the engine and the simulator.
     pub clock: Arc<ManualClock>,
-    /// The database.
     pub store: Store,
-    /// The provider.
     pub simulator: Arc<Simulator>,
-    /// The engine.
     pub engine: Engine,
-    /// The account and mode that everything belongs to.
+    /// The account and mode of everything in the rig.
     pub scope: Scope,
     config: EngineConfig,
     engines: AtomicU8,
@@ -102,19 +96,18 @@ pub struct EngineRig {
 }
 
 impl EngineRig {
-    /// A rig with the default setup.
+    /// Opens a rig with the default setup.
     pub async fn open() -> Self {
         Self::open_with(Setup::default()).await
     }
 
-    /// A rig in which a new refund is sent at once, as in a server.
+    /// Opens a rig whose engine dispatches new refunds at once, as a server does.
     pub async fn dispatching() -> Self {
         let mut setup = Setup::default();
         setup.engine.dispatch_at_once = true;
         Self::open_with(setup).await
     }
 
-    /// A rig with a setup of its own.
     pub async fn open_with(setup: Setup) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = ManualClock::new();
@@ -150,35 +143,33 @@ impl EngineRig {
         }
     }
 
-    /// The database's address, where it is on a server.
+    /// The URL of the database on PostgreSQL.
     pub fn url(&self) -> &str {
         self.url.as_deref().expect("a database on a server")
     }
 
-    /// The database's file, to look at it or tamper with it from outside.
+    /// The database file on SQLite, for tests that read or change it from outside.
     pub fn database(&self) -> PathBuf {
         self.dir.path().join("refundry.db")
     }
 
-    /// The rig's folder.
     pub fn folder(&self) -> &Path {
         self.dir.path()
     }
 
-    /// How the rig's engines run.
     pub fn config(&self) -> &EngineConfig {
         &self.config
     }
 
-    /// What a further engine on the same database is made of. Its ids are its own.
+    /// Parts of another engine on the same database, with a seed of its own.
     pub fn parts(&self, provider: Arc<dyn Provider>) -> Parts {
         self.parts_with(Registry::new().with(provider), &self.config)
     }
 
-    /// The same with other providers and configured otherwise.
+    /// Parts of another engine with these providers and this configuration.
     pub fn parts_with(&self, registry: Registry, config: &EngineConfig) -> Parts {
         let number = self.engines.fetch_add(1, Ordering::SeqCst);
-        // Connections belong to the node that makes them.
+        // A node of its own needs connections of its own.
         let store = match &self.url {
             Some(url) => PostgresStore::attach(url).expect("a database").into(),
             None => self.store.clone(),
@@ -186,25 +177,25 @@ impl EngineRig {
         parts(store, &self.simulator, &self.clock, registry, config, number)
     }
 
-    /// Starts a second node that sends refunds at once through `provider`.
+    /// Starts a second node that dispatches new refunds at once through `provider`.
     pub fn start_node(&self, provider: Arc<dyn Provider>) -> Node {
         let config = EngineConfig { dispatch_at_once: true, ..self.config.clone() };
         Node::start(self.parts_with(Registry::new().with(provider), &config))
     }
 
-    /// Puts a new engine in the place of the rig's, as a restart does.
+    /// Replaces the rig's engine with a new one, as a restart does.
     pub fn restart(&mut self) {
         self.engine = Engine::start(self.parts(self.simulator.clone()));
     }
 
-    /// Registers a captured payment under a charge id of its own.
+    /// Registers a captured payment with a new charge id.
     pub async fn pay(&self, captured: i64, currency: &str) -> Payment {
         let number = self.charges.fetch_add(1, Ordering::SeqCst);
         let new = self.new_payment(&format!("ch_{number}"), captured, currency);
         self.engine.register_payment(new, None).await.expect("the payment is accepted").value
     }
 
-    /// A captured payment to register.
+    /// A captured payment that is not registered yet.
     pub fn new_payment(&self, charge: &str, captured: i64, currency: &str) -> NewPayment {
         NewPayment {
             scope: self.scope,
@@ -221,36 +212,36 @@ impl EngineRig {
         }
     }
 
-    /// The payment as it is now.
+    /// Reads the payment.
     pub async fn payment(&self, id: PaymentId) -> Payment {
         let found = self.engine.find_payment(self.scope, id).await.expect("a read");
         found.expect("the payment exists")
     }
 
-    /// What the payment has refunded, reserved and refunded in excess now.
+    /// Reads the refunded, reserved and excess amount of the payment.
     pub async fn amounts(&self, payment: &Payment) -> (i64, i64, i64) {
         amounts(&self.payment(payment.facts.id).await)
     }
 
-    /// The refund as it is now.
+    /// Reads the refund again.
     pub async fn reload(&self, refund: &Refund) -> Refund {
         self.find(refund.id).await.expect("the refund exists")
     }
 
-    /// The refund with this id.
+    /// Reads the refund with this id.
     pub async fn find(&self, id: RefundId) -> Option<Refund> {
         let found = self.engine.find_refund(self.scope, id).await.expect("a read");
         found.map(|view| view.refund)
     }
 
-    /// Every refund of the payment, oldest first.
+    /// All refunds of the payment, oldest first.
     pub async fn refunds_of(&self, payment: &Payment) -> Vec<Refund> {
         let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
         let page = self.engine.list_refunds(self.scope, filter, everything()).await;
         page.expect("a read").items.into_iter().map(|view| view.refund).collect()
     }
 
-    /// The states the refund went through, read from its events, whose sequence is checked.
+    /// All states of the refund, read from its events. Checks the sequence numbers of the events.
     pub async fn states(&self, refund: &Refund) -> Vec<State> {
         let filter = EventFilter { event_type: None, refund: Some(refund.id) };
         let page = self.engine.list_events(self.scope, filter, everything()).await;
@@ -265,13 +256,13 @@ impl EngineRig {
         states
     }
 
-    /// Every event, oldest first.
+    /// All events, oldest first.
     pub async fn events(&self) -> Vec<EventView> {
         let all = EventFilter::default();
         self.engine.list_events(self.scope, all, everything()).await.expect("a read").items
     }
 
-    /// What the ledger holds about the refund, oldest first.
+    /// All legs of the refund in the ledger, oldest first.
     pub async fn legs(&self, refund: &Refund) -> Vec<Leg> {
         let filter = PostingFilter { source: Some(refund.id.ulid()), ..PostingFilter::default() };
         let page = self.engine.list_entries(self.scope, filter, everything()).await;
@@ -279,19 +270,19 @@ impl EngineRig {
         page.expect("a read").items.into_iter().map(leg).collect()
     }
 
-    /// What the provider has of the payment.
+    /// The simulator's record of the payment.
     pub async fn book(&self, payment: &Payment) -> PaymentBook {
         let charge = &payment.facts.provider_payment_id;
         self.simulator.payment_book(self.scope, charge).await.expect("a book")
     }
 
-    /// What the provider paid out and did not get back, minor units.
+    /// Sum of the provider's payouts that were not returned, in minor units.
     pub async fn paid_out(&self, payment: &Payment) -> i64 {
         let payouts = self.book(payment).await.payouts;
         payouts.iter().filter(|payout| payout.returned_at.is_none()).map(|p| p.amount).sum()
     }
 
-    /// Makes a refund at the provider itself.
+    /// Makes a refund at the provider, outside of Refundry.
     pub async fn refund_in_dashboard(&self, payment: &Payment, minor: i64) -> DashboardRefund {
         let money = Money::new(minor, payment.facts.currency);
         let charge = &payment.facts.provider_payment_id;
@@ -299,30 +290,30 @@ impl EngineRig {
         made.expect("the dashboard makes it")
     }
 
-    /// Delivers what the simulator has due into the engine.
+    /// Delivers the simulator's due webhooks to the engine.
     pub async fn step_simulator(&self) -> Step {
         self.simulator.step(&Inbox(&self.engine), 64).await
     }
 
-    /// Does what is due now, the provider's part and ours, once. False when there was nothing.
+    /// Does all work that is due in the engine and the simulator once. False when nothing was due.
     pub async fn turn(&self) -> bool {
-        assert!(self.engine.drain(crate::LIMIT).await, "calls to the provider never ended");
+        assert!(self.engine.drain(crate::LIMIT).await, "calls to the provider did not end in time");
         let worked = self.engine.step_due(PER_ROUND).await.expect("a step");
         let step = self.step_simulator().await;
         worked > 0 || !step.is_idle()
     }
 
-    /// Does everything that is due, again and again, until nothing is due at this time.
+    /// Repeats [`EngineRig::turn`] until nothing is due at this time.
     pub async fn run_now(&self) {
         for _ in 0..ROUNDS {
             if !self.turn().await {
                 return;
             }
         }
-        panic!("there was always something due at {:?}", self.clock.now());
+        panic!("work was still due after all rounds at {:?}", self.clock.now());
     }
 
-    /// Lets time pass and does what becomes due, until the clock has moved by `ms`.
+    /// Advances the clock by `ms` and does all work that becomes due on the way.
     pub async fn run_for(&self, ms: i64) {
         let end = self.clock.now().plus_ms(ms);
         self.run_now().await;
@@ -334,7 +325,7 @@ impl EngineRig {
         self.run_now().await;
     }
 
-    /// Lets time pass until the refund is decided or needs a person, and gives it as it is then.
+    /// Advances the clock until the refund is decided or needs a person, and returns it.
     pub async fn run_until_settled(&self, refund: &Refund) -> Refund {
         for _ in 0..ROUNDS {
             self.run_now().await;
@@ -345,10 +336,10 @@ impl EngineRig {
             let due = self.next_due().await;
             self.clock.advance_to(due.unwrap_or_else(|| panic!("{now:?} waits for nothing")));
         }
-        panic!("{} is never settled: {:?}", refund.id, self.states(refund).await);
+        panic!("{} is not decided: {:?}", refund.id, self.states(refund).await);
     }
 
-    /// Lets time pass until nothing is ever due again.
+    /// Advances the clock until nothing is due any more.
     pub async fn run_until_quiet(&self) {
         for _ in 0..ROUNDS {
             self.run_now().await;
@@ -357,16 +348,16 @@ impl EngineRig {
                 None => return,
             }
         }
-        panic!("there is always something due");
+        panic!("work is still due after all rounds");
     }
 
-    /// When something is next due, with us or with the provider.
+    /// Time of the next work of the engine or the simulator.
     async fn next_due(&self) -> Option<domain::time::Timestamp> {
         let ours = self.engine.next_due().await.expect("a read");
         ours.into_iter().chain(self.simulator.next_due()).min()
     }
 
-    /// Waits in real time until the refund is in `state`. For engines that work by themselves.
+    /// Waits in real time until the refund is in `state`, for engines that run their own loops.
     pub async fn wait_for(&self, refund: &Refund, state: State) -> Refund {
         eventually(&format!("{} to be {state}", refund.id), async || {
             Some(self.reload(refund).await).filter(|refund| refund.state == state)
@@ -379,14 +370,14 @@ impl EngineRig {
         assert!(self.engine.drain(Duration::from_secs(20)).await, "a call is still under way");
     }
 
-    /// Asserts that everything derived again is what is stored.
+    /// Verifies the database and asserts that there are no differences.
     pub async fn verify_clean(&self) {
         let report = self.store.verify().await.expect("a verification");
         assert!(report.differences.is_empty(), "{:#?}", report.differences);
     }
 
-    /// Asserts that the provider paid each of our refunds at most once, and paid out for this
-    /// payment exactly what is booked as refunded. Gives what that is.
+    /// Asserts that the provider paid each of our refunds at most once, and that its payouts for
+    /// this payment equal the refunded amount. Returns that amount.
     pub async fn verify_paid_as_booked(&self, payment: &Payment) -> i64 {
         let book = self.book(payment).await;
         assert_paid_once(&book.payouts);
@@ -416,7 +407,7 @@ fn assert_paid_once(payouts: &[Payout]) {
     assert!(times.values().all(|&paid| paid == 1), "paid more than once: {times:?}");
 }
 
-/// One page of everything there is, oldest first.
+/// A page large enough for everything in a test, oldest first.
 fn everything() -> PageQuery {
     PageQuery { limit: 10_000, after: None, order: Order::Ascending, from: None, until: None }
 }
@@ -429,7 +420,7 @@ fn parts(
     config: &EngineConfig,
     number: u8,
 ) -> Parts {
-    // Two engines with one seed would make the same ids.
+    // Engines with the same seed would make the same ids.
     let mut seed = [1; 32];
     seed[0] = number;
     Parts {
@@ -442,7 +433,7 @@ fn parts(
     }
 }
 
-/// Takes the simulator's webhooks in as a server would.
+/// Delivers the simulator's webhooks to the engine, as a server does.
 struct Inbox<'a>(&'a Engine);
 
 #[async_trait]

@@ -1,5 +1,6 @@
-// Package clients runs the flows of the page on refunds for Go against a running demo. The client in
-// this file is written from the description of the API, with the standard library only.
+// Package clients runs the flows of the documentation's page on refunds for Go against a running
+// demo. The client in this file follows the description of the API and uses the standard library
+// only.
 package clients
 
 import (
@@ -19,13 +20,13 @@ import (
 	"time"
 )
 
-// Client signs every request with a key's secret.
+// Client signs every request with the secret of a key.
 type Client struct {
 	BaseURL, KeyID, Secret string
 	HTTP                   *http.Client
 }
 
-// Error is what the API answers when it refuses.
+// Error is the API's answer to a request that it refuses.
 type Error struct {
 	Status    int
 	Code      string
@@ -35,7 +36,7 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message) }
 
-// Refund has the fields of the page, typed as strictly as a Go struct does it.
+// Refund has the fields of the page, with the types of a strict Go struct.
 type Refund struct {
 	ID            string            `json:"id"`
 	AccountID     string            `json:"accountId"`
@@ -54,7 +55,7 @@ type Refund struct {
 	UpdatedAt     time.Time         `json:"updatedAt"`
 }
 
-// RefundInput is what a refund is asked for with.
+// RefundInput is the body of a refund request.
 type RefundInput struct {
 	SourceType string  `json:"sourceType"`
 	SourceID   string  `json:"sourceId"`
@@ -82,7 +83,7 @@ type envelope struct {
 	} `json:"meta"`
 }
 
-// Do sends one signed request. A key makes a repeated one safe.
+// Do sends one signed request. With a key, the request can be repeated safely.
 func (c *Client) Do(ctx context.Context, method, path string, in any, key string, out any) (*envelope, error) {
 	var body []byte
 	if in != nil {
@@ -139,7 +140,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in any, key string
 	return &answer, nil
 }
 
-// CreateRefund asks for a refund under a key of its own.
+// CreateRefund creates a refund under a new key.
 func (c *Client) CreateRefund(ctx context.Context, in RefundInput) (*Refund, error) {
 	var out Refund
 	_, err := c.Do(ctx, http.MethodPost, "/api/v1/refunds", in, newKey(), &out)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-type kit struct {
+type readyFile struct {
 	BaseURL string `json:"baseUrl"`
 	Test    struct {
 		KeyID  string `json:"keyId"`
@@ -23,12 +23,12 @@ type kit struct {
 	} `json:"test"`
 }
 
-// merchant is a client whose key is answered with the errors of the Go page.
+// merchant returns a client whose key gets the errors of the Go page.
 func merchant(t *testing.T) (context.Context, *Client) {
 	t.Helper()
 	raw, err := os.ReadFile(os.Getenv("REFUNDRY_READY_FILE"))
 	check(t, err)
-	var ready kit
+	var ready readyFile
 	check(t, json.Unmarshal(raw, &ready))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -56,7 +56,7 @@ func paidSession(ctx context.Context, t *testing.T, c *Client, metadata map[stri
 	t.Helper()
 	wish := map[string]any{
 		"amount": 10_000, "currency": "USD", "methods": []string{"card"}, "lineItems": []any{},
-		// Go writes the & as \u0026.
+		// Go encodes & as \u0026.
 		"successUrl": "https://shop.example/thanks?a=1&b=2", "cancelUrl": "https://shop.example/no",
 		"metadata": metadata,
 	}
@@ -76,7 +76,7 @@ func paidSession(ctx context.Context, t *testing.T, c *Client, metadata map[stri
 	return session.ID
 }
 
-// paidInvoice asks for 30.00 and pays it on the hosted page.
+// paidInvoice creates an invoice over 30.00 and pays it on the hosted page.
 func paidInvoice(ctx context.Context, t *testing.T, c *Client) string {
 	t.Helper()
 	wish := map[string]any{
@@ -98,7 +98,7 @@ func paidInvoice(ctx context.Context, t *testing.T, c *Client) string {
 	return invoice.ID
 }
 
-// awaitRefund polls until the refund is terminal, as the page shows it.
+// awaitRefund polls until the refund is final, as the page shows it.
 func awaitRefund(ctx context.Context, t *testing.T, c *Client, id string) *Refund {
 	t.Helper()
 	backoff := 20 * time.Millisecond
@@ -142,7 +142,7 @@ func TestFullRefundOfASession(t *testing.T) {
 func TestPartialRefundOfAnInvoice(t *testing.T) {
 	ctx, c := merchant(t)
 	invoice, amount := paidInvoice(ctx, t, c), int64(500)
-	// The page writes in_, the other page inv_: one invoice.
+	// One page writes in_, the other inv_, for the same invoice.
 	for _, id := range []string{invoice, strings.Replace(invoice, "inv_", "in_", 1)} {
 		refund, err := c.CreateRefund(ctx, RefundInput{SourceType: "invoice", SourceID: id, Amount: &amount})
 		check(t, err)
@@ -271,7 +271,7 @@ func TestFailedRefund(t *testing.T) {
 	if failed.Status != "failed" || failed.FailureReason == nil || *failed.FailureReason == "" {
 		t.Fatalf("%+v", failed)
 	}
-	// The money is free again.
+	// The failed refund released the money.
 	if _, err := c.CreateRefund(ctx, RefundInput{SourceType: "checkout_session", SourceID: session}); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestErrorsOfThePage(t *testing.T) {
 	expect(t, err, 401, "invalid_signature")
 }
 
-// flaky is a way to the server that breaks on the way back, a number of times.
+// flaky drops a number of answers on the way back.
 type flaky struct{ breaks int }
 
 func (f *flaky) RoundTrip(request *http.Request) (*http.Response, error) {

@@ -1,5 +1,5 @@
-// A small client for the flows of the page on refunds for Node, written from the description of the
-// API with nothing but Node itself. It is not the SDK.
+// A small client for the flows of the documentation's page on refunds for Node. It follows the
+// description of the API and uses no packages. It is not the SDK.
 import { createHash, createHmac, randomUUID } from "node:crypto";
 
 export class ApiError extends Error {

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { ApiError, Client } from "./client.mjs";
 
-const kit = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
-const plugipay = new Client({ ...kit.test, baseUrl: kit.baseUrl });
+const demo = JSON.parse(readFileSync(process.env.REFUNDRY_READY_FILE, "utf8"));
+const plugipay = new Client({ ...demo.test, baseUrl: demo.baseUrl });
 
 const openSession = (metadata) =>
   plugipay.post("/api/v1/checkout-sessions", {
@@ -23,7 +23,7 @@ const openSession = (metadata) =>
 
 async function paidSession(metadata) {
   const { id } = await openSession(metadata);
-  const reply = await fetch(`${kit.baseUrl}/api/v1/public/checkout/sessions/${id}/charge`, {
+  const reply = await fetch(`${demo.baseUrl}/api/v1/public/checkout/sessions/${id}/charge`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ method: "card" }),
@@ -78,7 +78,7 @@ test("full refund of a checkout session", async () => {
   assert.equal((await waitForRefund(refund.id)).status, "succeeded");
 });
 
-test("partial refunds of an invoice until it is all returned", async () => {
+test("partial refunds of an invoice until all is refunded", async () => {
   const sourceId = await paidInvoice();
   const refund = (amount) => plugipay.refunds.create({ sourceType: "invoice", sourceId, amount });
   assert.equal((await refund(500)).amount, 500);
@@ -117,7 +117,7 @@ test("reconcile a refund against the ledger", async () => {
   assert.deepEqual(legs, ["cash credit 700", "revenue_refund debit 700"]);
 });
 
-test("a failed refund says why and frees the money", async () => {
+test("a failed refund has a reason and releases the money", async () => {
   const sourceId = await paidSession({ simulate: "refuse" });
   const refund = await plugipay.refunds.create({ sourceType: "checkout_session", sourceId });
   const failed = await waitForRefund(refund.id);
@@ -127,7 +127,7 @@ test("a failed refund says why and frees the money", async () => {
   assert.equal(again.amount, 10_000);
 });
 
-test("two full refunds at once: one wins", async () => {
+test("of two concurrent full refunds, one succeeds", async () => {
   const sourceId = await paidSession();
   const create = () => plugipay.refunds.create({ sourceType: "checkout_session", sourceId });
   const results = await Promise.allSettled(Array.from({ length: 8 }, create));
@@ -137,7 +137,7 @@ test("two full refunds at once: one wins", async () => {
   assert.equal((await plugipay.refunds.list({ sourceId })).data.length, 1);
 });
 
-test("a stable key makes one refund of two clicks", async () => {
+test("two clicks under one key make one refund", async () => {
   const body = { sourceType: "checkout_session", sourceId: await paidSession(), amount: 100 };
   const key = `ticket_${body.sourceId}`;
   const click = (change) => plugipay.request("POST", "/api/v1/refunds", { ...body, ...change }, key);
@@ -162,7 +162,7 @@ test("the errors of the page", async () => {
   }
 });
 
-test("a webhook is delivered and its signature fits", async () => {
+test("a webhook is delivered with a valid signature", async () => {
   const received = [];
   const server = createServer(async (request, response) => {
     let body = "";
@@ -182,7 +182,7 @@ test("a webhook is delivered and its signature fits", async () => {
     if (!mine) await sleep(50);
   }
   server.close();
-  assert.ok(mine, "it came");
+  assert.ok(mine, "the webhook arrived");
   const { t, v1 } = Object.fromEntries(mine.signature.split(",").map((part) => part.split("=")));
   const expected = createHmac("sha256", endpoint.secret).update(`${t}.${mine.body}`).digest();
   assert.ok(timingSafeEqual(Buffer.from(v1, "hex"), expected));

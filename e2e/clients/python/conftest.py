@@ -1,4 +1,4 @@
-"""What every test can ask for."""
+"""Fixtures for every test."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def plugipay():
 
 @pytest.fixture
 def receiver():
-    """A web server on the loopback that takes webhooks."""
+    """A web server on the loopback that receives webhooks."""
     server = support.Receiver()
     yield server
     server.close()

@@ -1,4 +1,4 @@
-"""What the client tests share: the demo's keys, a receiver of webhooks, conditions with a limit."""
+"""Shared by the client tests: the demo's keys, a receiver of webhooks, and waiting with a limit."""
 
 import http.server
 import json
@@ -39,7 +39,7 @@ def pay(amount, currency="USD", charge=None):
 
 
 def raw(method, path, body=None, headers=None, kind="test"):
-    """A request that the client has no method for; returns the answer's data."""
+    """Sends a request that the client has no method for, and returns the answer's data."""
     auth = {"Authorization": f"Bearer {KIT[kind]['bearer']}", **(headers or {})}
     reply = httpx.request(method, f"{BASE_URL}{path}", json=body, headers=auth)
     reply.raise_for_status()
@@ -47,15 +47,15 @@ def raw(method, path, body=None, headers=None, kind="test"):
 
 
 def open_session(plugipay, amount=10_000, **options):
-    """Asks for a payment with the client."""
-    wishes = {
+    """Opens a checkout session with the client."""
+    defaults = {
         "amount": amount,
         "currency": "USD",
         "methods": ["card", "manual"],
         "success_url": "https://shop.example/thanks",
         "cancel_url": "https://shop.example/cart",
     }
-    return plugipay.checkout_sessions.create(**{**wishes, **options})
+    return plugipay.checkout_sessions.create(**{**defaults, **options})
 
 
 def charge(session_id, method="card"):
@@ -67,14 +67,14 @@ def charge(session_id, method="card"):
 
 
 def paid_session(plugipay, amount=10_000, **options):
-    """A session that was paid; returns it as it is then."""
+    """Opens and pays a session, and returns the paid session."""
     session = open_session(plugipay, amount, **options)
     charge(session["id"])
     return plugipay.checkout_sessions.get(session["id"])
 
 
 def open_invoice(plugipay, status="open", **options):
-    """Writes an invoice over 30.00 with the client."""
+    """Creates an invoice over 30.00 with the client."""
     lines = [
         {"description": "Socks", "quantity": 2, "unitAmount": 1_000},
         {"description": "Shipping", "quantity": 1, "unitAmount": 1_000},
@@ -85,7 +85,7 @@ def open_invoice(plugipay, status="open", **options):
 
 
 def paid_invoice(plugipay):
-    """An invoice that was paid on its page."""
+    """Creates an invoice and pays it on its page."""
     invoice = open_invoice(plugipay)
     form = {"do": "pay", "method": "card", "outcome": ""}
     reply = httpx.post(invoice["hostedInvoiceUrl"], data=form)
@@ -116,7 +116,7 @@ def settled(plugipay, refund_id):
 
 
 class Receiver:
-    """A web server on the loopback that keeps what it is sent. It answers with the statuses in
+    """A web server on the loopback that records requests. It answers with the statuses in
     `answers`, one after another, and then with 204."""
 
     def __init__(self):

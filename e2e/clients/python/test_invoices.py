@@ -32,7 +32,7 @@ def test_a_draft_is_finalized_paid_on_its_page_and_refunded(plugipay):
     assert plugipay.refunds.create(source_type="invoice", source_id=old)["amount"] == 2_000
 
 
-def test_money_from_elsewhere_pays_an_invoice_that_cannot_be_refunded(plugipay):
+def test_an_invoice_marked_paid_outside_cannot_be_refunded(plugipay):
     invoice = open_invoice(plugipay)
     assert plugipay.invoices.pay(invoice["id"])["status"] == "paid"
     assert plugipay.invoices.get(invoice["id"])["chargeId"] is None
@@ -67,7 +67,7 @@ def test_lists_filter_and_page(plugipay):
     assert not {invoice["id"] for invoice in after.data} & set(made)
 
 
-def test_sending_answers_and_says_to_whom(plugipay):
+def test_sending_an_invoice_returns_the_recipient(plugipay):
     invoice = open_invoice(plugipay)
     sent = plugipay.invoices.send_email(invoice["id"], to="buyer@shop.example")
     assert sent["to"] == "buyer@shop.example" and isinstance(sent["sent"], bool)

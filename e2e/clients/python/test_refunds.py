@@ -1,4 +1,4 @@
-"""The refund work of an unmodified client, and the samples of the pages that describe it."""
+"""Refunds with an unmodified client, and the samples of its documentation."""
 
 import threading
 import unittest
@@ -62,7 +62,7 @@ class Refunds(unittest.TestCase):
         page = self.plugipay.refunds.list(charge_id=payment["providerPaymentId"], status="failed")
         self.assertEqual((page.data, page.has_more), ([], False))
 
-    def test_two_full_refunds_at_once_and_one_wins(self):
+    def test_of_two_concurrent_full_refunds_one_succeeds(self):
         payment = pay(5_000)
         results = []
 
@@ -86,11 +86,11 @@ class Refunds(unittest.TestCase):
             self.assertEqual((error.status, error.code), (409, "state_conflict"))
             self.assertIn("refundable", error.message)
             self.assertTrue(error.request_id.startswith("req_"))
-        # The page's recovery: fetch the refunds that exist.
+        # The page's recovery: read the refunds that exist.
         page = self.plugipay.refunds.list(charge_id=payment["providerPaymentId"])
         self.assertEqual(len(page.data), 1)
 
-    def test_a_stable_key_makes_one_refund_of_two_clicks(self):
+    def test_two_clicks_under_one_key_make_one_refund(self):
         payment = pay(5_000)
         body = {"sourceType": "payment", "sourceId": payment["id"], "amount": 100}
         key = f"ticket_{uuid.uuid4().hex}"
@@ -112,7 +112,7 @@ class Refunds(unittest.TestCase):
         codes = {balance["code"] for balance in self.plugipay.ledger.balances()}
         self.assertTrue({"cash", "revenue", "revenue_refund"} <= codes)
 
-    def test_a_failed_refund_says_why_and_frees_the_money(self):
+    def test_a_failed_refund_has_a_reason_and_releases_the_money(self):
         payment = pay(5_000)
         refund = self.plugipay.api.refunds_create(
             charge_id=payment["providerPaymentId"], amount=700, metadata={"simulate": "refuse"}
@@ -124,7 +124,7 @@ class Refunds(unittest.TestCase):
         again = self.plugipay.refunds.create(source_type="payment", source_id=payment["id"])
         self.assertEqual(again["amount"], 5_000)
 
-    def test_mistakes_are_answered_with_the_page_s_codes(self):
+    def test_errors_have_the_codes_of_the_page(self):
         payment = pay(1_000)
         for arguments, status, code in (
             ({"source_type": "payment", "source_id": payment["id"], "amount": 1_001}, 422, "over_refund"),
@@ -148,13 +148,13 @@ class Refunds(unittest.TestCase):
         refund = merchant.refunds.create(source_type="payment", source_id=payment["id"], amount=1)
         self.assertEqual(refund["accountId"], KIT["accountId"])
 
-    def test_events_tell_of_the_refund(self):
+    def test_the_refund_has_its_events(self):
         payment = pay(1_000)
         refund = self.plugipay.refunds.create(source_type="payment", source_id=payment["id"], amount=1)
         settled(self.plugipay, refund["id"])
         events = self.plugipay.events.list(limit=100).data
-        told = [event["type"] for event in events if event["data"]["aggregateId"] == refund["id"]]
-        self.assertEqual(told, ["refund.succeeded", "refund.created"])
+        types = [event["type"] for event in events if event["data"]["aggregateId"] == refund["id"]]
+        self.assertEqual(types, ["refund.succeeded", "refund.created"])
         self.assertEqual(self.plugipay.events.get(events[0]["id"])["id"], events[0]["id"])
 
 

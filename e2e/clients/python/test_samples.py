@@ -11,7 +11,7 @@ from support import BASE_URL, eventually, open_invoice, paid_invoice, paid_sessi
 
 
 def await_refund(plugipay, refund_id, limit=15.0):
-    """The poll of the Go page: with growing pauses, until it is terminal."""
+    """Polls as the Go page does: with growing pauses, until the refund is final."""
     end, backoff = time.monotonic() + limit, 0.02
     while time.monotonic() < end:
         refund = plugipay.refunds.get(refund_id)
@@ -24,7 +24,7 @@ def await_refund(plugipay, refund_id, limit=15.0):
 
 @pytest.fixture
 def go_page():
-    """A client whose key is answered with the table of the Go page."""
+    """A client whose key gets the error table of the Go page."""
     from plugipay import PlugipayClient
 
     key = raw("POST", "/api/v1/api-keys", {"name": "go", "errorProfile": "go"})
@@ -45,7 +45,7 @@ def test_full_refund_of_a_session(plugipay):
     assert await_refund(plugipay, refund["id"])["status"] == "succeeded"
 
 
-def test_partial_refund_of_an_invoice_and_later_the_rest(plugipay):
+def test_partial_refund_of_an_invoice_and_later_the_remainder(plugipay):
     invoice = paid_invoice(plugipay)
     part = plugipay.refunds.create(
         source_type="invoice", source_id=invoice["id"], amount=1_000, reason="goodwill credit"
@@ -60,7 +60,7 @@ def test_partial_refund_of_an_invoice_and_later_the_rest(plugipay):
         assert (refused.value.status, refused.value.code) == (status, code)
 
 
-def test_both_ids_of_a_refund_and_of_an_invoice_are_read(plugipay):
+def test_a_refund_and_an_invoice_are_found_under_both_ids(plugipay):
     invoice = paid_invoice(plugipay)
     refund = plugipay.refunds.create(
         source_type="invoice", source_id=invoice["id"].replace("inv_", "in_"), amount=1
@@ -80,7 +80,7 @@ def test_lists_by_source_and_by_status(plugipay):
     assert raw("GET", f"/api/v1/refunds?sourceId={session['id']}&status=pending&limit=100") == []
 
 
-def test_a_ticket_that_is_clicked_twice_refunds_once(plugipay):
+def test_two_clicks_on_one_ticket_refund_once(plugipay):
     session = paid_session(plugipay)
     ticket = f"ticket_{uuid.uuid4().hex}"
 
@@ -98,7 +98,7 @@ def test_a_ticket_that_is_clicked_twice_refunds_once(plugipay):
     assert (refused.value.status, refused.value.code) == (409, "conflict")
 
 
-def test_the_loser_of_a_race_finds_the_winner_s_refund(go_page):
+def test_the_refused_one_of_two_concurrent_requests_finds_the_other_refund(go_page):
     session = paid_session(go_page)
     outcomes = []
 
@@ -135,17 +135,17 @@ def test_a_refund_reconciles_against_the_ledger(plugipay):
     assert legs == ["cash credit 700", "revenue_refund debit 700"]
 
 
-def test_a_failed_refund_says_why_and_can_be_made_good_otherwise(plugipay):
+def test_a_failed_refund_has_a_reason_and_can_be_replaced_by_a_credit(plugipay):
     session = paid_session(plugipay, metadata={"simulate": "refuse:card_closed"})
     refund = plugipay.refunds.create(source_type="checkout_session", source_id=session["id"])
     refund = await_refund(plugipay, refund["id"])
     assert refund["status"] == "failed"
     assert refund["failureCode"] == "card_closed" and refund["failureReason"]
     assert plugipay.ledger.list(source_type="refund", source_id=refund["id"]).data == []
-    assert open_invoice(plugipay, "draft")["id"], "a credit by hand"
+    assert open_invoice(plugipay, "draft")["id"], "a manual credit"
 
 
-def test_a_refund_that_bounces_later_is_taken_back(plugipay):
+def test_a_refund_that_fails_late_is_reversed_in_the_books(plugipay):
     session = paid_session(plugipay, metadata={"simulate": "late_failure:100"})
     refund = plugipay.refunds.create(source_type="checkout_session", source_id=session["id"])
 
@@ -161,7 +161,7 @@ def test_a_refund_that_bounces_later_is_taken_back(plugipay):
     ) == 0
 
 
-def test_mistakes_have_the_codes_of_either_page(plugipay, go_page):
+def test_errors_have_the_codes_of_both_pages(plugipay, go_page):
     paid, unpaid = paid_session(plugipay)["id"], open_invoice(plugipay)["id"]
     for arguments, node, go in (
         ({"source_id": paid, "amount": 10_001}, (422, "over_refund"), (400, "validation_error")),

@@ -12,7 +12,7 @@ FIELDS = (
 ).split()
 
 
-def test_a_session_is_created_paid_and_refunded_by_both_names(plugipay):
+def test_a_session_is_created_paid_and_refunded_by_both_ids(plugipay):
     items = [{"name": "Tea", "quantity": 2, "unitAmount": 500}]
     made = open_session(plugipay, 1_000, line_items=items, metadata={"order": "7"}, customer_id="c1")
     assert [field for field in FIELDS if field not in made.raw] == []
@@ -41,7 +41,7 @@ def test_an_open_session_cannot_be_refunded(plugipay):
 
 
 def test_lists_filter_and_page(plugipay):
-    customer = open_session(plugipay)["id"]  # A name that nobody else has.
+    customer = open_session(plugipay)["id"]  # A name that no other customer has.
     made = [open_session(plugipay, customer_id=customer)["id"] for _ in range(3)]
     plugipay.checkout_sessions.cancel(made[1])
     seen, cursor = [], None
@@ -71,15 +71,15 @@ def test_a_session_is_canceled_once_and_a_paid_one_never(plugipay):
         assert refused.value.status == 409
 
 
-def test_money_sent_by_hand_is_confirmed(plugipay):
+def test_a_manual_transfer_is_confirmed(plugipay):
     session = open_session(plugipay)
-    told = charge(session["id"], "manual")
-    assert told["kind"] == "instructions" and told["instructions"]["bankAccounts"]
+    charged = charge(session["id"], "manual")
+    assert charged["kind"] == "instructions" and charged["instructions"]["bankAccounts"]
     claimed = plugipay.api.public_checkout_sessions_buyer_claim(session["id"])
     assert claimed["session"]["status"] == "pending_review"
     assert plugipay.checkout_sessions.confirm(session["id"])["status"] == "completed"
     refund = plugipay.refunds.create(source_type="checkout_session", source_id=session["id"])
-    # What was paid by hand has no charge id but the session's own.
+    # A payment by bank transfer has the session's id as its charge id.
     assert refund["chargeId"] == session["id"]
 
 

@@ -1,5 +1,5 @@
-"""Webhooks: endpoints with an unmodified client, and real deliveries that the verifiers of others
-take: the client package's own, and Standard Webhooks' from PyPI."""
+"""Webhooks: endpoints with an unmodified client, and deliveries checked by independent verifiers:
+the client package's own, and that of Standard Webhooks from PyPI."""
 
 import time
 
@@ -16,8 +16,8 @@ def refunded(plugipay):
     return settled(plugipay, refund["id"])
 
 
-def told_of(receiver, refund, count):
-    """The headers and bodies that tell of a refund, once there are `count` of them."""
+def webhooks_of(receiver, refund, count):
+    """Waits for `count` webhooks of a refund and returns their headers and bodies."""
 
     def enough():
         mine = [one for one in list(receiver.received) if refund["id"].encode() in one[1]]
@@ -37,7 +37,7 @@ def endpoint(plugipay, receiver):
     plugipay.webhook_endpoints.delete(made["id"])
 
 
-def test_endpoints_are_made_listed_changed_and_deleted(plugipay):
+def test_endpoints_are_created_listed_changed_and_deleted(plugipay):
     made = plugipay.webhook_endpoints.create(
         url="https://shop.example/hooks", events=["plugipay.refund.issued.v1"], description="one"
     )
@@ -68,7 +68,7 @@ def test_endpoints_are_made_listed_changed_and_deleted(plugipay):
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest", "http://10.0.0.1/", "http://2130706433/", "ftp://a.b/"]
 )
-def test_endpoints_do_not_lead_inside(plugipay, url):
+def test_endpoints_cannot_have_private_addresses(plugipay, url):
     with pytest.raises(PlugipayError) as refused:
         plugipay.webhook_endpoints.create(url=url)
     assert (refused.value.status, refused.value.code) == (400, "validation_error")
@@ -76,7 +76,7 @@ def test_endpoints_do_not_lead_inside(plugipay, url):
 
 def test_a_delivered_webhook_passes_the_package_s_own_verifier(plugipay, receiver, endpoint):
     refund = refunded(plugipay)
-    (headers, body), (late_headers, late_body) = told_of(receiver, refund, 2)[:2]
+    (headers, body), (late_headers, late_body) = webhooks_of(receiver, refund, 2)[:2]
     event = verify_webhook(body, header(headers, "x-plugipay-signature"), endpoint["secret"])
     assert event.type == "plugipay.refund.issued.v1"
     assert event.id.startswith("evt_") and event.account_id == refund["accountId"]
@@ -102,29 +102,29 @@ def test_a_delivered_webhook_passes_the_package_s_own_verifier(plugipay, receive
 def test_a_delivered_webhook_passes_standard_webhooks(plugipay, receiver):
     made = raw("POST", "/api/v1/webhooks", {"url": receiver.url, "format": "refundry"})
     refund = refunded(plugipay)
-    received = told_of(receiver, refund, 2)
-    told = [Webhook(made["secret"]).verify(body, headers) for headers, body in received]
-    mine = [event for event in told if event["data"]["aggregateId"] == refund["id"]]
+    received = webhooks_of(receiver, refund, 2)
+    verified = [Webhook(made["secret"]).verify(body, headers) for headers, body in received]
+    mine = [event for event in verified if event["data"]["aggregateId"] == refund["id"]]
     assert [(event["type"], event["seq"]) for event in mine] == [
         ("refund.created", 1),
         ("refund.succeeded", 2),
     ]
     headers, body = received[0]
-    assert header(headers, "webhook-id") == told[0]["id"]
+    assert header(headers, "webhook-id") == verified[0]["id"]
     for secret, changed in ((made["secret"], body + b" "), ("whsec_" + "A" * 44, body)):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(changed, headers)
     plugipay.webhook_endpoints.delete(made["id"])
 
 
-def test_a_failed_delivery_is_logged_tried_again_and_retried_on_request(
+def test_a_failed_delivery_is_logged_and_retried_by_schedule_and_on_request(
     plugipay, receiver, endpoint
 ):
     receiver.answers.append(503)
     refund = refunded(plugipay)
-    # The second event waits for the first one, which is tried again after five seconds.
-    told = told_of(receiver, refund, 3)
-    assert told[0][1] == told[1][1], "the same text on every attempt"
+    # The second event waits for the first one, which is retried after five seconds.
+    sent = webhooks_of(receiver, refund, 3)
+    assert sent[0][1] == sent[1][1], "the same text on every attempt"
 
     def done():
         page = plugipay.webhook_endpoints.list_deliveries(
@@ -135,29 +135,29 @@ def test_a_failed_delivery_is_logged_tried_again_and_retried_on_request(
     listed = eventually("the delivery to be noted", done)
     assert len(listed) == 1
     delivery = plugipay.webhook_endpoints.get_delivery(listed[0]["id"])
-    assert delivery["body"].encode() == told[0][1]
+    assert delivery["body"].encode() == sent[0][1]
     assert (delivery["attempts"], delivery["responseCode"]) == (2, 204)
     log = [(one["attemptNumber"], one["status"], one["responseCode"], one["error"])
            for one in delivery["attemptLog"]]
     assert log == [(1, "failed", 503, "HTTP 503"), (2, "succeeded", 204, None)]
     plugipay.webhook_endpoints.retry_delivery(delivery["id"])
-    assert told_of(receiver, refund, 4)[3][1] == told[0][1]
+    assert webhooks_of(receiver, refund, 4)[3][1] == sent[0][1]
 
 
 def test_after_a_change_of_the_secret_both_pass_the_package_s_own_verifier(
     plugipay, receiver, endpoint
 ):
-    """That verifier looks at one signature only, so the other secret's turn is the next attempt."""
+    """That verifier reads one signature only, so the other secret verifies on the next attempt."""
     new = raw("POST", f"/api/v1/webhooks/{endpoint['id']}/rotate-secret", {})["secret"]
     receiver.answers.append(400)
     refund = refunded(plugipay)
-    first, second = told_of(receiver, refund, 2)[:2]
+    first, second = webhooks_of(receiver, refund, 2)[:2]
     assert first[1] == second[1]
     for (headers, body), secret in ((first, endpoint["secret"]), (second, new)):
         verify_webhook(body, header(headers, "x-plugipay-signature"), secret)
 
 
-def test_an_endpoint_that_is_gone_is_disabled(plugipay, receiver, endpoint):
+def test_an_endpoint_that_answers_410_is_disabled(plugipay, receiver, endpoint):
     receiver.answers.append(410)
     refunded(plugipay)
 

@@ -39,18 +39,18 @@ class Yoco(unittest.TestCase):
         accepted = self.yoco.post(path, headers={"Idempotency-Key": str(uuid.uuid4())})
         self.assertEqual(accepted.status_code, 202)
         self.events(3)
-        webhook, told = Webhook(made["secret"]), {}
+        webhook, payloads = Webhook(made["secret"]), {}
         for headers, raw in self.receiver.received:
             event = webhook.verify(raw, {name.lower(): value for name, value in headers.items()})
             self.assertEqual(event["payload"]["metadata"]["checkoutId"], checkout)
-            told[event["type"]] = event["payload"]
+            payloads[event["type"]] = event["payload"]
             with self.assertRaises(WebhookVerificationError):
                 webhook.verify(raw + b" ", {name.lower(): value for name, value in headers.items()})
-        self.assertEqual(set(told), {"payment.succeeded", "refund.failed", "refund.succeeded"})
-        self.assertEqual(told["refund.succeeded"]["id"], accepted.json()["refundId"])
-        self.assertEqual(told["payment.succeeded"]["metadata"]["order"], "7")
+        self.assertEqual(set(payloads), {"payment.succeeded", "refund.failed", "refund.succeeded"})
+        self.assertEqual(payloads["refund.succeeded"]["id"], accepted.json()["refundId"])
+        self.assertEqual(payloads["payment.succeeded"]["metadata"]["order"], "7")
 
-    def test_a_refund_is_seen_through_as_the_page_describes(self):
+    def test_a_refund_follows_the_steps_of_the_page(self):
         checkout = self.pay(900)
         accepted = self.yoco.post(f"/checkouts/{checkout}/refund").raise_for_status().json()
         self.assertEqual((accepted["id"], accepted["status"]), (checkout, "succeeded"))
@@ -59,7 +59,7 @@ class Yoco(unittest.TestCase):
         again = self.yoco.post(f"/checkouts/{checkout}/refund")
         self.assertEqual(again.json()["description"], "Payment has already been refunded.")
 
-    def test_a_key_of_nobody_is_refused_in_the_words_of_the_page(self):
+    def test_an_unknown_key_gets_the_error_of_the_page(self):
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer sk_test_nobody"}):
             reply = self.yoco.get("/checkouts/ch_01KREAEM40E8TXW4VNC0XM1R2P", headers=headers)
             self.assertEqual(reply.status_code, 403)

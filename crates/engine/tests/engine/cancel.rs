@@ -4,7 +4,7 @@ use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::{Refund, State};
 use engine::{Answered, Error, IdempotencyKey, RefundView};
-use testkit::{EngineRig, StopAt, Stopping};
+use testkit::{EngineRig, StopAt, StoppingProvider};
 
 async fn cancel(
     rig: &EngineRig,
@@ -34,7 +34,7 @@ async fn a_queued_refund_is_withdrawn_and_never_sent() {
 async fn what_may_have_been_sent_cannot_be_withdrawn() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
-    let provider = Stopping::new(rig.simulator.clone(), StopAt::BeforeSubmit);
+    let provider = StoppingProvider::new(rig.simulator.clone(), StopAt::BeforeSubmit);
     let node = rig.start_node(provider.clone());
     let refund = rig.refund(&payment).of(node.engine()).create().await;
     provider.stopped().await;

@@ -5,7 +5,7 @@
 use crate::lock::WriteLock;
 use domain::payment::Payment;
 use domain::refund::{Refund, State as S};
-use testkit::{EngineRig, Node, StopAt, Stopping, eventually};
+use testkit::{EngineRig, Node, StopAt, StoppingProvider, eventually};
 
 const ASKED: i64 = 2_500;
 const LEASE_MS: i64 = 30_000;
@@ -22,7 +22,7 @@ impl Crash {
     async fn of_the_creating_node(at: StopAt) -> Self {
         let rig = EngineRig::open().await;
         let payment = rig.pay(10_000, "USD").await;
-        let provider = Stopping::new(rig.simulator.clone(), at);
+        let provider = StoppingProvider::new(rig.simulator.clone(), at);
         let node = rig.start_node(provider.clone());
         let refund = rig.refund(&payment).amount(ASKED).of(node.engine()).create().await;
         provider.stopped().await;
@@ -42,7 +42,7 @@ impl Crash {
         let refund = rig.reload(&refund).await;
         assert_eq!(refund.state, state);
         rig.clock.advance_to(refund.due_at.expect("it is due some time"));
-        let provider = Stopping::new(rig.simulator.clone(), at);
+        let provider = StoppingProvider::new(rig.simulator.clone(), at);
         let node = rig.start_node(provider.clone());
         step_and_die(node, &provider).await;
         Self { rig, payment, refund }
@@ -64,7 +64,7 @@ impl Crash {
     }
 }
 
-async fn step_and_die(node: Node, provider: &Stopping) {
+async fn step_and_die(node: Node, provider: &StoppingProvider) {
     let engine = node.engine().clone();
     node.spawn(async move {
         let _ = engine.step_due(1).await;
@@ -134,7 +134,7 @@ async fn node_after_node_may_die_and_the_refund_is_still_paid_once() {
         [StopAt::BeforeLookup, StopAt::AfterLookup, StopAt::BeforeSubmit, StopAt::AfterSubmit];
     for at in points {
         rig.clock.advance(LEASE_MS);
-        let provider = Stopping::new(rig.simulator.clone(), at);
+        let provider = StoppingProvider::new(rig.simulator.clone(), at);
         step_and_die(rig.start_node(provider.clone()), &provider).await;
     }
     crash.assert_paid_once_after_the_lease().await;
@@ -145,7 +145,7 @@ async fn a_node_that_wakes_up_after_another_took_over_changes_nothing() {
     for at in [StopAt::BeforeSubmit, StopAt::AfterSubmit] {
         let rig = EngineRig::open().await;
         let payment = rig.pay(10_000, "USD").await;
-        let provider = Stopping::new(rig.simulator.clone(), at);
+        let provider = StoppingProvider::new(rig.simulator.clone(), at);
         let slow = rig.start_node(provider.clone());
         let refund = rig.refund(&payment).amount(ASKED).of(slow.engine()).create().await;
         provider.stopped().await;
@@ -165,7 +165,7 @@ async fn a_node_that_wakes_up_after_another_took_over_changes_nothing() {
 async fn a_webhook_may_be_faster_than_the_outcome_of_the_call_that_it_tells_of() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
-    let provider = Stopping::new(rig.simulator.clone(), StopAt::AfterSubmit);
+    let provider = StoppingProvider::new(rig.simulator.clone(), StopAt::AfterSubmit);
     let slow = rig.start_node(provider.clone());
     let request = rig.refund(&payment).amount(ASKED).simulate("succeed_after:10");
     let refund = request.of(slow.engine()).create().await;

@@ -4,7 +4,7 @@
 use domain::payment::Payment;
 use domain::refund::{Refund, State as S};
 use engine::{Patience, Policies};
-use testkit::{EngineRig, Setup, StopAt, Stopping};
+use testkit::{EngineRig, Setup, StopAt, StoppingProvider};
 
 const HOUR_MS: i64 = 60 * 60_000;
 
@@ -61,7 +61,7 @@ async fn a_node_that_wakes_up_after_its_lease_still_pays_once() {
     let rig = open().await;
     let payment = rig.pay(10_000, "USD").await;
     let refund = rig.refund(&payment).amount(2_500).create().await;
-    let provider = Stopping::new(rig.simulator.clone(), StopAt::BeforeSubmit);
+    let provider = StoppingProvider::new(rig.simulator.clone(), StopAt::BeforeSubmit);
     let slow = rig.start_node(provider.clone());
     let engine = slow.engine().clone();
     slow.spawn(async move {

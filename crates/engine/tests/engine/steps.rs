@@ -4,7 +4,7 @@ use crate::lock::{WriteLock, tamper};
 use domain::refund::State as S;
 use engine::{Backlog, CommitterConfig, Engine, EngineConfig, Registry};
 use std::time::Duration;
-use testkit::{EngineRig, Setup, StopAt, Stopping, eventually, within_limit};
+use testkit::{EngineRig, Setup, StopAt, StoppingProvider, eventually, within_limit};
 
 /// An engine on the rig's database with other providers.
 fn engine_with(rig: &EngineRig, registry: Registry) -> Engine {
@@ -56,7 +56,7 @@ async fn a_provider_that_never_answers_costs_its_time_limit_and_no_more() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
     let refund = rig.refund(&payment).create().await;
-    let hangs = |at| Registry::new().with(Stopping::new(rig.simulator.clone(), at));
+    let hangs = |at| Registry::new().with(StoppingProvider::new(rig.simulator.clone(), at));
 
     let silent = engine_with(&rig, hangs(StopAt::AfterSubmit));
     assert_eq!(within_limit("a step", silent.step_due(10)).await.expect("a step"), 1);
@@ -123,7 +123,7 @@ async fn a_refund_that_cannot_be_claimed_does_not_keep_a_step_from_the_others() 
 async fn draining_waits_for_calls_under_way_and_says_when_some_are_left() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
-    let provider = Stopping::new(rig.simulator.clone(), StopAt::AfterSubmit);
+    let provider = StoppingProvider::new(rig.simulator.clone(), StopAt::AfterSubmit);
     let node = rig.start_node(provider.clone());
     let refund = rig.refund(&payment).of(node.engine()).create().await;
     provider.stopped().await;
@@ -139,7 +139,7 @@ async fn a_refund_that_finds_no_free_call_waits_in_the_queue() {
     setup.engine.dispatch_limit = 1;
     let rig = EngineRig::open_with(setup).await;
     let payment = rig.pay(10_000, "USD").await;
-    let provider = Stopping::new(rig.simulator.clone(), StopAt::BeforeSubmit);
+    let provider = StoppingProvider::new(rig.simulator.clone(), StopAt::BeforeSubmit);
     let node = rig.start_node(provider.clone());
     let first = rig.refund(&payment).amount(1).of(node.engine()).create().await;
     provider.stopped().await;

@@ -1,19 +1,19 @@
 //! A session of somebody else that keeps every batch waiting, and one that tampers with rows.
 
 use testkit::EngineRig;
-use testkit::postgres::Outsider;
+use testkit::postgres::BlockingSession;
 
 /// What a verification says of a row that breaks a rule of the schema.
 pub const BROKEN_RULE: &str = "balance of payment";
 
 /// Keeps every batch waiting. Given back when dropped.
-pub struct WriteLock(Outsider);
+pub struct WriteLock(BlockingSession);
 
 impl WriteLock {
     pub fn take(rig: &EngineRig) -> Self {
-        let outsider = Outsider::connect(rig.url());
-        outsider.run("BEGIN; LOCK TABLE payments, refunds, keys IN EXCLUSIVE MODE");
-        Self(outsider)
+        let session = BlockingSession::connect(rig.url());
+        session.run("BEGIN; LOCK TABLE payments, refunds, keys IN EXCLUSIVE MODE");
+        Self(session)
     }
 }
 
@@ -44,9 +44,9 @@ const NO_CHECKS: &str = "DO $$ DECLARE rule record; BEGIN FOR rule IN \
 
 /// Changes rows behind the engine's back.
 pub fn tamper(rig: &EngineRig, sql: &str) {
-    let outsider = Outsider::connect(rig.url());
-    outsider.run(NO_CHECKS);
-    assert_ne!(outsider.run(&translate(sql)), 0, "{sql} changed nothing");
+    let session = BlockingSession::connect(rig.url());
+    session.run(NO_CHECKS);
+    assert_ne!(session.run(&translate(sql)), 0, "{sql} changed nothing");
 }
 
 /// Fills a total, so that nothing can be added to it any more.
@@ -57,5 +57,5 @@ pub fn fill_total(rig: &EngineRig, currency: &str) {
          SELECT {scope}, '{currency}', 1, part, 576460752303423487, 0
          FROM generate_series(0, 15) AS parts (part)"
     );
-    Outsider::connect(rig.url()).run(&full);
+    BlockingSession::connect(rig.url()).run(&full);
 }

@@ -1,4 +1,4 @@
-//! `refundry backup`: a copy of the database while the server runs.
+//! `refundry backup`: copies the database while the server runs.
 
 use crate::cli::Backup;
 use crate::config::Config;

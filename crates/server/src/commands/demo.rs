@@ -1,4 +1,4 @@
-//! `refundry demo`: an account, keys and paid payments at the simulated provider, ready to try.
+//! `refundry demo`: serves an account with keys and paid payments at the simulated provider.
 
 use crate::cli::Demo;
 use crate::commands::serve::{Server, bind};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What the demo's account is paid: amount in minor units, currency, the provider's id.
+/// Payments of the demo's account: amount in minor units, currency, the provider's id.
 const PAID: &[(i64, &str, &str)] = &[
     (10_000, "USD", "sim_ch_usd"),
     (15_000_000, "IDR", "sim_ch_idr"),
@@ -24,22 +24,23 @@ const PAID: &[(i64, &str, &str)] = &[
     (5_000, "AUD", "sim_ch_aud"),
 ];
 
-/// What the demo is, kept in its folder so that it can be resumed, and written to the ready file.
+/// The demo's account, keys and payments. They are kept in the folder, so that the demo can be
+/// resumed, and written to the ready file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kit {
+struct DemoFile {
     base_url: String,
     account_id: String,
-    test: KeyKit,
-    live: KeyKit,
-    platform: KeyKit,
-    payments: Vec<PaymentKit>,
-    live_payments: Vec<PaymentKit>,
+    test: DemoKey,
+    live: DemoKey,
+    platform: DemoKey,
+    payments: Vec<DemoPayment>,
+    live_payments: Vec<DemoPayment>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct KeyKit {
+struct DemoKey {
     key_id: String,
     secret: String,
     bearer: String,
@@ -47,14 +48,14 @@ struct KeyKit {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PaymentKit {
+struct DemoPayment {
     id: String,
     amount: i64,
     currency: String,
     provider_payment_id: String,
 }
 
-/// Serves the demo until a signal comes.
+/// Serves the demo until SIGINT or SIGTERM.
 pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
     config.simulator.enabled = true;
@@ -65,26 +66,26 @@ pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
     let store = setup::open_store(&config).await?;
     let simulator = simulated::open(&config)?;
     let engine = setup::start_engine(&config, store, simulator.as_ref())?;
-    let mut kit = match read_kit(&file)? {
-        Some(kit) => kit,
-        None => make_kit(&engine, &file).await?,
+    let mut demo = match read_demo(&file)? {
+        Some(demo) => demo,
+        None => create_demo(&engine, &file).await?,
     };
     let server = Server::new(config, engine, simulator, socket)?;
-    kit.base_url = server.base_url();
-    print_guide(&kit);
+    demo.base_url = server.base_url();
+    print_guide(&demo);
     if let Some(ready) = &args.ready_file {
-        setup::write_private(ready, &kit_text(&kit)?)?;
+        setup::write_private(ready, &to_json(&demo)?)?;
     }
     server.run().await
 }
 
-fn kit_text(kit: &Kit) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(kit)
-        .map_err(|error| Failure::Usage(format!("the demo cannot be written down: {error}")))?;
+fn to_json(demo: &DemoFile) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(demo)
+        .map_err(|error| Failure::Usage(format!("the demo file cannot be written: {error}")))?;
     Ok(text + "\n")
 }
 
-fn read_kit(file: &Path) -> Result<Option<Kit>, Failure> {
+fn read_demo(file: &Path) -> Result<Option<DemoFile>, Failure> {
     match std::fs::read_to_string(file) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
@@ -94,9 +95,9 @@ fn read_kit(file: &Path) -> Result<Option<Kit>, Failure> {
     }
 }
 
-/// Makes the account, its keys and its payments. Repeating it after a crash in the middle makes
-/// another account, never another payment of the same one.
-async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
+/// Makes the account, its keys and its payments. After a crash in the middle, a second run makes
+/// another account and never pays twice into the first one.
+async fn create_demo(engine: &Engine, file: &Path) -> Result<DemoFile, Failure> {
     let account = engine.create_account("Demo shop").await?;
     let key = async |mode| {
         let request = KeyRequest {
@@ -109,13 +110,13 @@ async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
             name: "demo".into(),
         };
         let key = engine.create_key(request).await?;
-        Ok::<_, Failure>(KeyKit {
+        Ok::<_, Failure>(DemoKey {
             key_id: key.key_id,
             secret: key.secret.expose_secret().to_owned(),
             bearer: key.bearer.expose_secret().to_owned(),
         })
     };
-    let kit = Kit {
+    let demo = DemoFile {
         base_url: String::new(),
         account_id: account.id.to_string(),
         test: key(Some(Mode::Test)).await?,
@@ -124,11 +125,11 @@ async fn make_kit(engine: &Engine, file: &Path) -> Result<Kit, Failure> {
         payments: pay(engine, Scope::new(account.number, Mode::Test), "").await?,
         live_payments: pay(engine, Scope::new(account.number, Mode::Live), "_live").await?,
     };
-    setup::write_private(file, &kit_text(&kit)?)?;
-    Ok(kit)
+    setup::write_private(file, &to_json(&demo)?)?;
+    Ok(demo)
 }
 
-async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentKit>, Failure> {
+async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<DemoPayment>, Failure> {
     let mut payments = Vec::new();
     for &(captured, code, charge) in PAID {
         let currency =
@@ -148,7 +149,7 @@ async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentK
             metadata: None,
         };
         let payment = engine.register_payment(new, None).await?.value;
-        payments.push(PaymentKit {
+        payments.push(DemoPayment {
             id: payment.facts.id.to_string(),
             amount: captured,
             currency: code.to_owned(),
@@ -158,16 +159,16 @@ async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentK
     Ok(payments)
 }
 
-fn print_guide(kit: &Kit) {
-    let (url, bearer) = (&kit.base_url, &kit.test.bearer);
-    println!("Refundry demo on {url}, account {}", kit.account_id);
+fn print_guide(demo: &DemoFile) {
+    let (url, bearer) = (&demo.base_url, &demo.test.bearer);
+    println!("Refundry demo on {url}, account {}", demo.account_id);
     println!("\nPaid payments at the simulated provider (test mode):");
-    for payment in &kit.payments {
+    for payment in &demo.payments {
         let shown = Currency::parse(&payment.currency)
             .map_or_else(|_| String::new(), |c| Money::new(payment.amount, c).to_string());
         println!("  {}  {shown}", payment.id);
     }
-    let Some(payment) = kit.payments.first() else { return };
+    let Some(payment) = demo.payments.first() else { return };
     println!("\nTry:");
     println!("  # refund a part of a payment, and wait for the provider's answer");
     println!("  curl -s {url}/api/v1/refunds -H 'Authorization: Bearer {bearer}' \\");

@@ -1,4 +1,4 @@
-//! `refundry doctor`: would the server run, and run well?
+//! `refundry doctor`: checks whether the server would run, and run well.
 
 use crate::cli::DataArgs;
 use crate::config::{Config, Database};
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What one check found.
+/// Result of one check.
 enum Finding {
     Good(String),
     Warning(String),
@@ -81,7 +81,7 @@ fn master_key(config: &Config) -> Finding {
     }
 }
 
-/// What went wrong, and what lies under it.
+/// The text of a failure and of all its causes.
 fn explain(failure: &Failure) -> String {
     let mut text = failure.to_string();
     let mut source = std::error::Error::source(failure);
@@ -115,7 +115,7 @@ async fn database(config: &Config) -> Finding {
     }
 }
 
-/// Writes and fsyncs a few megabytes, since the standard library does not tell the free space.
+/// Writes and fsyncs a few megabytes, since the standard library cannot read the free space.
 fn free_space(data: &Path) -> Finding {
     const BYTES: usize = 16 * 1024 * 1024;
     let probe = data.join(".doctor-space");

@@ -1,6 +1,6 @@
-//! `refundry health`: does the server on this machine answer? For containers, which have no other
-//! program to ask with. It asks what does not depend on the database: a database that is away is no
-//! reason to start a node again.
+//! `refundry health`: asks the server on this machine whether it answers, for containers without a
+//! HTTP client. The request does not need the database: a node should not be restarted because its
+//! database is away.
 
 use crate::Failure;
 use crate::cli::Health;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How long an answer may take.
+/// Longest wait for the answer.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// What a healthy server's answer begins with.
+/// Start of the answer of a healthy server.
 const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 
-/// Exit 0 when the server answers, 1 when it does not.
+/// Exits with 0 when the server answers, with 1 otherwise.
 pub async fn run(args: &Health) -> Result<ExitCode, Failure> {
     let mut address = Config::load(&args.data, args.listen)?.listen;
     match address {

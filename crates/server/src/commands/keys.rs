@@ -1,4 +1,4 @@
-//! `refundry keys`: API keys.
+//! `refundry keys`: creates, lists and revokes API keys.
 
 use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
 use crate::config::{Config, Switch};
@@ -10,7 +10,6 @@ use engine::{Engine, KeyRequest};
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
 
-/// Runs a command about keys.
 pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
     match keys {
         Keys::Create(args) => create(args).await,

@@ -1,4 +1,4 @@
-//! `refundry migrate-store`: from a file to a server.
+//! `refundry migrate-store`: copies a SQLite database into PostgreSQL.
 
 use crate::Failure;
 use crate::cli::MigrateStore;
@@ -7,7 +7,7 @@ use engine::{Copied, PostgresStore};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::process::ExitCode;
 
-/// Copies every table and verifies; exit 1 if anything differs.
+/// Copies every table and verifies the copy. Exits with 1 if anything differs.
 pub async fn run(args: &MigrateStore) -> Result<ExitCode, Failure> {
     let wrong = |text: &str| Failure::Usage(text.to_owned());
     let Database::Sqlite(file) = Database::parse(&args.from)? else {
@@ -19,7 +19,7 @@ pub async fn run(args: &MigrateStore) -> Result<ExitCode, Failure> {
     if !file.is_file() {
         return Err(Failure::Usage(format!("--from: there is no file {}", file.display())));
     }
-    // It draws on a terminal and nowhere else.
+    // The bar is hidden unless standard error is a terminal.
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg:20} {wide_bar} {pos}/{len} {elapsed}") {
         bar.set_style(style);

@@ -1,11 +1,11 @@
-//! `refundry openapi`: an OpenAPI document, as `/openapi.json` and `/openapi/{door}.json` serve it.
+//! `refundry openapi`: prints an OpenAPI document, as `/openapi.json` and `/openapi/{door}.json`
+//! serve it.
 
 use crate::Failure;
 use crate::cli::Openapi;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Prints it.
 pub fn run(args: &Openapi) -> Result<ExitCode, Failure> {
     let Some((_, text)) = api::openapi().find(|(name, _)| *name == args.door) else {
         let known = api::openapi().map(|(name, _)| name).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! `refundry serve`: the server.
+//! `refundry serve`: runs the server.
 
 use crate::cli::Serve;
 use crate::config::{Config, Switch};
@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Connections that wait to be accepted, at most.
+/// Longest queue of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Serves until a signal comes.
+/// Serves until SIGINT or SIGTERM.
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.data, args.listen)?;
     let socket = bind(&mut config)?;
@@ -37,8 +37,8 @@ pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
     server.run().await
 }
 
-/// Takes the address; nobody is let in yet. Where the system chose the port, the configuration knows
-/// it afterwards: the engine prints links to this server.
+/// Binds the address without accepting connections. When the system chooses the port, writes the
+/// port into the configuration, since the engine prints links to this server.
 pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
     let address = config.listen;
     let take = || {
@@ -63,7 +63,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connections queue from here on, and a stop is an orderly one.
+    /// Starts to queue connections and to handle signals.
     pub fn new(
         config: Config,
         engine: Engine,
@@ -75,12 +75,12 @@ impl Server {
         Ok(Self { config, engine, simulator, listener, signals: Signals::catch()? })
     }
 
-    /// Where clients find it.
+    /// The URL of this server for clients.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.config.listen)
     }
 
-    /// Serves until a signal comes, then finishes what is under way.
+    /// Serves until a signal arrives, then finishes the requests and calls under way.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let Self { config, engine, simulator, listener, mut signals } = self;
         let (stop, stopped) = watch::channel(false);
@@ -114,7 +114,7 @@ impl Server {
         tracing::info!(address = %config.listen, "serving");
         let serving = tokio::spawn(http::serve(listener, router, how, stopped));
         signals.wait().await;
-        tracing::info!("stopping: what is under way is finished first");
+        tracing::info!("stopping: requests and calls under way are finished first");
         let _ = stop.send(true);
         let _ = serving.await;
         let limit = Duration::from_secs(u64::from(config.shutdown_seconds));
@@ -127,7 +127,7 @@ impl Server {
     }
 }
 
-/// The signals that end a server.
+/// The signals that stop a server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

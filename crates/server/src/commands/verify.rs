@@ -1,11 +1,12 @@
-//! `refundry verify`: are the books right?
+//! `refundry verify`: derives every balance and the ledger again and compares them with the stored
+//! ones.
 
 use crate::cli::DataArgs;
 use crate::config::Config;
 use crate::{Failure, setup};
 use std::process::ExitCode;
 
-/// Prints every difference; exit 1 if there is any.
+/// Prints every difference. Exits with 1 if there is one.
 pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args, None)?;
     let report = setup::open_existing_store(&config).await?.verify().await?;

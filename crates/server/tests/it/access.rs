@@ -1,4 +1,5 @@
-//! Who gets in: signatures, Bearer keys, scopes, other tenants, the two modes.
+//! Authentication and permissions: signatures, Bearer keys, scopes, other tenants and the two
+//! modes.
 
 use crate::harness::{Demo, Reply};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +11,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Signs as the documentation says, independently of the server's code.
+/// Signs as the documentation describes, without using the server's code.
 fn sign(
     secret: &str,
     method: &str,
@@ -61,7 +62,7 @@ impl Default for Signed<'_> {
 }
 
 async fn send(demo: &Demo, method: &str, target: &str, body: &[u8], how: &Signed<'_>) -> Reply {
-    let kit = &demo.kit["test"];
+    let kit = &demo.ready_file["test"];
     let secret = how.secret.unwrap_or(kit["secret"].as_str().unwrap());
     let signature = sign(
         secret,
@@ -86,7 +87,7 @@ async fn send(demo: &Demo, method: &str, target: &str, body: &[u8], how: &Signed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_requests_get_in_and_anything_changed_on_the_way_does_not() {
+async fn signed_requests_are_accepted_and_altered_ones_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let payment = demo.pay("ch_signed", 10_000).await;
@@ -121,7 +122,7 @@ async fn signed_requests_get_in_and_anything_changed_on_the_way_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_refuses_no_key_and_a_wrong_key() {
+async fn every_operation_refuses_a_missing_or_wrong_key() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let mut open = Vec::new();
@@ -137,7 +138,7 @@ async fn every_operation_refuses_no_key_and_a_wrong_key() {
             let headers = [("authorization", auth)];
             let headers = if auth.is_empty() { &headers[..0] } else { &headers[..] };
             let reply = demo.try_send(method.as_str(), &target, headers, Vec::new()).await.unwrap();
-            // The Yoco door answers as its pages say.
+            // The Yoco door answers with the status of its documentation.
             let expected = if is_yoco(path) { 403 } else { 401 };
             assert_eq!(reply.status, expected, "{method} {path} {auth:?}: {}", reply.json);
             if is_yoco(path) {
@@ -146,7 +147,7 @@ async fn every_operation_refuses_no_key_and_a_wrong_key() {
             }
         }
     }
-    // This list may only shrink.
+    // The list of operations without authentication may only shrink.
     open.sort();
     assert_eq!(
         open,
@@ -178,7 +179,7 @@ async fn every_operation_refuses_no_key_and_a_wrong_key() {
 async fn every_operation_refuses_a_key_without_its_scope() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
-    // A key for one resource that no operation here needs.
+    // A key with a scope that no operation here needs.
     let (code, text) = demo.run(&["keys", "create", "--scopes", "report:read"]);
     assert_eq!(code, 0, "{text}");
     let bearer = text.lines().find_map(|line| line.strip_prefix("bearer")).unwrap().trim();
@@ -218,7 +219,7 @@ async fn another_tenant_and_the_other_mode_see_nothing() {
     assert_eq!(code, 0, "{text}");
     let other =
         text.lines().find_map(|line| line.strip_prefix("bearer")).unwrap().trim().to_owned();
-    let live = demo.kit["live"]["bearer"].as_str().unwrap().to_owned();
+    let live = demo.ready_file["live"]["bearer"].as_str().unwrap().to_owned();
     for bearer in [other, live] {
         let auth = format!("Bearer {bearer}");
         let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
@@ -245,12 +246,12 @@ async fn another_tenant_and_the_other_mode_see_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_platform_key_acts_for_accounts_and_others_may_not() {
+async fn only_a_platform_key_acts_for_other_accounts() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let payment = demo.pay("ch_platform", 10_000).await;
-    let account = demo.kit["accountId"].as_str().unwrap();
-    let platform = format!("Bearer {}", demo.kit["platform"]["bearer"].as_str().unwrap());
+    let account = demo.ready_file["accountId"].as_str().unwrap();
+    let platform = format!("Bearer {}", demo.ready_file["platform"]["bearer"].as_str().unwrap());
     let path = format!("/api/v1/payments/{payment}");
     let read = async |auth: &str, extra: &[(&str, &str)]| {
         let mut headers = vec![("authorization", auth)];
@@ -262,8 +263,8 @@ async fn a_platform_key_acts_for_accounts_and_others_may_not() {
     }
     let live = [("x-plugipay-on-behalf-of", account), ("x-plugipay-mode", "live")];
     assert_eq!(read(&platform, &live).await.status, 404);
-    let nobody = [("x-plugipay-on-behalf-of", "acc_01HX0000000000000000000000")];
-    assert_eq!(read(&platform, &nobody).await.status, 404);
+    let unknown = [("x-plugipay-on-behalf-of", "acc_01HX0000000000000000000000")];
+    assert_eq!(read(&platform, &unknown).await.status, 404);
     let merchant = format!("Bearer {}", demo.bearer());
     let reply = read(&merchant, &[("x-plugipay-on-behalf-of", account)]).await;
     assert_eq!(
@@ -276,7 +277,7 @@ async fn a_platform_key_acts_for_accounts_and_others_may_not() {
 async fn no_secret_is_stored_in_the_clear() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[]).await;
-    let kit = demo.kit.clone();
+    let kit = demo.ready_file.clone();
     assert!(demo.stop().await);
     let mut stored = Vec::new();
     for file in ["refundry.db", "refundry.db-wal", "simulator.db"] {

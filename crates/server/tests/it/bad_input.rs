@@ -1,4 +1,4 @@
-//! Bad input gets a 4xx that names the field and says what to do, and not a byte changes.
+//! Bad input gets a 4xx that names the field and says how to correct it, and nothing changes.
 
 use crate::harness::{Demo, Reply};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// What must not change: everything a caller can see.
+/// Everything that a caller can read, to be compared before and after a bad request.
 async fn state(demo: &Demo) -> Vec<Value> {
     let mut all = Vec::new();
     for path in ["payments", "refunds", "events", "ledger"] {
@@ -45,7 +45,7 @@ async fn bad_refunds_are_refused_and_change_nothing() {
         |rest: &str| format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{payment}\"{rest}}}");
     let many: Vec<String> = (0..10_000).map(|n| format!("\"k{n}\":\"v\"")).collect();
     let many = format!(",\"metadata\":{{{}}}", many.join(","));
-    let nobody = "pay_01HX0000000000000000000000";
+    let unknown = "pay_01HX0000000000000000000000";
     let cases: Vec<(String, u16, &str)> = vec![
         (of(",\"amount\":0"), 400, "amount"),
         (of(",\"amount\":-1"), 400, "amount"),
@@ -79,7 +79,7 @@ async fn bad_refunds_are_refused_and_change_nothing() {
         (format!("{{\"sourceType\":\"invoice\",\"sourceId\":\"{payment}\"}}"), 400, "sourceId"),
         (of(&format!(",\"chargeId\":\"{other}\"")), 400, "chargeId"),
         (of(",\"chargeId\":\"ch_bad_2\""), 400, "chargeId"),
-        (format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{nobody}\"}}"), 404, ""),
+        (format!("{{\"sourceType\":\"payment\",\"sourceId\":\"{unknown}\"}}"), 404, ""),
         ("{\"chargeId\":\"nobody\"}".into(), 404, ""),
         ("{\"chargeId\":\"\"}".into(), 400, "chargeId"),
         ("[]".into(), 400, ""),
@@ -94,7 +94,7 @@ async fn bad_refunds_are_refused_and_change_nothing() {
         let reply = send(&demo, "/api/v1/refunds", "application/json", body.clone().into()).await;
         assert_refused(&reply, status, field, &body.chars().take(120).collect::<String>());
     }
-    // 10,000 keys pass the limit of the body or of the keys, whichever comes first.
+    // 10,000 keys exceed the limit of the body or of the number of keys.
     let reply = send(&demo, "/api/v1/refunds", "application/json", of(&many).into()).await;
     assert!([400, 413].contains(&reply.status.as_u16()), "{}", reply.json);
     assert_refused(&reply, reply.status.as_u16(), "", "10,000 keys");
@@ -233,7 +233,8 @@ async fn a_body_of_ten_megabytes_is_cut_off() {
     let auth = format!("Bearer {}", demo.bearer());
     let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
     let body = format!("{{\"reason\":\"{}\"}}", "x".repeat(10_000_000)).into_bytes();
-    // The server may close before the whole body is sent; it must not answer anything but 413.
+    // The server may close the connection before the whole body is sent, but any answer must be
+    // 413.
     if let Some(reply) = demo.try_send("POST", "/api/v1/refunds", &headers, body).await {
         assert_refused(&reply, 413, "", "10 MB");
     }

@@ -1,4 +1,4 @@
-//! The commands that people run.
+//! The commands of the binary.
 
 use crate::harness::{Demo, run};
 use serde_json::json;
@@ -8,14 +8,14 @@ use std::time::Duration;
 async fn the_demo_resumes_a_used_folder_with_the_same_keys() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[]).await;
-    let first = demo.kit.clone();
+    let first = demo.ready_file.clone();
     let payment = first["payments"][0]["id"].as_str().unwrap();
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
     let refund = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
-    demo.settle(Duration::from_secs(20)).await;
+    demo.wait_until_decided(Duration::from_secs(20)).await;
     assert!(demo.stop().await);
     demo.restart().await;
-    assert_eq!(demo.kit, first);
+    assert_eq!(demo.ready_file, first);
     let path = format!("/api/v1/refunds/{}", refund.as_str().unwrap());
     assert_eq!(demo.get(&path).await.data()["status"], "succeeded");
 }
@@ -71,7 +71,7 @@ async fn a_backup_taken_while_the_server_runs_verifies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_restored_copy_has_queued_and_was_paid_since_is_not_paid_again() {
+async fn a_refund_queued_in_a_backup_and_paid_since_is_not_paid_again_after_a_restore() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[("REFUNDRY_DISPATCH", "off")]).await;
     let payment = demo.pay("ch_restored", 5_000).await;
@@ -83,11 +83,11 @@ async fn what_a_restored_copy_has_queued_and_was_paid_since_is_not_paid_again() 
     assert!(demo.stop().await);
     demo.restart_with(&[("REFUNDRY_DISPATCH", "on")]).await;
     let limit = Duration::from_secs(20);
-    demo.settle(limit).await;
+    demo.wait_until_decided(limit).await;
     let book = async |demo: &Demo| demo.get("/simulator/payments/ch_restored").await.json;
     assert_eq!(book(&demo).await["refunds"][0]["calls"], 1);
 
-    // As docs/operations.md has it.
+    // The steps of docs/operations.md.
     assert!(demo.stop().await);
     std::fs::rename(&copy, folder.path().join("refundry.db")).unwrap();
     for file in ["refundry.db-wal", "refundry.db-shm"] {
@@ -96,7 +96,7 @@ async fn what_a_restored_copy_has_queued_and_was_paid_since_is_not_paid_again() 
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
     demo.restart().await;
-    demo.settle(limit).await;
+    demo.wait_until_decided(limit).await;
     let found = demo.get(&format!("/api/v1/refunds/{}", queued.as_str().unwrap())).await;
     assert_eq!(found.data()["status"], "succeeded", "{}", found.json);
     let book = book(&demo).await;
@@ -132,14 +132,14 @@ fn doctor_finds_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_tells_whether_the_server_answers() {
+async fn health_exits_0_only_when_the_server_answers() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[]).await;
     for address in ["127.0.0.1", "0.0.0.0"] {
         let (code, text) = demo.run(&["health", "--listen", &format!("{address}:{}", demo.port)]);
         assert_eq!(code, 0, "{text}");
     }
-    // A server that is stuck takes connections and says nothing.
+    // A stopped process still accepts connections and does not answer.
     let pid = demo.pid().to_string();
     let stopped = std::process::Command::new("kill").args(["-STOP", &pid]).status().unwrap();
     assert!(stopped.success());

@@ -1,4 +1,5 @@
-//! `kill -9` under load, again and again: nothing acknowledged is lost, nothing is paid twice.
+//! Kills the server with `kill -9` under load, repeatedly: no acknowledged refund is lost, none is
+//! paid twice.
 
 use crate::harness::Demo;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ const SCRIPTS: &[&str] = &[
     "webhook_never",
 ];
 
-/// Small steps of a well-known generator; a test needs variety, not secrecy.
+/// A linear congruential generator. The test needs varied numbers, not secure ones.
 fn next(random: &mut u64) -> u64 {
     *random =
         random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -36,7 +37,7 @@ fn next(random: &mut u64) -> u64 {
 
 type Acknowledged = Arc<Mutex<BTreeMap<String, Value>>>;
 
-/// Asks for refunds until told to stop; repeats a request under its key until it is answered.
+/// Creates refunds until `stop` is set and repeats each request under its key until it is answered.
 async fn client(
     number: u32,
     demo: Arc<RwLock<Demo>>,
@@ -73,7 +74,7 @@ async fn client(
                 Some(reply) => panic!("{} {}", reply.status, reply.json),
                 None => {}
             }
-            // The server is down: the killer holds the lock until it is up again.
+            // The server is down. The killer holds the lock until the server runs again.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -110,10 +111,10 @@ async fn kill_9_at_random_moments_under_load_loses_nothing_and_pays_nothing_twic
 
     let demo = Arc::into_inner(demo).unwrap();
     let mut demo = demo.into_inner();
-    demo.settle(Duration::from_secs(90)).await;
+    demo.wait_until_decided(Duration::from_secs(90)).await;
     let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
     compare(&demo, ("crash", &payments), &acknowledged, 200).await;
-    assert!(demo.stop().await, "the server stops well");
+    assert!(demo.stop().await, "the server stops with exit code 0");
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
     println!("{} refunds were acknowledged over {KILLS} kills", acknowledged.len());
@@ -130,8 +131,8 @@ async fn kill_and_restart(demo: &Arc<RwLock<Demo>>) {
     demo.restart().await;
 }
 
-/// Compares what was acknowledged, what is kept and what was paid. The ids of the charges are
-/// `charges` and a number.
+/// Compares acknowledged refunds, stored refunds and payouts. Charge ids are `charges` and a
+/// number.
 pub async fn compare(
     demo: &Demo,
     (charges, payments): (&str, &[String]),
@@ -143,10 +144,11 @@ pub async fn compare(
     for refund in demo.list("/api/v1/refunds").await {
         refunds.insert(refund["id"].as_str().unwrap().to_owned(), refund);
     }
-    for (id, told) in acknowledged {
-        let kept = refunds.get(id).unwrap_or_else(|| panic!("{id} was acknowledged and is lost"));
+    for (id, answer) in acknowledged {
+        let kept =
+            refunds.get(id).unwrap_or_else(|| panic!("{id} was acknowledged, but is not stored"));
         for field in ["amount", "currency", "sourceId", "reference", "createdAt"] {
-            assert_eq!(kept[field], told[field], "{id} {field}");
+            assert_eq!(kept[field], answer[field], "{id} {field}");
         }
     }
     for (n, payment) in payments.iter().enumerate() {
@@ -154,7 +156,7 @@ pub async fn compare(
         let mut paid: BTreeMap<&str, i64> = BTreeMap::new();
         let payouts = book.json["payouts"].as_array().cloned().unwrap_or_default();
         for payout in &payouts {
-            let key = payout["key"].as_str().expect("only our own refunds");
+            let key = payout["key"].as_str().expect("every payout has our key");
             let amount = payout["amount"].as_i64().unwrap();
             assert_eq!(paid.insert(key, amount), None, "{key} was paid twice");
         }
@@ -163,7 +165,7 @@ pub async fn compare(
             .filter(|r| r["sourceId"] == json!(payment) && r["status"] == "succeeded")
             .map(|r| (r["id"].as_str().unwrap(), r["amount"].as_i64().unwrap()))
             .collect();
-        assert_eq!(succeeded, paid, "what {payment} believes and what was paid");
+        assert_eq!(succeeded, paid, "succeeded refunds and payouts of {payment}");
         let balance = demo.get(&format!("/api/v1/payments/{payment}")).await;
         assert_eq!(balance.data()["amountRefunded"], json!(paid.values().sum::<i64>()));
         assert_eq!(balance.data()["amountReserved"], 0);

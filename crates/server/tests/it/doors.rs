@@ -1,4 +1,4 @@
-//! One payment through every door: one balance, whichever way it is asked.
+//! One payment used through every door: all doors share one balance.
 
 use crate::harness::{Demo, Reply};
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ const INTENTS: &str = "/api/v1/payment_intents";
 
 type Asked = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// How a door is asked for a refund of a part, and what it answers when too little is left.
+/// How to create a refund through a door, and the door's error when too little is refundable.
 struct Door {
     name: &'static str,
     refund: fn(Arc<Demo>, String, i64) -> Asked,
     refused: &'static str,
 }
 
-/// Every door, all naming the payment by the ULID that its names share.
+/// Every door. Each names the payment by the same ULID under a prefix of its own.
 const DOORS: &[Door] = &[
     Door { name: "native", refund: native, refused: "422 over_refund" },
     Door { name: "elasticpay", refund: elasticpay, refused: "422 amount_too_large" },
@@ -65,7 +65,7 @@ async fn paid_intent(demo: &Demo, amount: i64) -> String {
     id
 }
 
-/// The ULID of a checkout, which is what every door knows.
+/// Pays a checkout and returns its ULID.
 async fn paid_checkout(demo: &Demo, amount: i64) -> String {
     let made = demo.post("/api/checkouts", &json!({"amount": amount, "currency": "ZAR"})).await;
     let id = text(&made.json, "id").to_owned();
@@ -82,7 +82,7 @@ async fn intent(demo: &Demo, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_refunds_through_every_door_never_pass_what_was_captured() {
+async fn three_hundred_refunds_through_all_doors_never_exceed_the_captured_amount() {
     const EACH: i64 = 70;
     let folder = tempfile::tempdir().expect("a folder");
     let demo = Demo::start(folder.path(), &[("REFUNDRY_YOCO_ALLOW_TEST_REFUNDS", "1")]).await;
@@ -91,8 +91,8 @@ async fn three_hundred_refunds_through_every_door_never_pass_what_was_captured()
     let demo = Arc::new(demo);
     let mut tasks = tokio::task::JoinSet::new();
     for (_, door) in (0..300).zip(DOORS.iter().cycle()) {
-        let asked = (door.refund)(demo.clone(), ulid.clone(), EACH);
-        tasks.spawn(async move { (door, asked.await) });
+        let created = (door.refund)(demo.clone(), ulid.clone(), EACH);
+        tasks.spawn(async move { (door, created.await) });
     }
     let mut won = 0;
     let mut won_by = vec![0; DOORS.len()];
@@ -108,9 +108,9 @@ async fn three_hundred_refunds_through_every_door_never_pass_what_was_captured()
             assert_eq!(format!("{} {code}", reply.status.as_u16()), door.refused, "{}", door.name);
         }
     }
-    assert_eq!(won, 10_000 / EACH, "all that fits, and no more");
-    assert!(won_by.iter().all(|won| *won > 0), "each door won some: {won_by:?}");
-    demo.settle(LIMIT).await;
+    assert_eq!(won, 10_000 / EACH, "exactly as many refunds as the amount allows");
+    assert!(won_by.iter().all(|won| *won > 0), "each door created some: {won_by:?}");
+    demo.wait_until_decided(LIMIT).await;
     let now = intent(&demo, &id).await;
     assert_eq!(
         (&now["status"], &now["amount_refunded"]),
@@ -124,7 +124,7 @@ async fn three_hundred_refunds_through_every_door_never_pass_what_was_captured()
     let rest = (DOORS[1].refund)(demo.clone(), ulid, 60).await;
     assert_eq!(rest.status, 200);
     assert_eq!(intent(&demo, &id).await["status"], "refunded");
-    let mut demo = Arc::into_inner(demo).expect("nobody asks any more");
+    let mut demo = Arc::into_inner(demo).expect("all clients have ended");
     assert!(demo.stop().await);
     let (code, out) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{out}");
@@ -152,7 +152,7 @@ async fn an_intent_is_refunded_natively_under_each_of_its_names() {
     }
     let last = demo.post(&format!("{INTENTS}/{id}/refunds"), &json!({"reason": "all"})).await.json;
     assert_eq!((&last["amount_cents"], &last["status"]), (&json!(1_000), &json!("succeeded")));
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert_eq!(intent(&demo, &id).await["status"], "refunded");
     let here = demo.get(&format!("{INTENTS}/{id}/refunds")).await.json;
     let there = demo.list(&format!("/api/v1/refunds?sourceId={id}")).await;
@@ -166,7 +166,7 @@ async fn an_intent_is_refunded_natively_under_each_of_its_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_paid_through_the_native_door_is_an_intent() {
+async fn a_payment_made_through_the_native_door_can_be_read_as_an_intent() {
     let (_folder, demo) = demo().await;
     let payment = demo.pay("ch_elsewhere", 1_000).await;
     let name = payment.replace("pay_", "pi_");
@@ -187,7 +187,7 @@ async fn what_was_paid_through_the_native_door_is_an_intent() {
     let name = session.replace("cs_", "pi_");
     assert_eq!(intent(&demo, &session).await["status"], "requires_payment_method");
     let listed = demo.get(INTENTS).await.json;
-    assert_eq!(listed["data"], json!([]), "the list holds what was made through this door");
+    assert_eq!(listed["data"], json!([]), "the list holds only intents created through this door");
     let confirm = format!("{INTENTS}/{name}/confirm");
     let reply = demo.post(&confirm, &json!({"payment_method": "pm_paypal"})).await;
     assert_eq!(

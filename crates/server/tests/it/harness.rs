@@ -1,4 +1,4 @@
-//! A running `refundry demo` and a client for it.
+//! Runs `refundry demo` and sends requests to it.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -13,24 +13,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use testkit::postgres::Outsider;
+use testkit::postgres::BlockingSession;
 pub use testkit::postgres::free_port;
 use testkit::{Contract, Exchange};
 
-/// Every answer is held against the document that has its path.
+/// The documents of all doors. Every answer is checked against the document that contains its path.
 pub static CONTRACTS: LazyLock<Vec<Contract>> =
     LazyLock::new(|| api::openapi().map(|(_, text)| Contract::new(text)).collect());
 
 /// The binary under test.
 pub const REFUNDRY: &str = env!("CARGO_BIN_EXE_refundry");
 
-/// Where this is set in the environment, demos are on PostgreSQL.
+/// When this variable is set, demos use PostgreSQL.
 pub const ON_POSTGRES: &str = "REFUNDRY_TEST_ON_POSTGRES";
 
-/// How long anything may take that should be quick.
+/// Longest wait for anything that should be quick.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Waits until `ready` returns something, at most `limit`.
+/// Calls `ready` until it returns a value, at most for `limit`.
 pub async fn eventually<T>(
     what: &str,
     limit: Duration,
@@ -46,21 +46,19 @@ pub async fn eventually<T>(
     }
 }
 
-/// A demo server in a folder of its own. Killed when dropped.
+/// A demo server with a folder of its own. Dropping it kills the server.
 pub struct Demo {
     child: Option<Child>,
     command: &'static str,
-    /// Its data folder.
+    /// The data folder.
     pub data: PathBuf,
-    /// Its port.
     pub port: u16,
     envs: Vec<(&'static str, &'static str)>,
-    /// What the ready file says.
-    pub kit: Value,
+    /// Content of the ready file: account, keys and payments.
+    pub ready_file: Value,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// An answer.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -70,7 +68,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The `data` of a success.
+    /// The `data` of a successful answer.
     #[track_caller]
     pub fn data(&self) -> &Value {
         assert!(self.status.is_success(), "{} {}", self.status, self.json);
@@ -84,7 +82,7 @@ impl Reply {
 }
 
 impl Demo {
-    /// Starts a demo on a fresh or used folder and waits until it answers.
+    /// Starts a demo on a new or used folder and waits until it answers.
     pub async fn start(data: &Path, envs: &[(&'static str, &'static str)]) -> Self {
         let mut envs = envs.to_vec();
         if std::env::var_os(ON_POSTGRES).is_some() {
@@ -96,14 +94,14 @@ impl Demo {
             data: data.to_owned(),
             port: free_port(),
             envs,
-            kit: Value::Null,
+            ready_file: Value::Null,
             http: Client::builder(TokioExecutor::new()).build_http(),
         };
         demo.restart().await;
         demo
     }
 
-    /// Starts another node with the same settings and more of them, and waits until it answers.
+    /// Starts another node with the same settings and `envs`, and waits until it answers.
     pub async fn join(&self, data: &Path, envs: &[(&'static str, &'static str)]) -> Self {
         let mut node = Self {
             child: None,
@@ -111,10 +109,10 @@ impl Demo {
             data: data.to_owned(),
             port: free_port(),
             envs: self.envs.clone(),
-            kit: self.kit.clone(),
+            ready_file: self.ready_file.clone(),
             http: self.http.clone(),
         };
-        // What a demo is by itself.
+        // Settings that `refundry demo` makes by itself and `serve` does not.
         node.envs.extend([
             ("REFUNDRY_SIMULATOR__ENABLED", "true"),
             ("REFUNDRY_WEBHOOKS__ALLOW_PRIVATE", r#"["127.0.0.1"]"#),
@@ -139,17 +137,17 @@ impl Demo {
             .spawn()
             .expect("the server starts");
         self.child = Some(child);
-        let told: Value = eventually("the ready file", LIMIT, async || {
+        let content: Value = eventually("the ready file", LIMIT, async || {
             let text = std::fs::read_to_string(&ready).ok()?;
             serde_json::from_str(&text).ok()
         })
         .await;
         if self.command == "demo" {
-            self.kit = told;
+            self.ready_file = content;
         }
     }
 
-    /// `kill -9`.
+    /// Kills the process with `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -163,25 +161,25 @@ impl Demo {
         self.restart().await;
     }
 
-    /// Keeps everybody from changing payments until what is returned is dropped.
+    /// Blocks every change of payments until the returned value is dropped.
     pub fn hold_payments(&self) -> Box<dyn Any> {
         let name = "REFUNDRY_DATABASE_URL";
         if let Some((_, url)) = self.envs.iter().find(|(env, _)| *env == name) {
-            let outsider = Outsider::connect(url);
-            outsider.run("BEGIN; LOCK TABLE payments IN EXCLUSIVE MODE");
-            return Box::new(outsider);
+            let session = BlockingSession::connect(url);
+            session.run("BEGIN; LOCK TABLE payments IN EXCLUSIVE MODE");
+            return Box::new(session);
         }
         let database = Connection::open(self.data.join("refundry.db")).expect("a file");
         database.execute_batch("BEGIN IMMEDIATE").expect("the lock");
         Box::new(database)
     }
 
-    /// The process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("a running server").id()
     }
 
-    /// Asks the server to stop and waits until it has; true when it ended well.
+    /// Sends SIGTERM and waits for the end of the process. True when its exit code is 0.
     pub async fn stop(&mut self) -> bool {
         let Some(mut child) = self.child.take() else { return false };
         let pid = child.id().to_string();
@@ -194,10 +192,10 @@ impl Demo {
 
     /// The Bearer token of the test key.
     pub fn bearer(&self) -> &str {
-        self.kit["test"]["bearer"].as_str().expect("a bearer")
+        self.ready_file["test"]["bearer"].as_str().expect("a bearer")
     }
 
-    /// Sends a request; `None` when the connection failed.
+    /// Sends a request. `None` when the connection failed.
     pub async fn try_send(
         &self,
         method: &str,
@@ -229,7 +227,7 @@ impl Demo {
         Some(Reply { status: parts.status, headers: parts.headers, json, text })
     }
 
-    /// Reads with the test key.
+    /// Sends a GET with the test key.
     pub async fn get(&self, path: &str) -> Reply {
         let auth = format!("Bearer {}", self.bearer());
         self.try_send("GET", path, &[("authorization", &auth)], Vec::new())
@@ -237,7 +235,7 @@ impl Demo {
             .expect("an answer")
     }
 
-    /// Writes with the test key; `None` when the connection failed.
+    /// Sends a POST with the test key. `None` when the connection failed.
     pub async fn try_post(&self, path: &str, key: Option<&str>, body: &Value) -> Option<Reply> {
         let auth = format!("Bearer {}", self.bearer());
         let mut headers =
@@ -246,7 +244,7 @@ impl Demo {
         self.try_send("POST", path, &headers, body.to_string().into_bytes()).await
     }
 
-    /// Writes with the test key.
+    /// Sends a POST with the test key.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.try_post(path, None, body).await.expect("an answer")
     }
@@ -261,7 +259,7 @@ impl Demo {
         reply.data()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Every item of a list.
+    /// Reads all pages of a list.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
@@ -281,21 +279,21 @@ impl Demo {
         }
     }
 
-    /// Waits until no refund is pending that can still move on its own.
-    pub async fn settle(&self, limit: Duration) {
-        eventually("every refund to settle", limit, async || {
+    /// Waits until no refund is pending.
+    pub async fn wait_until_decided(&self, limit: Duration) {
+        eventually("every refund to be decided", limit, async || {
             self.list("/api/v1/refunds?status=pending").await.is_empty().then_some(())
         })
         .await;
     }
 
-    /// Runs a command of the binary on this folder; returns exit code and output.
+    /// Runs a command of the binary on this folder. Returns exit code and output.
     pub fn run(&self, args: &[&str]) -> (i32, String) {
         run_with(args, &self.data, &self.envs)
     }
 }
 
-/// Runs a command of the binary on a folder.
+/// Runs a command of the binary on a folder. Returns exit code and output.
 pub fn run(args: &[&str], data: &Path) -> (i32, String) {
     run_with(args, data, &[])
 }

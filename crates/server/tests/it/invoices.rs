@@ -1,4 +1,4 @@
-//! Invoices over real HTTP: writing them, paying them, and refunding what was charged.
+//! Invoices over real HTTP: creating, paying and refunding them.
 
 use crate::harness::{Demo, Reply, eventually};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn demo() -> (tempfile::TempDir, Demo) {
     (folder, demo)
 }
 
-fn asked(status: &str) -> Value {
+fn request(status: &str) -> Value {
     json!({
         "customerId": "cus_1", "currency": "USD", "status": status,
         "lines": [
@@ -30,7 +30,7 @@ fn id(reply: &Reply) -> String {
 }
 
 async fn create(demo: &Demo, status: &str) -> String {
-    id(&demo.post("/api/v1/invoices", &asked(status)).await)
+    id(&demo.post("/api/v1/invoices", &request(status)).await)
 }
 
 async fn act(demo: &Demo, invoice: &str, act: &str) -> Reply {
@@ -41,7 +41,7 @@ async fn get(demo: &Demo, invoice: &str) -> Value {
     demo.get(&format!("/api/v1/invoices/{invoice}")).await.data().clone()
 }
 
-/// Pays as a browser without scripts does.
+/// Submits the form of the hosted page as a browser without scripts does.
 async fn pay(demo: &Demo, invoice: &str, outcome: &str) -> Reply {
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let form = format!("do=pay&method=card&outcome={outcome}").into_bytes();
@@ -80,9 +80,9 @@ async fn assert_refund_refused(demo: &Demo, invoice: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
+async fn an_invoice_is_created_finalized_charged_and_refunded_by_every_id() {
     let (_folder, demo) = demo().await;
-    let reply = demo.post("/api/v1/invoices", &asked("draft")).await;
+    let reply = demo.post("/api/v1/invoices", &request("draft")).await;
     assert_eq!(reply.status, 201);
     let draft = reply.data();
     let invoice = id(&reply);
@@ -105,7 +105,7 @@ async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
     }
     assert_eq!(draft["lines"][0]["amount"], 1_500);
     assert_eq!(draft["lines"][1]["description"], "Pot");
-    assert_eq!(page(&demo, &invoice).await.status, 404, "a draft is nobody's business");
+    assert_eq!(page(&demo, &invoice).await.status, 404, "a draft has no public page");
     assert_refund_refused(&demo, &invoice).await;
     let open = act(&demo, &invoice, "finalize").await;
     assert_eq!(open.data()["status"], "open");
@@ -124,7 +124,11 @@ async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
     assert_eq!((&paid["status"], &paid["amountDue"]), (&json!("paid"), &json!(0)));
     let charge = paid["chargeId"].as_str().unwrap().to_owned();
     let listed = &demo.list("/api/v1/invoices?status=paid").await[0];
-    assert_eq!(listed["chargeId"], Value::Null, "only where one invoice is read");
+    assert_eq!(
+        listed["chargeId"],
+        Value::Null,
+        "the field is present only where a single invoice is read"
+    );
 
     let reply = act(&demo, &invoice, "void").await;
     assert_eq!(
@@ -140,13 +144,13 @@ async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
         let refund = demo.post("/api/v1/refunds", &body).await;
         assert_eq!(refund.data()["invoiceId"], json!(invoice), "{}", refund.json);
     }
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     let payment = invoice.replace("inv_", "pay_");
     let payment = demo.get(&format!("/api/v1/payments/{payment}")).await;
     assert_eq!(payment.data()["status"], "refunded");
     assert!(page(&demo, &invoice).await.text.contains("Refunded"));
     let events = demo.list("/api/v1/events?order=asc").await;
-    let told: Vec<_> = events
+    let types: Vec<_> = events
         .iter()
         .filter(|event| event["data"]["aggregateType"] == "invoice")
         .map(|event| {
@@ -155,7 +159,7 @@ async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
         })
         .collect();
     assert_eq!(
-        told,
+        types,
         [
             "invoice.created draft",
             "invoice.finalized open",
@@ -169,7 +173,7 @@ async fn an_invoice_is_written_finalized_charged_and_refunded_by_every_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_that_came_elsewhere_pays_an_invoice_and_cannot_be_refunded() {
+async fn an_invoice_marked_paid_outside_cannot_be_refunded() {
     let (_folder, demo) = demo().await;
     let invoice = create(&demo, "open").await;
     let paid = act(&demo, &invoice, "pay").await;
@@ -181,7 +185,7 @@ async fn money_that_came_elsewhere_pays_an_invoice_and_cannot_be_refunded() {
     assert!(page(&demo, &invoice).await.text.contains("Paid"));
     let payment = invoice.replace("inv_", "pay_");
     let payment = demo.get(&format!("/api/v1/payments/{payment}")).await;
-    assert_eq!(payment.status, 404, "it was not charged as well");
+    assert_eq!(payment.status, 404, "the invoice was not charged as well");
     assert_clean(demo).await;
 }
 
@@ -202,7 +206,7 @@ async fn a_void_invoice_cannot_be_paid_or_refunded() {
     for word in ["pay", "finalize", "void", "send"] {
         assert_eq!(act(&demo, &invoice, word).await.status, 409, "{word}");
     }
-    // While the buyer is asked to agree, the money may be on its way.
+    // While the buyer is asked to approve, the payment may already be under way.
     let busy = create(&demo, "open").await;
     pay(&demo, &busy, "action").await;
     for word in ["void", "pay"] {
@@ -216,15 +220,15 @@ async fn a_void_invoice_cannot_be_paid_or_refunded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_have_no_gaps_however_many_are_written_at_once() {
+async fn numbers_have_no_gaps_under_concurrent_creation() {
     let (_folder, demo) = demo().await;
     let demo = Arc::new(demo);
     let writers: Vec<_> = (0..40)
         .map(|n| {
             let demo = demo.clone();
             tokio::spawn(async move {
-                // Every fourth is refused, and every fifth comes twice.
-                let mut body = asked("open");
+                // Every fourth request is refused, and every fifth is sent twice.
+                let mut body = request("open");
                 if n % 4 == 0 {
                     body["discount"] = json!(2_501);
                 }
@@ -252,7 +256,7 @@ async fn numbers_have_no_gaps_however_many_are_written_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_invoice_is_past_due_and_can_still_be_paid() {
     let (_folder, demo) = demo().await;
-    let mut body = asked("open");
+    let mut body = request("open");
     body["dueAt"] = json!("2026-01-01T00:00:00Z");
     let invoice = id(&demo.post("/api/v1/invoices", &body).await);
     eventually("the invoice to be late", LIMIT, async || {
@@ -265,7 +269,7 @@ async fn a_late_invoice_is_past_due_and_can_still_be_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sending_tells_subscribers_and_an_invoice_of_nothing_is_paid_at_once() {
+async fn sending_emits_an_event_and_an_invoice_over_zero_is_paid_at_once() {
     let (_folder, demo) = demo().await;
     let invoice = create(&demo, "open").await;
     assert_eq!(act(&demo, &invoice, "send").await.data()["status"], "open");
@@ -275,7 +279,7 @@ async fn sending_tells_subscribers_and_an_invoice_of_nothing_is_paid_at_once() {
     assert_eq!(demo.post(&path, &json!({"to": "nobody"})).await.status, 400);
     assert_eq!(demo.list("/api/v1/events?type=invoice.sent").await.len(), 2);
     assert_eq!(act(&demo, &create(&demo, "draft").await, "send").await.status, 409);
-    let mut free = asked("open");
+    let mut free = request("open");
     free["discount"] = json!(2_500);
     free["tax"] = json!(0);
     let free = demo.post("/api/v1/invoices", &free).await;
@@ -308,7 +312,7 @@ async fn bad_invoices_are_refused_and_change_nothing() {
         ("status", json!("paid"), "status"),
         ("memo", json!("x".repeat(1_001)), "memo"),
     ] {
-        let mut body = asked("open");
+        let mut body = request("open");
         body[field] = value.clone();
         let reply = demo.post("/api/v1/invoices", &body).await;
         assert_eq!(reply.status, 400, "{field} {value}: {}", reply.json);
@@ -326,7 +330,7 @@ async fn bad_invoices_are_refused_and_change_nothing() {
 async fn another_tenant_finds_no_invoice() {
     let (_folder, demo) = demo().await;
     let invoice = create(&demo, "open").await;
-    let live = format!("Bearer {}", demo.kit["live"]["bearer"].as_str().unwrap());
+    let live = format!("Bearer {}", demo.ready_file["live"]["bearer"].as_str().unwrap());
     let headers = [("authorization", live.as_str()), ("content-type", "application/json")];
     for (method, word) in
         [("GET", ""), ("POST", "/finalize"), ("POST", "/pay"), ("POST", "/void"), ("POST", "/send")]

@@ -1,4 +1,4 @@
-//! API keys over the API: a merchant's own, within what the calling key may do.
+//! API keys over the API: a merchant's own keys, with at most the permissions of the calling key.
 
 use crate::harness::{Demo, Reply};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn problem(reply: &Reply) -> (u16, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_made_used_listed_and_revoked_at_once() {
+async fn a_key_is_created_used_and_listed_and_revoking_it_works_at_once() {
     let (_folder, demo) = demo().await;
     let body = json!({"name": "till 3", "scopes": ["plugipay:refund:read", "payment:read"]});
     let made = demo.post(KEYS, &body).await;
@@ -72,7 +72,7 @@ async fn a_key_is_made_used_listed_and_revoked_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_without_scopes_may_do_everything_and_may_be_answered_in_another_profile() {
+async fn a_key_without_scopes_may_do_everything_and_can_have_another_error_profile() {
     let (_folder, demo) = demo().await;
     let made = demo.post(KEYS, &json!({"name": "all", "errorProfile": "go"})).await.data().clone();
     assert_eq!(made["scopes"], json!(["*"]));
@@ -80,11 +80,11 @@ async fn a_key_without_scopes_may_do_everything_and_may_be_answered_in_another_p
     let payment = demo.pay("ch_profile", 100).await;
     let body = json!({"chargeId": payment, "amount": 101});
     let reply = send(&demo, bearer, "POST", "/api/v1/refunds", Some(body)).await;
-    assert_eq!(problem(&reply), (400, "validation_error"), "the table of the go profile");
+    assert_eq!(problem(&reply), (400, "validation_error"), "the error table of the go profile");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_hands_on_more_than_it_has() {
+async fn no_key_creates_a_key_with_more_permissions() {
     let (_folder, demo) = demo().await;
     let scopes = json!(["apikey:*", "refund:read", "event:*"]);
     let made = demo.post(KEYS, &json!({"name": "desk", "scopes": scopes})).await.data().clone();
@@ -111,11 +111,11 @@ async fn no_key_hands_on_more_than_it_has() {
     let live = ask(json!({"name": "l", "scopes": ["refund:read"], "environment": "live"})).await;
     assert_eq!(problem(&live), (403, "wrong_environment"));
     let listed = demo.get(KEYS).await.data().as_array().unwrap().len();
-    assert_eq!(listed, 4, "the demo's, the desk's and the two it made");
+    assert_eq!(listed, 4, "the demo's key, the support desk's key and the two keys it made");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_name_the_field_and_make_nothing() {
+async fn bad_requests_name_the_field_and_create_nothing() {
     let (_folder, demo) = demo().await;
     let before = demo.get(KEYS).await.data().clone();
     let long = "n".repeat(81);
@@ -139,15 +139,15 @@ async fn bad_requests_name_the_field_and_make_nothing() {
         assert_eq!(reply.json["error"]["field"], field, "{body}");
     }
     let mut after = demo.get(KEYS).await.data().clone();
-    // Its use may have been noted meanwhile.
+    // The last use of the calling key may have been recorded since.
     after[0]["lastUsedAt"] = before[0]["lastUsedAt"].clone();
     assert_eq!(after, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_calling_key_other_tenants_and_the_other_mode_are_out_of_reach() {
+async fn the_calling_key_and_keys_of_other_tenants_and_modes_cannot_be_revoked() {
     let (_folder, demo) = demo().await;
-    let own = demo.kit["test"]["keyId"].as_str().unwrap().to_owned();
+    let own = demo.ready_file["test"]["keyId"].as_str().unwrap().to_owned();
     let delete = async |bearer: &str, id: &str| {
         send(&demo, bearer, "DELETE", &format!("{KEYS}/{id}"), None).await
     };
@@ -158,13 +158,13 @@ async fn the_calling_key_other_tenants_and_the_other_mode_are_out_of_reach() {
         made.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
     };
     let (other, stranger) = (field("bearer"), field("key id"));
-    let live = demo.kit["live"]["bearer"].as_str().unwrap();
-    let platform = demo.kit["platform"]["keyId"].as_str().unwrap();
+    let live = demo.ready_file["live"]["bearer"].as_str().unwrap();
+    let platform = demo.ready_file["platform"]["keyId"].as_str().unwrap();
     for (bearer, id) in [
         (demo.bearer(), stranger.as_str()),
         (other.as_str(), own.as_str()),
         (live, own.as_str()),
-        (demo.bearer(), demo.kit["live"]["keyId"].as_str().unwrap()),
+        (demo.bearer(), demo.ready_file["live"]["keyId"].as_str().unwrap()),
         (demo.bearer(), platform),
         (demo.bearer(), "ak_test_nothing"),
         (demo.bearer(), "%2e%2e"),
@@ -178,13 +178,13 @@ async fn the_calling_key_other_tenants_and_the_other_mode_are_out_of_reach() {
             reply.data().as_array().unwrap().iter().map(|key| text(key, "id")).collect();
         assert_eq!(listed, ids);
     }
-    assert_eq!(demo.get("/api/v1/refunds").await.status, 200, "nobody revoked anything");
+    assert_eq!(demo.get("/api/v1/refunds").await.status, 200, "no key was revoked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_key_manages_both_modes_of_the_account_it_acts_for() {
     let (_folder, demo) = demo().await;
-    let platform = demo.kit["platform"]["bearer"].as_str().unwrap();
+    let platform = demo.ready_file["platform"]["bearer"].as_str().unwrap();
     let body = json!({"name": "live till", "environment": "live", "scopes": ["refund:read"]});
     let made = send(&demo, platform, "POST", KEYS, Some(body)).await;
     assert_eq!(made.data()["environment"], "live");
@@ -194,7 +194,7 @@ async fn a_platform_key_manages_both_modes_of_the_account_it_acts_for() {
     for kind in ["test", "live", "platform"] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
-    let live = demo.kit["live"]["keyId"].as_str().unwrap();
+    let live = demo.ready_file["live"]["keyId"].as_str().unwrap();
     let gone = send(&demo, platform, "DELETE", &format!("{KEYS}/{live}"), None).await;
     assert_eq!(gone.status, 204);
 }

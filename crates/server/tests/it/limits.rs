@@ -1,4 +1,4 @@
-//! Rate limits: on when they are asked for, per account and mode, and never at others' expense.
+//! Rate limits: they count per account and mode, and one tenant never uses up the limit of another.
 
 use crate::harness::{Demo, Reply};
 use serde_json::json;
@@ -32,7 +32,7 @@ fn is_limited(reply: &Reply) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_run_out_say_so_and_come_back() {
+async fn reads_over_the_limit_are_refused_until_the_window_has_passed() {
     let (_folder, demo) = demo(&[ON, ("REFUNDRY_RATE_LIMITS__READS_PER_SECOND", "5")]).await;
     let first = demo.get("/api/v1/refunds").await;
     assert_eq!(first.status, 200);
@@ -55,7 +55,7 @@ async fn reads_run_out_say_so_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn modes_accounts_and_classes_do_not_eat_each_others_share() {
+async fn modes_accounts_and_classes_have_separate_limits() {
     let (_folder, demo) = demo(&[
         ON,
         ("REFUNDRY_RATE_LIMITS__HEAVY_PER_MINUTE", "2"),
@@ -73,24 +73,24 @@ async fn modes_accounts_and_classes_do_not_eat_each_others_share() {
     assert!(is_limited(&refused));
     assert!(number(&refused, "retry-after") > 20, "two a minute");
     assert_eq!(demo.get("/api/v1/refunds").await.status, 200, "reads have their own share");
-    let live = demo.kit["live"]["bearer"].as_str().unwrap();
+    let live = demo.ready_file["live"]["bearer"].as_str().unwrap();
     assert_eq!(get(&demo, live, csv).await.status, 200, "so has the other mode");
     let (_, made) = demo.run(&["keys", "create", "--new-account", "Other shop"]);
     let other = made.lines().find_map(|line| line.strip_prefix("bearer")).unwrap().trim();
     assert_eq!(get(&demo, other, csv).await.status, 200, "and another account");
-    let platform = demo.kit["platform"]["bearer"].as_str().unwrap();
-    assert!(is_limited(&get(&demo, platform, csv).await), "whichever key it is asked for with");
+    let platform = demo.ready_file["platform"]["bearer"].as_str().unwrap();
+    assert!(is_limited(&get(&demo, platform, csv).await), "whichever key sends the request");
 
     let write = async || demo.post("/api/v1/refunds", &json!({"chargeId": "nobody"})).await;
     let mut limited = 0;
     for _ in 0..20 {
         limited += usize::from(is_limited(&write().await));
     }
-    assert!(limited > 0, "what is refused counts as well");
+    assert!(limited > 0, "refused requests count as well");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_keys_are_limited_by_client_and_cost_the_account_nothing() {
+async fn wrong_keys_count_against_the_client_and_not_the_account() {
     let (_folder, demo) = demo(&[
         ON,
         ("REFUNDRY_RATE_LIMITS__FAILURES_PER_MINUTE", "3"),
@@ -98,7 +98,7 @@ async fn wrong_keys_are_limited_by_client_and_cost_the_account_nothing() {
         ("REFUNDRY_RATE_LIMITS__CLIENT_HEADER", "X-Forwarded-For"),
     ])
     .await;
-    let key = demo.kit["test"]["keyId"].as_str().unwrap();
+    let key = demo.ready_file["test"]["keyId"].as_str().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
     let forged = format!("Plugipay-HMAC-SHA256 keyId={key}, signature={}", "0".repeat(64));
     let forge = async |from: &str| {
@@ -114,7 +114,10 @@ async fn wrong_keys_are_limited_by_client_and_cost_the_account_nothing() {
         assert_eq!((reply.status.as_u16(), reply.header("x-ratelimit-limit")), (401, ""));
     }
     assert!(is_limited(&forge("203.0.113.9").await));
-    assert!(is_limited(&forge("1.1.1.1, 203.0.113.9").await), "only the last word counts");
+    assert!(
+        is_limited(&forge("1.1.1.1, 203.0.113.9").await),
+        "only the last address in the header counts"
+    );
     assert_eq!(forge("203.0.113.10").await.status, 401, "another client");
     let auth = format!("Bearer {}", demo.bearer());
     let headers = [("authorization", auth.as_str()), ("x-forwarded-for", "203.0.113.9")];
@@ -124,7 +127,7 @@ async fn wrong_keys_are_limited_by_client_and_cost_the_account_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_has_no_limits_unless_they_are_asked_for() {
+async fn the_demo_has_no_limits_unless_they_are_configured() {
     let (_folder, demo) = demo(&[("REFUNDRY_RATE_LIMITS__HEAVY_PER_MINUTE", "1")]).await;
     for _ in 0..10 {
         let reply = demo.get("/api/v1/reports/ledger.csv").await;
@@ -137,7 +140,7 @@ async fn the_demo_has_no_limits_unless_they_are_asked_for() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_a_mistake() {
+fn a_limit_of_zero_is_a_configuration_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("refundry.toml");
     for (setting, named) in [

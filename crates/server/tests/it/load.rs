@@ -1,4 +1,5 @@
-//! Nodes under a load of refunds, and what must be true of them afterwards, whatever happened meanwhile.
+//! Runs nodes under a load of refunds and checks their data afterwards, whatever the test did to
+//! them.
 
 use crate::harness::{Demo, eventually};
 use crate::postgres::{envs_for, keep};
@@ -23,16 +24,16 @@ const SCRIPTS: [&str; 6] = [
     "webhook_twice",
 ];
 
-/// How long a node may take to say anything.
+/// Longest wait for an answer of a node.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long it may take until all goes on.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait until the load continues.
+const CONTINUES_WITHIN: Duration = Duration::from_secs(30);
 
 type Nodes = Arc<[RwLock<Demo>]>;
 
-/// Nodes on one database, and clients that ask them for refunds. All of them send, through a simulated
-/// provider that they share.
+/// Nodes on one database, and clients that create refunds on them. All nodes send refunds to a
+/// simulated provider that they share.
 pub struct Load {
     pub nodes: Nodes,
     charges: &'static str,
@@ -44,14 +45,14 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts `nodes` nodes on a database, and the clients. Leases and limits are short. The charges
-    /// are called `charges` and a number.
+    /// Starts `nodes` nodes on a database, and the clients. Leases and time limits are short.
+    /// Charge ids are `charges` and a number.
     pub async fn start(charges: &'static str, url: String, nodes: usize) -> Self {
-        Self::start_telling(charges, url, nodes, None).await
+        Self::start_with_endpoint(charges, url, nodes, None).await
     }
 
-    /// The same with an endpoint that is told from the first refund on.
-    pub async fn start_telling(
+    /// Like `start`, with a webhook endpoint that is registered before the first refund.
+    pub async fn start_with_endpoint(
         charges: &'static str,
         url: String,
         nodes: usize,
@@ -91,15 +92,18 @@ impl Load {
         Self { nodes, charges, payments, stop, acknowledged, clients, _folders: folders }
     }
 
-    /// Waits until this many more refunds were acknowledged.
-    pub async fn goes_on(&self, more: usize) {
+    /// Waits until `more` further refunds were acknowledged.
+    pub async fn wait_for_refunds(&self, more: usize) {
         let count = || self.acknowledged.load(Ordering::SeqCst);
         let enough = count() + more;
-        eventually("the load to go on", PATIENCE, async || (count() >= enough).then_some(())).await;
+        eventually("the load to continue", CONTINUES_WITHIN, async || {
+            (count() >= enough).then_some(())
+        })
+        .await;
     }
 
-    /// Asks a node for a refund under a key of its own. The status, and how long it took.
-    pub async fn ask(&self, number: usize, key: &str) -> (u16, Duration) {
+    /// Creates a refund on a node under `key`. Returns the status and the time to the answer.
+    pub async fn create(&self, number: usize, key: &str) -> (u16, Duration) {
         let body = json!({"sourceType": "payment", "sourceId": self.payments[0], "amount": 1});
         let node = self.nodes[number].read().await;
         let start = Instant::now();
@@ -107,19 +111,19 @@ impl Load {
         (reply.status.as_u16(), start.elapsed())
     }
 
-    /// Waits until a node answers like this.
-    pub async fn answers(&self, number: usize, key: &str, status: u16) {
-        let asked = async || (self.ask(number, key).await.0 == status).then_some(());
-        eventually("that answer", PATIENCE, asked).await;
+    /// Waits until a node answers with `status`.
+    pub async fn wait_for_status(&self, number: usize, key: &str, status: u16) {
+        let status_matches = async || (self.create(number, key).await.0 == status).then_some(());
+        eventually("the expected status", CONTINUES_WITHIN, status_matches).await;
     }
 
-    /// `kill -9` of one node after another, each of which starts again.
+    /// Kills one node after another with `kill -9` and starts each again.
     pub async fn kill(&self, victims: &[usize]) {
         for (round, victim) in (0_u64..).zip(victims) {
             tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
             let pid = self.nodes[*victim].read().await.pid().to_string();
             assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-            // The others go on meanwhile.
+            // The other nodes run on for a moment.
             tokio::time::sleep(Duration::from_millis(100)).await;
             let mut node = self.nodes[*victim].write().await;
             node.kill();
@@ -127,8 +131,8 @@ impl Load {
         }
     }
 
-    /// Ends the load. What was acknowledged is there, what was paid was paid once, all adds up. Gives
-    /// the nodes.
+    /// Ends the load and checks that no acknowledged refund is lost, that none was paid twice, and
+    /// that the books balance. Returns the nodes.
     pub async fn finish(self, at_least: usize) -> Nodes {
         self.stop.store(true, Ordering::SeqCst);
         let mut acknowledged = BTreeMap::new();
@@ -136,7 +140,7 @@ impl Load {
             acknowledged.extend(client.await.unwrap());
         }
         let demo = self.nodes[0].read().await;
-        demo.settle(Duration::from_secs(90)).await;
+        demo.wait_until_decided(Duration::from_secs(90)).await;
         let charges = (self.charges, &*self.payments);
         crate::crash::compare(&demo, charges, &acknowledged, at_least).await;
         let (code, text) = demo.run(&["verify"]);
@@ -146,7 +150,8 @@ impl Load {
     }
 }
 
-/// Asks for refunds until told to stop, each request at the next node until one answers it.
+/// Creates refunds until `stop` is set. Each request goes to one node after another until one
+/// answers it.
 async fn client(
     number: usize,
     nodes: Nodes,
@@ -170,7 +175,7 @@ async fn client(
             let start = Instant::now();
             let reply = node.try_post("/api/v1/refunds", Some(&key), &body).await;
             let took = start.elapsed();
-            assert!(took < ANSWERED_WITHIN, "a node said nothing for {took:?}");
+            assert!(took < ANSWERED_WITHIN, "a node did not answer for {took:?}");
             match reply {
                 Some(reply) if reply.status == 201 => {
                     let refund = reply.data().clone();
@@ -179,10 +184,13 @@ async fn client(
                     break;
                 }
                 Some(reply) => {
-                    // The commit of the request before this one may still be under way.
+                    // The commit of the previous request under this key may still be under way.
                     let under_way = reply.json["error"]["code"] == "idempotency_in_progress";
                     assert!(reply.status == 503 || under_way, "{} {}", reply.status, reply.json);
-                    assert!(!reply.header("retry-after").is_empty(), "when to try again");
+                    assert!(
+                        !reply.header("retry-after").is_empty(),
+                        "the answer says when to retry"
+                    );
                 }
                 None => {}
             }

@@ -1,9 +1,9 @@
-//! The `refundry` binary from the outside: real processes, real HTTP, real databases.
+//! Tests of the `refundry` binary from outside: real processes, real HTTP, real databases.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::format_collect,
-    reason = "a test stops at what it did not expect, and runs in real time"
+    reason = "a failed expectation ends the test, and real servers need real time"
 )]
 
 mod access;

@@ -1,4 +1,5 @@
-//! The native API over real HTTP: the shapes that clients of the API it follows rely on.
+//! The native API over real HTTP: the response formats that existing clients of this kind of API
+//! rely on.
 
 use crate::harness::Demo;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ async fn a_refund_carries_old_and_new_field_names_and_the_envelope() {
     let refund = reply.data();
     assert!(refund["id"].as_str().unwrap().starts_with("rfd_"));
     for (field, value) in [
-        ("accountId", demo.kit["accountId"].clone()),
+        ("accountId", demo.ready_file["accountId"].clone()),
         ("amount", json!(400)),
         ("currency", json!("USD")),
         ("status", json!("pending")),
@@ -49,7 +50,7 @@ async fn a_refund_carries_old_and_new_field_names_and_the_envelope() {
         assert_eq!(refund[field], value, "{field}");
     }
     let location = reply.header("location");
-    demo.settle(Duration::from_secs(10)).await;
+    demo.wait_until_decided(Duration::from_secs(10)).await;
     assert_eq!(demo.get(location).await.data()["status"], "succeeded");
     // The other prefixes name the same refund.
     for prefix in ["rf_", "re_"] {
@@ -59,13 +60,13 @@ async fn a_refund_carries_old_and_new_field_names_and_the_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_refund_takes_what_remains_and_the_next_one_is_refused_in_each_profile() {
+async fn a_full_refund_takes_the_remainder_and_the_next_one_is_refused_in_each_profile() {
     let (_folder, demo) = demo().await;
     let payment = demo.pay("ch_full", 10_000).await;
     assert_eq!(demo.post("/api/v1/refunds", &refund_of(&payment, 2_500)).await.status, 201);
     let full = json!({"sourceType": "payment", "sourceId": payment});
     assert_eq!(demo.post("/api/v1/refunds", &full).await.data()["amount"], 7_500);
-    demo.settle(Duration::from_secs(10)).await;
+    demo.wait_until_decided(Duration::from_secs(10)).await;
     assert_eq!(demo.get(&format!("/api/v1/payments/{payment}")).await.data()["status"], "refunded");
 
     let again = async |profile: &str, body: &Value| {
@@ -109,7 +110,7 @@ async fn the_same_key_replays_and_another_body_is_a_conflict() {
     let other = other.unwrap();
     assert_eq!((other.status.as_u16(), &other.json["error"]["code"]), (409, &json!("conflict")));
 
-    // The same reference under another key, and under none.
+    // The same reference under another key, and without a key.
     let with_reference = json!({"chargeId": payment, "amount": 5, "reference": "order-9"});
     let one = demo.try_post("/api/v1/refunds", Some("k1"), &with_reference).await.unwrap();
     let two = demo.try_post("/api/v1/refunds", Some("k2"), &with_reference).await.unwrap();
@@ -120,7 +121,7 @@ async fn the_same_key_replays_and_another_body_is_a_conflict() {
     let reply = demo.post("/api/v1/refunds", &taken).await;
     assert_eq!(reply.status, 409);
     assert_eq!(reply.json["error"]["field"], "reference");
-    // A payment is registered once, too.
+    // A payment is registered once per provider payment id, too.
     let pay = json!({"amount": 5, "currency": "USD", "provider": "simulator", "providerPaymentId": "once"});
     let first = demo.post("/api/v1/payments", &pay).await;
     assert_eq!(demo.post("/api/v1/payments", &pay).await.data()["id"], first.data()["id"]);
@@ -138,7 +139,7 @@ async fn lists_page_both_ways_and_filter() {
     }
     let body = json!({"chargeId": "ch_other", "amount": 3, "metadata": {"simulate": "refuse"}});
     demo.post("/api/v1/refunds", &body).await;
-    demo.settle(Duration::from_secs(10)).await;
+    demo.wait_until_decided(Duration::from_secs(10)).await;
     let amounts = |items: &[Value]| -> Vec<i64> {
         items.iter().map(|refund| refund["amount"].as_i64().unwrap()).collect()
     };
@@ -175,13 +176,13 @@ async fn lists_page_both_ways_and_filter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_of_a_refund_is_a_debit_and_a_credit_and_a_refused_one_posts_nothing() {
+async fn a_refund_posts_a_debit_and_a_credit_and_a_refused_one_posts_nothing() {
     let (_folder, demo) = demo().await;
     let payment = demo.pay("ch_ledger", 10_000).await;
     let refund = demo.post("/api/v1/refunds", &refund_of(&payment, 700)).await.data().clone();
     let body = json!({"chargeId": "ch_ledger", "amount": 5, "metadata": {"simulate": "refuse"}});
     let refused = demo.post("/api/v1/refunds", &body).await.data().clone();
-    demo.settle(Duration::from_secs(10)).await;
+    demo.wait_until_decided(Duration::from_secs(10)).await;
     let entries = async |id: &Value| {
         demo.list(&format!("/api/v1/ledger?sourceType=refund&sourceId={}", id.as_str().unwrap()))
             .await
@@ -207,7 +208,7 @@ async fn the_ledger_of_a_refund_is_a_debit_and_a_credit_and_a_refused_one_posts_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_timeline_and_the_events_tell_what_happened_in_order() {
+async fn the_timeline_and_the_events_are_complete_and_in_order() {
     let (_folder, demo) = demo().await;
     let payment = demo.pay("ch_events", 10_000).await;
     let body = json!({"chargeId": payment, "metadata": {"simulate": "late_failure:50"}});
@@ -219,12 +220,12 @@ async fn the_timeline_and_the_events_tell_what_happened_in_order() {
             events.iter().any(|e| e["type"] == "refund.failed").then_some(events)
         })
         .await;
-    let mut told: Vec<(i64, &str)> = timeline
+    let mut recorded: Vec<(i64, &str)> = timeline
         .iter()
         .map(|e| (e["seq"].as_i64().unwrap(), e["type"].as_str().unwrap()))
         .collect();
-    told.sort_unstable();
-    assert_eq!(told, [(1, "refund.created"), (2, "refund.succeeded"), (3, "refund.failed")]);
+    recorded.sort_unstable();
+    assert_eq!(recorded, [(1, "refund.created"), (2, "refund.succeeded"), (3, "refund.failed")]);
     let event = async |name: &str| {
         let line = timeline.iter().find(|e| e["type"] == name).unwrap();
         let path = format!("/api/v1/events/{}", line["eventId"].as_str().unwrap());
@@ -280,7 +281,7 @@ async fn a_held_refund_can_be_canceled_and_a_sent_one_cannot() {
 
     let demo = Demo::start(folder.path(), &[]).await;
     let refund = demo.post("/api/v1/refunds", &refund_of(&payment, 400)).await.data().clone();
-    demo.settle(Duration::from_secs(10)).await;
+    demo.wait_until_decided(Duration::from_secs(10)).await;
     let path = format!("/api/v1/refunds/{}/cancel", refund["id"].as_str().unwrap());
     let reply = demo.post(&path, &json!({})).await;
     assert_eq!(
@@ -296,13 +297,13 @@ async fn health_and_metrics_answer_without_a_key() {
         let reply = demo.try_send("GET", path, &[], Vec::new()).await.unwrap();
         assert_eq!(reply.status, 200, "{path}");
     }
-    // Counted as soon as the server runs, and every half minute.
-    eventually("what waits to be counted", async || {
+    // The metrics are set when the server starts, and then every half minute.
+    eventually("the metrics of the backlog", async || {
         let metrics = demo.get("/metrics").await.text;
         let counts =
             ["refunds_overdue", "refunds_unknown", "refunds_in_review", "webhooks_overdue"];
-        let told = |name: &&str| metrics.contains(&format!("\nrefundry_{name} 0\n"));
-        counts.iter().all(told).then_some(())
+        let is_zero = |name: &&str| metrics.contains(&format!("\nrefundry_{name} 0\n"));
+        counts.iter().all(is_zero).then_some(())
     })
     .await;
 }

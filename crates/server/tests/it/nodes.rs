@@ -1,5 +1,5 @@
-//! `kill -9` of one of three nodes under load, again and again: nothing acknowledged is lost,
-//! nothing is paid twice. All of them send, through a simulated provider that they share.
+//! Kills one of three nodes with `kill -9` under load, repeatedly: no acknowledged refund is lost,
+//! none is paid twice. All nodes send refunds to a simulated provider that they share.
 
 use crate::harness::{Demo, eventually};
 use crate::load::Load;
@@ -14,26 +14,26 @@ use testkit::postgres::cluster;
 const KILLS: [usize; 9] = [1, 0, 2, 0, 1, 2, 2, 1, 0];
 
 const PAYMENTS: usize = 6;
-/// Clients that make more refunds than can be sent at once, and how many each.
-const CROWD: usize = 24;
+/// Number of clients, more than can send at once, and of refunds for each.
+const MANY_CLIENTS: usize = 24;
 const EACH: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_killed_under_load_loses_nothing_and_nothing_is_paid_twice() {
+async fn killing_nodes_under_load_loses_no_refund_and_pays_none_twice() {
     let load = Load::start("nodes", cluster().database().await, 3).await;
     load.kill(&KILLS).await;
     load.finish(100).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nodes_are_killed_everything_is_told_at_least_once_and_in_order() {
+async fn while_nodes_are_killed_every_webhook_is_sent_at_least_once_and_in_order() {
     let receiver = Receiver::start().await;
     let endpoint = json!({
         "url": receiver.url("/"), "format": "refundry",
         "events": ["refund.created", "refund.succeeded", "refund.failed"],
     });
     let url = cluster().database().await;
-    let load = Load::start_telling("told", url, 3, Some(&endpoint)).await;
+    let load = Load::start_with_endpoint("told", url, 3, Some(&endpoint)).await;
     load.kill(&KILLS[..4]).await;
     let nodes = load.finish(100).await;
     let demo = nodes[0].read().await;
@@ -42,24 +42,24 @@ async fn while_nodes_are_killed_everything_is_told_at_least_once_and_in_order() 
         pending.data().as_array().unwrap().is_empty().then_some(())
     })
     .await;
-    let mut told: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+    let mut arrived: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
     for one in receiver.all() {
         let seq = one.json()["seq"].as_u64().unwrap();
-        told.entry(one.subject()).or_default().push((seq, one.kind()));
+        arrived.entry(one.subject()).or_default().push((seq, one.kind()));
     }
     let refunds = demo.list("/api/v1/refunds").await;
     for refund in &refunds {
-        let mut kinds = told.remove(refund["id"].as_str().unwrap()).unwrap_or_default();
+        let mut kinds = arrived.remove(refund["id"].as_str().unwrap()).unwrap_or_default();
         assert!(kinds.is_sorted(), "{refund}: {kinds:?}");
         kinds.dedup();
         let end = format!("refund.{}", refund["status"].as_str().unwrap());
         let kinds: Vec<_> = kinds.into_iter().map(|(_, kind)| kind).collect();
         assert_eq!(kinds, ["refund.created", &end], "{refund}");
     }
-    assert!(told.is_empty(), "of refunds that nobody has: {told:?}");
+    assert!(arrived.is_empty(), "webhooks of unknown refunds: {arrived:?}");
 }
 
-/// Calls to submit a refund that a node has made.
+/// Number of calls with which a node submitted refunds.
 async fn submits(node: &Demo) -> usize {
     let metrics = node.get("/metrics").await.text;
     let name = "refundry_provider_calls_total{provider=\"simulator\",call=\"submit\"} ";
@@ -74,7 +74,7 @@ async fn two_nodes_under_load_send_every_refund_once() {
     let book = folder.path().join("book.db").display().to_string();
     envs.push(("REFUNDRY_SIMULATOR__BOOK", keep(book)));
     envs.push(("REFUNDRY_RATE_LIMITS__ENABLED", "false"));
-    // So few that most refunds wait, and both nodes want them.
+    // The limit is so low that most refunds wait in the queue, and both nodes claim them.
     envs.push(("REFUNDRY_DISPATCH_LIMIT", "4"));
     let one = Demo::start(folder.path(), &envs).await;
     let mut payments = Vec::new();
@@ -84,7 +84,7 @@ async fn two_nodes_under_load_send_every_refund_once() {
     let payments = Arc::new(payments);
     let two = one.join(other.path(), &[]).await;
     let nodes = Arc::new([one, two]);
-    let clients: Vec<_> = (0..CROWD)
+    let clients: Vec<_> = (0..MANY_CLIENTS)
         .map(|client| {
             let (nodes, payments) = (nodes.clone(), payments.clone());
             tokio::spawn(async move {
@@ -100,10 +100,10 @@ async fn two_nodes_under_load_send_every_refund_once() {
         client.await.unwrap();
     }
     let [one, two] = &*nodes;
-    one.settle(Duration::from_mins(1)).await;
+    one.wait_until_decided(Duration::from_mins(1)).await;
 
     let calls = [submits(one).await, submits(two).await];
-    assert_eq!(calls.iter().sum::<usize>(), CROWD * EACH, "{calls:?}");
+    assert_eq!(calls.iter().sum::<usize>(), MANY_CLIENTS * EACH, "{calls:?}");
     assert!(calls.iter().all(|calls| *calls > 0), "both send: {calls:?}");
     let mut keys = BTreeSet::new();
     for n in 0..PAYMENTS {
@@ -116,7 +116,7 @@ async fn two_nodes_under_load_send_every_refund_once() {
         }
     }
     let refunds = one.list("/api/v1/refunds").await;
-    assert_eq!(refunds.len(), CROWD * EACH);
+    assert_eq!(refunds.len(), MANY_CLIENTS * EACH);
     let mut waited = 0;
     for refund in refunds {
         let id = refund["id"].as_str().unwrap();
@@ -127,5 +127,5 @@ async fn two_nodes_under_load_send_every_refund_once() {
         assert_eq!((sent, answered), (1, 1), "{timeline:?}");
         waited += count("statusDetail", "queued");
     }
-    assert!(waited > 100, "only {waited} refunds waited for a node to send them");
+    assert!(waited > 100, "only {waited} refunds were queued before a node sent them");
 }

@@ -3,9 +3,9 @@
 use crate::harness::{Demo, ON_POSTGRES, eventually, run};
 use serde_json::json;
 use std::time::Duration;
-use testkit::postgres::{Outsider, cluster, database_of};
+use testkit::postgres::{BlockingSession, cluster, database_of};
 
-/// A text that lives as long as the tests do.
+/// Leaks a text, so that it lives as long as the test process.
 pub fn keep(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
@@ -13,7 +13,7 @@ pub fn keep(text: String) -> &'static str {
 const LIMIT: Duration = Duration::from_mins(1);
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// What makes a node use the database.
+/// The settings with which a node uses the database.
 pub fn envs_for(url: String) -> Vec<(&'static str, &'static str)> {
     vec![("REFUNDRY_DATABASE_URL", keep(url)), ("REFUNDRY_MASTER_KEY", MASTER_KEY)]
 }
@@ -32,7 +32,8 @@ async fn two_nodes_serve_one_database() {
     let two = one.join(other.path(), &[("REFUNDRY_DISPATCH", "off")]).await;
     let payment = one.pay("ch_1", 10_000).await;
 
-    // Asked for on a node that sends nothing, sent by the other one, seen by whoever waits here.
+    // A node that sends nothing accepts the refund, the other node sends it, and the first one sees
+    // the outcome.
     let auth = format!("Bearer {}", two.bearer());
     let headers = [
         ("authorization", auth.as_str()),
@@ -45,15 +46,15 @@ async fn two_nodes_serve_one_database() {
     let refund = send().await.expect("an answer");
     assert_eq!(refund.data()["status"], "succeeded", "{}", refund.json);
     let id = refund.data()["id"].as_str().expect("an id");
-    assert_eq!(send().await.expect("an answer").data()["id"], id, "the key is known");
+    assert_eq!(send().await.expect("an answer").data()["id"], id, "the idempotency key is known");
 
     let path = format!("/api/v1/refunds/{id}");
     assert_eq!(one.get(&path).await.data(), two.get(&path).await.data());
     let too_much = json!({"sourceType": "payment", "sourceId": payment, "amount": 7_501});
     assert!(one.post("/api/v1/refunds", &too_much).await.status.is_client_error());
 
-    // The node that sends dies. What the provider has is finished through the other one, which takes
-    // refunds in, too; they are sent when the first one is back.
+    // The sending node is killed. The other node still accepts refunds and finishes those that the
+    // provider has; new ones are sent when the first node is back.
     let late =
         json!({"chargeId": "ch_1", "amount": 700, "metadata": {"simulate": "succeed_after:900"}});
     one.post("/api/v1/refunds", &late).await.data();
@@ -63,12 +64,12 @@ async fn two_nodes_serve_one_database() {
     })
     .await;
     one.kill();
-    two.settle(LIMIT).await;
+    two.wait_until_decided(LIMIT).await;
     let kept = json!({"sourceType": "payment", "sourceId": payment, "amount": 500});
     let waiting = two.post("/api/v1/refunds", &kept).await;
     assert_eq!(waiting.data()["status"], "pending");
     one.restart().await;
-    two.settle(LIMIT).await;
+    two.wait_until_decided(LIMIT).await;
     let path = format!("/api/v1/refunds/{}", waiting.data()["id"].as_str().expect("an id"));
     assert_eq!(two.get(&path).await.data()["status"], "succeeded");
 
@@ -85,7 +86,7 @@ async fn two_nodes_serve_one_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_on() {
+async fn while_the_database_is_away_nothing_is_acknowledged_and_afterwards_requests_succeed() {
     let folder = tempfile::tempdir().unwrap();
     let (url, envs) = envs().await;
     let demo = Demo::start(folder.path(), &envs).await;
@@ -93,33 +94,33 @@ async fn while_the_database_is_away_nothing_is_acknowledged_and_later_all_goes_o
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
 
     let name = database_of(&url);
-    let outsider = Outsider::connect(&cluster().url("postgres"));
-    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    let session = BlockingSession::connect(&cluster().url("postgres"));
+    session.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
     let cut =
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-    outsider.run(&cut);
+    session.run(&cut);
     let away = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert_eq!(away.status, 503, "{}", away.json);
     assert!(!away.header("retry-after").is_empty());
 
-    outsider.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    session.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
     let back = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
     assert!(back.status.is_success(), "{}", back.json);
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
+async fn migrate_store_completes_after_it_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[("REFUNDRY_MASTER_KEY", MASTER_KEY)]).await;
     let payment = demo.pay("ch_1", 10_000).await;
     let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 100});
-    let asked = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
-    demo.settle(LIMIT).await;
-    assert!(demo.stop().await, "the server stops well");
+    let created = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
+    demo.wait_until_decided(LIMIT).await;
+    assert!(demo.stop().await, "the server stops with exit code 0");
 
     let url = cluster().empty_database().await;
     let from = format!("sqlite:{}", folder.path().join("refundry.db").display());
@@ -142,7 +143,7 @@ async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
     }
     let (done, text) = finish();
     let whole = done && text.contains("everything fits");
-    // The last one may have been through before it was killed.
+    // The last copy may have been complete before it was killed.
     assert!(whole || text.contains("not empty"), "{text}");
     let (done, text) = finish();
     assert!(!done && text.contains("not empty"), "{text}");
@@ -153,7 +154,7 @@ async fn a_file_moves_to_a_server_although_the_copy_is_killed() {
     }
     let demo = Demo::start(moved.path(), &envs_for(url)).await;
     let again = demo.try_post("/api/v1/refunds", Some("k1"), &body).await.expect("an answer");
-    assert_eq!(again.data()["id"], asked.data()["id"], "the key is known");
+    assert_eq!(again.data()["id"], created.data()["id"], "the idempotency key is known");
     assert_eq!(demo.list("/api/v1/refunds").await.len(), 1);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
@@ -172,25 +173,25 @@ async fn a_node_without_the_common_master_key_does_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_goes_on_under_a_newer_schema_and_does_not_start_on_one() {
+async fn a_node_keeps_running_under_a_newer_schema_and_does_not_start_on_one() {
     let folder = tempfile::tempdir().unwrap();
     let (url, envs) = envs().await;
     let demo = Demo::start(folder.path(), &envs).await;
     let payment = demo.pay("ch_1", 10_000).await;
     let refund = async |amount: i64| {
         let body = json!({"sourceType": "payment", "sourceId": payment, "amount": amount});
-        let asked = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
-        demo.settle(LIMIT).await;
-        let found = demo.get(&format!("/api/v1/refunds/{}", asked.as_str().unwrap())).await;
+        let created = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
+        demo.wait_until_decided(LIMIT).await;
+        let found = demo.get(&format!("/api/v1/refunds/{}", created.as_str().unwrap())).await;
         assert_eq!(found.data()["status"], "succeeded", "{}", found.json);
     };
-    // With every statement prepared on its connections.
+    // Every statement is prepared on the node's connections before the schema changes.
     refund(100).await;
-    let outsider = Outsider::connect(&url);
+    let session = BlockingSession::connect(&url);
     for table in ["accounts", "api_keys", "payments", "refunds", "keys", "events", "postings"] {
-        outsider.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
+        session.run(&format!("ALTER TABLE {table} ADD COLUMN later TEXT"));
     }
-    outsider.run(
+    session.run(
         "INSERT INTO refinery_schema_history \
          SELECT 99, 'later', applied_on, '1' FROM refinery_schema_history WHERE version = 1",
     );
@@ -202,7 +203,7 @@ async fn a_node_goes_on_under_a_newer_schema_and_does_not_start_on_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
+async fn the_tests_of_the_elasticpay_and_yoco_doors_pass_on_postgresql() {
     let own = std::env::current_exe().unwrap();
     let tests = tokio::process::Command::new(own)
         .args(["elasticpay::", "yoco::", "--test-threads=4"])
@@ -217,14 +218,14 @@ async fn the_elasticpay_and_the_yoco_door_pass_their_tests_on_postgresql_too() {
 }
 
 #[tokio::test]
-async fn what_the_operations_page_asks_the_database_it_can_answer() {
+async fn the_sql_of_the_operations_page_runs() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let outsider = Outsider::connect(&cluster().database().await);
+    let session = BlockingSession::connect(&cluster().database().await);
     let blocks: Vec<_> = page.split("```sql\n").skip(1).collect();
     assert!(blocks.len() > 1, "the page has {} blocks of SQL", blocks.len());
     for block in blocks {
         let block = block.split("```").next().unwrap();
-        outsider.run(&format!("BEGIN; {block} ROLLBACK"));
+        session.run(&format!("BEGIN; {block} ROLLBACK"));
     }
 }

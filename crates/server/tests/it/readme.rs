@@ -1,10 +1,10 @@
-//! The README is true: its commands run, in order, as they stand.
+//! Runs the commands of the README in order, unchanged.
 
 use crate::harness::{eventually, free_port};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The shell blocks of the README, up to the section on running a real server.
+/// The shell blocks of the README up to the section on running a real server.
 fn blocks(readme: &str) -> Vec<String> {
     let tried = readme.split("\n## Run it").next().expect("a first part");
     tried
@@ -15,14 +15,14 @@ fn blocks(readme: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readmes_commands_run_as_they_stand() {
+async fn the_commands_of_the_readme_run() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
     let blocks = blocks(&readme);
     assert_eq!(blocks[0].trim(), "make run");
     assert_eq!(blocks[2].trim(), "make test");
 
-    // The first block, on a free port, in a folder of its own, with the build at hand.
+    // Runs the first block on a free port, in a new folder, with the binary under test.
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("refundry-data");
     let port = free_port();
@@ -58,6 +58,6 @@ async fn the_readmes_commands_run_as_they_stand() {
     assert!(text.contains("\"status\": \"succeeded\""), "{text}");
     let made = lines.iter().find_map(|line| line.trim().strip_prefix("\"id\": ")).expect("an id");
     let again = made.trim_end_matches(',');
-    assert!(lines.contains(&again), "the replay names {again}: {text}");
+    assert!(lines.contains(&again), "the repeated request returns {again}: {text}");
     assert!(lines.contains(&"6500"), "what remains: {text}");
 }

@@ -1,4 +1,4 @@
-//! Events told again, and events tried out, at a real receiver.
+//! Replayed events and triggered test events at a real receiver.
 
 use crate::harness::{Demo, eventually};
 use http_body_util::BodyExt as _;
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a receiver was sent: the header `webhook-id` and the body.
+/// Received webhooks: the header `webhook-id` and the body.
 type Inbox = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A receiver on this machine that takes everything. Its address and what it was sent.
+/// Starts a receiver that accepts everything. Returns its URL and the received webhooks.
 async fn receiver() -> (String, Inbox) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -52,7 +52,7 @@ struct Shop {
     payment: String,
 }
 
-/// A demo with a receiver that was told everything about one refund.
+/// A demo and a receiver that has received all events of one refund.
 async fn shop() -> Shop {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
@@ -63,7 +63,7 @@ async fn shop() -> Shop {
     let body = json!({"chargeId": payment, "amount": 700});
     let refund = demo.post("/api/v1/refunds", &body).await.data()["id"].clone();
     let refund = refund.as_str().unwrap().to_owned();
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     let shop = Shop { _folder: folder, demo, inbox, refund, payment };
     shop.sent("refund.succeeded", 1).await;
     shop.sent("payment.partially_refunded", 1).await;
@@ -71,7 +71,7 @@ async fn shop() -> Shop {
 }
 
 impl Shop {
-    /// Waits until `count` events of a type were sent, and gives them.
+    /// Waits until `count` events of a type were received, and returns them.
     async fn sent(&self, event_type: &str, count: usize) -> Vec<(String, Value)> {
         eventually(event_type, LIMIT, async || {
             let all = self.inbox.lock().unwrap().clone();
@@ -87,7 +87,7 @@ impl Shop {
         events.iter().map(|event| event["eventId"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Everything that neither may change.
+    /// Everything that neither a replay nor a trigger may change.
     async fn books(&self) -> Value {
         let mut all = Vec::new();
         for list in ["payments", "refunds", "ledger", "events"] {
@@ -98,7 +98,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replayed_events_are_told_again_in_order_and_change_nothing() {
+async fn replayed_events_are_sent_again_in_order_and_change_nothing() {
     let shop = shop().await;
     let before = shop.books().await;
     let mut ids = shop.event_ids().await;
@@ -111,17 +111,17 @@ async fn replayed_events_are_told_again_in_order_and_change_nothing() {
     let again = shop.sent("refund.succeeded", 2).await;
     assert_eq!(again[0], again[1], "the same id and the same text");
     let all = shop.inbox.lock().unwrap().clone();
-    let told: Vec<_> = all
+    let sequence: Vec<_> = all
         .iter()
         .filter(|(_, body)| body["data"]["aggregateType"] == "refund")
         .map(|(_, body)| body["seq"].as_i64().unwrap())
         .collect();
-    assert_eq!(told, [1, 2, 1, 2], "each waits for the one before it");
+    assert_eq!(sequence, [1, 2, 1, 2], "each delivery waits for the one before it");
     assert_eq!(shop.books().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_is_all_or_nothing_and_knows_no_other_tenant() {
+async fn a_replay_is_all_or_nothing_and_finds_no_events_of_other_tenants() {
     let shop = shop().await;
     let known = shop.event_ids().await[0].clone();
     let before = shop.demo.list("/api/v1/webhooks/deliveries").await.len();
@@ -142,7 +142,7 @@ async fn a_replay_is_all_or_nothing_and_knows_no_other_tenant() {
         assert_eq!(reply.status, status, "{ids}: {}", reply.json);
         assert_eq!(reply.json["error"]["field"], "eventIds");
     }
-    let live = format!("Bearer {}", shop.demo.kit["live"]["bearer"].as_str().unwrap());
+    let live = format!("Bearer {}", shop.demo.ready_file["live"]["bearer"].as_str().unwrap());
     let headers = [("authorization", live.as_str()), ("content-type", "application/json")];
     let body = json!({"eventIds": [known]}).to_string().into_bytes();
     let reply = shop.demo.try_send("POST", "/api/v1/events/replay", &headers, body).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_replay_is_all_or_nothing_and_knows_no_other_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_triggered_event_is_told_and_marked_and_nothing_happens() {
+async fn a_triggered_event_is_sent_and_marked_and_changes_nothing() {
     let shop = shop().await;
     let before = shop.books().await;
     let body = json!({
@@ -164,18 +164,18 @@ async fn a_triggered_event_is_told_and_marked_and_nothing_happens() {
     assert_eq!((&event["deliveries"], &event["seq"]), (&json!(1), &json!(0)));
     assert_eq!(event["metadata"]["source"], "trigger");
     assert_eq!(event["data"]["object"]["status"], "failed");
-    let (id, told) = shop.sent("refund.failed", 1).await.remove(0);
+    let (id, webhook) = shop.sent("refund.failed", 1).await.remove(0);
     assert_eq!(json!(id), event["id"]);
-    assert_eq!((&told["id"], &told["seq"]), (&event["id"], &json!(0)));
-    assert_eq!(told["metadata"], json!({"source": "trigger"}));
-    assert_eq!(told["data"]["note"], "a drill");
-    assert_eq!(told["data"]["object"]["id"], json!(shop.refund));
-    assert_eq!(told["data"]["object"]["failureCode"], "triggered");
+    assert_eq!((&webhook["id"], &webhook["seq"]), (&event["id"], &json!(0)));
+    assert_eq!(webhook["metadata"], json!({"source": "trigger"}));
+    assert_eq!(webhook["data"]["note"], "a drill");
+    assert_eq!(webhook["data"]["object"]["id"], json!(shop.refund));
+    assert_eq!(webhook["data"]["object"]["failureCode"], "triggered");
     assert_eq!(shop.books().await, before);
     let path = format!("/api/v1/events/{id}");
-    assert_eq!(shop.demo.get(&path).await.status, 404, "it did not happen");
+    assert_eq!(shop.demo.get(&path).await.status, 404, "the triggered event changed nothing");
     let deliveries = shop.demo.list("/api/v1/webhooks/deliveries").await;
-    assert!(deliveries.iter().any(|d| d["eventId"] == json!(id)), "it is in the delivery log");
+    assert!(deliveries.iter().any(|d| d["eventId"] == json!(id)), "the delivery log has it");
 
     let body = json!({"type": "payment.refunded", "aggregateId": shop.payment});
     let event = shop.demo.post("/api/v1/events/trigger", &body).await.data().clone();
@@ -186,7 +186,7 @@ async fn a_triggered_event_is_told_and_marked_and_nothing_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn triggering_takes_a_test_key_a_known_type_and_a_thing_of_ones_own() {
+async fn triggering_needs_a_test_key_a_known_type_and_an_object_of_the_account() {
     let shop = shop().await;
     let before = shop.demo.list("/api/v1/webhooks/deliveries").await.len();
     for (body, status, field) in [
@@ -206,7 +206,7 @@ async fn triggering_takes_a_test_key_a_known_type_and_a_thing_of_ones_own() {
         assert_eq!(reply.status, status, "{body}: {}", reply.json);
         assert_eq!(reply.json["error"]["field"], field, "{body}");
     }
-    let live = format!("Bearer {}", shop.demo.kit["live"]["bearer"].as_str().unwrap());
+    let live = format!("Bearer {}", shop.demo.ready_file["live"]["bearer"].as_str().unwrap());
     let headers = [("authorization", live.as_str()), ("content-type", "application/json")];
     let body = json!({"type": "plugipay.refund.failed.v1", "aggregateId": shop.refund});
     let bytes = body.to_string().into_bytes();
@@ -220,7 +220,7 @@ async fn triggering_takes_a_test_key_a_known_type_and_a_thing_of_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_one_key_endpoints_are_managed_and_events_triggered_once() {
+async fn managing_endpoints_and_triggering_events_happens_once_per_idempotency_key() {
     let shop = shop().await;
     let auth = format!("Bearer {}", shop.demo.bearer());
     let send = async |method: &str, path: &str, key: &str, body: Value| {
@@ -232,7 +232,7 @@ async fn under_one_key_endpoints_are_managed_and_events_triggered_once() {
         let body = body.to_string().into_bytes();
         shop.demo.try_send(method, path, &headers, body).await.unwrap()
     };
-    // The same request again gets the same answer; another one under its key is refused.
+    // The same request gets the same answer again; another request under its key is refused.
     let twice = async |method: &str, path: &str, key: &str, body: Value| {
         let first = send(method, path, key, body.clone()).await;
         assert!(first.status.is_success(), "{}", first.json);
@@ -260,9 +260,10 @@ async fn under_one_key_endpoints_are_managed_and_events_triggered_once() {
     let event = json!({"type": "refund.failed", "aggregateId": shop.refund});
     twice("POST", "/api/v1/events/trigger", "trigger", event).await;
     shop.sent("refund.failed", 1).await;
-    let told = shop.demo.list("/api/v1/webhooks/deliveries?type=refund.failed").await;
-    assert_eq!(told.len(), 1);
-    let retry = format!("/api/v1/webhooks/deliveries/{}/retry", told[0]["id"].as_str().unwrap());
+    let deliveries = shop.demo.list("/api/v1/webhooks/deliveries?type=refund.failed").await;
+    assert_eq!(deliveries.len(), 1);
+    let retry =
+        format!("/api/v1/webhooks/deliveries/{}/retry", deliveries[0]["id"].as_str().unwrap());
     eventually("the first attempt's record", LIMIT, async || {
         let listed = shop.demo.list("/api/v1/webhooks/deliveries?type=refund.failed").await;
         (listed[0]["status"] == "succeeded").then_some(())
@@ -271,7 +272,8 @@ async fn under_one_key_endpoints_are_managed_and_events_triggered_once() {
     twice("POST", &retry, "retry", json!({})).await;
     shop.sent("refund.failed", 2).await;
 
-    // What was refused is decided anew: fifty is the limit, and then there is room again.
+    // A refused request is decided anew when repeated: after fifty endpoints the limit refuses it,
+    // and after a deletion it succeeds.
     for n in 1..50 {
         let hook = json!({"url": format!("https://shop.example/{n}")});
         assert_eq!(shop.demo.post("/api/v1/webhooks", &hook).await.status, 201);

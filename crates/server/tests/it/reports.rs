@@ -1,11 +1,11 @@
-//! Reports, checked against the ledger that they are made from.
+//! Reports, checked against the ledger that they are computed from.
 
 use crate::harness::Demo;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A demo with USD captures, refunds, a late failure and a refusal.
+/// A demo with captures in USD, refunds, a late failure and a refused refund.
 async fn with_history() -> (tempfile::TempDir, Demo) {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[("REFUNDRY_SIMULATOR__LATE_FAILURE_MS", "50")]).await;
@@ -40,7 +40,7 @@ async fn sums(demo: &Demo, currency: &str) -> BTreeMap<(String, String), i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profit_and_loss_and_cash_flow_are_what_the_ledger_says() {
+async fn profit_and_loss_and_cash_flow_equal_the_ledger() {
     let (_folder, demo) = with_history().await;
     let sums = sums(&demo, "USD").await;
     let sum = |code: &str, side: &str| {
@@ -77,7 +77,7 @@ async fn profit_and_loss_and_cash_flow_are_what_the_ledger_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_covers_from_and_not_to_and_only_its_currency_and_mode() {
+async fn a_report_includes_from_excludes_to_and_covers_one_currency_and_mode() {
     let (_folder, demo) = with_history().await;
     let pnl = async |query: &str| demo.get(&format!("/api/v1/reports/pnl?{query}")).await;
     let entries = demo.list("/api/v1/ledger?sourceType=refund&code=revenue_refund").await;
@@ -91,7 +91,7 @@ async fn a_report_covers_from_and_not_to_and_only_its_currency_and_mode() {
     assert_eq!(pnl("currency=JPY").await.data()["revenue"], 5_000);
     assert_eq!(pnl("currency=CHF").await.data()["net"], 0);
     assert_eq!(pnl("currency=USD&to=2020-01-01").await.data()["net"], 0);
-    let live = demo.kit["live"]["bearer"].as_str().unwrap();
+    let live = demo.ready_file["live"]["bearer"].as_str().unwrap();
     let auth = format!("Bearer {live}");
     let path = "/api/v1/reports/pnl?currency=USD";
     let reply = demo.try_send("GET", path, &[("authorization", &auth)], Vec::new()).await.unwrap();
@@ -135,15 +135,15 @@ async fn an_account_with_one_currency_need_not_name_it_and_one_with_none_gets_ze
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_csv_of_the_ledger_has_every_entry_once_and_comes_in_chunks() {
+async fn the_csv_of_the_ledger_has_every_entry_once_and_is_streamed() {
     let (_folder, demo) = with_history().await;
-    // More than one page of the export.
+    // Enough entries for more than one page of the export.
     let payment = demo.pay("ch_many", 1_000_000).await;
     for _ in 0..300 {
         let body = json!({"sourceType": "payment", "sourceId": payment, "amount": 7});
         assert_eq!(demo.post("/api/v1/refunds", &body).await.status, 201);
     }
-    demo.settle(Duration::from_secs(30)).await;
+    demo.wait_until_decided(Duration::from_secs(30)).await;
     let reply = demo.get("/api/v1/reports/ledger.csv").await;
     assert_eq!(reply.header("transfer-encoding"), "chunked");
     assert_eq!(reply.header("content-length"), "");
@@ -185,7 +185,7 @@ async fn the_csv_of_the_ledger_has_every_entry_once_and_comes_in_chunks() {
     assert_eq!((wrong.status.as_u16(), &wrong.json["error"]["field"]), (400, &json!("to")));
 }
 
-/// The lines of a file, without the last, empty one.
+/// The lines of a CSV file, without the last, empty one.
 async fn csv(demo: &Demo, path: &str) -> Vec<String> {
     let reply = demo.get(path).await;
     assert_eq!(reply.status, 200);

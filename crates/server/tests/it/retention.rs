@@ -1,4 +1,4 @@
-//! Old events and deliveries are forgotten by a running server, which says so.
+//! A running server deletes old events and deliveries, and the timeline says so.
 
 use crate::harness::{Demo, eventually, run};
 use serde_json::{Value, json};
@@ -9,8 +9,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const SETTINGS: &[(&str, &str)] =
     &[("REFUNDRY_RETENTION__EVENTS_DAYS", "30"), ("REFUNDRY_RETENTION__DELIVERIES_DAYS", "10")];
 
-/// Makes everything that is in the database look as if it was done in September 2020. What of ids is
-/// not time is left as it is.
+/// Moves everything in the database to September 2020. The random part of each id stays.
 const AGE: &str = "
     UPDATE events SET id = CAST(x'0174af800000' || substr(id, 7) AS BLOB);
     UPDATE deliveries SET id = CAST(x'0174af800000' || substr(id, 7) AS BLOB),
@@ -26,32 +25,33 @@ async fn timeline(demo: &Demo, refund: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_events_and_deliveries_go_and_the_timeline_says_so() {
+async fn old_events_and_deliveries_are_deleted_and_the_timeline_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), SETTINGS).await;
-    // A receiver that nobody reaches: its delivery of the refund's first event is given up below.
+    // No receiver listens at this URL, so the delivery stays pending until the test ends it below.
     let hook = json!({"url": "http://127.0.0.1:1/hook", "events": ["refund.created"]});
     assert_eq!(demo.post("/api/v1/webhooks", &hook).await.status, 201);
     demo.pay("ch_old", 10_000).await;
     let body = json!({"chargeId": "ch_old", "amount": 700});
     let old = demo.post("/api/v1/refunds", &body).await.data().clone();
-    demo.settle(LIMIT).await;
-    let told = timeline(&demo, &old).await;
-    assert_eq!(told["meta"]["pruned"], Value::Null);
-    let events = told["data"].as_array().unwrap().len();
+    demo.wait_until_decided(LIMIT).await;
+    let shown = timeline(&demo, &old).await;
+    assert_eq!(shown["meta"]["pruned"], Value::Null);
+    let events = shown["data"].as_array().unwrap().len();
     assert!(demo.stop().await);
     let db = rusqlite::Connection::open(folder.path().join("refundry.db")).unwrap();
     db.execute_batch(AGE).unwrap();
     drop(db);
 
     demo.restart().await;
-    // The events of payments go. Those of the refund do not, since one is still to be delivered.
-    eventually("events to be forgotten", LIMIT, async || {
+    // The events of payments are deleted. Those of the refund stay, since one has a pending
+    // delivery.
+    eventually("events to be deleted", LIMIT, async || {
         demo.list("/api/v1/events?type=payment.created").await.is_empty().then_some(())
     })
     .await;
     let young = demo.post("/api/v1/refunds", &body).await.data().clone();
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert_eq!(timeline(&demo, &old).await["data"].as_array().unwrap().len(), events);
     assert!(demo.stop().await);
     let db = rusqlite::Connection::open(folder.path().join("refundry.db")).unwrap();
@@ -61,7 +61,7 @@ async fn old_events_and_deliveries_go_and_the_timeline_says_so() {
     drop(db);
 
     demo.restart().await;
-    let gone = eventually("the events to be forgotten", LIMIT, async || {
+    let gone = eventually("the events of the refund to be deleted", LIMIT, async || {
         let now = timeline(&demo, &old).await;
         now["data"].as_array().unwrap().is_empty().then_some(now)
     })
@@ -71,13 +71,13 @@ async fn old_events_and_deliveries_go_and_the_timeline_says_so() {
     assert_eq!(pruned["createdAt"], old["createdAt"]);
     assert_eq!(timeline(&demo, &young).await["meta"]["pruned"], Value::Null);
     let deliveries = demo.list("/api/v1/webhooks/deliveries").await;
-    assert_eq!(deliveries.len(), 1, "that of the young refund: {deliveries:?}");
-    // The refund, its money and its name stay.
+    assert_eq!(deliveries.len(), 1, "the delivery of the new refund: {deliveries:?}");
+    // The refund, its money and its idempotency key stay.
     let path = format!("/api/v1/refunds/{}", old["id"].as_str().unwrap());
     assert_eq!(demo.get(&path).await.data()["status"], "succeeded");
 
     let known = timeline(&demo, &young).await["data"][0]["eventId"].clone();
-    let id = told["data"][0]["eventId"].as_str().unwrap();
+    let id = shown["data"][0]["eventId"].as_str().unwrap();
     assert_eq!(demo.get(&format!("/api/v1/events/{id}")).await.status, 404);
     let again = json!({"eventIds": [known, id]});
     let refused = demo.post("/api/v1/events/replay", &again).await;
@@ -96,7 +96,7 @@ async fn old_events_and_deliveries_go_and_the_timeline_says_so() {
 }
 
 #[test]
-fn settings_that_do_not_fit_are_refused_with_what_is_wrong() {
+fn contradictory_settings_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("refundry.toml");
     for (settings, said) in [

@@ -1,4 +1,4 @@
-//! Checkout sessions over real HTTP: asking to be paid, paying, and refunding what was paid.
+//! Checkout sessions over real HTTP: opening, paying and refunding them.
 
 use crate::harness::{Demo, Reply, eventually};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn demo() -> (tempfile::TempDir, Demo) {
     (folder, demo)
 }
 
-fn asked(amount: i64) -> Value {
+fn request(amount: i64) -> Value {
     json!({
         "amount": amount, "currency": "USD", "methods": ["card", "qris", "manual"],
         "successUrl": "https://shop.example/thanks", "cancelUrl": "https://shop.example/cart",
@@ -26,14 +26,14 @@ fn id(reply: &Reply) -> String {
 }
 
 async fn open(demo: &Demo, amount: i64) -> String {
-    id(&demo.post("/api/v1/checkout-sessions", &asked(amount)).await)
+    id(&demo.post("/api/v1/checkout-sessions", &request(amount)).await)
 }
 
 async fn get(demo: &Demo, session: &str) -> Value {
     demo.get(&format!("/api/v1/checkout-sessions/{session}")).await.data().clone()
 }
 
-/// What a buyer does, without any key.
+/// Sends a request as a buyer, without a key.
 async fn public(demo: &Demo, method: &str, path: &str, body: &Value) -> Reply {
     let path = format!("/api/v1/public/checkout/sessions/{path}");
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
@@ -73,14 +73,14 @@ async fn assert_clean(mut demo: Demo) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_opened_read_and_listed_with_the_documented_fields() {
     let (_folder, demo) = demo().await;
-    let reply = demo.post("/api/v1/checkout-sessions", &asked(1_000)).await;
+    let reply = demo.post("/api/v1/checkout-sessions", &request(1_000)).await;
     assert_eq!(reply.status, 201);
     let session = reply.data();
     let id = session["id"].as_str().unwrap();
     assert!(id.starts_with("cs_"));
     assert_eq!(reply.header("location"), format!("/api/v1/checkout-sessions/{id}"));
     for (field, value) in [
-        ("accountId", demo.kit["accountId"].clone()),
+        ("accountId", demo.ready_file["accountId"].clone()),
         ("status", json!("open")),
         ("mode", json!("test")),
         ("amount", json!(1_000)),
@@ -119,7 +119,7 @@ async fn a_session_is_opened_read_and_listed_with_the_documented_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paid_session_is_a_payment_and_is_refunded_by_both_names() {
+async fn a_paid_session_is_a_payment_and_is_refunded_by_both_ids() {
     let (_folder, demo) = demo().await;
     let session = open(&demo, 1_000).await;
     let reply = charge(&demo, &session, "card").await;
@@ -146,7 +146,7 @@ async fn a_paid_session_is_a_payment_and_is_refunded_by_both_names() {
         assert_eq!(refund.data()["sourceId"], json!(session));
         assert_eq!(refund.data()["chargeId"], json!(charge_id));
     }
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     let listed = demo.list(&format!("/api/v1/refunds?chargeId={charge_id}")).await;
     assert_eq!(listed.len(), 3);
     assert!(listed.iter().all(|refund| refund["status"] == "succeeded"), "{listed:?}");
@@ -157,25 +157,30 @@ async fn a_paid_session_is_a_payment_and_is_refunded_by_both_names() {
         .filter(|event| event["data"]["aggregateId"] == json!(session))
         .collect();
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    let told = ["created", "pending", "completed"].map(|word| format!("checkout_session.{word}"));
-    assert_eq!(types, told);
+    let expected =
+        ["created", "pending", "completed"].map(|word| format!("checkout_session.{word}"));
+    assert_eq!(types, expected);
     let states: Vec<_> = events.iter().map(|event| &event["data"]["object"]["status"]).collect();
     assert_eq!(states, ["open", "pending", "completed"]);
-    assert_eq!(events[0]["data"]["object"]["paymentId"], Value::Null, "as it was then");
+    assert_eq!(
+        events[0]["data"]["object"]["paymentId"],
+        Value::Null,
+        "the event shows the session as it was then"
+    );
     let html = page(&demo, &format!("/c/{session}")).await;
     assert!(html.text.contains("Refunded"), "{}", html.text);
     assert_clean(demo).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_to_pay_does_what_it_says() {
+async fn each_test_payment_method_has_its_documented_outcome() {
     let (_folder, demo) = demo().await;
     let declined = open(&demo, 1_000).await;
     let reply = charge(&demo, &declined, "card_declined").await;
     assert_eq!(reply.data()["status"], "failed");
     assert_eq!(reply.data()["failureCode"], "payment_declined");
     assert_eq!(get(&demo, &declined).await["paymentId"], Value::Null);
-    // It can be tried again, in another way.
+    // The buyer can try again with another method.
     assert_eq!(charge(&demo, &declined, "qris").await.data()["status"], "completed");
 
     let action = open(&demo, 1_000).await;
@@ -204,7 +209,7 @@ async fn each_way_to_pay_does_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_sent_by_hand_is_claimed_by_the_buyer_and_confirmed_by_the_merchant() {
+async fn a_manual_transfer_is_reported_by_the_buyer_and_confirmed_by_the_merchant() {
     let (_folder, demo) = demo().await;
     let session = open(&demo, 1_000).await;
     let reply = charge(&demo, &session, "manual").await;
@@ -212,24 +217,28 @@ async fn money_sent_by_hand_is_claimed_by_the_buyer_and_confirmed_by_the_merchan
     assert_eq!(reply.data()["instructions"]["amount"], 1_000);
     assert_eq!(get(&demo, &session).await["status"], "open");
     let confirm = format!("/api/v1/checkout-sessions/{session}/confirm");
-    assert_eq!(demo.post(&confirm, &json!({})).await.status, 409, "nobody claimed it");
+    assert_eq!(
+        demo.post(&confirm, &json!({})).await.status,
+        409,
+        "the buyer has not reported the transfer"
+    );
     let proof = json!({"proofUrl": "https://img.example/slip.png"});
     let claimed = public(&demo, "POST", &format!("{session}/buyer-claim"), &proof).await;
     assert_eq!(claimed.data()["session"]["status"], "pending_review");
-    assert_eq!(charge(&demo, &session, "card").await.status, 409, "it is with the merchant");
+    assert_eq!(charge(&demo, &session, "card").await.status, 409, "the merchant must confirm");
     let confirmed = demo.post(&confirm, &json!({})).await;
     assert_eq!(confirmed.data()["status"], "completed");
-    assert_eq!(confirmed.data()["paymentId"], json!(session), "it has no other name");
+    assert_eq!(confirmed.data()["paymentId"], json!(session), "the payment has the session's id");
     let again = demo.post(&confirm, &json!({})).await;
     assert_eq!((again.status.as_u16(), &again.json["error"]["code"]), (409, &json!("conflict")));
     let refund = demo.post("/api/v1/refunds", &json!({"chargeId": session, "amount": 10})).await;
     assert_eq!(refund.status, 201, "{}", refund.json);
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert_clean(demo).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_clicks_at_once_pay_once() {
+async fn twenty_concurrent_submissions_pay_once() {
     let (_folder, demo) = demo().await;
     let demo = std::sync::Arc::new(demo);
     for method in ["card", "card_processing", "card_timeout"] {
@@ -253,7 +262,7 @@ async fn twenty_clicks_at_once_pay_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_expires_and_can_then_neither_be_paid_nor_refunded() {
     let (_folder, demo) = demo().await;
-    let mut body = asked(1_000);
+    let mut body = request(1_000);
     body["expiresInSec"] = json!(1);
     let session = id(&demo.post("/api/v1/checkout-sessions", &body).await);
     let waits = id(&demo.post("/api/v1/checkout-sessions", &body).await);
@@ -271,7 +280,7 @@ async fn a_session_expires_and_can_then_neither_be_paid_nor_refunded() {
     assert_clean(demo).await;
 }
 
-/// Neither profile refunds what was not paid, each in its own words.
+/// Asserts that an unpaid session cannot be refunded, with the error of each profile.
 async fn assert_refund_refused(demo: &Demo, kind: &str, source: &str) {
     for (profile, status, code) in [("node", 409, "state_conflict"), ("go", 404, "not_found")] {
         let auth = format!("Bearer {}", demo.bearer());
@@ -291,7 +300,7 @@ async fn assert_refund_refused(demo: &Demo, kind: &str, source: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn canceling_and_deleting_follow_the_state() {
+async fn canceling_and_deleting_depend_on_the_state() {
     let (_folder, demo) = demo().await;
     let path = |session: &str, act: &str| format!("/api/v1/checkout-sessions/{session}{act}");
     let delete = async |session: &str| {
@@ -311,7 +320,7 @@ async fn canceling_and_deleting_follow_the_state() {
     assert_eq!(charge(&demo, &canceled, "card").await.status, 409);
     assert_refund_refused(&demo, "checkout_session", &canceled).await;
 
-    // An attempt in flight is stopped at the provider, and then nothing holds the session.
+    // Deleting cancels the payment attempt at the provider; after that, nothing holds the session.
     let stopped = open(&demo, 1_000).await;
     charge(&demo, &stopped, "card_action").await;
     assert_eq!(delete(&stopped).await.status, 409, "an attempt is in flight");
@@ -341,12 +350,12 @@ async fn canceling_and_deleting_follow_the_state() {
 async fn the_same_key_opens_one_session() {
     let (_folder, demo) = demo().await;
     let path = "/api/v1/checkout-sessions";
-    let first = demo.try_post(path, Some("k"), &asked(1_000)).await.unwrap();
+    let first = demo.try_post(path, Some("k"), &request(1_000)).await.unwrap();
     charge(&demo, &id(&first), "card").await;
-    let again = demo.try_post(path, Some("k"), &asked(1_000)).await.unwrap();
+    let again = demo.try_post(path, Some("k"), &request(1_000)).await.unwrap();
     assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"));
-    assert_eq!(again.data(), first.data(), "as it was answered");
-    let other = demo.try_post(path, Some("k"), &asked(1_001)).await.unwrap();
+    assert_eq!(again.data(), first.data(), "the answer is the first one");
+    let other = demo.try_post(path, Some("k"), &request(1_001)).await.unwrap();
     assert_eq!((other.status.as_u16(), &other.json["error"]["code"]), (409, &json!("conflict")));
     let cancel = format!("{path}/{}/cancel", id(&first));
     assert_eq!(demo.try_post(&cancel, Some("k"), &json!({})).await.unwrap().status, 409);
@@ -390,7 +399,7 @@ async fn bad_sessions_are_refused_and_change_nothing() {
         ("customerId", json!(""), "customerId"),
         ("metadata", json!({"a": 5}), "metadata.a"),
     ] {
-        let mut body = asked(1_000);
+        let mut body = request(1_000);
         body[field] = value.clone();
         let reply = demo.post("/api/v1/checkout-sessions", &body).await;
         assert_eq!(reply.status, 400, "{field} {value}: {}", reply.json);
@@ -415,7 +424,7 @@ async fn bad_sessions_are_refused_and_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_works_without_scripts_and_lets_nothing_in() {
+async fn the_page_works_without_scripts_and_escapes_its_input() {
     let (_folder, demo) = demo().await;
     let session = open(&demo, 123_456).await;
     let path = format!("/c/{session}");
@@ -466,7 +475,7 @@ async fn another_tenant_finds_no_session() {
     let (code, text) = demo.run(&["keys", "create", "--new-account", "Other shop"]);
     assert_eq!(code, 0, "{text}");
     let other = text.lines().find_map(|line| line.strip_prefix("bearer")).unwrap().trim();
-    for bearer in [other, demo.kit["live"]["bearer"].as_str().unwrap()] {
+    for bearer in [other, demo.ready_file["live"]["bearer"].as_str().unwrap()] {
         let auth = format!("Bearer {bearer}");
         let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
         for (method, act) in
@@ -486,7 +495,7 @@ async fn another_tenant_finds_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_while_buyers_pay_charges_each_of_them_once_or_not_at_all() {
+async fn after_kill_9_each_buyer_is_charged_once_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let envs = [("REFUNDRY_LEASE_SECONDS", "2"), ("REFUNDRY_PROVIDER_TIMEOUT_SECONDS", "1")];
     let mut demo = Demo::start(folder.path(), &envs).await;
@@ -539,7 +548,7 @@ async fn kill_9_while_buyers_pay_charges_each_of_them_once_or_not_at_all() {
     assert_clean(demo).await;
 }
 
-/// Awaits all of them.
+/// Awaits all futures.
 async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut pending: Vec<_> = all.map(Box::pin).collect();
     let mut done = Vec::new();

@@ -73,7 +73,8 @@ async fn the_simulators_book_shows_what_it_paid_out() {
 async fn a_charge_in_two_places_must_be_told_apart() {
     let (_folder, demo) = demo().await;
     for mode in ["test", "live"] {
-        let auth = format!("Bearer {}", demo.kit[mode]["bearer"].as_str().expect("a bearer"));
+        let auth =
+            format!("Bearer {}", demo.ready_file[mode]["bearer"].as_str().expect("a bearer"));
         let headers = [("authorization", &*auth), ("content-type", "application/json")];
         let body = json!({"amount": 10_000, "currency": "USD", "provider": "simulator",
             "providerPaymentId": "ch_1"});
@@ -83,7 +84,7 @@ async fn a_charge_in_two_places_must_be_told_apart() {
     }
     let target = "/simulator/payments/ch_1/refunds";
     assert_eq!(send(&demo, "POST", target, r#"{"amount":5}"#).await.status, 409);
-    let account = demo.kit["accountId"].as_str().expect("an account");
+    let account = demo.ready_file["accountId"].as_str().expect("an account");
     let body = format!(r#"{{"amount":5,"mode":"live","accountId":"{account}"}}"#);
     assert_eq!(send(&demo, "POST", target, &body).await.status, 201);
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use store::{Copied, PostgresStore, Report, Store, StoreError};
-use testkit::postgres::{Outsider, cluster};
+use testkit::postgres::{BlockingSession, cluster};
 use tokio_postgres::NoTls;
 
 /// Every row of every table as text, columns in the order of their names.
@@ -221,13 +221,16 @@ async fn a_row_that_is_missing_in_a_copy_is_noticed() {
     let world = full().await;
     let url = cluster().empty_database().await;
     assert!(copy(&url, &world.file(), 60).await.is_none(), "it dies");
-    assert_eq!(Outsider::connect(&url).run("DELETE FROM payments WHERE captured = 10000"), 10);
+    assert_eq!(
+        BlockingSession::connect(&url).run("DELETE FROM payments WHERE captured = 10000"),
+        10
+    );
     let again = copy(&url, &world.file(), usize::MAX).await.expect("it ends");
     assert!(again.is_ok(), "an empty table is filled again: {again:?}");
     let url = cluster().empty_database().await;
     assert!(copy(&url, &world.file(), 60).await.is_none(), "it dies");
     let first = "DELETE FROM payments WHERE id = (SELECT id FROM payments ORDER BY id LIMIT 1)";
-    assert_eq!(Outsider::connect(&url).run(first), 1);
+    assert_eq!(BlockingSession::connect(&url).run(first), 1);
     let again = copy(&url, &world.file(), usize::MAX).await.expect("it ends");
     let Err(StoreError::Inconsistent(why)) = again else { panic!("{again:?}") };
     assert!(why.contains("payments has 10 rows in the file and 9"), "{why}");

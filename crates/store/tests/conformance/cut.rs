@@ -8,7 +8,7 @@ use domain::view::{View, Wanted};
 use std::time::Duration;
 use store::{Begun, Once, PostgresStore, StoreError};
 use testkit::eventually;
-use testkit::postgres::{Fault, Outsider, Proxy, cluster, database_of};
+use testkit::postgres::{BlockingSession, Fault, Proxy, cluster, database_of};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -105,12 +105,12 @@ async fn a_refund_without_a_key_is_not_made_twice_when_its_commit_fails() {
 async fn a_transaction_that_the_server_gave_up_while_the_node_stood_still_is_run_again() {
     let url = cluster().database().await;
     let world = World::at(url + "&options=-c%20idle_in_transaction_session_timeout%3D200").await;
-    let outsider = Outsider::connect(&cluster().url("postgres"));
+    let session = BlockingSession::connect(&cluster().url("postgres"));
     let mut calls = 0;
     let stand_still = move |_: &mut View| {
         calls += 1;
         if calls == 1 {
-            outsider.run("SELECT pg_sleep(1)");
+            session.run("SELECT pg_sleep(1)");
         }
         calls
     };
@@ -221,8 +221,8 @@ async fn a_server_that_cannot_be_written_to_is_away_until_it_can() {
     let url = cluster().database().await;
     let world = World::at(format!("{url}&target_session_attrs=any")).await;
     let name = database_of(&url);
-    let outsider = Outsider::connect(&cluster().url("postgres"));
-    outsider.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    let session = BlockingSession::connect(&cluster().url("postgres"));
+    session.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
     let store = PostgresStore::attach(&world.url).expect("an address");
     let forget = || store.forget_keys(NOW, 10);
     for _ in 0..2 {
@@ -235,7 +235,7 @@ async fn a_server_that_cannot_be_written_to_is_away_until_it_can() {
         Err(StoreError::Away(why)) => assert!(why.contains("does not allow writes"), "{why}"),
         other => panic!("{other:?}"),
     }
-    outsider.run(&format!("ALTER DATABASE {name} RESET default_transaction_read_only"));
+    session.run(&format!("ALTER DATABASE {name} RESET default_transaction_read_only"));
     assert_eq!(forget().await.expect("it can be written to"), 0);
     strict.next_due().await.expect("a read");
 }

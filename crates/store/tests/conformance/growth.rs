@@ -4,7 +4,7 @@ use crate::world::{NOW, World};
 use domain::decide::{Command, Done, RefundRef};
 use domain::ids::PaymentId;
 use store::{EventFilter, Order, PageQuery, RefundFilter};
-use testkit::postgres::Outsider;
+use testkit::postgres::BlockingSession;
 
 /// Payments that come at once.
 const MANY: u128 = 3_000;
@@ -40,9 +40,9 @@ async fn come_and_go(world: &World, payments: &[PaymentId]) {
 }
 
 /// Copies of the only payment and of one of its refunds, with ids that follow from their numbers.
-fn grow(outsider: &Outsider) -> Vec<PaymentId> {
+fn grow(session: &BlockingSession) -> Vec<PaymentId> {
     for table in ["payments", "refunds"] {
-        let copied = outsider.run(&format!(
+        let copied = session.run(&format!(
             "INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('id', \
              lpad(to_hex(n), 32, '0')))).* FROM {table} AS t, generate_series(1, {MANY}) AS n \
              WHERE t.ctid = (SELECT ctid FROM {table} LIMIT 1)"
@@ -59,9 +59,9 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
     // One connection that reads and one that writes.
     let url = testkit::postgres::cluster().database().await;
     let world = World::at(format!("{url}&pool_size=2")).await;
-    let outsider = Outsider::connect(&url);
+    let session = BlockingSession::connect(&url);
     for table in ["payments", "refunds", "events"] {
-        outsider.run(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)"));
+        session.run(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)"));
     }
     let payment = world.pay(1, 1_000_000).await;
     let live = async || {
@@ -74,13 +74,13 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
     testkit::eventually("the rows to be counted", async || {
         live().await;
         let counted = "SELECT 1 FROM pg_class WHERE relname = 'refunds' AND reltuples > 0";
-        (outsider.run(counted) == 1).then_some(())
+        (session.run(counted) == 1).then_some(())
     })
     .await;
     for _ in 0..10 {
         live().await;
     }
-    let payments = grow(&outsider);
+    let payments = grow(&session);
     for batch in payments.chunks(usize::try_from(BATCH).expect("a size")).take(BATCHES) {
         come_and_go(&world, batch).await;
         look(&world, batch[0]).await;
@@ -91,7 +91,7 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
         "SELECT 1 FROM pg_stat_user_tables WHERE relname = 'payments' AND idx_tup_fetch";
     let by_payment = "SELECT 1 FROM pg_stat_user_indexes WHERE \
          indexrelname = 'refunds_by_payment' AND idx_tup_read";
-    let read = |what: &str, more_than: u128| outsider.run(&format!("{what} > {more_than}")) == 1;
+    let read = |what: &str, more_than: u128| session.run(&format!("{what} > {more_than}")) == 1;
     // Each payment is loaded and changed twice.
     let least = BATCH * u128::try_from(BATCHES).expect("a number") * 4;
     let told = async || read(of_payments, least).then_some(());

@@ -11,7 +11,7 @@ use domain::view::View;
 use domain::webhook::{Delivery, Status, fan_out};
 use store::{EventFilter, Once, Order, Pruned, Replay, StoreError};
 use testkit::eventually;
-use testkit::postgres::Outsider;
+use testkit::postgres::BlockingSession;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -269,14 +269,14 @@ async fn events_that_are_just_told_again_on_another_node_are_kept() {
     }
     let events = timeline(&world, &refund).await;
     // Another node tells the first event again: what a replay does, up to its commit.
-    let other = Outsider::connect(&world.url);
+    let other = BlockingSession::connect(&world.url);
     other.run(
         "BEGIN; SELECT 1 FROM events WHERE refund IS NOT NULL AND seq = 1 FOR KEY SHARE; \
          INSERT INTO deliveries SELECT (d).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object( \
          'id', gen_random_uuid(), 'status', 1, 'next_at', 5)) AS d FROM deliveries d LIMIT 1) AS twin",
     );
     let waits = async {
-        let looker = Outsider::connect(&world.url);
+        let looker = BlockingSession::connect(&world.url);
         eventually("the pruning to wait", async || {
             let waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
             (looker.run(waiting) > 0).then_some(())

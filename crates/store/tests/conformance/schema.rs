@@ -4,7 +4,7 @@ use crate::world::{NOW, World, usd};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use store::{PostgresStore, SqliteStore, Store, StoreError};
-use testkit::postgres::{Outsider, cluster};
+use testkit::postgres::{BlockingSession, cluster};
 use tokio_postgres::NoTls;
 
 /// Tables, their columns, and whether a column is a number, a text or bytes.
@@ -79,9 +79,9 @@ async fn every_earlier_version_is_brought_up_to_date() {
         let url = cluster().empty_database().await;
         let early = PostgresStore::attach(&url).expect("an address");
         early.migrate(Some(version)).await.expect("an early version");
-        let outsider = Outsider::connect(&url);
+        let session = BlockingSession::connect(&url);
         let rows = EARLY_ROWS.replace("x'0189", "'0189").replace("x'", "'\\x");
-        outsider.run(&rows);
+        session.run(&rows);
         let store = PostgresStore::open(&url).await.expect("the version of today");
         assert!(store.verify().await.expect("a verification").differences.is_empty());
         assert_eq!(of_postgres(&url).await, whole, "from version {version}");
@@ -148,10 +148,10 @@ async fn nodes_that_start_at_once_migrate_once() {
 #[tokio::test]
 async fn a_database_that_may_lose_what_it_acknowledged_is_refused() {
     let url = cluster().database().await;
-    let outsider = Outsider::connect(&url);
+    let session = BlockingSession::connect(&url);
     let name = url.split('/').next_back().and_then(|rest| rest.split('?').next());
     let name = name.expect("a name");
-    outsider.run(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    session.run(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
     let Err(StoreError::Address(why)) = PostgresStore::open(&url).await else {
         panic!("it is worked with")
     };
@@ -172,10 +172,10 @@ async fn a_database_that_is_not_there_is_away() {
 async fn connections_that_die_are_replaced_and_nothing_is_lost() {
     let world = World::postgres().await;
     let payment = world.pay(1, 100_000).await.facts.id;
-    let outsider = Outsider::connect(&world.url);
+    let session = BlockingSession::connect(&world.url);
     let mut made = 0;
     for _ in 0..20 {
-        outsider.run(
+        session.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );

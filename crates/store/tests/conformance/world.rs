@@ -252,7 +252,7 @@ impl World {
             return rows.into();
         }
         let url = self.url.replace("&pgbouncer=true", "");
-        testkit::postgres::Outsider::connect(&url).run(&format!("SELECT 1 FROM {table}"))
+        testkit::postgres::BlockingSession::connect(&url).run(&format!("SELECT 1 FROM {table}"))
     }
 
     pub async fn verify_clean(&self) {

@@ -1,20 +1,20 @@
-//! A `PostgreSQL` server of the tests' own: one per test process, one database per test.
-//! And what stands around one: a standby, a network that fails, `PgBouncer`.
+//! Starts `PostgreSQL` for tests: one server per test process, one database per test. Also starts a
+//! standby, a network with faults and `PgBouncer`.
 
-mod keeper;
-mod outsider;
-mod pair;
+mod blocking_session;
 mod pgbouncer;
 mod proxy;
+mod replicated_pair;
+mod server_process;
 
-pub use keeper::programs;
-pub use outsider::Outsider;
-pub use pair::{Pair, Which};
+pub use blocking_session::BlockingSession;
 pub use pgbouncer::{PgBouncer, pgbouncer};
 pub use proxy::{Fault, Proxy};
+pub use replicated_pair::{ReplicatedPair, Role};
+pub use server_process::programs;
 
 use crate::eventually;
-use keeper::Keeper;
+use server_process::ServerProcess;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,8 +23,8 @@ use store::PostgresStore;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
-/// Runs `$1` and then a server with the settings that are its other arguments; at each line, the
-/// server is killed and started again.
+/// Runs `$1`, then a server with the settings in its other arguments. Each line of input kills the
+/// server and starts it again.
 const SERVER: &str = r#"
 make "$folder/data"
 eval "$1" >>"$folder/log" 2>&1 || fail
@@ -38,7 +38,7 @@ start "$@"
 while read -r _; do
     kill -KILL $one
     wait $one
-    # What is left of it must be gone before another one starts.
+    # A server cannot start before all processes of the killed one have ended.
     until start "$@"; sleep 0.3; kill -0 $one; do :; done 2>/dev/null
     echo again >>"$folder/done"
 done
@@ -47,67 +47,68 @@ wait $one
 rm -rf "$folder"
 "#;
 
-/// The server of this process.
 pub struct Cluster {
-    keeper: Keeper,
+    process: ServerProcess,
     port: u16,
     databases: AtomicU32,
     template: OnceCell<()>,
 }
 
-/// The server of this process, started when it is first asked for.
+/// The server of this test process, started on the first call.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(Cluster::start)
 }
 
 impl Cluster {
-    /// Starts a server besides that of this process, for a test that is rough with it.
+    /// Starts another server, for a test that kills it or changes its settings.
     pub fn start() -> Self {
         Self::start_with("", 5432, &["listen_addresses="])
     }
 
-    /// The same with default settings and its folder on a disk that is chosen. The path must be short,
-    /// since that of a socket is, and open to the user as whom the server runs.
+    /// Starts another server with default settings and its data under `parent`. The path must be
+    /// short, since it becomes part of a socket's path, and the user that runs the server must have
+    /// access.
     pub fn start_under(parent: &Path) -> Self {
         let settings = ["", "-c", "listen_addresses="];
-        Self::kept_by(Keeper::start_under(parent, SERVER, settings), 5432)
+        Self::with_process(ServerProcess::start_under(parent, SERVER, settings), 5432)
     }
 
-    /// Starts a server with settings of its own. `prepare` is run in its folder before, by a shell.
+    /// Starts another server with settings of its own. A shell runs `prepare` in the server's
+    /// folder first.
     pub fn start_with(prepare: &str, port: u16, settings: &[&str]) -> Self {
         let own = format!("port={port}");
         let settings = settings.iter().copied().chain([own.as_str()]);
         let settings = settings.flat_map(|setting| ["-c", setting]);
-        let keeper = Keeper::start(SERVER, [prepare].into_iter().chain(settings));
-        Self::kept_by(keeper, port)
+        let process = ServerProcess::start(SERVER, [prepare].into_iter().chain(settings));
+        Self::with_process(process, port)
     }
 
-    fn kept_by(keeper: Keeper, port: u16) -> Self {
-        Self { keeper, port, databases: AtomicU32::new(0), template: OnceCell::new() }
+    fn with_process(process: ServerProcess, port: u16) -> Self {
+        Self { process, port, databases: AtomicU32::new(0), template: OnceCell::new() }
     }
 
-    /// `kill -9`, and a new start.
+    /// Kills the server with `kill -9` and starts it again.
     pub async fn kill_and_restart(&self) {
-        self.keeper.tell("again").await;
+        self.process.send("again").await;
     }
 
-    /// The folder of the server, with its socket.
+    /// The folder of the server, which contains its socket.
     pub fn folder(&self) -> &Path {
-        self.keeper.folder()
+        self.process.folder()
     }
 
-    /// The address of a database of this server.
+    /// The URL of a database of this server.
     pub fn url(&self, database: &str) -> String {
         let folder = encoded(self.folder());
         format!("postgres://refundry@{folder}:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// A connection, as soon as there is a server.
+    /// Connects as soon as the server accepts connections.
     async fn connect(&self, database: &str) -> Client {
         let url = self.url(database);
         eventually("PostgreSQL to start", async || {
-            self.keeper.check();
+            self.process.check();
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
             tokio::spawn(connection);
             Some(client)
@@ -115,12 +116,12 @@ impl Cluster {
         .await
     }
 
-    /// A new database without anything in it. Gives its address.
+    /// Creates an empty database and returns its URL.
     pub async fn empty_database(&self) -> String {
         self.create("template0").await
     }
 
-    /// A new database with the schema of today. Gives its address.
+    /// Creates a database with the current schema and returns its URL.
     pub async fn database(&self) -> String {
         let prepare = async {
             let client = self.connect("postgres").await;
@@ -136,13 +137,13 @@ impl Cluster {
         let name = format!("test_{number}");
         let client = self.connect("postgres").await;
         let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
-        // Whoever made the template may not be gone yet.
+        // The connection that made the template may not be closed yet.
         eventually("a database", async || client.batch_execute(&create).await.ok()).await;
         self.url(&name)
     }
 }
 
-/// A folder as the host of a URL.
+/// Encodes a folder as the host of a URL.
 fn encoded(folder: &Path) -> String {
     folder.display().to_string().replace('/', "%2F")
 }

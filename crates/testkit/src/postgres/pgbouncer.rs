@@ -1,12 +1,12 @@
 //! `PgBouncer` in transaction mode in front of a server.
 
-use super::keeper::Keeper;
+use super::server_process::ServerProcess;
 use super::{Cluster, cluster, database_of, encoded};
 use crate::eventually;
 use tokio::sync::OnceCell;
 
-/// Fewer connections to a database than its clients have, so that they are shared; `$1` is the
-/// folder of the server.
+/// Allows fewer connections to a database than its clients have, so that clients share them. `$1`
+/// is the folder of the server.
 const SCRIPT: &str = r#"
 cat >bouncer.ini <<END
 [databases]
@@ -32,24 +32,23 @@ kill -KILL $one
 rm -rf "$folder"
 "#;
 
-/// A `PgBouncer`.
-pub struct PgBouncer(Keeper);
+pub struct PgBouncer(ServerProcess);
 
 impl PgBouncer {
-    /// Starts one in front of a server.
+    /// Starts `PgBouncer` in front of a server.
     pub async fn start(server: &Cluster) -> Self {
         let folder = server.folder().display().to_string();
-        let keeper = Keeper::start(SCRIPT, [folder.as_str()]);
-        let socket = keeper.folder().join(".s.PGSQL.6432");
+        let process = ServerProcess::start(SCRIPT, [folder.as_str()]);
+        let socket = process.folder().join(".s.PGSQL.6432");
         eventually("PgBouncer to start", async || {
-            keeper.check();
+            process.check();
             socket.exists().then_some(())
         })
         .await;
-        Self(keeper)
+        Self(process)
     }
 
-    /// The address of a database of the server, this way.
+    /// The URL through `PgBouncer` for a database of the server.
     pub fn url(&self, url: &str) -> String {
         let (folder, name) = (encoded(self.0.folder()), database_of(url));
         let settings = "sslmode=disable&pgbouncer=true&connect_timeout=15";
@@ -57,7 +56,7 @@ impl PgBouncer {
     }
 }
 
-/// The `PgBouncer` in front of the server of this process.
+/// The `PgBouncer` in front of the server of this test process.
 pub async fn pgbouncer() -> &'static PgBouncer {
     static BOUNCER: OnceCell<PgBouncer> = OnceCell::const_new();
     BOUNCER.get_or_init(|| PgBouncer::start(cluster())).await

@@ -1,11 +1,12 @@
-//! Who gets in through this door: every operation, without a key, with a wrong one, with another's,
-//! with the other mode's, with too few scopes, and for whom a platform acts.
+//! Authentication of this door: every operation without a key, with a wrong key, with another
+//! account's key, with a key of the other mode and with too few scopes; and platform keys that act
+//! for an account.
 
 use super::{INTENTS, act, demo, make_key, open, paid, problem, send, text};
 use crate::harness::Demo;
 use serde_json::{Value, json};
 
-/// Every operation of the door on one intent. A test that the list is whole is below.
+/// Every operation of the door on one intent. Another test checks that the list is complete.
 fn operations(intent: &str) -> Vec<(&'static str, String, Value)> {
     vec![
         ("POST", INTENTS.to_owned(), json!({"amount": 100, "currency": "AUD"})),
@@ -19,7 +20,7 @@ fn operations(intent: &str) -> Vec<(&'static str, String, Value)> {
 }
 
 #[test]
-fn the_operations_of_the_door_are_all_here() {
+fn the_list_of_operations_is_complete() {
     let served = api::operations().into_iter().filter(|(_, path, _)| path.starts_with(INTENTS));
     let served: Vec<_> = served.map(|(method, path, _)| format!("{method} {path}")).collect();
     let tested = operations("{id}").into_iter().map(|(method, path, _)| format!("{method} {path}"));
@@ -27,7 +28,7 @@ fn the_operations_of_the_door_are_all_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_and_wrong_keys_are_refused_by_every_operation() {
+async fn every_operation_refuses_a_missing_or_wrong_key() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let (_, id, revoked) = make_key(&demo, &["--format", "elasticpay"]);
@@ -52,7 +53,7 @@ async fn other_tenants_and_the_other_mode_see_nothing() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let open = open(&demo, 5_000, Value::Null).await;
-    let account = text(&demo.kit, "accountId").to_owned();
+    let account = text(&demo.ready_file, "accountId").to_owned();
     let (_, _, stranger) =
         make_key(&demo, &["--new-account", "Other shop", "--format", "elasticpay"]);
     let live = ["--account", &account, "--mode", "live", "--format", "elasticpay"];
@@ -75,7 +76,7 @@ async fn other_tenants_and_the_other_mode_see_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_operation_asks_for_its_scope() {
+async fn each_operation_needs_its_scope() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let permissions =
@@ -113,7 +114,7 @@ async fn a_platforms_key_acts_for_the_biller_that_it_names() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let path = format!("{INTENTS}/{intent}");
-    let account = text(&demo.kit, "accountId").to_owned();
+    let account = text(&demo.ready_file, "accountId").to_owned();
     let biller = account.replace("acc_", "biller_");
     let platform = ["--new-account", "Platform", "--platform", "--format", "elasticpay"];
     let (own, _, sandbox) = make_key(&demo, &platform);
@@ -124,17 +125,17 @@ async fn a_platforms_key_acts_for_the_biller_that_it_names() {
         let reply = for_biller(&demo, &sandbox, &path, &[(BILLER, name)]).await;
         assert_eq!((reply.status.as_u16(), &reply.json["id"]), (200, &json!(intent)));
         let reply = for_biller(&demo, &live, &path, &[(BILLER, name)]).await;
-        assert_eq!(problem(&reply), "404 not_found not_found", "it is of the other mode");
+        assert_eq!(problem(&reply), "404 not_found not_found", "the intent is in the other mode");
     }
-    // Refundry's own platform key names the mode as well.
-    let both = text(&demo.kit["platform"], "bearer").to_owned();
+    // A platform key in Refundry's own form needs a header for the mode as well.
+    let both = text(&demo.ready_file["platform"], "bearer").to_owned();
     assert_eq!(for_biller(&demo, &both, &path, &[(BILLER, &biller)]).await.status, 200);
-    let nobody = "biller_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let unknown = "biller_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let merchant = demo.bearer().to_owned();
     for (key, headers, expected) in [
         (&sandbox, vec![], "400 validation validation_error X-Biller-Account"),
         (&both, vec![], "400 validation validation_error X-Biller-Account"),
-        (&sandbox, vec![(BILLER, nobody)], "404 not_found not_found X-Biller-Account"),
+        (&sandbox, vec![(BILLER, unknown)], "404 not_found not_found X-Biller-Account"),
         (&sandbox, vec![(BILLER, "nonsense")], "404 not_found not_found X-Biller-Account"),
         (&sandbox, vec![(BILLER, "")], "404 not_found not_found X-Biller-Account"),
         (
@@ -152,17 +153,17 @@ async fn a_platforms_key_acts_for_the_biller_that_it_names() {
         let reply = for_biller(&demo, key, &path, &headers).await;
         assert_eq!(problem(&reply), expected, "{headers:?}");
     }
-    // A merchant's key manages the merchant's keys, and platforms' are not among those.
+    // A merchant's key manages the merchant's keys, but not those of platforms.
     let keys = send(&demo, &merchant, "GET", "/api/v1/api-keys", &Value::Null).await;
     assert_eq!(keys.data().as_array().expect("a list").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_this_form_are_made_over_the_api_too() {
+async fn keys_of_this_form_can_be_created_over_the_api() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     for (mode, prefix) in [("test", "sk_sandbox_"), ("live", "sk_live_")] {
-        let maker = text(&demo.kit[mode], "bearer").to_owned();
+        let maker = text(&demo.ready_file[mode], "bearer").to_owned();
         let body = json!({"name": "shop", "scopes": ["payment:read"], "format": "elasticpay"});
         let made = send(&demo, &maker, "POST", "/api/v1/api-keys", &body).await;
         assert_eq!(made.status, 201, "{}", made.json);
@@ -171,7 +172,7 @@ async fn keys_of_this_form_are_made_over_the_api_too() {
         assert!(rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let reply = send(&demo, &key, "GET", &format!("{INTENTS}/{intent}"), &Value::Null).await;
         assert_eq!(reply.status.as_u16(), if mode == "test" { 200 } else { 404 });
-        // Any key opens every door.
+        // The key works on every door.
         let reply = send(&demo, &key, "GET", "/api/v1/payments", &Value::Null).await;
         assert_eq!(reply.status, 200);
     }

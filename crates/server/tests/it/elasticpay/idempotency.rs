@@ -1,4 +1,4 @@
-//! A request that is repeated with its key is done once.
+//! A request that is repeated under its key is carried out once.
 
 use super::{INTENTS, demo, get, open, paid, problem, text};
 use crate::harness::{Demo, Reply, eventually};
@@ -15,7 +15,7 @@ fn replayed(reply: &Reply) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_request_is_answered_again_and_another_one_is_refused() {
+async fn a_repeated_request_gets_the_same_answer_and_a_different_one_is_refused() {
     let (_folder, demo) = demo(&[]).await;
     let body = json!({"amount": 5_000, "currency": "AUD"});
     let first = post(&demo, "", "make", &body).await;
@@ -60,7 +60,7 @@ async fn a_repeated_request_is_answered_again_and_another_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_request_from_everywhere_at_once_is_one_refund() {
+async fn the_same_request_sent_concurrently_makes_one_refund() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed_after:300").await;
     let demo = Arc::new(demo);
@@ -78,7 +78,7 @@ async fn the_same_request_from_everywhere_at_once_is_one_refund() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_under_way_is_not_done_a_second_time() {
+async fn a_request_that_is_under_way_is_not_carried_out_twice() {
     let (_folder, demo) = demo(&[("REFUNDRY_COMMIT_TIMEOUT_SECONDS", "1")]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let path = format!("/{intent}/refunds");

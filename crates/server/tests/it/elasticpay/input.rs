@@ -1,4 +1,4 @@
-//! Bad input gets a 4xx that names the field and says what to do, and not a byte changes.
+//! Bad input gets a 4xx that names the field and says how to correct it, and nothing changes.
 
 use super::{INTENTS, demo, get, open, paid, problem};
 use crate::harness::{Demo, Reply};
@@ -123,7 +123,7 @@ async fn bad_input_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_is_ignored_and_limits_are_reached() {
+async fn unknown_fields_are_ignored_and_values_at_their_limits_are_accepted() {
     let (_folder, demo) = demo(&[]).await;
     let body = format!(
         r#"{{"amount": 9007199254740991, "currency": "AUD", "customer_id": "{}", "nothing": [1], "description": null}}"#,

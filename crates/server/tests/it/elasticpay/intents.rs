@@ -1,4 +1,4 @@
-//! Payment intents: asked for, paid in each way, withdrawn, listed.
+//! Payment intents: creating, paying in each way, canceling and listing them.
 
 use super::{INTENTS, act, demo, get, open, paid, problem, send, text};
 use crate::harness::{Demo, Reply, eventually};
@@ -11,7 +11,7 @@ async fn confirm(demo: &Demo, intent: &str, method: &str) -> Reply {
     act(demo, intent, "confirm", &json!({"payment_method": method})).await
 }
 
-/// What a buyer's browser does, without any key.
+/// Sends a request as a buyer's browser, without a key.
 async fn browse(demo: &Demo, method: &str, path: &str, form: &str) -> Reply {
     let kind = if path.starts_with("/c/") {
         "application/x-www-form-urlencoded"
@@ -23,7 +23,7 @@ async fn browse(demo: &Demo, method: &str, path: &str, form: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_payment_method_does_what_it_says() {
+async fn each_test_payment_method_has_its_documented_outcome() {
     let (_folder, demo) = demo(&[]).await;
     for method in ["pm_card", "pm_debit", "pm_paypal"] {
         let intent = open(&demo, 2_000, Value::Null).await;
@@ -83,13 +83,13 @@ async fn a_buyer_pays_on_the_hosted_page_and_through_the_public_endpoint() {
     let charged = browse(&demo, "POST", &charge, r#"{"method":"debit"}"#).await;
     assert_eq!(charged.data()["status"], "completed");
     assert_eq!(get(&demo, &intent).await["payment_method"], "pm_debit");
-    // Whatever its prefix says, it is what it is.
+    // The id with another door's prefix is not found on this page.
     let other = public.replace("pi_", "cs_");
     assert_eq!(browse(&demo, "GET", &other, "").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_intent_is_paid_once_and_withdrawn_only_before() {
+async fn an_intent_is_paid_once_and_can_be_canceled_only_before() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 2_000, "succeed").await;
     assert_eq!(confirm(&demo, &intent, "pm_debit").await.json["payment_method"], "pm_card");
@@ -165,10 +165,11 @@ async fn intents_are_listed_in_pages_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_said_in_this_doors_words() {
+async fn missing_objects_get_this_doors_error() {
     let (_folder, demo) = demo(&[]).await;
-    let nobody = "pi_01ARZ3NDEKTSV4RRFFQ69G5FAV";
-    for id in [nobody, "x", "pi_", "pi_%00", "%ff", "..", "%2e%2e", "re_01ARZ3NDEKTSV4RRFFQ69G5FAV"]
+    let unknown = "pi_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for id in
+        [unknown, "x", "pi_", "pi_%00", "%ff", "..", "%2e%2e", "re_01ARZ3NDEKTSV4RRFFQ69G5FAV"]
     {
         for path in [format!("{INTENTS}/{id}"), format!("{INTENTS}/{id}/refunds")] {
             assert_eq!(problem(&demo.get(&path).await), "404 not_found not_found", "{path}");
@@ -182,10 +183,10 @@ async fn what_is_not_there_is_said_in_this_doors_words() {
             assert_eq!(problem(&reply), "404 not_found not_found", "{id} {word}");
         }
     }
-    let reply = demo.get(&format!("{INTENTS}/{nobody}/nothing")).await;
+    let reply = demo.get(&format!("{INTENTS}/{unknown}/nothing")).await;
     assert_eq!(problem(&reply), "404 not_found not_found");
     let reply =
-        send(&demo, demo.bearer(), "DELETE", &format!("{INTENTS}/{nobody}"), &Value::Null).await;
+        send(&demo, demo.bearer(), "DELETE", &format!("{INTENTS}/{unknown}"), &Value::Null).await;
     assert_eq!(problem(&reply), "405 validation method_not_allowed");
     assert!(reply.header("allow").contains("GET"));
 }

@@ -1,4 +1,4 @@
-//! The ElasticPay door of a real server, as its clients use it.
+//! The ElasticPay door of a real server, as clients of ElasticPay use it.
 
 mod access;
 mod idempotency;
@@ -19,7 +19,7 @@ pub async fn demo(envs: &[(&'static str, &'static str)]) -> (tempfile::TempDir, 
     (folder, demo)
 }
 
-/// Sends with a key; a body that is null is none.
+/// Sends a request with a key. A null `body` sends no body.
 pub async fn send(demo: &Demo, bearer: &str, method: &str, path: &str, body: &Value) -> Reply {
     let auth = format!("Bearer {bearer}");
     let mut headers = vec![("authorization", auth.as_str())];
@@ -30,7 +30,7 @@ pub async fn send(demo: &Demo, bearer: &str, method: &str, path: &str, body: &Va
     demo.try_send(method, path, &headers, body).await.expect("an answer")
 }
 
-/// Does something to an intent with the demo's key.
+/// Runs an operation of an intent with the demo's key.
 pub async fn act(demo: &Demo, intent: &str, word: &str, body: &Value) -> Reply {
     send(demo, demo.bearer(), "POST", &format!("{INTENTS}/{intent}/{word}"), body).await
 }
@@ -41,7 +41,7 @@ pub async fn get(demo: &Demo, intent: &str) -> Value {
     reply.json
 }
 
-/// A new intent in AUD.
+/// Creates an intent in AUD.
 pub async fn open(demo: &Demo, amount: i64, metadata: Value) -> String {
     let body = json!({"amount": amount, "currency": "AUD", "metadata": metadata});
     let reply = demo.post(INTENTS, &body).await;
@@ -49,7 +49,7 @@ pub async fn open(demo: &Demo, amount: i64, metadata: Value) -> String {
     text(&reply.json, "id").to_owned()
 }
 
-/// A paid intent whose refunds do as `simulate` says.
+/// Creates and pays an intent whose refunds follow the script `simulate`.
 pub async fn paid(demo: &Demo, amount: i64, simulate: &str) -> String {
     let intent = open(demo, amount, json!({"simulate": simulate})).await;
     let reply = act(demo, &intent, "confirm", &json!({"payment_method": "pm_card"})).await;
@@ -61,7 +61,7 @@ pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}"))
 }
 
-/// `status type code field` of a refusal.
+/// Formats an error as `status type code field`.
 #[track_caller]
 pub fn problem(reply: &Reply) -> String {
     let error = &reply.json["error"];
@@ -73,7 +73,7 @@ pub fn problem(reply: &Reply) -> String {
     format!("{status} {kind} {} {field}", text(error, "code")).trim_end().to_owned()
 }
 
-/// Makes a key with the command line; its id and its bearer.
+/// Creates a key with the command line. Returns its id and its Bearer token.
 pub fn make_key(demo: &Demo, args: &[&str]) -> (String, String, String) {
     let command: Vec<_> = ["keys", "create"].iter().chain(args).copied().collect();
     let (code, text) = demo.run(&command);

@@ -14,7 +14,7 @@ async fn refunds(demo: &Demo, intent: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_status_means_what_it_says() {
+async fn each_refund_status_has_its_documented_fields() {
     let (_folder, demo) = demo(&[QUICK]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let done = act(&demo, &intent, "refunds", &json!({"amount_cents": 2000})).await.json;
@@ -25,12 +25,16 @@ async fn each_status_means_what_it_says() {
     let sent = act(&demo, &intent, "refunds", &json!({"amount_cents": 2000})).await.json;
     assert_eq!((&sent["success"], &sent["status"]), (&json!(true), &json!("pending")));
     assert_eq!(sent["message"], "Partial refund of 2000 AUD submitted, awaiting confirmation");
-    assert_eq!(get(&demo, &intent).await["amount_refunded"], 0, "it changes on success only");
+    assert_eq!(
+        get(&demo, &intent).await["amount_refunded"],
+        0,
+        "the amount changes on success only"
+    );
     let refund = text(&sent, "refund_id").replace("re_", "rfd_");
     let path = format!("/simulator/refunds/{refund}/complete");
     let headers = [("content-type", "application/json")];
-    let told = demo.try_send("POST", &path, &headers, b"{}".to_vec()).await.expect("an answer");
-    assert!(told.status.is_success(), "{}", told.text);
+    let reply = demo.try_send("POST", &path, &headers, b"{}".to_vec()).await.expect("an answer");
+    assert!(reply.status.is_success(), "{}", reply.text);
     eventually("the confirmation", LIMIT, async || {
         (refunds(&demo, &intent).await[0]["status"] == "succeeded").then_some(())
     })
@@ -51,7 +55,7 @@ async fn each_status_means_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_an_intent_that_is_succeeded_is_refunded() {
+async fn only_a_succeeded_intent_can_be_refunded() {
     let (_folder, demo) = demo(&[]).await;
     let expected = "409 conflict payment_intent_not_succeeded";
     for (method, status) in [
@@ -86,7 +90,7 @@ async fn only_an_intent_that_is_succeeded_is_refunded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partial_refunds_add_up_to_the_charge_and_never_beyond() {
+async fn partial_refunds_add_up_to_the_charge_and_never_exceed_it() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let over = act(&demo, &intent, "refunds", &json!({"amount_cents": 5_001})).await;
@@ -102,7 +106,7 @@ async fn partial_refunds_add_up_to_the_charge_and_never_beyond() {
         assert_eq!(problem(&over), "422 validation amount_too_large amount_cents");
         assert!(text(&over.json["error"], "message").contains(&left.to_string()));
     }
-    // No amount is the remainder, which is a part of what was charged.
+    // A null amount refunds the remainder, which is a partial refund here.
     let rest = act(&demo, &intent, "refunds", &json!({"amount_cents": null})).await.json;
     assert_eq!((&rest["amount_cents"], &rest["status"]), (&json!(1_500), &json!("succeeded")));
     assert_eq!(rest["message"], "Partial refund of 1500 AUD processed");
@@ -111,7 +115,7 @@ async fn partial_refunds_add_up_to_the_charge_and_never_beyond() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_refund_changes_nothing_and_another_may_follow() {
+async fn a_failed_refund_changes_nothing_and_a_new_one_can_follow() {
     let (_folder, demo) = demo(&[]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
     let failing = json!({"amount_cents": 5_000, "metadata": {"simulate": "refuse"}});
@@ -128,7 +132,7 @@ async fn a_failed_refund_changes_nothing_and_another_may_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pending_refunds_count_and_free_their_money_when_they_fail() {
+async fn pending_refunds_reserve_their_amount_until_they_fail() {
     let (_folder, demo) = demo(&[QUICK]).await;
     let intent = paid(&demo, 5_000, "stay_pending").await;
     let sent = act(&demo, &intent, "refunds", &json!({})).await.json;
@@ -141,8 +145,8 @@ async fn pending_refunds_count_and_free_their_money_when_they_fail() {
     let refund = text(&sent, "refund_id").replace("re_", "rfd_");
     let path = format!("/simulator/refunds/{refund}/fail");
     let headers = [("content-type", "application/json")];
-    let told = demo.try_send("POST", &path, &headers, b"{}".to_vec()).await.expect("an answer");
-    assert!(told.status.is_success(), "{}", told.text);
+    let reply = demo.try_send("POST", &path, &headers, b"{}".to_vec()).await.expect("an answer");
+    assert!(reply.status.is_success(), "{}", reply.text);
     eventually("the failure", LIMIT, async || {
         (refunds(&demo, &intent).await[0]["status"] == "failed").then_some(())
     })
@@ -153,7 +157,7 @@ async fn pending_refunds_count_and_free_their_money_when_they_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reasons_are_free_unless_the_server_is_strict() {
+async fn any_reason_is_accepted_unless_strict_reasons_is_set() {
     let strict = ("REFUNDRY_ELASTICPAY__STRICT_REASONS", "true");
     let (_folder, demo) = demo(&[strict]).await;
     let intent = paid(&demo, 5_000, "succeed").await;
@@ -172,7 +176,7 @@ async fn a_lost_answer_is_pending_and_paid_once() {
     let (_folder, demo) = demo(&[QUICK]).await;
     let intent = paid(&demo, 5_000, "timeout_after_booking").await;
     let sent = act(&demo, &intent, "refunds", &json!({})).await.json;
-    assert_ne!(sent["status"], "failed", "nobody knows that");
+    assert_ne!(sent["status"], "failed", "the outcome is unknown");
     eventually("the truth", LIMIT, async || {
         (get(&demo, &intent).await["status"] == "refunded").then_some(())
     })

@@ -1,4 +1,4 @@
-//! The samples of the documentation, pasted into a shell: only host and key are replaced.
+//! Runs the samples of the documentation in a shell, with the host and the key replaced.
 
 use super::{INTENTS, demo, make_key, send, text};
 use crate::harness::Demo;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const SAMPLE_INTENT: &str = "pi_0abc123def456ghi789jkl012mn";
 
-/// Runs a command in a shell that knows the host and the key; the answer and its status.
+/// Runs a command in a shell with the host and the key set. Returns the status and the answer.
 fn shell(demo: &Demo, key: &str, command: &str) -> (u16, Value) {
     let output = Command::new("sh")
         .args(["-c", &format!("{command} -s -w '\\n%{{http_code}}'")])
@@ -34,7 +34,7 @@ const PARTIAL: &str = r#"curl -X POST $HOST/api/v1/payment_intents/pi_0abc123def
 const LIST: &str = r#"curl $HOST/api/v1/payment_intents/pi_0abc123def456ghi789jkl012mn/refunds \
 -H "Authorization: Bearer $KEY""#;
 
-/// A live account that holds the intent of the samples, taken over with its id. Its key.
+/// Makes a live account, adopts the intent of the samples with its id, and returns a key.
 async fn account_with_the_intent(demo: &Demo, name: &str) -> String {
     let live = ["--new-account", name, "--mode", "live", "--format", "elasticpay"];
     let (_, _, key) = make_key(demo, &live);
@@ -48,8 +48,8 @@ async fn account_with_the_intent(demo: &Demo, name: &str) -> String {
     key
 }
 
-/// Compares an answer with the documented one, field by field and in order. Only the refund's id is
-/// ours.
+/// Compares an answer with the documented one, field by field and in order. Only the refund's id
+/// may differ.
 #[track_caller]
 fn assert_documented(answer: &Value, documented: &Value) {
     let fields = |value: &Value| -> Vec<String> {
@@ -127,9 +127,9 @@ async fn the_samples_of_the_documentation_are_answered_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_is_taken_and_given_back_as_the_guides_show() {
+async fn the_steps_of_the_guides_take_and_refund_a_payment() {
     let (_folder, demo) = demo(&[]).await;
-    let account = demo.kit["accountId"].as_str().expect("an account").to_owned();
+    let account = demo.ready_file["accountId"].as_str().expect("an account").to_owned();
     let (_, _, key) = make_key(&demo, &["--account", &account, "--format", "elasticpay"]);
     assert!(key.starts_with("sk_sandbox_"));
     let post = |path: &str, body: &str| {
@@ -157,7 +157,7 @@ async fn a_payment_is_taken_and_given_back_as_the_guides_show() {
     let confirm = post(&format!("/{id}/confirm"), r#"{"payment_method": "pm_card"}"#);
     let (status, confirmed) = shell(&demo, &key, &confirm);
     assert_eq!((status, &confirmed["status"]), (200, &json!("succeeded")));
-    // No body at all is a full refund too.
+    // A request without a body is a full refund, too.
     let bare =
         format!("curl -X POST $HOST{INTENTS}/{id}/refunds -H \"Authorization: Bearer $KEY\"");
     let (status, refund) = shell(&demo, &key, &bare);

@@ -1,4 +1,4 @@
-//! The webhooks of this door, really delivered, and verified by a few lines of Python.
+//! Webhooks in the format of this door, delivered over HTTP and verified by a short Python program.
 
 use super::{INTENTS, act, demo, open, paid, text};
 use crate::harness::{Demo, eventually};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a receiver does, written after the documentation alone.
+/// Verifies a webhook as the documentation describes.
 const VERIFY: &str = r#"
 import datetime, hashlib, hmac, sys
 secret, signature, timestamp, key_id = sys.argv[1:]
@@ -41,7 +41,7 @@ async fn subscribe(demo: &Demo, receiver: &Receiver, events: &Value) -> (String,
     (text(made.data(), "id").to_owned(), text(made.data(), "secret").to_owned())
 }
 
-/// The events about an intent so far.
+/// Received events of an intent.
 fn events(receiver: &Receiver, intent: &str) -> Vec<Value> {
     let all = receiver.all().into_iter().map(|one| one.json());
     all.filter(|event| event["data"]["id"] == intent).collect()
@@ -58,7 +58,7 @@ async fn until(receiver: &Receiver, intent: &str, types: &[&str]) -> Vec<Value> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_life_of_an_intent_is_told_in_order_and_signed() {
+async fn all_events_of_an_intent_are_sent_in_order_and_signed() {
     let (_folder, demo) = demo(&[]).await;
     let receiver = Receiver::start().await;
     let (endpoint, secret) = subscribe(&demo, &receiver, &json!([])).await;
@@ -68,11 +68,11 @@ async fn the_life_of_an_intent_is_told_in_order_and_signed() {
     until(&receiver, &intent, &["processing", "succeeded", "partially_refunded"]).await;
     act(&demo, &intent, "refunds", &json!({})).await;
     let all = ["processing", "succeeded", "partially_refunded", "refunded"];
-    let told = until(&receiver, &intent, &all).await;
+    let arrived = until(&receiver, &intent, &all).await;
     let shape =
         |event: &Value| event.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
-    let biller = text(&demo.kit, "accountId").replace("acc_", "biller_");
-    for (event, (status, refunded)) in told.iter().zip([
+    let biller = text(&demo.ready_file, "accountId").replace("acc_", "biller_");
+    for (event, (status, refunded)) in arrived.iter().zip([
         ("processing", Value::Null),
         ("succeeded", json!(0)),
         ("succeeded", json!(2_000)),
@@ -89,14 +89,14 @@ async fn the_life_of_an_intent_is_told_in_order_and_signed() {
         assert_eq!((&data["status"], &data["amount"]), (&json!(status), &json!(5_000)));
         assert_eq!((&data["currency"], &data["amount_refunded"]), (&json!("AUD"), &refunded));
     }
-    let told = receiver.all();
-    for one in &told {
+    let arrived = receiver.all();
+    for one in &arrived {
         assert!(verify(one, &secret, &one.body), "{}", one.text());
         assert!(!verify(one, "whsec_another", &one.body));
         let changed = one.text().replace("5000", "5001");
         assert!(!verify(one, &secret, changed.as_bytes()));
     }
-    // After a rotation the newest secret signs, and the key id says so.
+    // After a rotation, the newest secret signs and the key id names it.
     let path = format!("/api/v1/webhooks/{endpoint}/rotate-secret");
     let rotated = demo.post(&path, &json!({})).await;
     let newest = text(rotated.data(), "secret").to_owned();
@@ -104,28 +104,28 @@ async fn the_life_of_an_intent_is_told_in_order_and_signed() {
     until(&receiver, &other, &["processing", "succeeded"]).await;
     let last = receiver.all().pop().expect("one");
     assert!(verify(&last, &newest, &last.body) && !verify(&last, &secret, &last.body));
-    assert_ne!(last.header("x-webhook-key-id"), told[0].header("x-webhook-key-id"));
+    assert_ne!(last.header("x-webhook-key-id"), arrived[0].header("x-webhook-key-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_and_what_is_withdrawn_is_told_too() {
+async fn failed_and_canceled_intents_are_sent_too() {
     let (_folder, demo) = demo(&[]).await;
     let receiver = Receiver::start().await;
     subscribe(&demo, &receiver, &json!(["*"])).await;
     let declined = open(&demo, 900, Value::Null).await;
     act(&demo, &declined, "confirm", &json!({"payment_method": "pm_card_declined"})).await;
     act(&demo, &declined, "cancel", &json!({})).await;
-    let told = until(&receiver, &declined, &["processing", "failed", "canceled"]).await;
-    assert_eq!(told[1]["data"]["status"], "failed");
-    assert_eq!(told[1]["data"]["failure_code"], "payment_declined");
-    assert_eq!(told[2]["data"]["status"], "canceled");
+    let arrived = until(&receiver, &declined, &["processing", "failed", "canceled"]).await;
+    assert_eq!(arrived[1]["data"]["status"], "failed");
+    assert_eq!(arrived[1]["data"]["failure_code"], "payment_declined");
+    assert_eq!(arrived[2]["data"]["status"], "canceled");
 
     let intent = paid(&demo, 900, "refuse:card_expired").await;
-    // What is told of a refund waits for nothing that is told of its payment.
+    // Events of a refund do not wait for events of its payment.
     until(&receiver, &intent, &["processing", "succeeded"]).await;
     let failed = act(&demo, &intent, "refunds", &json!({"amount_cents": 400})).await.json;
-    let told = until(&receiver, &intent, &["processing", "succeeded", "refund_failed"]).await;
-    let data = &told[2]["data"];
+    let arrived = until(&receiver, &intent, &["processing", "succeeded", "refund_failed"]).await;
+    let data = &arrived[2]["data"];
     assert_eq!(data["status"], "succeeded");
     assert_eq!(data["refund"]["refund_id"], failed["refund_id"]);
     assert_eq!(data["refund"]["amount_cents"], 400);
@@ -133,7 +133,7 @@ async fn what_fails_and_what_is_withdrawn_is_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_hears_only_what_it_asked_for_whatever_door_it_came_through() {
+async fn an_endpoint_gets_only_its_events_through_whichever_door_they_arose() {
     let (_folder, demo) = demo(&[]).await;
     let receiver = Receiver::start().await;
     let wanted = json!(["payment_intent.refunded", "setup_intent.succeeded"]);
@@ -142,11 +142,11 @@ async fn an_endpoint_hears_only_what_it_asked_for_whatever_door_it_came_through(
     for amount in [300, 700] {
         let body = json!({"chargeId": payment, "amount": amount});
         assert_eq!(demo.post("/api/v1/refunds", &body).await.status, 201);
-        demo.settle(LIMIT).await;
+        demo.wait_until_decided(LIMIT).await;
     }
     let intent = payment.replace("pay_", "pi_");
-    let told = until(&receiver, &intent, &["refunded"]).await;
-    assert_eq!(told[0]["data"]["amount_refunded"], 1_000);
+    let arrived = until(&receiver, &intent, &["refunded"]).await;
+    assert_eq!(arrived[0]["data"]["amount_refunded"], 1_000);
     let shown = demo.get(&format!("{INTENTS}/{intent}")).await.json;
     assert_eq!(shown["status"], "refunded");
     assert_eq!(receiver.all().len(), 1);

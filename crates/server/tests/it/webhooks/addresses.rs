@@ -1,4 +1,5 @@
-//! Never into the network that Refundry runs in: at registration, and again when it is called.
+//! Webhooks never reach addresses of the private network, neither at registration nor when a name
+//! resolves to one later.
 
 use super::world::{TIMEOUT, World, system, webhooks};
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Every way to write an address that must not be called.
+/// Spellings of addresses that must not be called.
 const INSIDE: &[&str] = &[
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
@@ -45,27 +46,27 @@ const INSIDE: &[&str] = &[
     "file:///etc/passwd",
 ];
 
-/// Answers with one address after the other.
+/// Answers each lookup with the next address of a list.
 struct Rebinding {
     answers: Vec<IpAddr>,
-    asked: AtomicUsize,
+    lookups: AtomicUsize,
 }
 
 #[async_trait]
 impl Resolver for Rebinding {
     async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
-        let at = self.asked.fetch_add(1, Ordering::SeqCst);
+        let at = self.lookups.fetch_add(1, Ordering::SeqCst);
         Ok(vec![self.answers[at.min(self.answers.len() - 1)]])
     }
 }
 
 fn resolver(answers: &[&str]) -> Arc<Rebinding> {
     let answers = answers.iter().map(|text| text.parse().expect("an address")).collect();
-    Arc::new(Rebinding { answers, asked: AtomicUsize::new(0) })
+    Arc::new(Rebinding { answers, lookups: AtomicUsize::new(0) })
 }
 
 #[tokio::test]
-async fn no_way_to_write_a_private_address_is_registered_or_called() {
+async fn no_spelling_of_a_private_address_is_registered_or_called() {
     let world = World::open().await;
     let strict =
         Outbound::new(Policy::default(), Arc::new(engine::outbound::SystemResolver), TIMEOUT);
@@ -90,7 +91,7 @@ async fn no_way_to_write_a_private_address_is_registered_or_called() {
 }
 
 #[tokio::test]
-async fn live_mode_takes_https_only() {
+async fn live_mode_accepts_https_only() {
     let world = World::open().await;
     let live = Scope::new(world.rig.scope.account(), Mode::Live);
     for (url, taken) in [("http://shop.example/", false), ("https://shop.example/", true)] {
@@ -106,7 +107,7 @@ async fn live_mode_takes_https_only() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inside_is_not_called() {
+async fn a_name_that_resolves_to_a_private_address_is_not_called() {
     for inside in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"] {
         let mut hooks = webhooks(&system());
         let strict = Outbound::new(Policy::default(), resolver(&[inside]), TIMEOUT).expect("TLS");
@@ -124,8 +125,8 @@ async fn a_name_that_leads_inside_is_not_called() {
 
 #[tokio::test]
 async fn the_connection_goes_to_the_address_that_was_checked() {
-    // The name server answers with a permitted address first and with a forbidden one after that.
-    // `127.0.0.2` stands for the public internet: it is the only address that the policy permits.
+    // The name server answers with an allowed address first and a forbidden one after that.
+    // `127.0.0.2` stands for the public internet: the policy allows this address alone.
     let rebinding = resolver(&["127.0.0.2", "127.0.0.1"]);
     let permitted = Network::parse("127.0.0.2").expect("a network");
     let policy = Policy { https_only: false, allowed: vec![permitted] };
@@ -140,11 +141,14 @@ async fn the_connection_goes_to_the_address_that_was_checked() {
         drop(accepted);
     });
     assert_eq!(accepted, ());
-    assert!(matches!(called, Err(CallError::Failed(_))), "it was hung up on: {called:?}");
-    let asked = rebinding.asked.load(Ordering::SeqCst);
-    // The next call asks again, is led inside, and is refused.
+    assert!(
+        matches!(called, Err(CallError::Failed(_))),
+        "the receiver closed the connection: {called:?}"
+    );
+    let lookups = rebinding.lookups.load(Ordering::SeqCst);
+    // The next call resolves the name again, gets the private address, and is refused.
     let again = outbound.post(&url, &[], "{}".into()).await;
-    assert_eq!(asked, 1, "a name is resolved once");
+    assert_eq!(lookups, 1, "a name is resolved once");
     assert!(matches!(again, Err(CallError::Refused(_))), "{again:?}");
     assert!(world.receiver.all().is_empty(), "the forbidden address was never called");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub async fn send(demo: &Demo, key: &str, method: &str, path: &str, body: Option<&Value>) -> Reply {
-    let bearer = demo.kit[key]["bearer"].as_str().expect("a bearer");
+    let bearer = demo.ready_file[key]["bearer"].as_str().expect("a bearer");
     let auth = format!("Bearer {bearer}");
     let mut headers = vec![("authorization", auth.as_str())];
     if body.is_some() {
@@ -39,7 +39,7 @@ fn now_s() -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_is_made_shown_changed_rotated_and_deleted() {
+async fn an_endpoint_is_created_read_changed_rotated_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let url = "https://shop.example/hooks";
@@ -50,7 +50,7 @@ async fn an_endpoint_is_made_shown_changed_rotated_and_deleted() {
     let secret = data["secret"].as_str().expect("a secret");
     assert!(secret.starts_with("whsec_"));
     for (field, value) in [
-        ("accountId", demo.kit["accountId"].clone()),
+        ("accountId", demo.ready_file["accountId"].clone()),
         ("mode", json!("test")),
         ("url", json!(url)),
         ("events", json!(["*"])),
@@ -87,16 +87,16 @@ async fn an_endpoint_is_made_shown_changed_rotated_and_deleted() {
     assert_eq!(data["events"], json!(["refund.failed"]));
     assert_eq!((&data["active"], &data["status"]), (&json!(false), &json!("disabled")));
     assert_eq!(data["description"], "till");
-    assert_eq!(data["format"], "plugipay", "a format is for life");
+    assert_eq!(data["format"], "plugipay", "the format cannot be changed");
     let same = test(&demo, "PATCH", &path, Some(&json!({}))).await;
-    assert_eq!(same.data()["events"], json!(["refund.failed"]), "what is absent stays");
+    assert_eq!(same.data()["events"], json!(["refund.failed"]), "absent fields stay as they are");
 
     let rotated = test(&demo, "POST", &format!("{path}/rotate-secret"), None).await;
     assert_eq!(rotated.status, 200);
     assert_ne!(rotated.data()["secret"], json!(secret));
     assert!(rotated.data()["previousSecretExpiresAt"].is_string());
 
-    // Nobody else's key finds it: not the other mode's, not another account's.
+    // Keys of the other mode and of another account do not find the endpoint.
     for method in ["GET", "DELETE"] {
         assert_eq!(send(&demo, "live", method, &path, None).await.status, 404, "{method}");
     }
@@ -113,7 +113,7 @@ async fn an_endpoint_is_made_shown_changed_rotated_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_an_endpoint_is_refused_and_changes_nothing() {
+async fn bad_endpoints_are_refused_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let url = "https://shop.example/";
@@ -152,7 +152,7 @@ async fn what_cannot_be_an_endpoint_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
+async fn refunds_of_both_modes_are_sent_and_logged() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let receiver = Receiver::start().await;
@@ -165,9 +165,9 @@ async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
     let (_, plugipay_secret) = make("test", "plugipay").await;
     make("live", "plugipay").await;
     let refund = refund(&demo, "ch_told").await;
-    eventually("both to be told", LIMIT, async || {
-        let told = [receiver.count("/test/refundry"), receiver.count("/test/plugipay")];
-        (told == [3, 2]).then_some(())
+    eventually("both webhooks", LIMIT, async || {
+        let counts = [receiver.count("/test/refundry"), receiver.count("/test/plugipay")];
+        (counts == [3, 2]).then_some(())
     })
     .await;
     let now_s = now_s();
@@ -175,7 +175,7 @@ async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
         match one.path.as_str() {
             "/test/refundry" => assert!(verify_standard(&one, &standard_secret, now_s).is_some()),
             "/test/plugipay" => assert!(verify_plugipay(&one, &plugipay_secret, now_s).is_some()),
-            path => panic!("live is not told of test refunds: {path}"),
+            path => panic!("no test refund is sent to live endpoints: {path}"),
         }
     }
 
@@ -194,8 +194,8 @@ async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
     let data = shown.data();
     let body: Value = serde_json::from_str(data["body"].as_str().unwrap()).unwrap();
     assert_eq!(body["data"]["object"]["id"], refund["id"]);
-    let mut told = receiver.all().into_iter().filter(|one| one.path == "/test/refundry");
-    let sent = told.find(|one| one.json()["id"] == created["eventId"]);
+    let mut arrived = receiver.all().into_iter().filter(|one| one.path == "/test/refundry");
+    let sent = arrived.find(|one| one.json()["id"] == created["eventId"]);
     assert_eq!(data["body"].as_str(), sent.as_ref().map(super::receiver::Received::text));
     assert_eq!(data["attempts"], 1);
     assert_eq!(data["responseCode"], 200);
@@ -204,7 +204,7 @@ async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
     assert_eq!(log.len(), 1);
     assert_eq!((&log[0]["attemptNumber"], &log[0]["status"]), (&json!(1), &json!("succeeded")));
 
-    // Pages, filters, and who may see what.
+    // Pages and filters, and which keys may read the log.
     let page = test(&demo, "GET", "/api/v1/webhooks/deliveries?limit=2", None).await;
     assert_eq!(page.json["meta"]["hasMore"], true);
     let cursor = page.json["meta"]["cursor"].as_str().unwrap();
@@ -230,7 +230,7 @@ async fn refunds_are_told_in_both_modes_and_the_log_shows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_is_retried_on_request_and_refused_in_its_own_words() {
+async fn a_delivery_is_retried_on_request_and_a_needless_retry_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let receiver = Receiver::start().await;

@@ -1,4 +1,4 @@
-//! What is posted, held against the `webhooks` of the OpenAPI document.
+//! Checks the bodies of webhooks against the `webhooks` of the OpenAPI document.
 
 use super::receiver::{Answer, Receiver};
 use crate::harness::{CONTRACTS, Demo, eventually};
@@ -8,8 +8,9 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What must be among what is posted; the rest is held against the document just the same.
-const TOLD: &[&str] = &[
+/// Types that the test must have received. All other bodies are checked against the document as
+/// well.
+const EXPECTED: &[&str] = &[
     "checkout_session.canceled",
     "checkout_session.completed",
     "checkout_session.created",
@@ -56,7 +57,7 @@ async fn session(demo: &Demo) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_posted_is_as_documented() {
+async fn every_webhook_matches_the_document() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(folder.path(), &[]).await;
     let receiver = Receiver::start().await;
@@ -94,19 +95,19 @@ async fn everything_that_is_posted_is_as_documented() {
     let trigger = json!({"type": "refund.canceled", "aggregateId": refund, "data": {"why": "try"}});
     demo.post("/api/v1/events/trigger", &trigger).await.data();
 
-    let told =
+    let arrived =
         || receiver.all().iter().map(super::receiver::Received::kind).collect::<BTreeSet<_>>();
-    let missing = || TOLD.iter().filter(|name| !told().contains(**name)).collect::<Vec<_>>();
+    let missing = || EXPECTED.iter().filter(|name| !arrived().contains(**name)).collect::<Vec<_>>();
     let start = std::time::Instant::now();
     eventually("every event", LIMIT, async || {
         let missing = missing();
-        assert!(start.elapsed() < LIMIT / 2, "not told: {missing:?}");
+        assert!(start.elapsed() < LIMIT / 2, "not received: {missing:?}");
         missing.is_empty().then_some(())
     })
     .await;
     for one in receiver.all() {
-        // The first document has what is posted in the words of the native door.
+        // The first document describes the webhooks of the native door.
         CONTRACTS[0].check_webhook(one.text().as_bytes());
     }
-    assert!(told().contains("refund.canceled"), "the triggered one");
+    assert!(arrived().contains("refund.canceled"), "the triggered one");
 }

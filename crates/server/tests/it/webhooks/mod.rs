@@ -1,5 +1,5 @@
-//! Outgoing webhooks: engines whose clock stands still, a real receiver over real HTTP, and
-//! signatures checked by code that shares nothing with what makes them.
+//! Outgoing webhooks: engines with a clock that the tests move, a real receiver over real HTTP, and
+//! signatures verified by code that shares nothing with the signing code.
 
 mod addresses;
 mod api;

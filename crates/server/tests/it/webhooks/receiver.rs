@@ -1,4 +1,4 @@
-//! A receiver that records what comes and answers what it is told to.
+//! A receiver that records webhooks and answers as a test decides.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// What came.
+/// A received webhook.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub path: String,
@@ -36,13 +36,13 @@ impl Received {
         self.json()["type"].as_str().expect("a type").to_owned()
     }
 
-    /// What it tells of.
+    /// Id of the refund, payment or other object of the event.
     pub fn subject(&self) -> String {
         self.json()["data"]["aggregateId"].as_str().expect("an id").to_owned()
     }
 }
 
-/// What to answer.
+/// An answer of the receiver.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: u16,
@@ -83,7 +83,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that takes everything.
+    /// Starts a receiver that answers every webhook with success.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -114,22 +114,22 @@ impl Receiver {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Decides what is answered from now on.
+    /// Sets the answers from now on.
     pub fn answers(&self, script: impl FnMut(&Received) -> Answer + Send + 'static) {
         *locked(&self.script) = Box::new(script);
     }
 
-    /// Everything that came.
+    /// All received webhooks.
     pub fn all(&self) -> Vec<Received> {
         locked(&self.received).clone()
     }
 
-    /// The names of the events that came, in order.
+    /// Names of the received events, in order.
     pub fn kinds(&self) -> Vec<String> {
         self.all().iter().map(Received::kind).collect()
     }
 
-    /// How much came at a path.
+    /// Number of webhooks received at a path.
     pub fn count(&self, path: &str) -> usize {
         locked(&self.received).iter().filter(|one| one.path == path).count()
     }
@@ -145,7 +145,7 @@ impl Drop for Receiver {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a receiver that is told to be slow")]
+#[expect(clippy::disallowed_methods, reason = "a receiver with a configured delay")]
 async fn take(
     request: Request<Incoming>,
     received: &Mutex<Vec<Received>>,

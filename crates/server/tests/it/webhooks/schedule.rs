@@ -1,4 +1,4 @@
-//! When what failed is tried again, and when nobody tries any more.
+//! Retries of failed webhooks, and when retries end.
 
 use super::receiver::Answer;
 use super::world::{World, verify_standard};
@@ -32,7 +32,7 @@ async fn attempts_follow_the_schedule_and_the_tenth_failure_is_the_last() {
         let waits = next.ms_since(tried);
         assert!((wait * 9 / 10..=wait * 11 / 10).contains(&waits), "attempt {at}: {waits}");
         world.advance(waits - 1);
-        assert_eq!(world.send().await, 0, "not before its time");
+        assert_eq!(world.send().await, 0, "no attempt before its time");
         world.advance(1);
         assert_eq!(world.send().await, 1);
     }
@@ -44,7 +44,7 @@ async fn attempts_follow_the_schedule_and_the_tenth_failure_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_receiver_can_ask_for_more_time() {
+async fn a_receiver_can_delay_the_retry() {
     for (answer, least, most) in [
         ("120", 120_000, 120_000),
         ("1", 4_500, 5_500),
@@ -67,7 +67,7 @@ async fn a_receiver_can_ask_for_more_time() {
 }
 
 #[tokio::test]
-async fn no_answer_in_time_and_no_connection_are_failures_that_say_so() {
+async fn timeouts_and_refused_connections_are_logged_as_failures() {
     let world = World::open().await;
     world.endpoint("/", "refund.created", Format::Refundry).await;
     world.receiver.answers(|_| Answer::status(200).after(std::time::Duration::from_mins(1)));
@@ -87,7 +87,7 @@ async fn no_answer_in_time_and_no_connection_are_failures_that_say_so() {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_not_read_to_its_end_and_counts_all_the_same() {
+async fn a_long_answer_is_cut_off_and_still_counts() {
     let world = World::open().await;
     world.endpoint("/", "refund.created refund.succeeded", Format::Refundry).await;
     world.receiver.answers(|_| Answer::status(200).long(50 * 1024 * 1024));
@@ -97,7 +97,7 @@ async fn a_long_answer_is_not_read_to_its_end_and_counts_all_the_same() {
 }
 
 #[tokio::test]
-async fn gone_disables_the_endpoint_and_tells_the_others() {
+async fn a_410_disables_the_endpoint_and_notifies_the_others() {
     let world = World::open().await;
     let gone = world.endpoint("/gone", "refund.created refund.succeeded", Format::Plugipay).await;
     let other = world.endpoint("/other", "webhook_endpoint.disabled", Format::Refundry).await;
@@ -108,10 +108,11 @@ async fn gone_disables_the_endpoint_and_tells_the_others() {
     assert!(!endpoint.active);
     assert_eq!(endpoint.disabled_at, Some(world.now()));
     assert_eq!(endpoint.disabled_reason.as_deref(), Some("the receiver answered 410 Gone"));
-    assert_eq!(world.receiver.count("/gone"), 1, "what was queued is not tried any more");
-    let told = world.receiver.all().into_iter().find(|one| one.path == "/other").expect("told");
-    assert!(verify_standard(&told, &other.secret, world.now().0 / 1000).is_some());
-    let body = told.json();
+    assert_eq!(world.receiver.count("/gone"), 1, "queued deliveries are not tried any more");
+    let received =
+        world.receiver.all().into_iter().find(|one| one.path == "/other").expect("a webhook");
+    assert!(verify_standard(&received, &other.secret, world.now().0 / 1000).is_some());
+    let body = received.json();
     assert_eq!(body["type"], "webhook_endpoint.disabled");
     let object = &body["data"]["object"];
     assert_eq!(object["id"], json!(gone.endpoint.id.to_string()));
@@ -121,7 +122,7 @@ async fn gone_disables_the_endpoint_and_tells_the_others() {
 }
 
 #[tokio::test]
-async fn twenty_failures_in_a_row_over_a_day_disable_and_fewer_or_faster_do_not() {
+async fn twenty_failures_in_a_row_over_a_day_disable_the_endpoint_and_fewer_or_faster_do_not() {
     let world = World::open().await;
     let made = world.endpoint("/", "refund.created", Format::Refundry).await;
     world.receiver.answers(|_| Answer::status(500));
@@ -132,7 +133,7 @@ async fn twenty_failures_in_a_row_over_a_day_disable_and_fewer_or_faster_do_not(
     let endpoint = world.reload(&made).await;
     assert!(endpoint.active, "25 failures at once are a short outage");
     assert_eq!(endpoint.consecutive_failures, 25);
-    // One success starts the count over.
+    // One success resets the count of failures.
     world.receiver.answers(|_| Answer::status(200));
     world.refund().await;
     world.send().await;

@@ -1,4 +1,4 @@
-//! What is sent, to whom, in which order.
+//! Which webhooks are sent, to which endpoints and in which order.
 
 use super::receiver::{Answer, Received};
 use super::world::{LEASE_MS, World, verify_plugipay, verify_standard};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test]
-async fn both_formats_tell_of_a_refund_and_verify_with_their_own_secret_only() {
+async fn both_formats_send_a_refund_and_verify_with_their_own_secret_only() {
     let world = World::open().await;
     let standard = world.endpoint("/standard", "refund.created refund.succeeded", Format::Refundry);
     let standard = standard.await;
@@ -52,7 +52,7 @@ async fn both_formats_tell_of_a_refund_and_verify_with_their_own_secret_only() {
 }
 
 #[tokio::test]
-async fn an_endpoint_gets_what_it_asked_for_in_the_words_of_either_format() {
+async fn an_endpoint_gets_its_events_under_the_names_of_either_format() {
     let world = World::open().await;
     world.endpoint("/all", "", Format::Refundry).await;
     world.endpoint("/star", "*", Format::Refundry).await;
@@ -62,17 +62,17 @@ async fn an_endpoint_gets_what_it_asked_for_in_the_words_of_either_format() {
     world.refund().await;
     world.send().await;
     let count = |path: &str| world.receiver.count(path);
-    // created, succeeded, and the payment's partially_refunded.
+    // The events created, succeeded, and the payment's partially_refunded.
     assert_eq!([count("/all"), count("/star")], [3, 3]);
     assert_eq!([count("/theirs"), count("/ours"), count("/never")], [1, 1, 0]);
-    // The registration of the payment and the moves in between are on the timeline only.
+    // The payment's registration and the steps between are on the timeline only.
     let mut kinds = world.receiver.kinds();
     kinds.retain(|kind| kind.contains("payment.created") || kind.contains("updated"));
     assert_eq!(kinds, [""; 0]);
 }
 
 #[tokio::test]
-async fn the_other_mode_and_other_accounts_are_not_told() {
+async fn endpoints_of_the_other_mode_and_other_accounts_get_nothing() {
     let world = World::open().await;
     world.endpoint("/here", "", Format::Refundry).await;
     let other = world.engine().create_account("Other").await.expect("an account");
@@ -99,22 +99,22 @@ async fn a_later_event_of_a_refund_waits_for_the_earlier_one_and_other_refunds_d
     world.send().await;
     let second = world.refund().await.id.to_string();
     world.send().await;
-    let told = |subject: &str| {
+    let received = |subject: &str| {
         let all = world.receiver.all();
         let of = all.iter().filter(|one| one.subject() == subject).map(Received::kind);
         of.collect::<Vec<_>>()
     };
-    assert_eq!(told(&first), ["refund.created"], "the success waits");
-    assert_eq!(told(&second), ["refund.created", "refund.succeeded"]);
+    assert_eq!(received(&first), ["refund.created"], "the success waits");
+    assert_eq!(received(&second), ["refund.created", "refund.succeeded"]);
     world.receiver.answers(|_| Answer::status(204));
     world.advance(6_000);
     world.send().await;
-    assert_eq!(told(&first), ["refund.created", "refund.created", "refund.succeeded"]);
+    assert_eq!(received(&first), ["refund.created", "refund.created", "refund.succeeded"]);
     assert_eq!(world.statuses().await, [Status::Succeeded; 4]);
 }
 
 #[tokio::test]
-async fn events_of_many_refunds_arrive_in_order_although_half_the_answers_are_errors() {
+async fn events_of_many_refunds_arrive_in_order_when_half_the_answers_are_errors() {
     let world = World::open().await;
     world.endpoint("/", "refund.created refund.succeeded", Format::Refundry).await;
     let mut turn = 0;
@@ -139,7 +139,7 @@ async fn events_of_many_refunds_arrive_in_order_although_half_the_answers_are_er
 }
 
 #[tokio::test]
-async fn a_rotated_secret_and_the_one_before_sign_for_a_day() {
+async fn the_new_and_the_old_secret_both_sign_for_a_day_after_a_rotation() {
     let world = World::open().await;
     let standard = world.endpoint("/standard", "refund.created", Format::Refundry).await;
     let plugipay = world.endpoint("/plugipay", "refund.created", Format::Plugipay).await;
@@ -174,12 +174,12 @@ async fn a_rotated_secret_and_the_one_before_sign_for_a_day() {
 }
 
 #[tokio::test]
-async fn the_log_holds_the_exact_body_and_every_attempt_sends_the_same() {
+async fn the_log_holds_the_exact_body_and_every_attempt_sends_that_body() {
     let world = World::open().await;
     world.endpoint("/", "refund.created", Format::Refundry).await;
     world.receiver.answers(|_| Answer::status(500));
     world.refund().await;
-    // Not tried yet, and still shown as it will be sent.
+    // Before the first attempt, the log shows the body that will be sent.
     let (before, log) = world.only_delivery().await;
     assert!(log.is_empty());
     world.send().await;
@@ -203,7 +203,7 @@ async fn the_log_holds_the_exact_body_and_every_attempt_sends_the_same() {
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_delays_no_other() {
+async fn a_slow_endpoint_does_not_delay_others() {
     let world = World::open().await;
     world.endpoint("/slow", "refund.created", Format::Refundry).await;
     world.endpoint("/quick", "refund.created", Format::Refundry).await;
@@ -215,7 +215,7 @@ async fn a_slow_endpoint_delays_no_other() {
     for _ in 0..200 {
         world.rig.refund(&payment).amount(1).create().await;
     }
-    // As the server does: look, hand over, look again.
+    // The same steps as in the server's loop: claim, spawn, claim again.
     let engine = world.engine().clone();
     let sending = tokio::spawn(async move {
         loop {
@@ -230,24 +230,24 @@ async fn a_slow_endpoint_delays_no_other() {
             }
         }
     });
-    testkit::eventually("the quick one to get everything", async || {
+    testkit::eventually("the fast endpoint to receive everything", async || {
         (world.receiver.count("/quick") == 200).then_some(())
     })
     .await;
-    // The slow one has its share of calls, and no more.
+    // The slow endpoint uses its share of calls and no more.
     assert!(world.receiver.count("/slow") <= 2 * 64, "{}", world.receiver.count("/slow"));
     sending.abort();
 }
 
 #[tokio::test]
-async fn what_was_claimed_and_never_recorded_is_sent_when_its_lease_runs_out() {
+async fn a_claimed_delivery_without_a_record_is_sent_again_after_its_lease() {
     let mut world = World::open().await;
     world.endpoint("/", "refund.created", Format::Refundry).await;
     world.refund().await;
     let engine = world.engine().clone();
     let look = engine.claim_deliveries(10).await.expect("a look");
     assert_eq!(look.claimed.len(), 1);
-    // The process is gone; `server.rs` kills a real one.
+    // Simulates the end of the process; `server.rs` kills a real one.
     drop(look);
     world.restart();
     assert_eq!(world.send().await, 0, "the lease still runs");
@@ -259,7 +259,7 @@ async fn what_was_claimed_and_never_recorded_is_sent_when_its_lease_runs_out() {
 }
 
 #[tokio::test]
-async fn a_retry_is_one_attempt_now_and_refused_while_queued_or_disabled() {
+async fn a_retry_makes_one_attempt_and_is_refused_while_queued_or_disabled() {
     let world = World::open().await;
     let made = world.endpoint("/", "refund.created", Format::Refundry).await;
     world.refund().await;
@@ -268,14 +268,14 @@ async fn a_retry_is_one_attempt_now_and_refused_while_queued_or_disabled() {
     let refused = async || retry().await.err().map(|error| error.to_string());
     assert_eq!(refused().await.as_deref(), Some("the delivery is queued already"));
     world.send().await;
-    // Of one that succeeded.
+    // Retries a delivery that succeeded.
     assert_eq!(retry().await.expect("queued").delivery.status, Status::Pending);
     world.receiver.answers(|_| Answer::status(500));
     assert_eq!(world.send().await, 1);
     let (view, log) = world.only_delivery().await;
-    assert_eq!(view.delivery.status, Status::Failed, "one attempt, whatever becomes of it");
+    assert_eq!(view.delivery.status, Status::Failed, "one attempt, with any outcome");
     assert_eq!((view.delivery.next_at, log.len()), (None, 2));
-    // Of one that failed.
+    // Retries a delivery that failed.
     world.receiver.answers(|_| Answer::status(200));
     retry().await.expect("queued");
     assert_eq!(world.send().await, 1);
@@ -287,7 +287,7 @@ async fn a_retry_is_one_attempt_now_and_refused_while_queued_or_disabled() {
 }
 
 #[tokio::test]
-async fn a_paused_endpoint_fails_what_is_queued_and_gets_nothing_until_it_is_active_again() {
+async fn pausing_an_endpoint_fails_its_queue_and_nothing_is_sent_until_it_is_active_again() {
     let world = World::open().await;
     let made = world.endpoint("/", "refund.created refund.succeeded", Format::Refundry).await;
     world.receiver.answers(|_| Answer::status(500));
@@ -300,7 +300,11 @@ async fn a_paused_endpoint_fails_what_is_queued_and_gets_nothing_until_it_is_act
     let last = &world.deliveries().await[1].delivery;
     assert_eq!(last.last_error.as_deref(), Some("the endpoint is not active"));
     world.refund().await;
-    assert_eq!(world.deliveries().await.len(), 2, "nothing is queued meanwhile");
+    assert_eq!(
+        world.deliveries().await.len(),
+        2,
+        "nothing is queued while the endpoint is inactive"
+    );
     let active = world.set_active(&made, true).await;
     assert_eq!((active.consecutive_failures, active.failing_since), (0, None));
     world.receiver.answers(|_| Answer::status(200));
@@ -324,7 +328,7 @@ async fn a_deleted_endpoint_leaves_its_log_and_nothing_queued() {
 }
 
 #[tokio::test]
-async fn after_a_rotation_each_secret_has_its_turn_to_sign_last() {
+async fn after_a_rotation_each_secret_is_sometimes_the_last_signature() {
     let world = World::open().await;
     let made = world.endpoint("/hook", "refund.created", Format::Plugipay).await;
     let rotated = world.engine().rotate_endpoint_secret(world.rig.scope, made.endpoint.id).await;
@@ -336,7 +340,7 @@ async fn after_a_rotation_each_secret_has_its_turn_to_sign_last() {
         world.advance(6 * 60 * 1000);
         world.send().await;
     }
-    // Some verifiers look at the last signature only.
+    // Some verifiers read the last signature only.
     let signed = |one: &Received| {
         let header = one.header("x-plugipay-signature");
         let at = header["t=".len()..].split(',').next().expect("a time").parse().expect("a time");

@@ -11,9 +11,9 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_between_the_call_and_its_record_sends_the_very_same_again() {
+async fn after_kill_9_between_the_call_and_its_record_the_same_webhook_is_sent_again() {
     let folder = tempfile::tempdir().unwrap();
-    // Leases last three times as long as a call may take.
+    // A lease lasts three times the timeout.
     let mut demo = Demo::start(folder.path(), &[("REFUNDRY_WEBHOOKS__TIMEOUT_SECONDS", "1")]).await;
     let receiver = Receiver::start().await;
     let first = Arc::new(AtomicBool::new(true));
@@ -37,12 +37,12 @@ async fn kill_9_between_the_call_and_its_record_sends_the_very_same_again() {
         Some(listed.data()[0].clone()).filter(|one| one["status"] == "succeeded")
     })
     .await;
-    assert_eq!(listed["attempts"], 1, "what was not recorded did not happen, as far as we know");
+    assert_eq!(listed["attempts"], 1, "an attempt without a record does not count");
     assert_eq!(listed["body"].as_str(), Some(all[0].text()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_queued_while_nothing_is_sent_goes_out_later_and_in_order() {
+async fn webhooks_queued_while_sending_is_off_are_sent_later_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let off = [("REFUNDRY_WEBHOOKS__SEND", "off")];
@@ -52,7 +52,7 @@ async fn what_was_queued_while_nothing_is_sent_goes_out_later_and_in_order() {
     for n in 0..30 {
         refund(&demo, &format!("ch_{n}")).await;
     }
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert!(receiver.all().is_empty());
     assert!(demo.stop().await);
     drop(demo);

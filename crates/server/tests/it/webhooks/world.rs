@@ -1,4 +1,4 @@
-//! An engine that sends webhooks, and independent verifiers.
+//! An engine that sends webhooks, a receiver and independent verifiers.
 
 use super::receiver::{Received, Receiver};
 use base64::Engine as _;
@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use testkit::EngineRig;
 
-/// How long receivers may take in these tests.
+/// Longest wait for a receiver in these tests.
 pub const TIMEOUT: Duration = Duration::from_millis(700);
-/// How long a lease lasts.
+/// Length of a lease.
 pub const LEASE_MS: i64 = 30_000;
 const MANY: u32 = 1_000;
 
@@ -65,7 +65,7 @@ impl World {
         Self { rig, receiver: Receiver::start().await, account }
     }
 
-    /// The same database in a new process, as far as that goes.
+    /// Replaces the engine with a new one on the same database, like a restart of the process.
     pub fn restart(&mut self) {
         let parts = self.rig.parts(self.rig.simulator.clone());
         self.rig.engine = Engine::start_with(parts, webhooks(&system()));
@@ -91,7 +91,7 @@ impl World {
         Made { endpoint: made.endpoint, secret: made.secret.expose_secret().to_owned() }
     }
 
-    /// An endpoint as it is now.
+    /// Reads an endpoint again.
     pub async fn reload(&self, made: &Made) -> Endpoint {
         let found = self.engine().find_endpoint(self.rig.scope, made.endpoint.id).await;
         found.expect("a read").expect("an endpoint")
@@ -103,7 +103,7 @@ impl World {
         self.engine().change_endpoint(self.rig.scope, id, changes).await.expect("a change")
     }
 
-    /// Sends what is due until nothing is due at this time. Returns how many attempts were made.
+    /// Sends due webhooks until none is due. Returns the number of attempts.
     pub async fn send(&self) -> usize {
         let mut sent = 0;
         loop {
@@ -123,7 +123,7 @@ impl World {
         self.rig.clock.now()
     }
 
-    /// A refund that goes through, from creation to success, and its two deliveries.
+    /// Creates a refund and runs it to success, which makes two deliveries.
     pub async fn refund(&self) -> domain::refund::Refund {
         let payment = self.rig.pay(10_000, "USD").await;
         let refund = self.rig.refund(&payment).amount(100).create().await;
@@ -143,7 +143,7 @@ impl World {
         self.deliveries().await.iter().map(|view| view.delivery.status).collect()
     }
 
-    /// The one delivery there is, and its log.
+    /// The only delivery, and its log.
     pub async fn only_delivery(&self) -> (DeliveryView, Vec<Attempt>) {
         let all = self.deliveries().await;
         assert_eq!(all.len(), 1, "{all:?}");
@@ -152,7 +152,7 @@ impl World {
     }
 }
 
-/// Verifies a Standard Webhook as its receivers do. Which of the signatures fits, if one does.
+/// Verifies a Standard Webhook as its receivers do. Returns the index of the matching signature.
 pub fn verify_standard(one: &Received, secret: &str, now_s: i64) -> Option<usize> {
     let at: i64 = one.header("webhook-timestamp").parse().expect("a time");
     assert!((now_s - at).abs() <= 300, "signed at {at}");
@@ -162,7 +162,7 @@ pub fn verify_standard(one: &Received, secret: &str, now_s: i64) -> Option<usize
     one.header("webhook-signature").split(' ').position(|signature| signature == expected)
 }
 
-/// Verifies a Plugipay webhook as its SDKs do.
+/// Verifies a Plugipay webhook as Plugipay's SDKs do.
 pub fn verify_plugipay(one: &Received, secret: &str, now_s: i64) -> Option<usize> {
     let header = one.header("x-plugipay-signature");
     let part = |name: &str| {

@@ -1,12 +1,12 @@
-//! What the public clients of this API send and expect (`reference/elasticpay_yoco.md` B.9): the
-//! `WooCommerce` plugin, and the PHP library.
+//! Requests and expectations of public clients of this API: the `WooCommerce` plugin and the PHP
+//! library.
 
 use super::*;
 
-/// The plugin's order: a checkout with empty totals and keys of its own, paid on the page, refunded in
-/// two parts, each after a look at what was refunded before.
+/// Follows the plugin: creates a checkout with empty totals and fields of its own, pays it on the
+/// page, and refunds it in two parts, reading the refunds before each.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_of_the_plugin_is_paid_and_refunds() {
+async fn the_plugins_requests_take_a_payment_and_refund_it() {
     let (_folder, demo) = demo(&[]).await;
     let body = json!({
         "amount": 12_500, "currency": "ZAR", "successUrl": "https://shop.example/thanks?order=7",
@@ -54,7 +54,7 @@ async fn a_shop_of_the_plugin_is_paid_and_refunds() {
     let checkout = reply.json["id"].as_str().unwrap().to_owned();
     let page = reply.json["redirectUrl"].as_str().unwrap().to_owned();
 
-    // The buyer pays on the page, which shows what is sold.
+    // The buyer pays on the page, which shows the line items.
     let path = page.strip_prefix(&format!("http://127.0.0.1:{}", demo.port)).expect("our page");
     let shown = Curl::new(&demo, "GET", path).run();
     assert!(shown.text.contains("Rooibos"), "{}", shown.text);
@@ -64,7 +64,7 @@ async fn a_shop_of_the_plugin_is_paid_and_refunds() {
         .run();
     assert_eq!(paid.status, 303, "{}", paid.text);
 
-    // The poller looks for these two.
+    // The plugin's poller reads these two fields.
     let now = until(&demo, "live", &checkout, "completed").await;
     let payment = now["paymentId"].as_str().expect("an id").to_owned();
 
@@ -98,11 +98,11 @@ async fn a_shop_of_the_plugin_is_paid_and_refunds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_library_s_requests_are_understood() {
+async fn the_librarys_requests_are_understood() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
-    // It percent-encodes ids, sends a key of its own with everything, and no content type without a
-    // body.
+    // The library percent-encodes ids, sends an idempotency key with every request, and no content
+    // type without a body.
     let encoded: String = checkout.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let path = format!("/api/checkouts/{encoded}/refund");
     let reply = Curl::new(&demo, "POST", &path)
@@ -131,7 +131,7 @@ async fn the_library_s_requests_are_understood() {
         "id": id, "name": "my-webhook", "url": "https://shop.example/hooks", "mode": "live",
     });
     assert_eq!(listed, expected);
-    // One of another format is none of this door's.
+    // An endpoint with another format does not appear on this door.
     let other = json!({"url": "https://shop.example/other", "format": "refundry"});
     let other = native(&demo, "live", "POST", "/api/v1/webhooks", &other).await;
     let other = other.data()["id"].as_str().unwrap().to_owned();
@@ -158,7 +158,7 @@ async fn the_library_s_requests_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkouts_that_cannot_be_are_refused_by_the_name_of_the_field() {
+async fn bad_checkouts_are_refused_with_the_name_of_the_field() {
     let (_folder, demo) = demo(&[]).await;
     let item = |change: &Value| {
         let mut item =

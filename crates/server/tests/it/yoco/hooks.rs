@@ -1,4 +1,4 @@
-//! Webhooks in the format of this door, from a running server.
+//! Webhooks in the format of this door, sent by a running server.
 
 use super::*;
 use crate::webhooks::receiver::{Received, Receiver};
@@ -10,7 +10,7 @@ fn now_s() -> i64 {
     i64::try_from(since.expect("a time after 1970").as_secs()).expect("a few billion")
 }
 
-async fn told(receiver: &Receiver, count: usize) -> Vec<Received> {
+async fn received(receiver: &Receiver, count: usize) -> Vec<Received> {
     eventually("the webhooks", LIMIT, async || {
         let all = receiver.all();
         (all.len() >= count).then_some(all)
@@ -19,7 +19,7 @@ async fn told(receiver: &Receiver, count: usize) -> Vec<Received> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn payments_and_refunds_are_told_of_in_the_shapes_of_the_page() {
+async fn webhooks_of_payments_and_refunds_have_the_documented_fields() {
     let (_folder, demo) = demo(&[("REFUNDRY_YOCO_ALLOW_TEST_REFUNDS", "1")]).await;
     let receiver = Receiver::start().await;
     let body = json!({"name": "shop", "url": receiver.url("/wp-json/yoco/webhook")});
@@ -31,7 +31,7 @@ async fn payments_and_refunds_are_told_of_in_the_shapes_of_the_page() {
     let checkout = reply.json["id"].as_str().unwrap().to_owned();
     let payment = checkout.replacen("ch_", "p_", 1);
     charge(&demo, &checkout, "card");
-    let paid = told(&receiver, 1).await;
+    let paid = received(&receiver, 1).await;
     let event = paid[0].json();
     let at = event["createdDate"].clone();
     assert!(event["id"].as_str().unwrap().starts_with("evt_"));
@@ -51,16 +51,17 @@ async fn payments_and_refunds_are_told_of_in_the_shapes_of_the_page() {
         })
     );
 
-    // One fails, one succeeds; nobody's clock is asked, so they are told apart by their ids.
+    // One refund fails and one succeeds. The order of their webhooks is not fixed, so the test
+    // finds them by their ids.
     let body = json!({"amount": 100, "metadata": {"simulate": "refuse"}});
     assert_eq!(refund(&demo, "test", &checkout, &body).run().status, 400);
     let body = json!({"amount": 200, "metadata": {"ticket": "9"}});
     let accepted = refund(&demo, "test", &checkout, &body).run();
-    let all = told(&receiver, 3).await;
+    let all = received(&receiver, 3).await;
     let find = |kind: &str| {
         let mut found = all.iter().filter(|one| one.kind() == kind);
         let one = found.next().unwrap_or_else(|| panic!("{kind} in {:?}", receiver.kinds()));
-        assert!(found.next().is_none(), "{kind} is told once");
+        assert!(found.next().is_none(), "{kind} is sent once");
         one.json()
     };
     let failed = find("refund.failed")["payload"].clone();
@@ -82,9 +83,9 @@ async fn payments_and_refunds_are_told_of_in_the_shapes_of_the_page() {
         assert_eq!(payload["metadata"]["checkoutId"], json!(checkout));
         assert!(payload["amount"].is_i64() && payload["currency"].is_string());
     }
-    // A refund through the other door is told of as well.
+    // A refund through the native door is sent as well.
     let body = json!({"chargeId": checkout, "amount": 5});
     native(&demo, "test", "POST", "/api/v1/refunds", &body).await.data();
-    let all = told(&receiver, 4).await;
+    let all = received(&receiver, 4).await;
     assert_eq!(all[3].json()["payload"]["metadata"]["checkoutId"], json!(checkout));
 }

@@ -1,14 +1,14 @@
-//! Idempotency keys: replayed, mismatched, in flight, and across a crash.
+//! Idempotency keys: repeated requests, different requests, concurrent requests, and a crash.
 
 use super::*;
 
-/// Asks for a refund under a key.
+/// Creates a refund under a key.
 fn keyed(demo: &Demo, checkout: &str, key: &str, body: &Value) -> Reply {
     refund(demo, "live", checkout, body).header("Idempotency-Key", key).run()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_answer_is_repeated_successes_and_refusals_alike() {
+async fn the_first_answer_is_returned_again_whether_success_or_refusal() {
     let (_folder, mut demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
     let cases = [
@@ -25,7 +25,7 @@ async fn the_first_answer_is_repeated_successes_and_refusals_alike() {
         answers.push(first.text);
     }
     let made = refunds(&demo, "live", &checkout).len();
-    // Also after everything else went back, and after a restart.
+    // The stored answer is returned even after the rest was refunded, and after a restart.
     assert_eq!(refund(&demo, "live", &checkout, &Value::Null).run().status, 202);
     assert!(demo.stop().await);
     demo.restart().await;
@@ -37,7 +37,7 @@ async fn the_first_answer_is_repeated_successes_and_refusals_alike() {
         }
     }
     assert_eq!(refunds(&demo, "live", &checkout).len(), made + 1);
-    // The answer to a checkout, and to one that cannot be made, likewise.
+    // The same for the answer to a checkout, and to a checkout that is refused.
     let post = |key: &str, body: &Value| {
         let curl = Curl::new(&demo, "POST", "/api/checkouts").key("live");
         curl.header("Idempotency-Key", key).json(body).run()
@@ -50,7 +50,8 @@ async fn the_first_answer_is_repeated_successes_and_refusals_alike() {
     let bad = json!({"amount": 7});
     assert_error(&post("bad", &bad), 400, "currency");
     assert_eq!(post("bad", &bad).header("idempotent-replayed"), "true");
-    // A webhook's secret is in the repeated answer, and nowhere in the clear.
+    // The repeated answer contains the webhook's secret, but no file stores the secret in the
+    // clear.
     let hook = json!({"name": "n", "url": "https://shop.example/hooks"});
     let post = || {
         let curl = Curl::new(&demo, "POST", "/api/webhooks").key("live");
@@ -74,7 +75,7 @@ async fn a_key_with_another_method_path_or_body_is_refused() {
     let (one, two) = (paid(&demo, "live", 900), paid(&demo, "live", 900));
     let body = json!({"amount": 100});
     assert_eq!(keyed(&demo, &one, "k", &body).status, 202);
-    // Another body, and the same in other words.
+    // Another body, including one that means the same.
     assert_eq!(keyed(&demo, &one, "k", &json!({"amount": 101})).status, 422);
     assert_eq!(keyed(&demo, &one, "k", &Value::Null).status, 422);
     // Another path: another checkout, and another operation.
@@ -82,14 +83,14 @@ async fn a_key_with_another_method_path_or_body_is_refused() {
     let curl = Curl::new(&demo, "POST", "/api/checkouts").key("live");
     assert_eq!(curl.header("Idempotency-Key", "k").json(&body).run().status, 422);
     assert!(refunds(&demo, "live", &two).is_empty());
-    // Another method is not asked for its key: GET and DELETE are idempotent by themselves.
+    // GET and DELETE are idempotent by themselves, so their keys are ignored.
     let path = format!("/api/checkouts/{one}");
     let read = Curl::new(&demo, "GET", &path).key("live").header("Idempotency-Key", "k").run();
     assert_eq!(read.status, 200);
-    // A refusal of the key is not its answer.
+    // The refusal of a key is not stored as the key's answer.
     let again = keyed(&demo, &one, "k", &body);
     assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (202, "true"));
-    // Keys that cannot be.
+    // Invalid keys.
     for header in ["Idempotency-Key;", &format!("Idempotency-Key: {}", "k".repeat(256))] {
         let mut reply = refund(&demo, "live", &one, &body);
         reply.headers.push(header.to_owned());
@@ -103,7 +104,7 @@ async fn many_requests_under_one_key_make_one_refund() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
     let body = json!({"amount": 100, "metadata": {"simulate": "succeed_after:700"}});
-    let auth = format!("Bearer {}", demo.kit["live"]["secret"].as_str().unwrap());
+    let auth = format!("Bearer {}", demo.ready_file["live"]["secret"].as_str().unwrap());
     let path = format!("/api/checkouts/{checkout}/refund");
     let headers = [("authorization", auth.as_str()), ("idempotency-key", "many")];
     let sends =
@@ -117,15 +118,15 @@ async fn many_requests_under_one_key_make_one_refund() {
             other => panic!("{other} {}", reply.text),
         }
     }
-    assert_eq!(first.len(), 1, "one processed it, the others came meanwhile");
+    assert_eq!(first.len(), 1, "one request was processed, the others arrived during it");
     let again = keyed(&demo, &checkout, "many", &body);
-    // The key came with no content type before; that is no part of the request.
+    // The first request had no content type; the content type is not part of the comparison.
     assert_eq!((again.header("idempotent-replayed"), &again.text), ("true", &first[0]));
     assert_eq!(refunds(&demo, "live", &checkout).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_wait_finds_the_answer_under_its_key() {
+async fn a_client_that_leaves_gets_the_answer_under_its_key_later() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
     let body = json!({"amount": 100, "metadata": {"simulate": "succeed_after:900"}});
@@ -136,7 +137,7 @@ async fn a_client_that_does_not_wait_finds_the_answer_under_its_key() {
         demo.try_send("POST", &curl.path, &headers, body.to_string().into_bytes()).await
     })
     .await;
-    assert!(left.is_err(), "it left before the answer");
+    assert!(left.is_err(), "the client left before the answer");
     let again = eventually("the answer", LIMIT, async || {
         let again = keyed(&demo, &checkout, "impatient", &body);
         (again.status != 409).then_some(again)
@@ -148,7 +149,7 @@ async fn a_client_that_does_not_wait_finds_the_answer_under_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_between_the_refund_and_its_answer_makes_no_second_refund() {
+async fn after_kill_9_between_the_refund_and_its_answer_there_is_no_second_refund() {
     let envs = [
         ("REFUNDRY_LEASE_SECONDS", "8"),
         ("REFUNDRY_PROVIDER_TIMEOUT_SECONDS", "1"),
@@ -157,7 +158,7 @@ async fn kill_9_between_the_refund_and_its_answer_makes_no_second_refund() {
     let (_folder, mut demo) = demo(&envs).await;
     let checkout = paid(&demo, "live", 900);
     let body = json!({"amount": 100, "metadata": {"simulate": "succeed_after:3000"}});
-    let auth = format!("Bearer {}", demo.kit["live"]["secret"].as_str().unwrap());
+    let auth = format!("Bearer {}", demo.ready_file["live"]["secret"].as_str().unwrap());
     let path = format!("/api/checkouts/{checkout}/refund");
     let headers = [("authorization", auth.as_str()), ("idempotency-key", "crash")];
     let made = {
@@ -172,7 +173,7 @@ async fn kill_9_between_the_refund_and_its_answer_makes_no_second_refund() {
             made
         };
         let (answer, made) = tokio::join!(send, kill);
-        assert!(answer.is_none(), "it was killed before it answered");
+        assert!(answer.is_none(), "the server was killed before the answer");
         made
     };
     demo.kill();
@@ -188,7 +189,7 @@ async fn kill_9_between_the_refund_and_its_answer_makes_no_second_refund() {
     assert_eq!(again.status, 202, "{}", again.text);
     assert_eq!(again.json["refundId"], made["id"], "the same refund");
     assert_eq!(keyed(&demo, &checkout, "crash", &body).header("idempotent-replayed"), "true");
-    demo.settle(LIMIT).await;
+    demo.wait_until_decided(LIMIT).await;
     assert_eq!(refunds(&demo, "live", &checkout).len(), 1);
     let balance = format!("/api/v1/payments/{}", payment(&checkout));
     eventually("the payout", LIMIT, async || {

@@ -1,4 +1,4 @@
-//! The Yoco door from the outside, as its clients use it: curl against a running server.
+//! The Yoco door from outside, as its clients use it: curl against a running server.
 
 mod clients;
 mod hooks;
@@ -35,9 +35,9 @@ impl<'a> Curl<'a> {
         self
     }
 
-    /// With a secret key of the demo, `live` or `test`.
+    /// Adds a secret key of the demo, `live` or `test`.
     fn key(self, mode: &str) -> Self {
-        let secret = self.demo.kit[mode]["secret"].as_str().expect("a secret").to_owned();
+        let secret = self.demo.ready_file[mode]["secret"].as_str().expect("a secret").to_owned();
         assert!(secret.starts_with(&format!("sk_{mode}_")), "clients look at the prefix");
         self.header("Authorization", &format!("Bearer {secret}"))
     }
@@ -95,7 +95,7 @@ async fn demo(envs: &[(&'static str, &'static str)]) -> (tempfile::TempDir, Demo
     (folder, demo)
 }
 
-/// A new checkout of so many cents.
+/// Creates a checkout of `amount` cents.
 fn open(demo: &Demo, mode: &str, amount: i64) -> String {
     let body = json!({"amount": amount, "currency": "ZAR"});
     let reply = Curl::new(demo, "POST", "/api/checkouts").key(mode).json(&body).run();
@@ -103,14 +103,14 @@ fn open(demo: &Demo, mode: &str, amount: i64) -> String {
     reply.json["id"].as_str().expect("an id").to_owned()
 }
 
-/// What the buyer does, without any key.
+/// Pays a checkout as a buyer, without a key.
 fn charge(demo: &Demo, checkout: &str, method: &str) {
     let path = format!("/api/v1/public/checkout/sessions/{checkout}/charge");
     let reply = Curl::new(demo, "POST", &path).json(&json!({"method": method})).run();
     assert_eq!(reply.status, 200, "{}", reply.text);
 }
 
-/// A checkout of so many cents that was paid.
+/// Creates and pays a checkout of `amount` cents.
 fn paid(demo: &Demo, mode: &str, amount: i64) -> String {
     let checkout = open(demo, mode, amount);
     charge(demo, &checkout, "card");
@@ -131,23 +131,24 @@ async fn until(demo: &Demo, mode: &str, checkout: &str, status: &str) -> Value {
     .await
 }
 
-/// Asks for a refund; an empty body is none.
+/// Creates a refund. A null `body` sends no body.
 fn refund<'a>(demo: &'a Demo, mode: &str, checkout: &str, body: &Value) -> Curl<'a> {
     let curl = Curl::new(demo, "POST", &format!("/api/checkouts/{checkout}/refund")).key(mode);
     if body.is_null() { curl } else { curl.json(body) }
 }
 
-/// The refunds of a payment as its list shows them.
+/// The refunds of a payment in the door's list.
 fn refunds(demo: &Demo, mode: &str, checkout: &str) -> Vec<Value> {
-    let payment = get(demo, mode, checkout)["paymentId"].as_str().expect("it is paid").to_owned();
+    let payment =
+        get(demo, mode, checkout)["paymentId"].as_str().expect("the checkout is paid").to_owned();
     let path = format!("/api/payments/{payment}/refunds");
     let reply = Curl::new(demo, "GET", &path).key(mode).run();
     assert_eq!(reply.status, 200, "{}", reply.text);
     reply.json["refunds"].as_array().expect("a list").clone()
 }
 
-/// Asserts an error of this door with this status and text, the text in every field that some client
-/// reads.
+/// Asserts an error of this door with this status and text. Every field that some client reads must
+/// have a text.
 #[track_caller]
 fn assert_error(reply: &Reply, status: u16, description: &str) {
     assert_eq!(reply.status.as_u16(), status, "{}", reply.text);
@@ -158,9 +159,9 @@ fn assert_error(reply: &Reply, status: u16, description: &str) {
     }
 }
 
-/// Calls the native door of the same account.
+/// Sends a request to the native door of the same account.
 async fn native(demo: &Demo, mode: &str, method: &str, path: &str, body: &Value) -> Reply {
-    let auth = format!("Bearer {}", demo.kit[mode]["bearer"].as_str().expect("a bearer"));
+    let auth = format!("Bearer {}", demo.ready_file[mode]["bearer"].as_str().expect("a bearer"));
     let mut headers = vec![("authorization", auth.as_str())];
     let mut bytes = Vec::new();
     if !body.is_null() {
@@ -170,7 +171,7 @@ async fn native(demo: &Demo, mode: &str, method: &str, path: &str, body: &Value)
     demo.try_send(method, path, &headers, bytes).await.expect("an answer")
 }
 
-/// The native name of a checkout's payment.
+/// The native id of a checkout's payment.
 fn payment(checkout: &str) -> String {
     checkout.replacen("ch_", "pay_", 1)
 }

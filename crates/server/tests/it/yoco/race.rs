@@ -1,16 +1,16 @@
-//! Two doors, one balance, many at once.
+//! Concurrent refunds of one payment through two doors.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_refunds_through_two_doors_never_pass_what_was_captured() {
+async fn two_hundred_refunds_through_two_doors_never_exceed_the_captured_amount() {
     const CAPTURED: i64 = 10_000;
-    // There is room for 166, so each door has its share of them.
+    // The captured amount has room for 166 refunds, so that each door creates some.
     const PART: i64 = 60;
     let (_folder, mut demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", CAPTURED);
-    let secret = format!("Bearer {}", demo.kit["live"]["secret"].as_str().unwrap());
-    let bearer = format!("Bearer {}", demo.kit["live"]["bearer"].as_str().unwrap());
+    let secret = format!("Bearer {}", demo.ready_file["live"]["secret"].as_str().unwrap());
+    let bearer = format!("Bearer {}", demo.ready_file["live"]["bearer"].as_str().unwrap());
     let path = format!("/api/checkouts/{checkout}/refund");
     let ours = json!({"amount": PART}).to_string();
     let theirs =
@@ -37,7 +37,7 @@ async fn two_hundred_refunds_through_two_doors_never_pass_what_was_captured() {
         match (yoco, reply.status.as_u16()) {
             (true, 202) => won.0 += 1,
             (false, 201) => won.1 += 1,
-            // The losers are told in the words of their door.
+            // Refused requests get the error of their door.
             (true, 400) => {
                 let text = reply.json["description"].as_str().expect("a description");
                 assert!(text.contains("40 is refundable"), "{text}");
@@ -47,8 +47,8 @@ async fn two_hundred_refunds_through_two_doors_never_pass_what_was_captured() {
         }
     }
     assert_eq!(won.0 + won.1, CAPTURED / PART);
-    assert!(won.0 > 0 && won.1 > 0, "both doors had their share: {won:?}");
-    // What is left goes to one of many, who ask for all of it through either door.
+    assert!(won.0 > 0 && won.1 > 0, "both doors created some: {won:?}");
+    // Many requests, through both doors, ask for all of the remainder. One succeeds.
     let all = json!({"sourceType": "checkout", "sourceId": checkout}).to_string();
     let sends = (0..40).map(|n| {
         let (demo, secret, bearer, path, all) = (&demo, &secret, &bearer, &path, &all);
@@ -86,8 +86,8 @@ async fn two_hundred_refunds_through_two_doors_never_pass_what_was_captured() {
     let book = demo.get(&format!("/simulator/payments/{charge}")).await;
     let payouts = book.json["payouts"].as_array().expect("a list");
     let paid: i64 = payouts.iter().map(|payout| payout["amount"].as_i64().unwrap()).sum();
-    assert_eq!(paid, CAPTURED, "what the provider paid out");
-    // All of them are listed, a hundred to a page.
+    assert_eq!(paid, CAPTURED, "sum of the provider's payouts");
+    // The list has all of them, a hundred per page.
     let list = format!("/api/payments/{}/refunds", checkout.replacen("ch_", "p_", 1));
     let first = Curl::new(&demo, "GET", &list).key("live").run();
     let cursor = first.json["nextCursor"].as_str().expect("a next page");

@@ -1,16 +1,17 @@
-//! What can be refunded, what cannot, and how the settings change that.
+//! Which checkouts can be refunded, and how the settings change that.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn payments_of_test_keys_are_refunded_only_where_that_is_allowed() {
+async fn payments_of_test_keys_are_refunded_only_with_the_setting() {
     let (_folder, mut demo) = demo(&[]).await;
     let checkout = paid(&demo, "test", 900);
     assert_eq!(get(&demo, "test", &checkout)["processingMode"], "test");
     let reply = refund(&demo, "test", &checkout, &Value::Null).run();
     assert_error(&reply, 400, "REFUNDRY_YOCO_ALLOW_TEST_REFUNDS=1");
     assert!(refunds(&demo, "test", &checkout).is_empty());
-    // What does not exist is told first: a key of the wrong mode finds nothing.
+    // The door looks for the checkout before it checks the setting, so a key of the wrong mode gets
+    // 404.
     assert_eq!(refund(&demo, "live", &checkout, &Value::Null).run().status, 404);
     assert!(demo.stop().await);
     demo.restart_with(&[("REFUNDRY_YOCO_ALLOW_TEST_REFUNDS", "1")]).await;
@@ -19,7 +20,7 @@ async fn payments_of_test_keys_are_refunded_only_where_that_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_brings_back_the_rule_that_only_whole_payments_are_refunded() {
+async fn a_setting_allows_full_refunds_only() {
     let (_folder, demo) = demo(&[("REFUNDRY_YOCO_FULL_REFUNDS_ONLY", "true")]).await;
     let checkout = paid(&demo, "live", 900);
     for amount in [1, 899, 901] {
@@ -35,7 +36,7 @@ async fn a_setting_brings_back_the_rule_that_only_whole_payments_are_refunded() 
 async fn the_word_for_an_accepted_refund_can_be_chosen() {
     let pending = [("REFUNDRY_YOCO_REFUND_STATUS", "pending")];
     let (_folder, demo1) = demo(&pending).await;
-    // It says that nobody waits for the provider, and nobody does.
+    // With this setting, the door answers `pending` without waiting for the provider.
     let checkout = paid(&demo1, "live", 900);
     let held = json!({"metadata": {"simulate": "succeed_after:1500"}});
     let reply = refund(&demo1, "live", &checkout, &held).run();
@@ -56,23 +57,23 @@ async fn the_word_for_an_accepted_refund_can_be_chosen() {
         .arg(folder.path())
         .env("REFUNDRY_YOCO_REFUND_STATUS", "done")
         .output()
-        .expect("it runs");
+        .expect("the command runs");
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("yoco_refund_status must be succeeded, successful or pending"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_refunded_is_refused_and_changes_nothing() {
+async fn refunds_that_cannot_be_made_are_refused_and_change_nothing() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
-    let nobody = "ch_01KREAEM40E8TXW4VNC0XM1R2P";
-    for id in [nobody, "ch_x", "x", &checkout.replacen("ch_", "p_", 1), &payment(&checkout)] {
+    let unknown = "ch_01KREAEM40E8TXW4VNC0XM1R2P";
+    for id in [unknown, "ch_x", "x", &checkout.replacen("ch_", "p_", 1), &payment(&checkout)] {
         assert_error(&refund(&demo, "live", id, &Value::Null).run(), 404, "no such checkout");
         let path = format!("/api/checkouts/{id}");
         assert_error(&Curl::new(&demo, "GET", &path).key("live").run(), 404, "no such checkout");
     }
-    for id in [nobody, "p_01KREAEM40E8TXW4VNC0XM1R2P", &checkout] {
+    for id in [unknown, "p_01KREAEM40E8TXW4VNC0XM1R2P", &checkout] {
         let path = format!("/api/payments/{id}/refunds");
         assert_error(&Curl::new(&demo, "GET", &path).key("live").run(), 404, "no such payment");
     }
@@ -100,7 +101,7 @@ async fn what_cannot_be_refunded_is_refused_and_changes_nothing() {
     assert_error(&reply, 400, "only a completed checkout can be refunded");
     assert!(refunds(&demo, "live", &checkout).is_empty());
 
-    // The provider refuses it.
+    // The provider refuses the refund.
     let body = json!({"metadata": {"simulate": "refuse"}});
     let reply = refund(&demo, "live", &checkout, &body).run();
     assert_error(&reply, 400, "");
@@ -110,7 +111,7 @@ async fn what_cannot_be_refunded_is_refused_and_changes_nothing() {
     assert_eq!(listed[0]["failureReason"], reply.json["description"]);
     assert_eq!(get(&demo, "live", &checkout)["status"], "completed");
 
-    // Everything is under way, and then everything went back.
+    // A refund of everything is under way, and then completes.
     let body = json!({"metadata": {"simulate": "succeed_after:4000"}});
     let accepted = refund(&demo, "live", &checkout, &body).run();
     assert_eq!((accepted.status.as_u16(), &accepted.json["status"]), (202, &json!("succeeded")));
@@ -137,7 +138,8 @@ async fn both_doors_see_one_payment_with_one_balance() {
     assert_eq!((&data["kind"], &data["sourceId"]), (&json!("checkout"), &json!(checkout)));
     let charge = data["providerPaymentId"].clone();
 
-    // One part here, and one under each of its other names there.
+    // One partial refund through this door, and one under each of the payment's ids through the
+    // native door.
     let ours = refund(&demo, "live", &checkout, &json!({"amount": 100})).run();
     let mut made = vec![ours.json["refundId"].clone()];
     for name in [
@@ -163,7 +165,7 @@ async fn both_doors_see_one_payment_with_one_balance() {
     let reply = refund(&demo, "live", &checkout, &json!({"amount": 301})).run();
     assert_error(&reply, 400, "300 is refundable");
 
-    // The rest goes back there and shows here.
+    // The remainder is refunded through the native door and appears here.
     let body = json!({"sourceType": "checkout", "sourceId": checkout});
     native(&demo, "live", "POST", "/api/v1/refunds", &body).await.data();
     until(&demo, "live", &checkout, "refunded").await;
@@ -174,7 +176,7 @@ async fn both_doors_see_one_payment_with_one_balance() {
         assert_eq!(refund["status"], "succeeded");
     }
 
-    // A payment that was registered as a checkout has no page, and is refunded all the same.
+    // A payment registered as a checkout has no page and can be refunded all the same.
     let body = json!({
         "amount": 500, "currency": "ZAR", "provider": "simulator", "kind": "checkout",
         "providerPaymentId": "ch_registered",
@@ -200,7 +202,7 @@ async fn another_tenant_and_the_other_mode_see_nothing() {
     let (code, text) = demo.run(&["keys", "create", "--new-account", "Other shop"]);
     assert_eq!(code, 0, "{text}");
     let other = text.lines().find_map(|line| line.strip_prefix("secret")).unwrap().trim();
-    let live = demo.kit["live"]["secret"].as_str().unwrap();
+    let live = demo.ready_file["live"]["secret"].as_str().unwrap();
     for secret in [other, live] {
         let auth = format!("Bearer {secret}");
         for (method, path) in [
@@ -214,7 +216,7 @@ async fn another_tenant_and_the_other_mode_see_nothing() {
         }
         let list = Curl::new(&demo, "GET", "/api/webhooks").header("Authorization", &auth).run();
         assert_eq!(list.json, json!({"subscriptions": []}));
-        // Their own key of the same name is another one.
+        // Another account's idempotency key of the same name is independent.
         let keyed = Curl::new(&demo, "POST", "/api/checkouts")
             .header("Authorization", &auth)
             .header("Idempotency-Key", "order-1")

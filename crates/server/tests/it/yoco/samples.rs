@@ -1,4 +1,5 @@
-//! The requests of the page on refunds, its table of statuses and its tables of errors, row by row.
+//! The requests of the documentation's page on refunds, its table of statuses and its table of
+//! errors, row by row.
 
 use super::*;
 
@@ -7,9 +8,9 @@ async fn the_requests_of_the_page_refund_a_checkout_and_show_it() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
     let before = get(&demo, "live", &checkout);
-    let secret = demo.kit["live"]["secret"].as_str().unwrap();
+    let secret = demo.ready_file["live"]["secret"].as_str().unwrap();
 
-    // Step 1, with everything that the tables of headers and of the body list.
+    // Step 1, with every header and field of the tables.
     let reply = Curl::new(&demo, "POST", &format!("/api/checkouts/{checkout}/refund"))
         .header("Authorization", &format!("Bearer {secret}"))
         .header("Idempotency-Key", "7b7ea3b5-2ae8-4e33-9f2f-6ad1a1d4a0f3")
@@ -46,7 +47,7 @@ async fn the_body_and_its_content_type_can_be_left_out() {
         |curl: Curl<'_>| curl.header("Content-Type", "application/json").run(),
         |curl: Curl<'_>| curl.json(&json!({})).run(),
         |curl: Curl<'_>| curl.json(&json!({"metadata": null, "amount": null})).run(),
-        // What curl says by itself.
+        // The content type that curl sends by default.
         |curl: Curl<'_>| curl.data("{}").run(),
         |curl: Curl<'_>| curl.header("Idempotency-Key", "one").run(),
     ] {
@@ -68,7 +69,7 @@ async fn a_checkout_goes_through_every_status_of_the_table() {
     let reply = Curl::new(&demo, "POST", "/api/checkouts").key("live").json(&body).run();
     assert_eq!(reply.status, 200);
     let checkout = reply.json["id"].as_str().expect("an id").to_owned();
-    let account = demo.kit["accountId"].clone();
+    let account = demo.ready_file["accountId"].clone();
     let mut expected = json!({
         "id": checkout, "redirectUrl": format!("http://127.0.0.1:{}/c/{checkout}", demo.port),
         "status": "created", "amount": 900, "currency": "ZAR", "paymentId": null,
@@ -85,7 +86,7 @@ async fn a_checkout_goes_through_every_status_of_the_table() {
     expected["status"] = json!("started");
     assert_eq!(get(&demo, "live", &checkout), expected);
 
-    // A declined attempt can be made again.
+    // After a declined attempt, the buyer can try again.
     charge(&demo, &checkout, "card_declined");
     assert_eq!(get(&demo, "live", &checkout), expected);
 
@@ -99,7 +100,11 @@ async fn a_checkout_goes_through_every_status_of_the_table() {
 
     let part = refund(&demo, "live", &checkout, &json!({"amount": 400})).run();
     assert_eq!(part.status, 202);
-    assert_eq!(get(&demo, "live", &checkout), expected, "a part leaves it completed");
+    assert_eq!(
+        get(&demo, "live", &checkout),
+        expected,
+        "a partial refund leaves the checkout completed"
+    );
 
     let rest = refund(&demo, "live", &checkout, &Value::Null).run();
     assert_eq!(rest.status, 202);
@@ -108,14 +113,14 @@ async fn a_checkout_goes_through_every_status_of_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_before_the_payment_settled_is_a_reversal() {
+async fn a_refund_before_settlement_is_a_reversal() {
     let (_folder, demo) = demo(&[("REFUNDRY_SETTLEMENT_SECONDS__SIMULATOR", "3600")]).await;
-    // Not settled yet, by the delay of its provider.
+    // Not settled yet, since the provider's delay has not passed.
     let early = paid(&demo, "live", 900);
     assert_eq!(refund(&demo, "live", &early, &Value::Null).run().status, 202);
     assert_eq!(get(&demo, "live", &early)["status"], "reversed");
 
-    // Settled, by a call.
+    // Settled over the API.
     let late = paid(&demo, "live", 900);
     let settle = format!("/api/v1/payments/{}/settle", payment(&late));
     let settled = native(&demo, "live", "POST", &settle, &json!({})).await;
@@ -123,7 +128,7 @@ async fn a_refund_before_the_payment_settled_is_a_reversal() {
     assert_eq!(refund(&demo, "live", &late, &Value::Null).run().status, 202);
     assert_eq!(get(&demo, "live", &late)["status"], "refunded");
 
-    // A part before, the rest after: the last refund decides.
+    // Partly refunded before settlement and fully after: the last refund decides the status.
     let both = paid(&demo, "live", 900);
     assert_eq!(refund(&demo, "live", &both, &json!({"amount": 1})).run().status, 202);
     let settle = format!("/api/v1/payments/{}/settle", payment(&both));
@@ -133,7 +138,7 @@ async fn a_refund_before_the_payment_settled_is_a_reversal() {
     assert_eq!(refund(&demo, "live", &both, &Value::Null).run().status, 202);
     assert_eq!(get(&demo, "live", &both)["status"], "refunded");
 
-    // The other account's mode has no such payment.
+    // A key of the other mode does not find the payment.
     let other = native(&demo, "test", "POST", &settle, &json!({})).await;
     assert_eq!(other.status, 404);
     let bad = native(&demo, "live", "POST", &settle, &json!({"settledAt": "soon"})).await;
@@ -158,7 +163,8 @@ async fn each_row_of_the_table_of_errors_is_answered() {
     }
     assert!(refunds(&demo, "live", &checkout).is_empty());
 
-    // 409: the same key is being processed. The provider is held.
+    // 409: a request under the same key is being processed. The provider does not answer the first
+    // one.
     let held = json!({"amount": 1, "metadata": {"simulate": "stay_pending"}});
     let keyed = || refund(&demo, "live", &checkout, &held).header("Idempotency-Key", "held");
     let (first, second) = std::thread::scope(|threads| {
@@ -185,7 +191,7 @@ async fn each_row_of_the_table_of_errors_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browsers_of_other_sites_are_told_nothing() {
+async fn no_cors_headers_are_sent_to_other_sites() {
     let (_folder, demo) = demo(&[]).await;
     let checkout = paid(&demo, "live", 900);
     let path = format!("/api/checkouts/{checkout}");

@@ -1,7 +1,8 @@
-//! A database that nodes share, on a server of the benchmark's own with its default settings.
+//! A PostgreSQL database that several nodes share. The benchmark starts the PostgreSQL server with
+//! default settings.
 
-use crate::ground::{Kit, in_runtime, new_folder, serve};
-use crate::lab::{self, HOT, HOT_ONE_IN, Targets};
+use crate::database::{DemoFile, in_runtime, new_folder, serve};
+use crate::fixture::{self, HOT, HOT_ONE_IN, Targets};
 use crate::measure::SystemClock;
 use crate::process::Server;
 use anyhow::{Context, Result, bail};
@@ -14,51 +15,50 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use testkit::postgres::{Cluster, programs};
 
-/// A database with payments, and the folder of a node that serves it.
-pub struct Shared {
+/// A database with payments, and the folder of one node that serves the database.
+pub struct PostgresDatabase {
     cluster: Arc<Cluster>,
     folder: tempfile::TempDir,
     under: PathBuf,
     binary: PathBuf,
-    database: String,
+    name: String,
     bearer: String,
-    /// What can be refunded in it.
+    /// The payments that the benchmark refunds.
     pub targets: Targets,
 }
 
-impl Shared {
-    /// Starts a server under `under` and makes a demo in it, with payments added.
+impl PostgresDatabase {
+    /// Starts a PostgreSQL server under `under`, makes a demo in a database and adds payments.
     pub fn new(under: &Path, binary: &Path) -> Result<Self> {
         let under = fs::canonicalize(under)?;
         let cluster = Arc::new(Cluster::start_under(&under));
         let url = in_runtime(async { Ok(cluster.database().await) })?;
         let folder = new_folder(&under)?;
         serve(binary, folder.path(), false, Some(&url))?.stop()?;
-        let kit = Kit::read(folder.path())?;
+        let demo = DemoFile::read(folder.path())?;
         let targets = in_runtime(async {
             let store = PostgresStore::open(&url).await?;
-            kit.fill(&lab::start_engine(store, folder.path())?).await
+            demo.register_payments(&fixture::start_engine(store, folder.path())?).await
         })?;
-        let database = url.rsplit('/').next().and_then(|rest| rest.split('?').next());
-        let database = database.context("the address names no database")?.to_owned();
-        let (binary, bearer) = (binary.to_owned(), kit.test.bearer);
-        Ok(Self { cluster, folder, under, binary, database, bearer, targets })
+        let name = url.rsplit('/').next().and_then(|rest| rest.split('?').next());
+        let name = name.context("the address names no database")?.to_owned();
+        let (binary, bearer) = (binary.to_owned(), demo.test.bearer);
+        Ok(Self { cluster, folder, under, binary, name, bearer, targets })
     }
 
-    /// A copy of the database, with a node of its own. Nobody may be connected.
+    /// Copies the database and makes a node for the copy. No client may be connected.
     pub fn copy(&self, name: &str) -> Result<Self> {
-        let make = format!("CREATE DATABASE {name} TEMPLATE {}", self.database);
+        let make = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
         psql(&self.cluster, "postgres", &make, &[])?;
         psql(&self.cluster, "postgres", "CHECKPOINT", &[])?;
-        Ok(Self { database: name.to_owned(), ..self.join()? })
+        Ok(Self { name: name.to_owned(), ..self.join()? })
     }
 
-    /// Removes the database.
     pub fn remove(self) -> Result<()> {
-        psql(&self.cluster, "postgres", &format!("DROP DATABASE {}", self.database), &[])
+        psql(&self.cluster, "postgres", &format!("DROP DATABASE {}", self.name), &[])
     }
 
-    /// Another node on the same database.
+    /// Makes another node on the same database.
     pub fn join(&self) -> Result<Self> {
         let folder = new_folder(&self.under)?;
         fs::copy(self.folder.path().join("demo.json"), folder.path().join("demo.json"))?;
@@ -67,30 +67,29 @@ impl Shared {
             folder,
             under: self.under.clone(),
             binary: self.binary.clone(),
-            database: self.database.clone(),
+            name: self.name.clone(),
             bearer: self.bearer.clone(),
             targets: self.targets.clone(),
         })
     }
 
-    /// Starts the node. It holds refunds queued.
+    /// Starts the node. New refunds stay queued.
     pub fn serve(&self) -> Result<Server> {
-        let url = self.cluster.url(&self.database);
+        let url = self.cluster.url(&self.name);
         serve(&self.binary, self.folder.path(), false, Some(&url))
     }
 
-    /// The Bearer token of the account's test key.
     pub fn bearer(&self) -> &str {
         &self.bearer
     }
 
-    /// Runs SQL; `variables` are replaced in it, and so is `:scope`.
+    /// Runs SQL with psql. psql replaces `variables` and `:scope` in the text.
     pub fn run(&self, sql: &str, variables: &[(&str, String)]) -> Result<()> {
         let scope = ("scope", self.targets.scope.code().to_string());
-        psql(&self.cluster, &self.database, sql, &[variables, &[scope]].concat())
+        psql(&self.cluster, &self.name, sql, &[variables, &[scope]].concat())
     }
 
-    /// Adds `count` refunds of the past.
+    /// Adds `count` refunds with dates in the past.
     pub fn fill(&self, count: u64) -> Result<()> {
         let variables = [
             ("count", count.to_string()),
@@ -101,14 +100,14 @@ impl Shared {
         self.run(include_str!("../../sql/past.sql"), &variables)
     }
 
-    /// A program of PostgreSQL's, to be run on the database.
+    /// A command that runs a PostgreSQL program on the database.
     pub fn program(&self, name: &str) -> Command {
-        program(&self.cluster, &self.database, name)
+        program(&self.cluster, &self.name, name)
     }
 
-    /// Derives every balance again; how many refunds there are, when all fits.
+    /// Verifies the database and returns the number of refunds. A difference is an error.
     pub fn verify(&self) -> Result<u64> {
-        let url = self.cluster.url(&self.database);
+        let url = self.cluster.url(&self.name);
         let report = in_runtime(async { Ok(PostgresStore::open(&url).await?.verify().await?) })?;
         if let Some(difference) = report.differences.first() {
             bail!("{} differences, the first: {difference}", report.differences.len());
@@ -116,7 +115,7 @@ impl Shared {
         Ok(report.refunds)
     }
 
-    /// Bytes of everything stored.
+    /// Size of all files of the PostgreSQL server's databases, in bytes.
     pub fn bytes(&self) -> Result<u64> {
         fn size(folder: &Path) -> std::io::Result<u64> {
             let entries = fs::read_dir(folder)?.map(|entry| {
@@ -159,24 +158,26 @@ mod tests {
     use domain::account::{Mode, Scope};
     use engine::IdempotencyKey;
 
-    /// A database without a server, with `payments` payments.
-    fn lean(payments: usize) -> Shared {
+    /// A database with `payments` payments. There is no demo in its folder, so no node can serve
+    /// it.
+    fn without_demo(payments: usize) -> PostgresDatabase {
         let cluster = Arc::new(Cluster::start());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("demo.json"), "{}").unwrap();
         let url = in_runtime(async { Ok(cluster.database().await) }).unwrap();
         let targets = in_runtime(async {
             let store = PostgresStore::open(&url).await?;
-            let engine = lab::start_engine(store, folder.path())?;
+            let engine = fixture::start_engine(store, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), payments).await
+            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), payments)
+                .await
         });
-        Shared {
+        PostgresDatabase {
             cluster,
             under: folder.path().to_owned(),
             folder,
             binary: PathBuf::new(),
-            database: "test_0".into(),
+            name: "test_0".into(),
             bearer: String::new(),
             targets: targets.unwrap(),
         }
@@ -184,13 +185,13 @@ mod tests {
 
     #[test]
     fn the_books_balance_after_a_prefill() {
-        let shared = lean(50);
-        shared.fill(2_000).unwrap();
-        assert_eq!(shared.verify().unwrap(), 2_000);
+        let database = without_demo(50);
+        database.fill(2_000).unwrap();
+        assert_eq!(database.verify().unwrap(), 2_000);
     }
 
-    /// How many values of each column are not null, in the tables that creating refunds writes.
-    fn contents(shared: &Shared) -> String {
+    /// Number of non-null values per column, in the tables that creating a refund writes.
+    fn contents(database: &PostgresDatabase) -> String {
         let count = |table| {
             format!(
                 "SELECT '{table}', key, count(*) FROM {table} t, jsonb_each(to_jsonb(t)) \
@@ -198,7 +199,7 @@ mod tests {
             )
         };
         let sql: String = ["refunds", "keys", "events", "postings"].map(count).concat();
-        let output = shared.program("psql").args(["--tuples-only", "--command", &sql]).output();
+        let output = database.program("psql").args(["--tuples-only", "--command", &sql]).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -206,16 +207,16 @@ mod tests {
 
     #[test]
     fn the_function_writes_the_rows_and_columns_that_creating_refunds_writes() {
-        let shared = lean(20);
-        let other = shared.copy("other").unwrap();
-        let url = shared.cluster.url(&shared.database);
+        let database = without_demo(20);
+        let other = database.copy("other").unwrap();
+        let url = database.cluster.url(&database.name);
         let created = in_runtime(async {
             let store = PostgresStore::open(&url).await?;
-            let engine = lab::start_engine(store, shared.folder.path())?;
+            let engine = fixture::start_engine(store, database.folder.path())?;
             for number in 0..20 {
-                let payment = shared.targets.payments[number];
+                let payment = database.targets.payments[number];
                 let key = IdempotencyKey { door: "native", value: number.to_string().into() };
-                let refund = crate::load::refund(shared.targets.scope, payment);
+                let refund = crate::load::refund(database.targets.scope, payment);
                 engine.create_refund(refund, Some(&key)).await?;
             }
             Ok(())
@@ -223,8 +224,8 @@ mod tests {
         created.unwrap();
         other.run(super::super::one_call::FUNCTION, &[("payments", "20".into())]).unwrap();
         other.run("SELECT one_refund(:scope, n) FROM generate_series(1, 20) AS n", &[]).unwrap();
-        // Payments of the comparison are its own, so their events are not looked at.
+        // The comparison leaves out the payments that the function made for itself.
         other.run("DELETE FROM payments WHERE provider_payment_id LIKE 'one_%'", &[]).unwrap();
-        assert_eq!(contents(&other), contents(&shared));
+        assert_eq!(contents(&other), contents(&database));
     }
 }

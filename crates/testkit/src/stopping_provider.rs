@@ -1,4 +1,4 @@
-//! A provider whose calls stop at one point, as they do when the process dies or hangs there.
+//! A provider whose calls stop at one point, like calls of a process that dies or hangs there.
 
 use crate::within_limit;
 use async_trait::async_trait;
@@ -11,29 +11,28 @@ use providers::{
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Between which two moves a call stops.
+/// The point at which a call stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopAt {
-    /// The intent is committed and the provider was not called.
+    /// The intent is committed, and the provider was not called.
     BeforeSubmit,
-    /// The provider did what it was asked for and the outcome is not committed.
+    /// The provider handled the refund, and the outcome is not committed.
     AfterSubmit,
-    /// A look-up was about to be made.
+    /// The look-up was not sent yet.
     BeforeLookup,
-    /// A look-up was answered and its outcome is not committed.
+    /// The look-up was answered, and the outcome is not committed.
     AfterLookup,
 }
 
-/// A provider behind which another one does everything, except that calls stop at one point.
-pub struct Stopping {
+/// Passes calls on to another provider and stops each at one point.
+pub struct StoppingProvider {
     inner: Arc<dyn Provider>,
     at: StopAt,
     stopped: Semaphore,
     gate: Semaphore,
 }
 
-impl Stopping {
-    /// Stops the calls to `inner` at `at`.
+impl StoppingProvider {
     pub fn new(inner: Arc<dyn Provider>, at: StopAt) -> Arc<Self> {
         Arc::new(Self { inner, at, stopped: Semaphore::new(0), gate: Semaphore::new(0) })
     }
@@ -44,7 +43,7 @@ impl Stopping {
         stopped.expect("the semaphore is never closed").forget();
     }
 
-    /// Lets the calls that have stopped go on, and all to come.
+    /// Lets all stopped calls and all later calls pass.
     pub fn let_go(&self) {
         self.gate.close();
     }
@@ -52,14 +51,14 @@ impl Stopping {
     async fn pass(&self, point: StopAt) {
         if self.at == point {
             self.stopped.add_permits(1);
-            // Nobody ever gives a permit; the only way through is that the gate is gone.
+            // No code adds a permit; the call continues when `let_go` closes the gate.
             let _ = self.gate.acquire().await;
         }
     }
 }
 
 #[async_trait]
-impl Provider for Stopping {
+impl Provider for StoppingProvider {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

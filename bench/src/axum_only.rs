@@ -1,5 +1,5 @@
-//! (a) The bare server: axum, a small JSON in, an answer of a refund's size out, and nothing in
-//! between. It shows what HTTP costs on this machine.
+//! (a) A server with axum alone: it reads a small JSON body and answers with as many bytes as a
+//! refund has, without storing anything. The rate of this server is the cost of HTTP on this machine.
 
 use anyhow::{Context, Result};
 use axum::extract::Json;
@@ -8,19 +8,18 @@ use axum::{Router, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// The path that is loaded.
 pub const PATH: &str = "/api/v1/refunds";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct Request {
     source_type: String,
     source_id: String,
     amount: i64,
     reason: String,
 }
 
-/// As many fields and bytes as the answer to a refund.
+/// Has as many fields and bytes as Refundry's answer to a refund.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
@@ -65,36 +64,36 @@ struct Meta {
     timestamp: &'static str,
 }
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub fn serve(listen: SocketAddr) -> Result<()> {
-    // The same runtime as the server's.
+    // The runtime has the same settings as the server's.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let router =
             Router::new().route("/health", get(|| async { "ok" })).route(PATH, post(answer));
         let listener = tokio::net::TcpListener::bind(listen).await.context("cannot listen")?;
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-            // As the server does; a failure only costs speed.
+            // The server sets this option, too. A failure only costs speed.
             let _ = stream.set_nodelay(true);
         });
         axum::serve(listener, router).await.context("cannot serve")
     })
 }
 
-async fn answer(Json(asked): Json<Asked>) -> (StatusCode, Json<Answer>) {
+async fn answer(Json(request): Json<Request>) -> (StatusCode, Json<Answer>) {
     const TIME: &str = "2026-01-02T03:04:05.678Z";
     let data = Data {
         id: "rfd_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         arn: "arn:refundry:refund:acc_01KAKX7X5S8GQ3W0M5B6TZ4R2E:rfd_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         account_id: "acc_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         mode: "test",
-        amount: asked.amount,
+        amount: request.amount,
         currency: "USD",
         status: "pending",
         status_detail: "queued",
-        reason: asked.reason,
-        source_type: asked.source_type,
-        source_id: asked.source_id,
+        reason: request.reason,
+        source_type: request.source_type,
+        source_id: request.source_id,
         payment_id: "pay_01KAKX7X5S8GQ3W0M5B6TZ4R2E",
         charge_id: "bench_00000000",
         invoice_id: None,

@@ -1,6 +1,6 @@
-//! An engine in this process, on a database of its own.
+//! Starts an engine in this process and registers the payments that the benchmark refunds.
 
-use crate::measure::{Dice, SystemClock};
+use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result, bail};
 use domain::account::Scope;
 use domain::ids::PaymentId;
@@ -12,44 +12,43 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-/// How many payments the refunds are spread over.
+/// Number of payments that the refunds are spread over.
 pub const PAYMENTS: usize = 20_000;
 
-/// How many of them are hot.
+/// Number of payments that are refunded more often than the others.
 pub const HOT: usize = 10;
 
-/// One refund in so many is of a hot payment.
+/// One refund in this many is for a hot payment.
 pub const HOT_ONE_IN: usize = 20;
 
-/// What each payment captured: enough for all refunds of all runs.
+/// Amount of each payment: enough for all refunds of all runs.
 pub const CAPTURED: i64 = 1_000_000_000_000;
 
-/// Why every refund is asked for.
+/// The reason of every refund.
 pub const REASON: &str = "requested_by_customer";
 
-/// Payments to be refunded.
+/// The payments that the benchmark refunds.
 #[derive(Clone)]
 pub struct Targets {
-    /// Whose they are.
     pub scope: Scope,
-    /// Their ids, the hot ones first.
+    /// Ids of the payments, the hot ones first.
     pub payments: Arc<[PaymentId]>,
 }
 
 impl Targets {
-    /// Which payment comes next, as an index.
-    pub fn pick(&self, dice: &mut Dice) -> usize {
+    /// Draws the index of the next payment to refund.
+    pub fn pick(&self, rng: &mut SplitMix) -> usize {
         let hot = HOT.min(self.payments.len());
-        if dice.below(HOT_ONE_IN) == 0 { dice.below(hot) } else { dice.below(self.payments.len()) }
+        if rng.below(HOT_ONE_IN) == 0 { rng.below(hot) } else { rng.below(self.payments.len()) }
     }
 }
 
-/// Starts an engine on the database file. New refunds stay queued.
+/// Starts an engine on the SQLite file. New refunds stay queued.
 pub fn open_engine(database: &Path, scratch: &Path) -> Result<Engine> {
     start_engine(SqliteStore::open(database).context("the database cannot be opened")?, scratch)
 }
 
-/// The same on either kind of database.
+/// Starts an engine on a SQLite or PostgreSQL store. New refunds stay queued.
 pub fn start_engine(store: impl Into<Store>, scratch: &Path) -> Result<Engine> {
     let clock = Arc::new(SystemClock);
     let book = scratch.join("simulator-of-the-benchmark.db");
@@ -68,14 +67,14 @@ pub fn start_engine(store: impl Into<Store>, scratch: &Path) -> Result<Engine> {
     }))
 }
 
-/// Ids must differ from those of an earlier engine on the same file.
+/// Seeds the ids, so that they differ from those of an earlier engine on the same file.
 #[expect(clippy::disallowed_methods, reason = "seeds the ids of a benchmark")]
 fn clock_nanos() -> u128 {
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
 }
 
-/// Registers `count` payments with balances that never run out.
+/// Registers `count` payments that are large enough for all refunds.
 pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> Result<Targets> {
     const AT_A_TIME: usize = 256;
     let mut tasks = JoinSet::new();
@@ -97,10 +96,11 @@ pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> R
     if payments.len() != count {
         bail!("{} of {count} payments were registered", payments.len());
     }
-    // Neighbours in time would share pages; real refunds come in no such order.
-    let mut dice = Dice::new(11);
+    // Payments registered one after another share database pages. Shuffle them, since real refunds
+    // come in no such order.
+    let mut rng = SplitMix::new(11);
     for at in (1..payments.len()).rev() {
-        payments.swap(at, dice.below(at + 1));
+        payments.swap(at, rng.below(at + 1));
     }
     Ok(Targets { scope, payments: payments.into() })
 }

@@ -1,9 +1,9 @@
-//! Refunds asked for over HTTP at a pace: the next one leaves when its time has come, whether or not
-//! the ones before it were answered.
+//! Creates refunds over HTTP at a fixed rate. Each request leaves at its scheduled time, whether or
+//! not earlier requests were answered.
 
-use crate::bare;
-use crate::lab::{REASON, Targets};
-use crate::measure::{Dice, Stopwatch, pass};
+use crate::axum_only;
+use crate::fixture::{REASON, Targets};
+use crate::measure::{SplitMix, Stopwatch, sleep};
 use crate::sink::ulid;
 use anyhow::{Context, Result, bail};
 use axum::body::Bytes;
@@ -19,31 +19,29 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use ulid::Ulid;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for one answer.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where refunds are asked for, and how many per second.
-pub struct Pace<'a> {
-    /// The server.
+/// Which server to load, for how long and at which rate.
+pub struct Schedule<'a> {
     pub address: SocketAddr,
-    /// Bearer token.
     pub bearer: &'a str,
-    /// What is refunded.
+    /// Payments to refund.
     pub targets: &'a Targets,
     /// Refunds per second.
     pub per_second: u32,
-    /// For how long.
     pub duration: Duration,
 }
 
-/// What became of it.
+/// Result of one run.
 #[derive(Default)]
-pub struct Asked {
-    /// Every refund that was created, and the time at which it was to be asked for, on the stopwatch.
+pub struct Created {
+    /// Each created refund and the time its request was scheduled for, in microseconds of the
+    /// stopwatch.
     pub refunds: Vec<(Ulid, u32)>,
-    /// Requests that did not end well.
+    /// Requests without a 201.
     pub refused: u64,
-    /// When the last one was answered, on the stopwatch.
+    /// Time of the last answer, in microseconds of the stopwatch.
     pub over_micros: u32,
 }
 
@@ -64,64 +62,65 @@ struct Caller {
     authorization: String,
 }
 
-/// Asks for refunds at a pace. A request that leaves late counts from when it was to leave.
-pub async fn ask(pace: &Pace<'_>, stopwatch: Stopwatch) -> Result<Asked> {
+/// Creates refunds on `schedule`. The time of a request counts from its scheduled time, even when
+/// the request leaves late.
+pub async fn create_refunds(schedule: &Schedule<'_>, stopwatch: Stopwatch) -> Result<Created> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let caller = Arc::new(Caller {
         client: Client::builder(TokioExecutor::new()).build(connector),
-        url: format!("http://{}{}", pace.address, bare::PATH),
-        authorization: format!("Bearer {}", pace.bearer),
+        url: format!("http://{}{}", schedule.address, axum_only::PATH),
+        authorization: format!("Bearer {}", schedule.bearer),
     });
-    let mut dice = Dice::new(17);
+    let mut rng = SplitMix::new(17);
     let mut tasks = JoinSet::new();
-    let mut asked = Asked::default();
+    let mut created = Created::default();
     let start = stopwatch.micros();
-    for number in 0..count(pace) {
-        let due = start.saturating_add(due_micros(number, pace.per_second));
+    for number in 0..count(schedule) {
+        let due = start.saturating_add(due_micros(number, schedule.per_second));
         loop {
             let wait = due.saturating_sub(stopwatch.micros());
             if wait == 0 {
                 break;
             }
-            pass(Duration::from_micros(wait.into())).await;
+            sleep(Duration::from_micros(wait.into())).await;
         }
-        let payment = pace.targets.payments[pace.targets.pick(&mut dice)];
+        let payment = schedule.targets.payments[schedule.targets.pick(&mut rng)];
         let body = format!(
             r#"{{"sourceType":"payment","sourceId":"{payment}","amount":1,"reason":"{REASON}"}}"#
         );
         let caller = caller.clone();
         tasks.spawn(async move { (caller.refund(number, body).await, due) });
         while let Some(done) = tasks.try_join_next() {
-            note(&mut asked, done?);
+            note(&mut created, done?);
         }
     }
     while let Some(done) = tasks.join_next().await {
-        note(&mut asked, done?);
+        note(&mut created, done?);
     }
-    asked.over_micros = stopwatch.micros();
-    Ok(asked)
+    created.over_micros = stopwatch.micros();
+    Ok(created)
 }
 
-fn note(asked: &mut Asked, (answer, due): (Result<Ulid>, u32)) {
+fn note(created: &mut Created, (answer, due): (Result<Ulid>, u32)) {
     match answer {
-        Ok(refund) => asked.refunds.push((refund, due)),
+        Ok(refund) => created.refunds.push((refund, due)),
         Err(error) => {
-            if asked.refused == 0 {
+            if created.refused == 0 {
                 eprintln!("a refund was refused: {error:#}");
             }
-            asked.refused += 1;
+            created.refused += 1;
         }
     }
 }
 
-/// How many refunds are asked for in all.
-fn count(pace: &Pace<'_>) -> u64 {
-    let millis = u64::try_from(pace.duration.as_millis()).unwrap_or(u64::MAX);
-    u64::from(pace.per_second).saturating_mul(millis) / 1000
+/// Total number of requests of the schedule.
+fn count(schedule: &Schedule<'_>) -> u64 {
+    let millis = u64::try_from(schedule.duration.as_millis()).unwrap_or(u64::MAX);
+    u64::from(schedule.per_second).saturating_mul(millis) / 1000
 }
 
-/// When the refund with this number is to be asked for, microseconds after the first.
+/// Scheduled time of request `number`, in microseconds after the first request.
 fn due_micros(number: u64, per_second: u32) -> u32 {
     let micros = number.saturating_mul(1_000_000) / u64::from(per_second.max(1));
     u32::try_from(micros).unwrap_or(u32::MAX)
@@ -132,7 +131,7 @@ impl Caller {
         let request = Request::post(&self.url)
             .header("authorization", &self.authorization)
             .header("content-type", "application/json")
-            .header("idempotency-key", format!("paced-{number}"))
+            .header("idempotency-key", format!("open-loop-{number}"))
             .body(Full::new(Bytes::from(body)))?;
         let exchange = async {
             let response = self.client.request(request).await?;
@@ -140,7 +139,7 @@ impl Caller {
             anyhow::Ok((status, response.into_body().collect().await?.to_bytes()))
         };
         let (status, body) =
-            tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")??;
+            tokio::time::timeout(TIME_LIMIT, exchange).await.context("no answer in time")??;
         if status != StatusCode::CREATED {
             bail!("{status}: {}", String::from_utf8_lossy(&body));
         }

@@ -1,16 +1,16 @@
-//! A connection of somebody else.
+//! A database session outside of Refundry.
 
 use std::sync::mpsc;
 use tokio_postgres::NoTls;
 
-/// A connection of a second process, which blocks whoever uses it.
-pub struct Outsider {
+/// A connection to PostgreSQL that a test uses like a second program. Its methods block the calling
+/// thread.
+pub struct BlockingSession {
     statements: mpsc::Sender<String>,
     answers: mpsc::Receiver<Result<u64, String>>,
 }
 
-impl Outsider {
-    /// Connects.
+impl BlockingSession {
     pub fn connect(url: &str) -> Self {
         let (statements, inbox) = mpsc::channel::<String>();
         let (outbox, answers) = mpsc::channel();
@@ -41,7 +41,7 @@ impl Outsider {
         Self { statements, answers }
     }
 
-    /// Runs SQL, and gives how many rows it changed.
+    /// Runs SQL and returns the number of changed rows.
     pub fn run(&self, sql: &str) -> u64 {
         self.statements.send(sql.to_owned()).expect("the connection lives");
         let answer = self.answers.recv_timeout(crate::LIMIT).expect("an answer");

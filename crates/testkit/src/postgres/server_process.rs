@@ -1,8 +1,8 @@
-//! Servers that do not outlive the test process.
+//! Runs servers that end with the test process.
 //!
-//! They live in a temporary folder and run under a shell that waits for the test process to be gone,
-//! however it goes, and then stops them and removes the folder; no test has to do that, and none can
-//! fail to.
+//! A server's data is in a temporary folder. The server runs under a shell that waits for the end
+//! of the test process, however that ends, and then stops the server and removes the folder. Tests
+//! need no cleanup of their own.
 
 use crate::eventually;
 use std::fs;
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// What comes before every script. `$folder` is ours, `$programs` that of PostgreSQL's programs.
+/// Start of every script. `$folder` is the temporary folder, `$programs` the folder of PostgreSQL's
+/// programs.
 const PREAMBLE: &str = r#"
 trap '' INT TERM HUP
 programs=$1; folder=$2; shift 2
@@ -30,16 +31,16 @@ make() {
 }
 "#;
 
-/// A shell that runs a script, and the folder it runs in. The script reads lines until its input ends,
-/// which it does when this process does, and answers each with one in the file `done`.
-pub(super) struct Keeper {
+/// A shell that runs a script in a temporary folder. The script reads one command per line and adds
+/// a line to the file `done` after each. Its input ends with the test process.
+pub(super) struct ServerProcess {
     folder: PathBuf,
     shell: Mutex<Child>,
 }
 
-impl Keeper {
+impl ServerProcess {
     pub(super) fn start<'a>(script: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        // Short, since the path of a socket is.
+        // The path of a socket must be short.
         Self::start_under(Path::new("/tmp"), script, arguments)
     }
 
@@ -53,7 +54,7 @@ impl Keeper {
         let mut command = match unprivileged() {
             None => Command::new("sh"),
             Some((_, user, group)) => {
-                chown(&folder, Some(user), Some(group)).expect("the folder is given away");
+                chown(&folder, Some(user), Some(group)).expect("the folder gets its owner");
                 let mut command = Command::new("setpriv");
                 command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).args([
                     "--clear-groups",
@@ -64,7 +65,7 @@ impl Keeper {
             }
         };
         let shell = command
-            .args(["-c", &format!("{PREAMBLE}{script}"), "keeper"])
+            .args(["-c", &format!("{PREAMBLE}{script}"), "server-process"])
             .arg(programs())
             .arg(&folder)
             .args(arguments)
@@ -80,14 +81,14 @@ impl Keeper {
         &self.folder
     }
 
-    /// Has the script do what `line` says, and waits until it has.
-    pub(super) async fn tell(&self, line: &str) {
+    /// Sends a command to the script and waits until it is done.
+    pub(super) async fn send(&self, line: &str) {
         let done = || fs::read(self.folder.join("done")).map_or(0, |text| text.len());
         let before = done();
         {
             let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
             let input = shell.stdin.as_mut().expect("an open pipe");
-            writeln!(input, "{line}").expect("the keeper listens");
+            writeln!(input, "{line}").expect("the shell reads its input");
         }
         eventually(line, async || {
             self.check();
@@ -96,22 +97,22 @@ impl Keeper {
         .await;
     }
 
-    /// What the servers wrote.
+    /// The output of the servers.
     pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// Fails when the script has failed.
+    /// Panics when the script has failed.
     pub(super) fn check(&self) {
         let failed = self.folder.join("failed").exists();
         assert!(!failed, "the server did not start: {}", self.log());
     }
 }
 
-/// The folder of `PostgreSQL`'s programs: out of PATH, or where Debian puts them.
+/// The folder of `PostgreSQL`'s programs, from `PATH` or from the place where Debian installs them.
 ///
 /// # Panics
-/// When there is none.
+/// When `PostgreSQL` is not installed.
 pub fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
@@ -123,11 +124,11 @@ pub fn programs() -> PathBuf {
     let found = found.and_then(|folder| folder.join("initdb").canonicalize().ok());
     let found =
         found.expect("PostgreSQL is needed for these tests: scripts/install-tools installs it");
-    // Where it really is, all the others are, too.
+    // `initdb` may be a link; the other programs are beside the real file.
     found.parent().expect("a folder").to_owned()
 }
 
-/// Who runs the server, when this process is root, as whom it refuses to run.
+/// The user that runs the server when this process is root: PostgreSQL refuses to run as root.
 fn unprivileged() -> Option<(String, u32, u32)> {
     let own = fs::metadata("/proc/self").expect("/proc");
     if own.uid() != 0 {

@@ -1,10 +1,10 @@
-//! The raw loop: one thread that writes what creating refunds writes, with the store's own
-//! statements and settings, and does nothing else. It reads nothing, decides nothing, answers
-//! nobody. What the committer reaches is measured against it.
+//! SQLite alone: one thread writes the rows that creating refunds writes, with the store's
+//! statements and settings. The thread does not load, decide or answer. The committer's rate is
+//! compared with this rate.
 
-use crate::lab::{REASON, Targets};
-use crate::load::Achieved;
-use crate::measure::{Dice, Latencies, Stopwatch, SystemClock, real};
+use crate::fixture::{REASON, Targets};
+use crate::load::LoadResult;
+use crate::measure::{Latencies, SplitMix, Stopwatch, SystemClock, to_f64};
 use anyhow::{Context, Result, anyhow};
 use domain::event::Type;
 use domain::ids::PaymentId;
@@ -37,19 +37,19 @@ const UPDATE_PAYMENT: &str = "UPDATE payments SET refunded = ?3, reserved = ?4, 
      excess = ?6, reversed = ?7, last_seq = ?8, updated_at = ?9, settled_at = ?10, \
      last_refund = ?11 WHERE scope = ?1 AND id = ?2";
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const STEP_PAGES: i32 = 16_000;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const LIMIT_PAGES: i32 = 48_000;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const REST_PAGES: i32 = 500;
 
-/// As in the store.
+/// Equal to the constant of this name in the store.
 const SMALLER_STEPS: u32 = 4;
 
-/// Opens a migrated database the way the store does for its writer.
+/// Opens a migrated database with the settings of the store's writer.
 fn open(database: &Path) -> Result<Connection> {
     let connection = Connection::open(database).context("the database cannot be opened")?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -61,10 +61,16 @@ fn open(database: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Runs the loop with `batch` refunds per transaction for `duration`, after a warm-up of a fifth.
-pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -> Result<Achieved> {
+/// Writes `batch` refunds per transaction for `duration`. A warm-up of a fifth of `duration` runs
+/// first and is not counted.
+pub fn run(
+    database: &Path,
+    targets: &Targets,
+    batch: u64,
+    duration: Duration,
+) -> Result<LoadResult> {
     let mut connection = open(database)?;
-    let log = Log::watch(&mut connection, database)?;
+    let log = CheckpointedLog::watch(&mut connection, database)?;
     let mut rows = Rows::new(&connection, targets)?;
     let mut begin = connection.prepare("BEGIN IMMEDIATE")?;
     let mut commit = connection.prepare("COMMIT")?;
@@ -93,8 +99,8 @@ pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -
     let elapsed = counted.elapsed();
     log.end()?;
     let batches = u64::try_from(micros.len()).unwrap_or(u64::MAX);
-    Ok(Achieved {
-        per_second: real(batches.saturating_mul(batch)) / elapsed.as_secs_f64(),
+    Ok(LoadResult {
+        per_second: to_f64(batches.saturating_mul(batch)) / elapsed.as_secs_f64(),
         latencies: Latencies::of(micros),
         batch,
         wal_bytes,
@@ -104,7 +110,7 @@ pub fn run(database: &Path, targets: &Targets, batch: u64, duration: Duration) -
 struct Rows<'c> {
     targets: Targets,
     balances: Vec<Balance>,
-    dice: Dice,
+    rng: SplitMix,
     last: u128,
     refund: Statement<'c>,
     key: Statement<'c>,
@@ -117,7 +123,7 @@ impl<'c> Rows<'c> {
         Ok(Self {
             targets: targets.clone(),
             balances: balances(connection, targets)?,
-            dice: Dice::new(SystemClock.now().0.unsigned_abs()),
+            rng: SplitMix::new(SystemClock.now().0.unsigned_abs()),
             last: 0,
             refund: connection.prepare(INSERT_REFUND)?,
             key: connection.prepare(INSERT_KEY)?,
@@ -126,30 +132,30 @@ impl<'c> Rows<'c> {
         })
     }
 
-    /// An id greater than all before it, with the time in front.
+    /// Makes a ULID that is greater than all earlier ones.
     fn id(&mut self, now: i64) -> [u8; 16] {
         let now = u64::try_from(now).unwrap_or(0);
         self.last = if Ulid(self.last).timestamp_ms() >= now {
             self.last + 1
         } else {
-            Ulid::from_parts(now, u128::from(self.dice.next() >> 1)).0
+            Ulid::from_parts(now, u128::from(self.rng.next() >> 1)).0
         };
         Ulid(self.last).to_bytes()
     }
 
-    /// Writes the rows of `batch` refunds: each table in key order and each payment once, as the
-    /// store does.
+    /// Writes the rows of `batch` refunds. As in the store, each table is written in key order and
+    /// each payment once.
     fn write(&mut self, batch: u64) -> Result<()> {
         let now = SystemClock.now().0;
         let mut new = Vec::new();
         let mut touched = BTreeMap::new();
         for _ in 0..batch {
-            let payment = self.targets.pick(&mut self.dice);
+            let payment = self.targets.pick(&mut self.rng);
             self.balances[payment].reserved += 1;
             touched.insert(self.targets.payments[payment], payment);
             let (refund, event) = (self.id(now), self.id(now));
             let previous = self.balances[payment].last_refund.replace(refund);
-            new.push(New { refund, event, payment, previous, hash: self.dice.bytes() });
+            new.push(RefundRows { refund, event, payment, previous, hash: self.rng.bytes() });
         }
         for (id, payment) in touched {
             self.write_payment(id, self.balances[payment], now)?;
@@ -188,7 +194,7 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    fn write_refund(&mut self, new: &New, now: i64) -> Result<()> {
+    fn write_refund(&mut self, new: &RefundRows, now: i64) -> Result<()> {
         let state = State::Queued;
         self.refund.execute(params![
             self.targets.scope.code(),
@@ -217,14 +223,14 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    fn write_key(&mut self, new: &New) -> Result<()> {
-        let (scope, request) = (self.targets.scope.code(), self.dice.bytes());
+    fn write_key(&mut self, new: &RefundRows) -> Result<()> {
+        let (scope, request) = (self.targets.scope.code(), self.rng.bytes());
         let (target, state) = (Target::Refund.code(), State::Queued.code());
         self.key.execute(params![scope, new.hash, request, target, new.refund, state, Absent])?;
         Ok(())
     }
 
-    fn write_event(&mut self, new: &New) -> Result<()> {
+    fn write_event(&mut self, new: &RefundRows) -> Result<()> {
         self.event.execute(params![
             self.targets.scope.code(),
             new.event,
@@ -242,18 +248,18 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// One refund to write.
-struct New {
+/// The rows of one refund.
+struct RefundRows {
     refund: [u8; 16],
     event: [u8; 16],
-    /// Index of its payment.
+    /// Index of the payment.
     payment: usize,
-    /// The refund before it.
+    /// The previous refund of the payment.
     previous: Option<[u8; 16]>,
     hash: [u8; 16],
 }
 
-/// The changing part of a payment.
+/// The columns of a payment that change.
 #[derive(Clone, Copy)]
 struct Balance {
     refunded: i64,
@@ -278,8 +284,8 @@ fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> 
     Ok(balances)
 }
 
-/// The write-ahead log, checkpointed in the background as the store does.
-struct Log {
+/// The write-ahead log. As in the store, a second thread runs its checkpoints.
+struct CheckpointedLog {
     pages: Arc<AtomicI32>,
     finish: Arc<AtomicBool>,
     wake: mpsc::SyncSender<()>,
@@ -287,7 +293,7 @@ struct Log {
     path: std::path::PathBuf,
 }
 
-impl Log {
+impl CheckpointedLog {
     fn watch(connection: &mut Connection, database: &Path) -> Result<Self> {
         let (wake, woken) = mpsc::sync_channel(1);
         let (pages, finish) = (Arc::<AtomicI32>::default(), Arc::<AtomicBool>::default());
@@ -302,7 +308,7 @@ impl Log {
         Ok(Self { pages, finish, wake, thread, path: crate::load::wal_of(database) })
     }
 
-    /// Ends the checkpoints beside.
+    /// Stops the checkpoint thread.
     fn end(self) -> Result<()> {
         drop(self.wake);
         self.thread.join().map_err(|_| anyhow!("the checkpoint thread died"))
@@ -313,7 +319,7 @@ impl Log {
             checkpoint(connection);
         }
         if self.pages.load(Ordering::Relaxed) > STEP_PAGES {
-            // It is awake already when there is no room.
+            // A full channel means that the thread is awake already.
             let _ = self.wake.try_send(());
         }
     }
@@ -350,20 +356,20 @@ fn step(beside: &Connection, woken: &mpsc::Receiver<()>, pages: &AtomicI32, fini
 }
 
 fn checkpoint(connection: &Connection) {
-    // A step that fails is made up for by the next one.
+    // The next checkpoint makes up for a failed one.
     let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::{in_runtime, wait_until_closed};
-    use crate::lab;
+    use crate::database::{in_runtime, wait_until_closed};
+    use crate::fixture;
     use crate::load;
     use domain::account::{Mode, Scope};
     use engine::IdempotencyKey;
 
-    /// What is in every table: how many rows, and how many values of each column are not null.
+    /// For each table, the number of rows and of non-null values per column.
     fn contents(database: &Path) -> BTreeMap<String, Vec<(String, i64)>> {
         let connection = Connection::open(database).unwrap();
         let names = |sql: &str| -> Vec<String> {
@@ -383,15 +389,15 @@ mod tests {
     }
 
     #[test]
-    fn the_raw_loop_writes_the_rows_and_columns_that_creating_refunds_writes() {
+    fn it_writes_the_rows_and_columns_that_creating_refunds_writes() {
         const REFUNDS: usize = 40;
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("refundry.db");
         let targets = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
+            let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            // One, so that both chain as many refunds.
-            lab::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
+            // A single payment, so that both chains of refunds have the same length.
+            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
         });
         let targets = targets.unwrap();
         wait_until_closed(&database).unwrap();
@@ -399,10 +405,10 @@ mod tests {
         std::fs::copy(&database, &other).unwrap();
 
         let created = in_runtime(async {
-            let engine = lab::open_engine(&database, folder.path())?;
-            let mut dice = Dice::new(1);
+            let engine = fixture::open_engine(&database, folder.path())?;
+            let mut rng = SplitMix::new(1);
             for number in 0..REFUNDS {
-                let payment = targets.payments[targets.pick(&mut dice)];
+                let payment = targets.payments[targets.pick(&mut rng)];
                 let key = IdempotencyKey { door: "native", value: number.to_string().into() };
                 engine.create_refund(load::refund(targets.scope, payment), Some(&key)).await?;
             }

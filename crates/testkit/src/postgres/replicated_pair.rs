@@ -1,11 +1,11 @@
-//! A primary and its synchronous standby, on ports of their own.
+//! A primary and its synchronous standby, each on its own port.
 
-use super::keeper::Keeper;
-use super::{Outsider, free_port};
+use super::server_process::ServerProcess;
+use super::{BlockingSession, free_port};
 use crate::eventually;
 use tokio_postgres::NoTls;
 
-/// `$1` and `$2` are the ports. What is to be done with them comes line by line.
+/// `$1` and `$2` are the ports. Each line of input is a command and the server that it is for.
 const SCRIPT: &str = r#"
 make "$folder/one"
 for which in one two; do mkdir "$folder/$which.sock"; done
@@ -47,23 +47,23 @@ wait
 rm -rf "$folder"
 "#;
 
-/// Two servers, of which one follows the other.
-pub struct Pair {
-    keeper: Keeper,
+/// A primary and standby that follows the primary it.
+pub struct ReplicatedPair {
+    process: ServerProcess,
     ports: [u16; 2],
 }
 
-impl Pair {
-    /// Starts both, and makes a database.
+impl ReplicatedPair {
+    /// Starts both servers and creates a database.
     pub async fn start() -> Self {
         let ports = [free_port(), free_port()];
-        let keeper = Keeper::start(
+        let process = ServerProcess::start(
             SCRIPT,
             ports.map(|port| port.to_string()).each_ref().map(String::as_str),
         );
-        let pair = Self { keeper, ports };
-        eventually("a standby that follows", async || {
-            pair.keeper.check();
+        let pair = Self { process, ports };
+        eventually("a standby that follows the primary", async || {
+            pair.process.check();
             let url = pair.url_of(0, "postgres");
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
             tokio::spawn(connection);
@@ -71,7 +71,7 @@ impl Pair {
             (client.query(following, &[]).await.ok()?.len() == 1).then_some(())
         })
         .await;
-        Outsider::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
+        BlockingSession::connect(&pair.url_of(0, "postgres")).run("CREATE DATABASE refundry");
         pair
     }
 
@@ -79,48 +79,45 @@ impl Pair {
         format!("postgres://refundry@127.0.0.1:{}/{database}?sslmode=disable", self.ports[which])
     }
 
-    /// The address of the database, wherever it can be written to.
+    /// A URL that names both servers.
     pub fn url(&self) -> String {
         let [one, two] = self.ports;
         format!("postgres://refundry@127.0.0.1:{one},127.0.0.1:{two}/refundry?sslmode=disable")
     }
 
-    /// What both of them wrote.
+    /// The log of both servers.
     pub fn log(&self) -> String {
-        self.keeper.log()
+        self.process.log()
     }
 
-    /// `kill -9` of the server that was the primary at first.
+    /// Kills the first primary with `kill -9`.
     pub async fn kill_primary(&self) {
-        self.keeper.tell("kill primary").await;
+        self.process.send("kill primary").await;
     }
 
-    /// Makes the standby the primary.
     pub async fn promote_standby(&self) {
-        self.keeper.tell("promote standby").await;
+        self.process.send("promote standby").await;
     }
 
-    /// Stops the processes of a server; its connections stay.
-    pub async fn freeze(&self, which: Which) {
-        self.keeper.tell(&format!("freeze {}", which.name())).await;
+    /// Stops the processes of a server with SIGSTOP; its connections stay open.
+    pub async fn freeze(&self, role: Role) {
+        self.process.send(&format!("freeze {}", role.name())).await;
     }
 
-    /// Lets them go on.
-    pub async fn thaw(&self, which: Which) {
-        self.keeper.tell(&format!("thaw {}", which.name())).await;
+    /// Lets the stopped processes continue.
+    pub async fn thaw(&self, role: Role) {
+        self.process.send(&format!("thaw {}", role.name())).await;
     }
 }
 
-/// One of the two, as they were at first.
+/// A server of the pair, named after its first role.
 #[derive(Clone, Copy, Debug)]
-pub enum Which {
-    /// The primary.
+pub enum Role {
     Primary,
-    /// The standby.
     Standby,
 }
 
-impl Which {
+impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",

@@ -1,6 +1,6 @@
-//! The way to the provider, on which calls get lost, hang and never come back.
+//! A provider whose calls get lost, hang or lose their answers.
 
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::payment::Facts;
@@ -14,24 +14,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// What becomes of a call.
+/// The fault of one call.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+enum Fault {
     Arrives,
-    /// No byte left.
+    /// The call fails before a byte is sent.
     NotConnected,
-    /// It left, and never got there.
+    /// The call is sent and never reaches the provider.
     LostOnTheWay,
-    /// It got there, and the answer never came back.
+    /// The provider handles the call, and the answer is lost.
     AnswerLost,
-    /// It hangs before it gets there.
+    /// The call hangs before the provider handles it.
     HangsBefore,
-    /// It hangs with the answer in its hands.
+    /// The provider handles the call, and the answer hangs.
     HangsAfter,
 }
 
-/// The provider as one node sees it.
-pub(crate) struct Chaos {
+/// The provider as one node reaches it.
+pub(crate) struct LossyProvider {
     simulator: Arc<Simulator>,
     seed: u64,
     calls: Arc<Calls>,
@@ -39,17 +39,17 @@ pub(crate) struct Chaos {
     gate: Semaphore,
 }
 
-/// How often each refund was called about, by all nodes together, and whether the trouble is over.
+/// Number of calls per refund over all nodes, and whether the faults have ended.
 #[derive(Default)]
 pub(crate) struct Calls {
     by_key: Mutex<BTreeMap<String, u64>>,
-    calm: AtomicBool,
+    faults_ended: AtomicBool,
 }
 
 impl Calls {
     /// From now on, every call arrives.
-    pub(crate) fn calm_down(&self) {
-        self.calm.store(true, Ordering::SeqCst);
+    pub(crate) fn end_faults(&self) {
+        self.faults_ended.store(true, Ordering::SeqCst);
     }
 
     fn count(&self, key: &str) -> u64 {
@@ -60,39 +60,39 @@ impl Calls {
     }
 }
 
-impl Chaos {
+impl LossyProvider {
     pub(crate) fn new(simulator: Arc<Simulator>, seed: u64, calls: Arc<Calls>) -> Arc<Self> {
         let (hanging, gate) = (AtomicUsize::new(0), Semaphore::new(0));
         Arc::new(Self { simulator, seed, calls, hanging, gate })
     }
 
-    /// How many calls hang.
+    /// Number of calls that hang.
     pub(crate) fn hanging(&self) -> usize {
         self.hanging.load(Ordering::SeqCst)
     }
 
-    /// Lets the call go on that has hung the longest.
-    pub(crate) fn let_one_go(&self) {
+    /// Lets the call that has hung longest continue.
+    pub(crate) fn release_one_call(&self) {
         if self.hanging() > 0 {
             self.hanging.fetch_sub(1, Ordering::SeqCst);
             self.gate.add_permits(1);
         }
     }
 
-    /// The fate of a call depends on its refund and on how often that was called about, so that it
-    /// does not matter what else happens at the same time.
-    fn fate(&self, key: &str) -> Fate {
+    /// Draws the fault of a call from its refund and the number of earlier calls for that refund.
+    /// The fault therefore does not depend on anything that runs at the same time.
+    fn fault(&self, key: &str) -> Fault {
         let call = self.calls.count(key);
-        if self.calls.calm.load(Ordering::SeqCst) {
-            return Fate::Arrives;
+        if self.calls.faults_ended.load(Ordering::SeqCst) {
+            return Fault::Arrives;
         }
-        match Dice::for_occasion(self.seed, &(key, call)).below(100) {
-            0..50 => Fate::Arrives,
-            50..58 => Fate::NotConnected,
-            58..66 => Fate::LostOnTheWay,
-            66..74 => Fate::AnswerLost,
-            74..90 => Fate::HangsBefore,
-            _ => Fate::HangsAfter,
+        match SeededRng::derived(self.seed, &(key, call)).below(100) {
+            0..50 => Fault::Arrives,
+            50..58 => Fault::NotConnected,
+            58..66 => Fault::LostOnTheWay,
+            66..74 => Fault::AnswerLost,
+            74..90 => Fault::HangsBefore,
+            _ => Fault::HangsAfter,
         }
     }
 
@@ -108,7 +108,7 @@ fn lost() -> Why {
 }
 
 #[async_trait]
-impl Provider for Chaos {
+impl Provider for LossyProvider {
     fn name(&self) -> &'static str {
         self.simulator.name()
     }
@@ -118,21 +118,21 @@ impl Provider for Chaos {
     }
 
     async fn submit(&self, order: &RefundOrder) -> Answer {
-        match self.fate(&order.key) {
-            Fate::Arrives => self.simulator.submit(order).await,
-            Fate::NotConnected => {
+        match self.fault(&order.key) {
+            Fault::Arrives => self.simulator.submit(order).await,
+            Fault::NotConnected => {
                 Answer::NeverSent(Why::new("connection_refused", "the simulation sent nothing"))
             }
-            Fate::LostOnTheWay => Answer::Unknown(lost()),
-            Fate::AnswerLost => {
+            Fault::LostOnTheWay => Answer::Unknown(lost()),
+            Fault::AnswerLost => {
                 self.simulator.submit(order).await;
                 Answer::Unknown(lost())
             }
-            Fate::HangsBefore => {
+            Fault::HangsBefore => {
                 self.hang().await;
                 self.simulator.submit(order).await
             }
-            Fate::HangsAfter => {
+            Fault::HangsAfter => {
                 let answer = self.simulator.submit(order).await;
                 self.hang().await;
                 answer
@@ -141,14 +141,16 @@ impl Provider for Chaos {
     }
 
     async fn lookup(&self, order: &RefundOrder) -> Lookup {
-        match self.fate(&order.key) {
-            Fate::Arrives => self.simulator.lookup(order).await,
-            Fate::NotConnected | Fate::LostOnTheWay | Fate::AnswerLost => Lookup::Unknown(lost()),
-            Fate::HangsBefore => {
+        match self.fault(&order.key) {
+            Fault::Arrives => self.simulator.lookup(order).await,
+            Fault::NotConnected | Fault::LostOnTheWay | Fault::AnswerLost => {
+                Lookup::Unknown(lost())
+            }
+            Fault::HangsBefore => {
                 self.hang().await;
                 self.simulator.lookup(order).await
             }
-            Fate::HangsAfter => {
+            Fault::HangsAfter => {
                 let found = self.simulator.lookup(order).await;
                 self.hang().await;
                 found
