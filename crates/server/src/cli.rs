@@ -130,7 +130,7 @@ pub struct CreateKey {
     /// Create an account with this name for the key
     #[arg(long, value_name = "NAME")]
     pub new_account: Option<String>,
-    /// Whether the key works on test or live payments
+    /// Payments that the key works on
     #[arg(long, value_enum, default_value = "test")]
     pub mode: KeyMode,
     /// Scopes of the key, such as "refund:write payment:read"
