@@ -6,23 +6,39 @@ use crate::auth::{Caller, Refused, authenticate};
 use crate::body::{self, BodyError};
 use crate::limits::{Class, Peer, Standing};
 use axum::body::{Body, Bytes};
-use engine::access::Permission;
+use axum::extract::Request;
+use engine::access::KeyScope;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Who asks has asked too often, and may again in this time.
-pub struct TooOften(pub Duration);
+/// A request exceeds a rate limit; the next one may come after this time.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimited(pub Duration);
+
+impl RateLimited {
+    /// The time to wait in whole seconds, for `Retry-After`.
+    pub fn seconds(self) -> u32 {
+        let seconds = self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0)).max(1);
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+}
+
+/// Takes a request without a key out of its client's share; the refusal when it is one too many.
+pub fn count_public(app: &App, request: &Request) -> Option<RateLimited> {
+    let client = client(app, request.headers(), request.extensions())?;
+    app.limits.as_ref()?.public(client).retry_in.map(RateLimited)
+}
 
 /// Takes in a request of a caller that holds `permission`: who it is, and the body. `standing` is set as
 /// soon as it is certain whose share of `class` this takes from; nothing was done with the body then. A
 /// door says in its own words, `P`, why a request is turned away.
-pub async fn admit<P: From<BodyError> + From<Refused> + From<TooOften>>(
+pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
     app: &App,
     parts: &Parts,
     body: Body,
-    (permission, class): (Permission, Class),
+    (permission, class): (KeyScope, Class),
     standing: &mut Option<Standing>,
 ) -> Result<(Caller, Bytes), P> {
     let config = &app.config;
@@ -39,7 +55,7 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<TooOften>>(
     if let Some(limits) = &app.limits {
         let after = standing.insert(limits.account(caller.scope, class));
         if let Some(wait) = after.retry_in {
-            return Err(TooOften(wait).into());
+            return Err(RateLimited(wait).into());
         }
     }
     Ok((caller, body))
@@ -47,8 +63,8 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<TooOften>>(
 
 /// Counts a request that nobody is known to have sent against its client. A genuine key is never refused
 /// for what others on its address do wrong.
-pub fn count_failure(app: &App, client: Option<IpAddr>) -> Option<TooOften> {
-    app.limits.as_ref()?.failure(client?).retry_in.map(TooOften)
+pub fn count_failure(app: &App, client: Option<IpAddr>) -> Option<RateLimited> {
+    app.limits.as_ref()?.failure(client?).retry_in.map(RateLimited)
 }
 
 /// Who sent a request; `None` when nobody is counted.

@@ -4,6 +4,8 @@
 //! it decides nothing about money. Doors see `engine` and `domain`, never the store or the
 //! providers. A new door is a folder under `doors` and a line in `doors::routes`.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod admit;
 mod auth;
 mod body;
@@ -24,7 +26,7 @@ pub use limits::{Peer, RateLimits};
 
 use axum::Router;
 use engine::Engine;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use governor::clock::MonotonicClock;
 use http::{Method, Uri};
 use std::sync::Arc;
@@ -125,6 +127,6 @@ pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that
 /// must not miss one.
-pub fn operations() -> Vec<(Method, &'static str, Option<Permission>)> {
+pub fn operations() -> Vec<(Method, &'static str, Option<KeyScope>)> {
     doors::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
 }

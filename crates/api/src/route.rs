@@ -1,30 +1,32 @@
 //! Operations: a method, a path, the permission it takes and what answers it, in one line each.
 
 use crate::App;
-use crate::doors::native;
+use crate::admit::{RateLimited, count_public};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use engine::access::Permission;
+use engine::access::KeyScope;
 use http::Method;
 use metrics::{Counter, Histogram, counter, histogram};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Binds an operation to what all operations share.
-type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>, bool) -> MethodRouter>;
+type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>, Option<OverLimit>) -> MethodRouter>;
+
+/// How a door answers a request that exceeds the rate limit for clients without a key.
+pub type OverLimit = fn(&App, RateLimited) -> Response;
 
 /// One operation of one door.
 pub struct Route {
-    /// Its method.
     pub method: Method,
-    /// Its path, in axum's pattern language.
+    /// In axum's pattern language.
     pub path: &'static str,
     /// What a caller must be allowed to do; `None` when anybody may call it.
-    pub permission: Option<Permission>,
-    /// Counts against the share of clients without a key.
-    limited: bool,
+    pub permission: Option<KeyScope>,
+    /// Set when requests count against the share of clients without a key.
+    over_limit: Option<OverLimit>,
     attach: Attach,
 }
 
@@ -34,32 +36,48 @@ impl Route {
     pub fn guarded<H, F>(
         method: Method,
         path: &'static str,
-        permission: Permission,
+        permission: KeyScope,
         handler: H,
     ) -> Self
     where
-        H: Fn(Arc<App>, Permission, Request) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Arc<App>, KeyScope, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
         let guarded = move |app, request| handler(app, permission, request);
-        Self { permission: Some(permission), limited: false, ..Self::open(method, path, guarded) }
+        Self { permission: Some(permission), ..Self::open(method, path, guarded) }
     }
 
-    /// An operation for everybody, within the share of clients without a key.
+    /// An operation for everybody, within the share of clients without a key. `over_limit` refuses
+    /// an excess request in the words of its door.
+    pub fn public<H, F>(
+        method: Method,
+        path: &'static str,
+        over_limit: OverLimit,
+        handler: H,
+    ) -> Self
+    where
+        H: Fn(Arc<App>, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        Self { over_limit: Some(over_limit), ..Self::open(method, path, handler) }
+    }
+
+    /// An operation without a rate limit, for callers that need no key: operators and providers.
     pub fn open<H, F>(method: Method, path: &'static str, handler: H) -> Self
     where
         H: Fn(Arc<App>, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
         let name = method.clone();
-        let attach = move |filter: MethodFilter, app: &Arc<App>, limited: bool| {
+        let attach = move |filter: MethodFilter, app: &Arc<App>, over_limit: Option<OverLimit>| {
             let context = Arc::new((Arc::clone(app), Meter::new(&name, path)));
             on(filter, move |request: Request| {
                 let (context, handler) = (Arc::clone(&context), handler.clone());
                 async move {
                     let (app, meter) = &*context;
                     let started = app.engine.now();
-                    let excess = if limited { native::refuse_excess(app, &request) } else { None };
+                    let excess = over_limit
+                        .and_then(|refuse| Some(refuse(app, count_public(app, &request)?)));
                     let response = match excess {
                         Some(refused) => refused,
                         None => handler(Arc::clone(app), request).await,
@@ -70,20 +88,14 @@ impl Route {
                 }
             })
         };
-        Self { method, path, permission: None, limited: true, attach: Box::new(attach) }
-    }
-
-    /// The same, for callers that nobody counts: those who run the service, and providers.
-    #[must_use]
-    pub fn unlimited(self) -> Self {
-        Self { limited: false, ..self }
+        Self { method, path, permission: None, over_limit: None, attach: Box::new(attach) }
     }
 
     /// Adds the operation to a router.
     pub fn add_to(self, router: Router, app: &Arc<App>) -> Router {
         // Every method that a door uses has a filter; `TRACE` and inventions have none.
         let filter = MethodFilter::try_from(self.method).unwrap_or(MethodFilter::GET);
-        router.route(self.path, (self.attach)(filter, app, self.limited))
+        router.route(self.path, (self.attach)(filter, app, self.over_limit))
     }
 }
 

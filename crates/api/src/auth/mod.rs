@@ -12,7 +12,7 @@ use domain::account::{Mode, Scope};
 use domain::ids::AccountId;
 use domain::time::Timestamp;
 use engine::Engine;
-use engine::access::{ApiKey, Permission};
+use engine::access::{ApiKey, KeyScope};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub async fn authenticate(
     parts: &Parts,
     body: &[u8],
     now: Timestamp,
-    permission: Permission,
+    permission: KeyScope,
 ) -> Result<Caller, Refused> {
     let key = identify(engine, parts, body, now).await?;
     if key.revoked {

@@ -2,7 +2,7 @@
 //! spaces), so that a repeated request is recognised however its client orders and spaces them.
 
 use super::fields::Fields;
-use super::object::read_string;
+use super::text::read_string;
 use crate::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
 

@@ -5,6 +5,7 @@ mod list;
 pub mod metadata;
 mod object;
 mod strings;
+mod text;
 
 pub use object::{Least, Object, missing};
 pub use strings::StringList;

@@ -1,6 +1,7 @@
 //! Lists of strings in a JSON object.
 
-use super::object::{Object, read_string};
+use super::object::Object;
+use super::text::read_string;
 use crate::invalid::Invalid;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};

@@ -15,9 +15,17 @@ use std::sync::Arc;
 
 /// Every operation of every door.
 pub fn routes() -> Vec<Route> {
-    let unlimited = simulator::routes().into_iter().chain(ops::routes()).map(Route::unlimited);
-    let doors = [native::routes(), elasticpay::routes(), yoco::routes()].into_iter().flatten();
-    doors.chain(hosted::routes()).chain(unlimited).collect()
+    [
+        native::routes(),
+        elasticpay::routes(),
+        yoco::routes(),
+        hosted::routes(),
+        simulator::routes(),
+        ops::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The OpenAPI documents. The first is the one of the native door and of everything that is not a

@@ -13,6 +13,7 @@ mod page;
 pub use openapi::chapter;
 
 use crate::App;
+use crate::admit::RateLimited;
 use crate::body;
 use crate::doors::native::parse_checkout_id;
 use crate::query::Query;
@@ -27,7 +28,7 @@ use domain::money::Money;
 use domain::payment::{Kind, Payment};
 use form::Wish;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
 use http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::request::Parts;
@@ -47,13 +48,24 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        Route::open(M::GET, "/c/{id}", show),
-        Route::open(M::POST, "/c/{id}", act),
-        Route::open(M::GET, "/i/{id}", show),
-        Route::open(M::POST, "/i/{id}", act),
-        Route::open(M::GET, "/assets/hosted.css", assets::style),
-        Route::open(M::GET, "/assets/hosted.js", assets::script),
+        Route::public(M::GET, "/c/{id}", over_limit, show),
+        Route::public(M::POST, "/c/{id}", over_limit, act),
+        Route::public(M::GET, "/i/{id}", over_limit, show),
+        Route::public(M::POST, "/i/{id}", over_limit, act),
+        Route::public(M::GET, "/assets/hosted.css", over_limit, assets::style),
+        Route::public(M::GET, "/assets/hosted.js", over_limit, assets::script),
     ]
+}
+
+/// Tells a buyer to wait. Style sheet and script have the same share, and browsers ignore the page
+/// in their place.
+fn over_limit(_: &App, limited: RateLimited) -> Response {
+    let seconds = limited.seconds();
+    let text = format!("Wait {seconds} s and load this page again. Nothing was done.");
+    let page = page::notice("Too many requests", &text);
+    let mut response = respond(StatusCode::TOO_MANY_REQUESTS, page);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
 }
 
 /// What a page is about.

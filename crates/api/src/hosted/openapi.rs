@@ -1,6 +1,5 @@
 //! What the OpenAPI document says about these pages.
 
-use crate::doors::native::LIMITED;
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
@@ -35,6 +34,11 @@ fn page(status: u16, text: &str) -> Answer {
     Answer::of(status, text, HTML, Schema::string())
 }
 
+fn over_limit() -> Answer {
+    page(429, "Too many requests; the page says when to load it again.")
+        .with_headers(&["Retry-After"])
+}
+
 fn id() -> Parameter {
     Parameter::path("id", "The checkout or invoice.", Schema::string())
 }
@@ -46,7 +50,7 @@ fn show(path: &'static str, name: &'static str, summary: &'static str) -> Operat
         .answers(page(200, "The page."))
         .answers(page(404, "There is nothing to pay here."))
         .answers(page(503, "It does not work now."))
-        .answers(Answer::named(429, LIMITED))
+        .answers(over_limit())
 }
 
 fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
@@ -63,7 +67,7 @@ fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operati
         .answers(page(404, "There is nothing to pay here."))
         .answers(page(422, "The page once more, with what was wrong."))
         .answers(page(503, "It does not work now."))
-        .answers(Answer::named(429, LIMITED))
+        .answers(over_limit())
 }
 
 fn asset(
@@ -74,5 +78,5 @@ fn asset(
 ) -> Operation {
     Operation::new(Method::GET, path, name, TAG, summary)
         .answers(Answer::of(200, "It.", media_type, Schema::string()))
-        .answers(Answer::named(429, LIMITED))
+        .answers(over_limit())
 }

@@ -1,7 +1,7 @@
 //! What the document says about one operation.
 
 use super::schema::Schema;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -215,7 +215,7 @@ impl Operation {
     }
 
     /// As the document prints it.
-    pub fn value(self, permission: Option<Permission>) -> Value {
+    pub fn value(self, permission: Option<KeyScope>) -> Value {
         let mut operation = json!({
             "operationId": self.id, "tags": [self.tag], "summary": self.summary,
         });

@@ -2,6 +2,7 @@
 
 mod access;
 mod input;
+mod limits;
 mod lists;
 mod matrix;
 mod openapi;

@@ -3,7 +3,7 @@
 
 use crate::world::{Ask, Key, Reply, World};
 use domain::account::Mode;
-use engine::access::{ErrorProfile, RESOURCES};
+use engine::access::{ErrorProfile, KeyScope};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ impl Shop {
     }
 }
 
-fn operations() -> impl Iterator<Item = (Method, &'static str, engine::access::Permission)> {
+fn operations() -> impl Iterator<Item = (Method, &'static str, KeyScope)> {
     api::operations()
         .into_iter()
         .filter_map(|(method, path, permission)| Some((method, path, permission?)))
@@ -158,10 +158,7 @@ fn operations() -> impl Iterator<Item = (Method, &'static str, engine::access::P
 async fn without_a_key_with_a_wrong_one_or_without_the_scope_nothing_is_done() {
     let shop = Shop::open().await;
     let before = shop.state().await;
-    let scopes = || {
-        let of = |resource: &&str| ["read", "write"].map(|action| format!("{resource}:{action}"));
-        RESOURCES.iter().flat_map(of).chain(["event:trigger".to_owned()])
-    };
+    let scopes = || KeyScope::ALL.iter().map(ToString::to_string);
     for (method, path, permission) in operations() {
         let what = format!("{method} {path}");
         let ask = shop.ask(&method, path, "ch_none");

@@ -2,7 +2,7 @@
 //! which words, so the table is Refundry's own; `docs/elasticpay.md` lists it.
 
 use super::wire::state_word;
-use crate::admit::TooOften;
+use crate::admit::RateLimited;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::doors::native;
@@ -97,7 +97,13 @@ impl Problem {
     pub fn of_engine(error: &engine::Error) -> Self {
         match error {
             engine::Error::Refused(refusal) => Self::of_refusal(refusal, error),
-            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
+            engine::Error::Invalid { .. }
+            | engine::Error::Busy
+            | engine::Error::InProgress
+            | engine::Error::TimedOut
+            | engine::Error::Store(_) => {
+                native::Problem::of_engine(error, ErrorProfile::Node, None).into()
+            }
         }
     }
 
@@ -133,7 +139,27 @@ impl Problem {
                 "everything that was charged is on its way back in refunds that are pending; list \
                  the refunds to see them",
             ),
-            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
+            // An intent has no such thing; the words are those of the native door.
+            Refusal::RefundNotFound
+            | Refusal::InvoiceNotFound
+            | Refusal::EndpointNotFound
+            | Refusal::DeliveryNotFound
+            | Refusal::TooManyEndpoints
+            | Refusal::AlreadyQueued
+            | Refusal::EndpointDisabled
+            | Refusal::ReferenceTaken(_)
+            | Refusal::ChargeTaken(_)
+            | Refusal::PaymentExists(_)
+            | Refusal::CurrencyMismatch { .. }
+            | Refusal::BalanceChanged { .. }
+            | Refusal::TooLateToCancel(_)
+            | Refusal::NotDue
+            | Refusal::Impossible { .. }
+            | Refusal::NoAmount
+            | Refusal::InvoiceIs { .. }
+            | Refusal::InvoiceCannotBeSent(_)
+            | Refusal::AttemptInFlight
+            | Refusal::TooLarge => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
         }
     }
 
@@ -163,9 +189,9 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<TooOften> for Problem {
-    fn from(TooOften(wait): TooOften) -> Self {
-        native::Problem::rate_limited(wait).into()
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        native::Problem::from(limited).into()
     }
 }
 

@@ -162,9 +162,11 @@ pub async fn confirm(call: Call) -> Result<Response, Problem> {
     // What was registered is paid.
     let Some(checkout) = &intent.checkout else { return print(&call, &intent, false) };
     let paid = call.engine().pay_checkout_once(checkout, &method, call.idempotency_key()).await;
-    let paid = paid.map_err(|error| match error {
-        engine::Error::Invalid { .. } => unknown_method(&checkout.facts.methods).into(),
-        error => Problem::of_engine(&error),
+    let paid = paid.map_err(|error| {
+        if matches!(error, engine::Error::Invalid { .. }) {
+            return unknown_method(&checkout.facts.methods).into();
+        }
+        Problem::of_engine(&error)
     })?;
     let intent = with_payment(&call, paid.value).await?;
     print(&call, &intent, paid.replayed)

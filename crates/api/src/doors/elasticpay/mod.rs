@@ -18,15 +18,10 @@ pub use openapi::DOCUMENT;
 use crate::App;
 use crate::route::Route;
 use axum::response::Response;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use error::Problem;
 use http::{Method, StatusCode};
 use serve::guarded;
-
-const READ: Permission = Permission::new("payment", "read");
-const WRITE: Permission = Permission::new("payment", "write");
-const REFUND_READ: Permission = Permission::new("refund", "read");
-const REFUND_WRITE: Permission = Permission::new("refund", "write");
 
 const INTENTS: &str = "/api/v1/payment_intents";
 const INTENT: &str = "/api/v1/payment_intents/{id}";
@@ -38,13 +33,13 @@ const REFUNDS: &str = "/api/v1/payment_intents/{id}/refunds";
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, INTENTS, WRITE, intents::create),
-        guarded(M::GET, INTENTS, READ, intents::list),
-        guarded(M::GET, INTENT, READ, intents::get),
-        guarded(M::POST, CONFIRM, WRITE, intents::confirm),
-        guarded(M::POST, CANCEL, WRITE, intents::cancel),
-        guarded(M::POST, REFUNDS, REFUND_WRITE, refunds::create),
-        guarded(M::GET, REFUNDS, REFUND_READ, refunds::list),
+        guarded(M::POST, INTENTS, KeyScope::PaymentWrite, intents::create),
+        guarded(M::GET, INTENTS, KeyScope::PaymentRead, intents::list),
+        guarded(M::GET, INTENT, KeyScope::PaymentRead, intents::get),
+        guarded(M::POST, CONFIRM, KeyScope::PaymentWrite, intents::confirm),
+        guarded(M::POST, CANCEL, KeyScope::PaymentWrite, intents::cancel),
+        guarded(M::POST, REFUNDS, KeyScope::RefundWrite, refunds::create),
+        guarded(M::GET, REFUNDS, KeyScope::RefundRead, refunds::list),
     ]
 }
 

@@ -101,7 +101,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let Some(payment) = &intent.payment else {
         return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
     };
-    let filter = RefundFilter { status: None, payment: Some(payment.facts.id) };
+    let filter = RefundFilter { payment: Some(payment.facts.id), ..RefundFilter::default() };
     let page = call.engine().list_refunds(call.scope(), filter, paging).await;
     let page = page.map_err(|error| Problem::of_engine(&error))?;
     let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();

@@ -17,7 +17,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::{AccountId, RequestId};
-use engine::access::Permission;
+use engine::access::KeyScope;
 use engine::{Engine, IdempotencyKey};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -47,12 +47,7 @@ pub struct Call {
 }
 
 /// An operation of this door. `endpoint` gets only calls of callers that hold `permission`.
-pub fn guarded<E, F>(
-    method: Method,
-    path: &'static str,
-    permission: Permission,
-    endpoint: E,
-) -> Route
+pub fn guarded<E, F>(method: Method, path: &'static str, permission: KeyScope, endpoint: E) -> Route
 where
     E: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
@@ -75,7 +70,7 @@ where
 async fn prepare(
     app: &Arc<App>,
     request_id: RequestId,
-    permission: Permission,
+    permission: KeyScope,
     request: Request,
     standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {

@@ -75,10 +75,11 @@ impl Intent {
     pub fn status(&self) -> &'static str {
         match (&self.payment, &self.checkout) {
             (Some(payment), _) => paid_word(payment.status()),
-            (None, Some(checkout)) => match checkout.flight {
-                Flight::ActionRequired if checkout.state == State::Pending => "requires_action",
-                _ => state_word(checkout.state),
-            },
+            (None, Some(checkout)) => {
+                let asks = checkout.flight == Flight::ActionRequired;
+                let pending = checkout.state == State::Pending;
+                if asks && pending { "requires_action" } else { state_word(checkout.state) }
+            }
             (None, None) => "canceled",
         }
     }

@@ -1,6 +1,6 @@
 //! Errors as the native door prints them, and the ones that say nothing about refunds.
 
-use crate::admit::TooOften;
+use crate::admit::RateLimited;
 use crate::auth::{PLATFORM_ADMIN, Refused};
 use crate::body::BodyError;
 use crate::headers::TIMESTAMP;
@@ -110,14 +110,6 @@ impl Problem {
         )
     }
 
-    /// More was asked for than the rate limit allows. It makes sense to try again after `wait`.
-    pub fn rate_limited(wait: std::time::Duration) -> Self {
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-        let message = format!("too many requests; send the next one in {seconds} s");
-        let retry_after_s = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
-        Self { retry_after_s, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message) }
-    }
-
     /// Something that may pass.
     pub fn unavailable(message: &'static str) -> Self {
         let retry_after_s = Some(1);
@@ -133,9 +125,12 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<TooOften> for Problem {
-    fn from(TooOften(wait): TooOften) -> Self {
-        Self::rate_limited(wait)
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        let seconds = limited.seconds();
+        let message = format!("too many requests; send the next one in {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+        Self { retry_after_s: Some(seconds), ..problem }
     }
 }
 

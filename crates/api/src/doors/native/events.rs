@@ -30,7 +30,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let event_type = query.get("type")?.map(|text| read_type(&text)).transpose()?;
-    let filter = EventFilter { event_type, refund: None };
+    let filter = EventFilter { event_type, ..EventFilter::default() };
     let page = call.engine().list_events(call.scope(), filter, paging.query).await;
     let page = page.map_err(|error| call.refused(&error))?;
     let items: Vec<_> =
@@ -67,7 +67,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 pub async fn timeline(call: Call) -> Result<Response, Problem> {
     let refund = refunds::find(&call).await?.refund;
     let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.id.ulid()))?;
-    let filter = EventFilter { event_type: None, refund: Some(refund.id) };
+    let filter = EventFilter { refund: Some(refund.id), ..EventFilter::default() };
     let page = call.engine().list_events(call.scope(), filter, paging.query).await;
     let page = page.map_err(|error| call.refused(&error))?;
     let items: Vec<_> = page.items.iter().map(TimelineWire::new).collect();

@@ -11,12 +11,12 @@ use crate::route::Route;
 use axum::body::Body;
 use axum::response::Response;
 use domain::decide::Refusal;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use engine::{Begun, Engine, Error, Keyed};
 use http::{Method, StatusCode};
 
 /// An operation whose answer is kept, unless it is a refusal: that is decided anew.
-pub fn kept<E, F>(method: Method, path: &'static str, permission: Permission, endpoint: E) -> Route
+pub fn kept<E, F>(method: Method, path: &'static str, permission: KeyScope, endpoint: E) -> Route
 where
     E: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,

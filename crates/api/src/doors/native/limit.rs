@@ -1,11 +1,6 @@
 //! Rate limits as this door shows them (`reference/plugipay.md` §13).
 
-use super::envelope;
-use super::error::Problem;
-use crate::App;
-use crate::admit::client;
 use crate::limits::Standing;
-use axum::extract::Request;
 use axum::response::Response;
 use domain::time::Timestamp;
 use http::{HeaderName, HeaderValue};
@@ -22,12 +17,4 @@ pub fn show(response: &mut Response, standing: &Standing, now: Timestamp) {
     headers.insert(LIMIT.clone(), HeaderValue::from(standing.limit));
     headers.insert(REMAINING.clone(), HeaderValue::from(standing.remaining));
     headers.insert(RESET.clone(), HeaderValue::from(full_at_s));
-}
-
-/// Counts a request that needs no key. The answer when it is one too many.
-pub fn refuse_excess(app: &App, request: &Request) -> Option<Response> {
-    let client = client(app, request.headers(), request.extensions())?;
-    let wait = app.limits.as_ref()?.public(client).retry_in?;
-    let problem = Problem::rate_limited(wait);
-    Some(envelope::refuse(app, app.engine.request_id(), &problem))
 }

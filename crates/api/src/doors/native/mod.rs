@@ -31,8 +31,8 @@ mod wire;
 pub use envelope::{REQUEST_ID, wrap};
 pub use error::Problem;
 pub use formats::{formats, sign, standard_headers};
-pub use limit::{refuse_excess, show as show_share};
-pub use openapi::{LIMITED, chapter, parts};
+pub use limit::show as show_share;
+pub use openapi::{chapter, parts};
 pub use page::{MAX_LIMIT, read_limit};
 pub use public::parse_checkout_id;
 pub use serve::{LONGEST_KEY, mark_replayed, read_key};
@@ -45,30 +45,10 @@ use crate::App;
 use crate::limits::Class;
 use crate::route::Route;
 use axum::response::Response;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use http::{Method, StatusCode};
 use kept::kept;
 use serve::{counted, guarded};
-
-const PAYMENT_READ: Permission = Permission::new("payment", "read");
-const PAYMENT_WRITE: Permission = Permission::new("payment", "write");
-const REFUND_READ: Permission = Permission::new("refund", "read");
-const REFUND_WRITE: Permission = Permission::new("refund", "write");
-const LEDGER_READ: Permission = Permission::new("ledger", "read");
-const EVENT_READ: Permission = Permission::new("event", "read");
-const EVENT_WRITE: Permission = Permission::new("event", "write");
-const EVENT_TRIGGER: Permission = Permission::new("event", "trigger");
-const APIKEY_READ: Permission = Permission::new("apikey", "read");
-const APIKEY_WRITE: Permission = Permission::new("apikey", "write");
-const REPORT_READ: Permission = Permission::new("report", "read");
-
-const CHECKOUT_READ: Permission = Permission::new("checkout", "read");
-const CHECKOUT_WRITE: Permission = Permission::new("checkout", "write");
-const INVOICE_READ: Permission = Permission::new("invoice", "read");
-const INVOICE_WRITE: Permission = Permission::new("invoice", "write");
-
-const WEBHOOK_READ: Permission = Permission::new("webhook", "read");
-const WEBHOOK_WRITE: Permission = Permission::new("webhook", "write");
 
 const LEDGER_CSV: &str = "/api/v1/reports/ledger.csv";
 
@@ -84,15 +64,25 @@ pub fn routes() -> Vec<Route> {
 fn webhook_routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/webhooks", WEBHOOK_READ, endpoints::list),
-        kept(M::POST, "/api/v1/webhooks", WEBHOOK_WRITE, endpoints::create),
-        guarded(M::GET, "/api/v1/webhooks/deliveries", WEBHOOK_READ, deliveries::list),
-        guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", WEBHOOK_READ, deliveries::get),
-        kept(M::POST, "/api/v1/webhooks/deliveries/{id}/retry", WEBHOOK_WRITE, deliveries::retry),
-        guarded(M::GET, "/api/v1/webhooks/{id}", WEBHOOK_READ, endpoints::get),
-        kept(M::PATCH, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::change),
-        kept(M::DELETE, "/api/v1/webhooks/{id}", WEBHOOK_WRITE, endpoints::remove),
-        kept(M::POST, "/api/v1/webhooks/{id}/rotate-secret", WEBHOOK_WRITE, endpoints::rotate),
+        guarded(M::GET, "/api/v1/webhooks", KeyScope::WebhookRead, endpoints::list),
+        kept(M::POST, "/api/v1/webhooks", KeyScope::WebhookWrite, endpoints::create),
+        guarded(M::GET, "/api/v1/webhooks/deliveries", KeyScope::WebhookRead, deliveries::list),
+        guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", KeyScope::WebhookRead, deliveries::get),
+        kept(
+            M::POST,
+            "/api/v1/webhooks/deliveries/{id}/retry",
+            KeyScope::WebhookWrite,
+            deliveries::retry,
+        ),
+        guarded(M::GET, "/api/v1/webhooks/{id}", KeyScope::WebhookRead, endpoints::get),
+        kept(M::PATCH, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::change),
+        kept(M::DELETE, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::remove),
+        kept(
+            M::POST,
+            "/api/v1/webhooks/{id}/rotate-secret",
+            KeyScope::WebhookWrite,
+            endpoints::rotate,
+        ),
     ]
 }
 
@@ -100,25 +90,45 @@ fn webhook_routes() -> Vec<Route> {
 fn payable_routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/checkout-sessions", CHECKOUT_WRITE, sessions::create),
-        guarded(M::GET, "/api/v1/checkout-sessions", CHECKOUT_READ, sessions::list),
-        guarded(M::GET, "/api/v1/checkout-sessions/{id}", CHECKOUT_READ, sessions::get),
-        guarded(M::DELETE, "/api/v1/checkout-sessions/{id}", CHECKOUT_WRITE, sessions::delete),
-        guarded(M::POST, "/api/v1/checkout-sessions/{id}/cancel", CHECKOUT_WRITE, sessions::cancel),
+        guarded(M::POST, "/api/v1/checkout-sessions", KeyScope::CheckoutWrite, sessions::create),
+        guarded(M::GET, "/api/v1/checkout-sessions", KeyScope::CheckoutRead, sessions::list),
+        guarded(M::GET, "/api/v1/checkout-sessions/{id}", KeyScope::CheckoutRead, sessions::get),
+        guarded(
+            M::DELETE,
+            "/api/v1/checkout-sessions/{id}",
+            KeyScope::CheckoutWrite,
+            sessions::delete,
+        ),
+        guarded(
+            M::POST,
+            "/api/v1/checkout-sessions/{id}/cancel",
+            KeyScope::CheckoutWrite,
+            sessions::cancel,
+        ),
         guarded(
             M::POST,
             "/api/v1/checkout-sessions/{id}/confirm",
-            CHECKOUT_WRITE,
+            KeyScope::CheckoutWrite,
             sessions::confirm,
         ),
-        guarded(M::POST, "/api/v1/invoices", INVOICE_WRITE, invoices::create),
-        guarded(M::GET, "/api/v1/invoices", INVOICE_READ, invoices::list),
-        guarded(M::GET, "/api/v1/invoices/{id}", INVOICE_READ, invoices::get),
-        guarded(M::POST, "/api/v1/invoices/{id}/finalize", INVOICE_WRITE, invoices::finalize),
-        guarded(M::POST, "/api/v1/invoices/{id}/pay", INVOICE_WRITE, invoices::pay),
-        guarded(M::POST, "/api/v1/invoices/{id}/void", INVOICE_WRITE, invoices::void),
-        guarded(M::POST, "/api/v1/invoices/{id}/send", INVOICE_WRITE, invoices::send),
-        guarded(M::POST, "/api/v1/invoices/{id}/send-email", INVOICE_WRITE, invoices::send_email),
+        guarded(M::POST, "/api/v1/invoices", KeyScope::InvoiceWrite, invoices::create),
+        guarded(M::GET, "/api/v1/invoices", KeyScope::InvoiceRead, invoices::list),
+        guarded(M::GET, "/api/v1/invoices/{id}", KeyScope::InvoiceRead, invoices::get),
+        guarded(
+            M::POST,
+            "/api/v1/invoices/{id}/finalize",
+            KeyScope::InvoiceWrite,
+            invoices::finalize,
+        ),
+        guarded(M::POST, "/api/v1/invoices/{id}/pay", KeyScope::InvoiceWrite, invoices::pay),
+        guarded(M::POST, "/api/v1/invoices/{id}/void", KeyScope::InvoiceWrite, invoices::void),
+        guarded(M::POST, "/api/v1/invoices/{id}/send", KeyScope::InvoiceWrite, invoices::send),
+        guarded(
+            M::POST,
+            "/api/v1/invoices/{id}/send-email",
+            KeyScope::InvoiceWrite,
+            invoices::send_email,
+        ),
     ]
 }
 
@@ -126,30 +136,30 @@ fn payable_routes() -> Vec<Route> {
 fn merchant_routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/payments", PAYMENT_WRITE, payments::register),
-        guarded(M::GET, "/api/v1/payments", PAYMENT_READ, payments::list),
-        guarded(M::GET, "/api/v1/payments/{id}", PAYMENT_READ, payments::get),
-        guarded(M::POST, "/api/v1/payments/{id}/settle", PAYMENT_WRITE, payments::settle),
-        guarded(M::POST, "/api/v1/refunds", REFUND_WRITE, refunds::create),
-        guarded(M::GET, "/api/v1/refunds", REFUND_READ, refunds::list),
-        guarded(M::GET, "/api/v1/refunds/{id}", REFUND_READ, refunds::get),
-        guarded(M::POST, "/api/v1/refunds/{id}/cancel", REFUND_WRITE, refunds::cancel),
-        guarded(M::GET, "/api/v1/refunds/{id}/timeline", REFUND_READ, events::timeline),
-        guarded(M::GET, "/api/v1/ledger", LEDGER_READ, ledger::list),
-        guarded(M::GET, "/api/v1/ledger/balances", LEDGER_READ, ledger::balances),
-        guarded(M::GET, "/api/v1/events", EVENT_READ, events::list),
-        guarded(M::GET, "/api/v1/events/types", EVENT_READ, events::types),
-        guarded(M::GET, "/api/v1/events/{id}", EVENT_READ, events::get),
-        guarded(M::POST, "/api/v1/events/replay", EVENT_WRITE, replay::replay),
-        kept(M::POST, "/api/v1/events/trigger", EVENT_TRIGGER, replay::trigger),
-        guarded(M::GET, "/api/v1/api-keys", APIKEY_READ, keys::list),
-        guarded(M::POST, "/api/v1/api-keys", APIKEY_WRITE, keys::create),
-        guarded(M::DELETE, "/api/v1/api-keys/{id}", APIKEY_WRITE, keys::revoke),
-        guarded(M::GET, "/api/v1/reports/pnl", REPORT_READ, reports::pnl),
-        guarded(M::GET, "/api/v1/reports/cash-flow", REPORT_READ, reports::cash_flow),
-        counted(M::GET, LEDGER_CSV, REPORT_READ, Class::Heavy, export::ledger_csv),
+        guarded(M::POST, "/api/v1/payments", KeyScope::PaymentWrite, payments::register),
+        guarded(M::GET, "/api/v1/payments", KeyScope::PaymentRead, payments::list),
+        guarded(M::GET, "/api/v1/payments/{id}", KeyScope::PaymentRead, payments::get),
+        guarded(M::POST, "/api/v1/payments/{id}/settle", KeyScope::PaymentWrite, payments::settle),
+        guarded(M::POST, "/api/v1/refunds", KeyScope::RefundWrite, refunds::create),
+        guarded(M::GET, "/api/v1/refunds", KeyScope::RefundRead, refunds::list),
+        guarded(M::GET, "/api/v1/refunds/{id}", KeyScope::RefundRead, refunds::get),
+        guarded(M::POST, "/api/v1/refunds/{id}/cancel", KeyScope::RefundWrite, refunds::cancel),
+        guarded(M::GET, "/api/v1/refunds/{id}/timeline", KeyScope::RefundRead, events::timeline),
+        guarded(M::GET, "/api/v1/ledger", KeyScope::LedgerRead, ledger::list),
+        guarded(M::GET, "/api/v1/ledger/balances", KeyScope::LedgerRead, ledger::balances),
+        guarded(M::GET, "/api/v1/events", KeyScope::EventRead, events::list),
+        guarded(M::GET, "/api/v1/events/types", KeyScope::EventRead, events::types),
+        guarded(M::GET, "/api/v1/events/{id}", KeyScope::EventRead, events::get),
+        guarded(M::POST, "/api/v1/events/replay", KeyScope::EventWrite, replay::replay),
+        kept(M::POST, "/api/v1/events/trigger", KeyScope::EventTrigger, replay::trigger),
+        guarded(M::GET, "/api/v1/api-keys", KeyScope::ApiKeyRead, keys::list),
+        guarded(M::POST, "/api/v1/api-keys", KeyScope::ApiKeyWrite, keys::create),
+        guarded(M::DELETE, "/api/v1/api-keys/{id}", KeyScope::ApiKeyWrite, keys::revoke),
+        guarded(M::GET, "/api/v1/reports/pnl", KeyScope::ReportRead, reports::pnl),
+        guarded(M::GET, "/api/v1/reports/cash-flow", KeyScope::ReportRead, reports::cash_flow),
+        counted(M::GET, LEDGER_CSV, KeyScope::ReportRead, Class::Heavy, export::ledger_csv),
         // The provider's signature is what lets these in. Forged ones count as failures.
-        Route::open(M::POST, webhooks::PATH, webhooks::receive).unlimited(),
+        Route::open(M::POST, webhooks::PATH, webhooks::receive),
     ]
 }
 

@@ -6,6 +6,7 @@ use super::error::Problem;
 use super::session_wire::{InvoiceLineWire, ItemWire, invoice_number};
 use super::sessions::{parse_id, read_url};
 use crate::App;
+use crate::admit::RateLimited;
 use crate::body::{self, Object, missing};
 use crate::route::Route;
 use crate::time::Iso;
@@ -31,13 +32,18 @@ pub fn parse_checkout_id(text: &str) -> Option<(Kind, PaymentId)> {
     KINDS.iter().find_map(|kind| Some((*kind, parse_id(*kind, text)?)))
 }
 
+/// Refuses a request over the rate limit.
+fn over_limit(app: &App, limited: RateLimited) -> Response {
+    envelope::refuse(app, app.engine.request_id(), &Problem::from(limited))
+}
+
 /// An operation for everybody.
 fn public<E, F>(method: Method, path: &'static str, endpoint: E) -> Route
 where
     E: Fn(Visit) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
-    Route::open(method, path, move |app, request| async move {
+    Route::public(method, path, over_limit, move |app, request| async move {
         let request_id = app.engine.request_id();
         let answered = match Visit::prepare(&app, request).await {
             Ok(visit) => endpoint(visit).await,

@@ -100,17 +100,15 @@ impl Draft {
 
 /// A refusal with the field that caused it and, where amounts are compared, their currency.
 async fn explain(call: &Call, target: Target, error: &engine::Error) -> Problem {
-    match error {
-        engine::Error::Refused(Refusal::PaymentNotFound) => {
-            Problem::not_found("payment").about(target.field)
-        }
-        engine::Error::Refused(Refusal::OverRefund { .. }) => {
-            let payment = call.engine().find_payment(call.scope(), target.payment).await;
-            let currency = payment.ok().flatten().map(|payment| payment.facts.currency);
-            call.refused_in(error, currency)
-        }
-        _ => call.refused(error),
+    if matches!(error, engine::Error::Refused(Refusal::PaymentNotFound)) {
+        return Problem::not_found("payment").about(target.field);
     }
+    if !matches!(error, engine::Error::Refused(Refusal::OverRefund { .. })) {
+        return call.refused(error);
+    }
+    let payment = call.engine().find_payment(call.scope(), target.payment).await;
+    let currency = payment.ok().flatten().map(|payment| payment.facts.currency);
+    call.refused_in(error, currency)
 }
 
 /// Waits as long as the caller prefers. The refund is made whatever becomes of the waiting, so a
@@ -136,9 +134,10 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let status = query.get("status")?.map(|text| read_status(&text)).transpose()?;
+    let filter = RefundFilter { status, ..RefundFilter::default() };
     let filter = match source::filter(&call, &query).await? {
-        Filter::Any => Some(RefundFilter { status, payment: None }),
-        Filter::One(payment) => Some(RefundFilter { status, payment: Some(payment) }),
+        Filter::Any => Some(filter),
+        Filter::One(payment) => Some(RefundFilter { payment: Some(payment), ..filter }),
         Filter::Nothing => None,
     };
     let page = match filter {

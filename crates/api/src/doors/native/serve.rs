@@ -19,7 +19,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::{AccountId, RequestId};
-use engine::access::{ApiKey, ErrorProfile, Permission};
+use engine::access::{ApiKey, ErrorProfile, KeyScope};
 use engine::{Engine, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -46,12 +46,7 @@ pub struct Call {
 }
 
 /// An operation of this door. `endpoint` gets only calls of callers that hold `permission`.
-pub fn guarded<E, F>(
-    method: Method,
-    path: &'static str,
-    permission: Permission,
-    endpoint: E,
-) -> Route
+pub fn guarded<E, F>(method: Method, path: &'static str, permission: KeyScope, endpoint: E) -> Route
 where
     E: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
@@ -64,7 +59,7 @@ where
 pub fn counted<E, F>(
     method: Method,
     path: &'static str,
-    permission: Permission,
+    permission: KeyScope,
     class: Class,
     endpoint: E,
 ) -> Route
@@ -96,7 +91,7 @@ fn reads(method: &Method) -> bool {
 async fn prepare(
     app: &Arc<App>,
     request_id: RequestId,
-    needs: (Permission, Class),
+    needs: (KeyScope, Class),
     request: Request,
     standing: &mut Option<Standing>,
 ) -> Result<Call, Problem> {

@@ -346,7 +346,10 @@ impl<'a> EventData<'a> {
             Subject::Checkout(id, _) => {
                 let kind = match &view.subject {
                     EventSubject::Checkout(checkout) => checkout.facts.kind,
-                    _ => Kind::CheckoutSession,
+                    EventSubject::Refund(_)
+                    | EventSubject::Payment(_)
+                    | EventSubject::Invoice(_)
+                    | EventSubject::Endpoint(_) => Kind::CheckoutSession,
                 };
                 (kind.as_str(), Named(kind.prefix(), id.ulid()))
             }
@@ -386,7 +389,10 @@ impl<'a> TimelineWire<'a> {
         let detail = event.detail.as_deref();
         let state = match event.subject {
             Subject::Refund(_, state) => Some(state),
-            _ => None,
+            Subject::Payment(_)
+            | Subject::Checkout(..)
+            | Subject::Invoice(..)
+            | Subject::Endpoint(_) => None,
         };
         Self {
             seq: event.seq,

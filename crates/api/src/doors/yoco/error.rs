@@ -1,7 +1,7 @@
 //! Errors as this door prints them. Its clients read one field or another, so the same text stands in
 //! all of them; no answer but an error has a `description`.
 
-use crate::admit::TooOften;
+use crate::admit::RateLimited;
 use crate::auth::Refused;
 use crate::body::BodyError;
 use crate::invalid::Invalid;
@@ -9,7 +9,6 @@ use domain::decide::Refusal;
 use http::StatusCode;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// What is said to whoever sends no key, or a wrong one.
 pub const KEY_REQUIRED: &str = "A key is required, but has not been specified.";
@@ -42,7 +41,7 @@ pub struct Problem {
     /// The same with what to do, where that is more.
     pub message: Option<Cow<'static, str>>,
     /// Seconds after which it makes sense to try again.
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -114,14 +113,6 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
     }
 
-    /// More was asked for than the rate limit allows.
-    pub fn rate_limited(wait: Duration) -> Self {
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-        let text = format!("too many requests; send the next one in {seconds} s");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
-        Self { retry_after_s: Some(seconds), ..problem }
-    }
-
     fn unavailable(text: &'static str) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self { retry_after_s: Some(1), ..Self::new(status, "service_unavailable", text) }
@@ -162,9 +153,12 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<TooOften> for Problem {
-    fn from(TooOften(wait): TooOften) -> Self {
-        Self::rate_limited(wait)
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        let seconds = limited.seconds();
+        let text = format!("too many requests; send the next one in {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
+        Self { retry_after_s: Some(seconds), ..problem }
     }
 }
 
@@ -262,7 +256,26 @@ impl From<Refusal> for Problem {
             Refusal::TooManyEndpoints => {
                 Self::new(StatusCode::BAD_REQUEST, INVALID, format!("{refusal}; delete one"))
             }
-            other => Self::new(StatusCode::BAD_REQUEST, INVALID, other.to_string()),
+            Refusal::InvoiceNotFound
+            | Refusal::DeliveryNotFound
+            | Refusal::AlreadyQueued
+            | Refusal::EndpointDisabled
+            | Refusal::ReferenceTaken(_)
+            | Refusal::ChargeTaken(_)
+            | Refusal::PaymentExists(_)
+            | Refusal::CurrencyMismatch { .. }
+            | Refusal::BalanceChanged { .. }
+            | Refusal::TooLateToCancel(_)
+            | Refusal::NotDue
+            | Refusal::Impossible { .. }
+            | Refusal::NoAmount
+            | Refusal::InvoiceIs { .. }
+            | Refusal::InvoiceCannotBeSent(_)
+            | Refusal::AttemptInFlight
+            | Refusal::TooLarge
+            | Refusal::CheckoutIs { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, INVALID, refusal.to_string())
+            }
         }
     }
 }

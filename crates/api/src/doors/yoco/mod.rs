@@ -15,17 +15,10 @@ pub use openapi::DOCUMENT;
 use crate::route::Route;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use http::Method;
 use serve::guarded;
 use std::time::Duration;
-
-const CHECKOUT_READ: Permission = Permission::new("checkout", "read");
-const CHECKOUT_WRITE: Permission = Permission::new("checkout", "write");
-const REFUND_READ: Permission = Permission::new("refund", "read");
-const REFUND_WRITE: Permission = Permission::new("refund", "write");
-const WEBHOOK_READ: Permission = Permission::new("webhook", "read");
-const WEBHOOK_WRITE: Permission = Permission::new("webhook", "write");
 
 /// The prefix of a payment's id in this door.
 const PAYMENT_PREFIX: &str = "p_";
@@ -71,13 +64,13 @@ impl Settings {
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/checkouts", CHECKOUT_WRITE, checkouts::create),
-        guarded(M::GET, "/api/checkouts/{id}", CHECKOUT_READ, checkouts::get),
-        guarded(M::POST, "/api/checkouts/{id}/refund", REFUND_WRITE, refunds::create),
-        guarded(M::GET, "/api/payments/{id}/refunds", REFUND_READ, refunds::list),
-        guarded(M::POST, "/api/webhooks", WEBHOOK_WRITE, webhooks::create),
-        guarded(M::GET, "/api/webhooks", WEBHOOK_READ, webhooks::list),
-        guarded(M::DELETE, "/api/webhooks/{id}", WEBHOOK_WRITE, webhooks::remove),
+        guarded(M::POST, "/api/checkouts", KeyScope::CheckoutWrite, checkouts::create),
+        guarded(M::GET, "/api/checkouts/{id}", KeyScope::CheckoutRead, checkouts::get),
+        guarded(M::POST, "/api/checkouts/{id}/refund", KeyScope::RefundWrite, refunds::create),
+        guarded(M::GET, "/api/payments/{id}/refunds", KeyScope::RefundRead, refunds::list),
+        guarded(M::POST, "/api/webhooks", KeyScope::WebhookWrite, webhooks::create),
+        guarded(M::GET, "/api/webhooks", KeyScope::WebhookRead, webhooks::list),
+        guarded(M::DELETE, "/api/webhooks/{id}", KeyScope::WebhookWrite, webhooks::remove),
     ]
 }
 

@@ -159,7 +159,7 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
     let after = cursor.transpose()?;
     let payment = call.engine().find_payment(call.scope(), id).await?;
     payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
-    let filter = RefundFilter { payment: Some(id), status: None };
+    let filter = RefundFilter { payment: Some(id), ..RefundFilter::default() };
     let page = PageQuery { limit: PAGE, after, order: Order::Ascending, from: None, until: None };
     let page = call.engine().list_refunds(call.scope(), filter, page).await?;
     let end = page.items.last().filter(|_| page.more);

@@ -20,7 +20,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::{AccountId, RequestId};
-use engine::access::Permission;
+use engine::access::KeyScope;
 use engine::{Begun, Engine, IdempotencyKey, Keyed};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
@@ -45,17 +45,12 @@ pub struct Call {
 pub struct Reply {
     status: StatusCode,
     body: Vec<u8>,
-    retry_after_s: Option<u64>,
+    retry_after_s: Option<u32>,
     replayed: bool,
 }
 
 /// An operation of this door. `endpoint` gets only calls of callers that hold `permission`.
-pub fn guarded<E, F>(
-    method: Method,
-    path: &'static str,
-    permission: Permission,
-    endpoint: E,
-) -> Route
+pub fn guarded<E, F>(method: Method, path: &'static str, permission: KeyScope, endpoint: E) -> Route
 where
     E: Fn(Call) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Reply, Problem>> + Send + 'static,
@@ -75,7 +70,7 @@ where
 /// Reads and authenticates a request. With it comes its idempotency key, where that counts.
 async fn prepare(
     app: &Arc<App>,
-    permission: Permission,
+    permission: KeyScope,
     class: Class,
     request: Request,
 ) -> Result<(Call, Option<IdempotencyKey>), Problem> {

@@ -5,7 +5,7 @@ use crate::doors::native::keys::{LONGEST_NAME, SCOPES};
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation};
 use crate::openapi::schema::{Fields, Schema};
-use engine::access::{KeyForm, RESOURCES};
+use engine::access::{KeyForm, KeyScope};
 use http::Method;
 use serde_json::json;
 
@@ -59,8 +59,12 @@ fn create() -> Operation {
                 .with("maxItems", SCOPES.most)
                 .says(&format!(
                     "`resource:action`, where resource is one of {} or `*`, and action is `read`, \
-                     `write` or `*`, or `event:trigger`. None at all means everything.",
-                    RESOURCES.join(", ")
+                     `write` or `*`, or {}. None at all means everything.",
+                    KeyScope::resources().join(", "),
+                    KeyScope::special()
+                        .map(|scope| format!("`{scope}`"))
+                        .collect::<Vec<_>>()
+                        .join(" or ")
                 ))
                 .or_null(),
         )

@@ -20,8 +20,6 @@ mod sessions;
 mod shared;
 mod webhooks;
 
-pub use problems::LIMITED;
-
 use super::page::{List, MAX_LIMIT};
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Example, Operation, Parameter};
