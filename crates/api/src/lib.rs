@@ -6,29 +6,22 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod admit;
-mod auth;
-mod body;
-mod csv;
 mod doors;
-mod headers;
 mod hosted;
-mod invalid;
-mod limits;
+mod http;
 mod openapi;
 mod ops;
-mod query;
-mod route;
-mod time;
 
+pub use self::http::limits::{Peer, RateLimits};
 pub use doors::yoco::Settings as YocoSettings;
-pub use limits::{Peer, RateLimits};
+// The simulator's door names these where they used to be.
+use self::http::{body, invalid, limits, query, route, time};
 
+use ::http::{Method, Uri};
 use axum::Router;
 use engine::Engine;
 use engine::access::KeyScope;
 use governor::clock::MonotonicClock;
-use http::{Method, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 

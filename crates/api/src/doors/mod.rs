@@ -5,8 +5,8 @@ pub mod native;
 mod simulator;
 pub mod yoco;
 
+use crate::http::route::Route;
 use crate::openapi::{Chapter, Document};
-use crate::route::Route;
 use crate::{App, hosted, ops};
 use axum::response::Response;
 use engine::Engine;

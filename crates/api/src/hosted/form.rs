@@ -1,6 +1,6 @@
 //! What a buyer's form asks for, and whether it comes from one of our own pages.
 
-use crate::query::Query;
+use crate::http::query::Query;
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 

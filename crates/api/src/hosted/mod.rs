@@ -13,11 +13,11 @@ mod page;
 pub use openapi::chapter;
 
 use crate::App;
-use crate::admit::RateLimited;
-use crate::body;
-use crate::doors::native::parse_checkout_id;
-use crate::query::Query;
-use crate::route::Route;
+use crate::http::admit::RateLimited;
+use crate::http::body;
+use crate::http::checkout::parse_checkout_id;
+use crate::http::query::Query;
+use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use domain::account::Scope;
@@ -34,11 +34,6 @@ use http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use std::sync::Arc;
-
-/// The bank that money is sent to by hand, as far as the simulator goes.
-pub const BANK_NAME: &str = "Sandbox Bank";
-/// The account there.
-pub const BANK_ACCOUNT: &str = "0000 1234 5678";
 
 /// Nothing from elsewhere, nothing inline, no frames, forms only to here.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \

@@ -1,8 +1,9 @@
 //! What the pages say.
 
+use super::Subject;
 use super::html::{Text, amount};
-use super::{BANK_ACCOUNT, BANK_NAME, Subject};
-use crate::time::Iso;
+use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number};
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::{Checkout, Flight, State};
 use domain::invoice::{self, Invoice};
@@ -70,7 +71,7 @@ pub(super) fn of_subject(subject: &Subject) -> String {
 }
 
 fn about_invoice(body: &mut String, invoice: &Invoice) {
-    let number = crate::doors::native::invoice_number(invoice);
+    let number = invoice_number(invoice);
     let _ = write!(body, "<p class=\"about\">Invoice {}", Text(number));
     if let Some(due) = invoice.facts.due_at {
         let _ = write!(body, ", due {}", Text(day(due)));

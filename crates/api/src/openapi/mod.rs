@@ -1,8 +1,10 @@
 //! The OpenAPI documents of everything that is served, made from the route table: each door
 //! describes its operations in its `openapi` module, and a test compares the two.
 
+pub mod components;
 pub mod operation;
 pub mod page;
+pub mod problems;
 pub mod schema;
 
 use crate::doors;

@@ -6,8 +6,8 @@ pub use openapi::chapter;
 
 use crate::App;
 use crate::doors::native;
+use crate::http::route::Route;
 use crate::openapi::{Book, page};
-use crate::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;

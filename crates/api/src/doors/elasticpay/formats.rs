@@ -3,8 +3,9 @@
 
 use super::serve::BILLER;
 use super::wire::ToldIntent;
-use crate::doors::native::{Shown, sign};
-use crate::time::Iso;
+use crate::http::print::Shown;
+use crate::http::sign::sign;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::ids::{AccountId, EventId};
 use domain::time::Timestamp;

@@ -16,12 +16,12 @@ pub use formats::formats;
 pub use openapi::DOCUMENT;
 
 use crate::App;
-use crate::route::Route;
+use crate::http::call::guarded;
+use crate::http::route::Route;
 use axum::response::Response;
 use engine::access::KeyScope;
 use error::Problem;
 use http::{Method, StatusCode};
-use serve::guarded;
 
 const INTENTS: &str = "/api/v1/payment_intents";
 const INTENT: &str = "/api/v1/payment_intents/{id}";

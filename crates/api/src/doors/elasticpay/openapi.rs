@@ -5,7 +5,9 @@ use super::intents::{LIMIT, LONGEST_CUSTOMER, LONGEST_METHOD, METHODS};
 use super::refunds::{LONGEST_REASON, REASONS};
 use super::wire::{METHOD_PREFIX, STATUSES};
 use super::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
-use crate::doors::native::{LONGEST_KEY, MAX_LIMIT, parts};
+use crate::http::call::LONGEST_KEY;
+use crate::http::query::MAX_LIMIT;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use crate::openapi::{Chapter, Document};
@@ -78,7 +80,7 @@ fn chapters() -> Vec<Chapter> {
         operations: operations(),
         schemas: schemas(),
         parameters: parameters(),
-        headers: parts::headers(),
+        headers: components::headers(),
         security: vec![(
             "bearer",
             json!({"type": "http", "scheme": "bearer", "description": BEARER}),
@@ -110,7 +112,7 @@ fn operations() -> Vec<Operation> {
                     "Only those of this customer.",
                     Schema::string(),
                 )])
-                .takes(paging(parts::id(&["pi_"]))),
+                .takes(paging(components::id(&["pi_"]))),
             page("A page of intents.", Schema::named("PaymentIntent")),
         ),
         read(named(get(INTENT, "getPaymentIntent", PAYING, "Get a payment intent")), intent()),
@@ -150,7 +152,7 @@ fn operations() -> Vec<Operation> {
                 "List the refunds of a payment intent",
             ))
             .says("Newest first, through whichever door they were made.")
-            .takes(paging(parts::id(&["re_", "rfd_", "rf_"]))),
+            .takes(paging(components::id(&["re_", "rfd_", "rf_"]))),
             page("A page of refunds.", Schema::named("Refund")),
         ),
     ]
@@ -267,7 +269,7 @@ fn parameters() -> Vec<(&'static str, Parameter)> {
             Parameter::header(
                 "X-Biller-Account",
                 "The account to act for; platforms' keys only, and those always.",
-                parts::id(&["biller_", "acc_"]),
+                components::id(&["biller_", "acc_"]),
             ),
         ),
         (
@@ -315,7 +317,7 @@ fn intent() -> Schema {
     Fields::new()
         .must("id", intent_id())
         .must("amount", Schema::integer(1).says("Smallest units.").like(2000))
-        .must("currency", parts::currency().like("AUD"))
+        .must("currency", components::currency().like("AUD"))
         .must("status", Schema::words(STATUSES.iter().copied()).like("requires_payment_method"))
         .must("client_secret", Schema::matching("^pi_.+_secret_[0-9a-f]{32}$"))
         .must(
@@ -323,7 +325,7 @@ fn intent() -> Schema {
             Schema::boolean().says(&format!("Decided by the key, {modes}.")).like(false),
         )
         .must("created_at", Schema::time())
-        .must("amount_refunded", parts::minor("What went back.").like(0))
+        .must("amount_refunded", components::minor("What went back.").like(0))
         .must("customer_id", text("As it was sent."))
         .must("payment_method", text("How it was paid, or tried."))
         .must(
@@ -334,20 +336,20 @@ fn intent() -> Schema {
         )
         .must("failure_code", text("Why the last attempt was declined."))
         .must("failure_message", text("The same for people."))
-        .must("metadata", parts::printed_metadata().like(json!(null)))
+        .must("metadata", components::printed_metadata().like(json!(null)))
         .closed()
         .says("A payment intent.")
 }
 
 fn new_intent() -> Schema {
     Fields::new()
-        .must("amount", parts::amount(1).says("Smallest units."))
-        .must("currency", parts::currency().says("ISO 4217."))
+        .must("amount", components::amount(1).says("Smallest units."))
+        .must("currency", components::currency().says("ISO 4217."))
         .may(
             "customer_id",
             Schema::name(LONGEST_CUSTOMER).says("Your id of the customer.").or_null(),
         )
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .says("An intent to make. Fields that are not listed are ignored; `null` means absent.")
 }
@@ -371,10 +373,10 @@ fn new_refund() -> Schema {
     Fields::new()
         .may(
             "amount_cents",
-            parts::amount(1).says("Smallest units. Without it all that remains.").or_null(),
+            components::amount(1).says("Smallest units. Without it all that remains.").or_null(),
         )
         .may("reason", Schema::text(LONGEST_REASON).says(&reason).or_null())
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .says("A refund to make. Fields that are not listed are ignored; `null` means absent.")
 }
@@ -388,22 +390,22 @@ fn refund_result() -> Schema {
         .must("success", Schema::boolean().says("False when the refund failed.").like(true))
         .must("status", refund_status())
         .must("transaction_id", intent_id().says("The intent."))
-        .must("refund_id", parts::id(&["re_"]))
+        .must("refund_id", components::id(&["re_"]))
         .must("message", Schema::string().like("Partial refund of 2000 AUD processed"))
         .must("amount_cents", Schema::integer(1).like(2000))
-        .must("currency", parts::currency().like("AUD"))
+        .must("currency", components::currency().like("AUD"))
         .closed()
         .says("What became of a refund.")
 }
 
 fn refund() -> Schema {
     Fields::new()
-        .must("id", parts::id(&["re_"]))
-        .must("refund_id", parts::id(&["re_"]).says("The same."))
+        .must("id", components::id(&["re_"]))
+        .must("refund_id", components::id(&["re_"]).says("The same."))
         .must("transaction_id", intent_id().says("The intent."))
         .must("status", refund_status())
         .must("amount_cents", Schema::integer(1).like(2000))
-        .must("currency", parts::currency().like("AUD"))
+        .must("currency", components::currency().like("AUD"))
         .must("reason", text("As it was sent."))
         .must("failure_code", text("The provider's word for the failure."))
         .must("failure_message", text("The same for people."))

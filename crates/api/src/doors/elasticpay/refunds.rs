@@ -4,10 +4,10 @@ use super::error::Problem;
 use super::intents::{find, read_paging, resolve};
 use super::serve::Call;
 use super::wire::{Page, REFUND_PREFIX, RefundAnswer, RefundItem};
-use crate::body::{Least, Object};
-use crate::doors::native::mark_replayed;
-use crate::headers::preferred_wait;
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Least, Object};
+use crate::http::headers::preferred_wait;
+use crate::http::invalid::{Invalid, excerpt};
 use axum::response::Response;
 use domain::ids::{PaymentId, RefundId};
 use engine::{Answered, NewRefund, RefundFilter, RefundView};
@@ -36,7 +36,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     };
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, payment, &error).await),
+        Err(error) => return Err(explain(&call, payment, error).await),
     };
     let answered = wait(&call, answered).await;
     let mut response = call.answer(&RefundAnswer::new(&answered.value));
@@ -75,7 +75,7 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
 }
 
 /// A refusal, with how the intent stands where that is why.
-async fn explain(call: &Call, payment: PaymentId, error: &engine::Error) -> Problem {
+async fn explain(call: &Call, payment: PaymentId, error: engine::Error) -> Problem {
     let payment = call.engine().find_payment(call.scope(), payment).await;
     let status = payment.ok().flatten().map(|payment| payment.status());
     Problem::of_refund(error, status)
@@ -102,8 +102,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
     };
     let filter = RefundFilter { payment: Some(payment.facts.id), ..RefundFilter::default() };
-    let page = call.engine().list_refunds(call.scope(), filter, paging).await;
-    let page = page.map_err(|error| Problem::of_engine(&error))?;
+    let page = call.engine().list_refunds(call.scope(), filter, paging).await?;
     let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();
     Ok(call.answer(&Page { data, has_more: page.more }))
 }

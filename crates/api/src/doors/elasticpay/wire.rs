@@ -1,8 +1,8 @@
 //! The shapes of this door (`reference/elasticpay_yoco.md` A.3 and A.4). The fields of its
 //! documentation are there under their names; what is more is Refundry's own.
 
-use crate::doors::native::Raw;
-use crate::time::Iso;
+use crate::http::print::Raw;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::{Checkout, Flight, State};
 use domain::ids::PaymentId;

@@ -1,11 +1,11 @@
 //! The log of webhook deliveries.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::Call;
 use super::webhook_wire::DeliveryWire;
-use crate::invalid::{Invalid, excerpt};
-use crate::query::Query;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::Problem;
+use crate::http::query::Query;
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId};
@@ -29,8 +29,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let page = match read_filter(&query)? {
         Some(filter) => {
             let (scope, account) = (call.scope(), call.account());
-            let page = call.engine().list_deliveries(scope, account, filter, paging.query).await;
-            page.map_err(|error| call.refused(&error))?
+            call.engine().list_deliveries(scope, account, filter, paging.query).await?
         }
         None => Page { items: Vec::new(), more: false },
     };
@@ -85,8 +84,7 @@ fn read_status(text: &str) -> Result<Status, Invalid> {
 /// One delivery, with what became of each attempt.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = read_id(&call)?;
-    let found = call.engine().find_delivery(call.scope(), call.account(), id).await;
-    let found = found.map_err(|error| call.refused(&error))?;
+    let found = call.engine().find_delivery(call.scope(), call.account(), id).await?;
     let (view, attempts) = found.ok_or_else(not_found)?;
     Ok(call.answer(StatusCode::OK, &DeliveryWire::new(&view).with_log(&attempts)))
 }
@@ -95,8 +93,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 pub async fn retry(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;
-    let view = call.engine().retry_delivery(call.scope(), call.account(), id).await;
-    let view = view.map_err(|error| call.refused(&error))?;
+    let view = call.engine().retry_delivery(call.scope(), call.account(), id).await?;
     Ok(call.answer(StatusCode::OK, &DeliveryWire::new(&view)))
 }
 

@@ -1,10 +1,10 @@
 //! Webhook endpoints: where an account wants to be told.
 
-use super::error::Problem;
-use super::serve::Call;
+use super::Call;
 use super::webhook_wire::EndpointWire;
-use crate::body::{Object, StringList, missing};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::body::{Object, StringList, missing};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::decide::webhook::EndpointChanges;
 use domain::ids::EndpointId;
@@ -24,8 +24,7 @@ pub const EVENTS: StringList = StringList { most: 100, longest: 100 };
 
 /// Lists endpoints, newest first. Not paged: there are at most 50.
 pub async fn list(call: Call) -> Result<Response, Problem> {
-    let endpoints = call.engine().list_endpoints(call.scope()).await;
-    let endpoints = endpoints.map_err(|error| call.refused(&error))?;
+    let endpoints = call.engine().list_endpoints(call.scope()).await?;
     let items: Vec<_> = endpoints.iter().map(|endpoint| wire(&call, endpoint)).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }
@@ -41,15 +40,14 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         description: read_description(&object)?.filter(|text| !text.is_empty()),
         active: object.flag("active")?.unwrap_or(true),
     };
-    let made = call.engine().create_endpoint(call.scope(), draft).await;
-    let made = made.map_err(|error| call.refused(&error))?;
+    let made = call.engine().create_endpoint(call.scope(), draft).await?;
     Ok(with_secret(&call, StatusCode::CREATED, &made))
 }
 
 /// One endpoint.
 pub async fn get(call: Call) -> Result<Response, Problem> {
-    let endpoint = call.engine().find_endpoint(call.scope(), read_id(&call)?).await;
-    let endpoint = endpoint.map_err(|error| call.refused(&error))?.ok_or_else(not_found)?;
+    let endpoint =
+        call.engine().find_endpoint(call.scope(), read_id(&call)?).await?.ok_or_else(not_found)?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
@@ -63,24 +61,21 @@ pub async fn change(call: Call) -> Result<Response, Problem> {
         description: read_description(&object)?,
         active: object.flag("active")?,
     };
-    let endpoint = call.engine().change_endpoint(call.scope(), id, changes).await;
-    let endpoint = endpoint.map_err(|error| call.refused(&error))?;
+    let endpoint = call.engine().change_endpoint(call.scope(), id, changes).await?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
 /// Forgets an endpoint.
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    let removed = call.engine().remove_endpoint(call.scope(), read_id(&call)?).await;
-    removed.map_err(|error| call.refused(&error))?;
+    call.engine().remove_endpoint(call.scope(), read_id(&call)?).await?;
     Ok(call.no_content())
 }
 
 /// Makes a new secret. It is in this answer and in no other; the old one still signs for a day.
 pub async fn rotate(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    let made = call.engine().rotate_endpoint_secret(call.scope(), read_id(&call)?).await;
-    let made = made.map_err(|error| call.refused(&error))?;
+    let made = call.engine().rotate_endpoint_secret(call.scope(), read_id(&call)?).await?;
     Ok(with_secret(&call, StatusCode::OK, &made))
 }
 

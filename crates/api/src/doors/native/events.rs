@@ -1,11 +1,11 @@
 //! Events, and a refund's timeline, which is its events.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
 use super::refunds;
-use super::serve::Call;
 use super::wire::{EventWire, TimelineWire};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::EventId;
@@ -31,8 +31,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let event_type = query.get("type")?.map(|text| read_type(&text)).transpose()?;
     let filter = EventFilter { event_type, ..EventFilter::default() };
-    let page = call.engine().list_events(call.scope(), filter, paging.query).await;
-    let page = page.map_err(|error| call.refused(&error))?;
+    let page = call.engine().list_events(call.scope(), filter, paging.query).await?;
     let items: Vec<_> =
         page.items.iter().map(|view| EventWire::new(view, call.account(), call.engine())).collect();
     let last = page.items.last().map(|view| view.event.id.ulid());
@@ -57,8 +56,7 @@ pub async fn types(call: Call) -> Result<Response, Problem> {
 /// One event.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = EventId::parse(call.id()).map_err(|_| Problem::not_found("event"))?;
-    let view = call.engine().find_event(call.scope(), id).await;
-    let view = view.map_err(|error| call.refused(&error))?;
+    let view = call.engine().find_event(call.scope(), id).await?;
     let view = view.ok_or_else(|| Problem::not_found("event"))?;
     Ok(call.answer(StatusCode::OK, &EventWire::new(&view, call.account(), call.engine())))
 }
@@ -68,8 +66,7 @@ pub async fn timeline(call: Call) -> Result<Response, Problem> {
     let refund = refunds::find(&call).await?.refund;
     let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.id.ulid()))?;
     let filter = EventFilter { refund: Some(refund.id), ..EventFilter::default() };
-    let page = call.engine().list_events(call.scope(), filter, paging.query).await;
-    let page = page.map_err(|error| call.refused(&error))?;
+    let page = call.engine().list_events(call.scope(), filter, paging.query).await?;
     let items: Vec<_> = page.items.iter().map(TimelineWire::new).collect();
     let last = page.items.last().map(|view| view.event.id.ulid());
     Ok(call.page_with(&items, paging.meta(last, page.more).of_timeline(&refund)))

@@ -1,11 +1,11 @@
 //! The ledger as a file. It is read and sent page by page, so that it can be as long as it is.
 
-use super::envelope::REQUEST_ID;
-use super::error::Problem;
+use super::Call;
 use super::reports::{Span, date};
-use super::serve::Call;
 use super::wire::EntryWire;
-use crate::csv;
+use crate::http::answer::REQUEST_ID;
+use crate::http::csv;
+use crate::http::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use domain::account::Scope;
@@ -49,7 +49,7 @@ pub async fn ledger_csv(call: Call) -> Result<Response, Problem> {
     // The first page is read before anything is answered: what fails now can still be said.
     let mut first = Vec::new();
     csv::write_row(&mut first, COLUMNS);
-    rows.read(&mut first).await.map_err(|error| call.refused(&error))?;
+    rows.read(&mut first).await?;
     let first = stream::once(async { Ok(Bytes::from(first)) });
     let others = stream::unfold(rows, |mut rows| async {
         if !rows.more {

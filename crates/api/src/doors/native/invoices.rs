@@ -1,21 +1,21 @@
 //! Invoices, as merchants write and follow them.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::{Call, mark_replayed};
 use super::session_wire::InvoiceWire;
 use super::sessions::read_line_named;
-use super::source::LONGEST_ID;
-use crate::body::{Least, Object, missing};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::{locate, mark_replayed};
+use crate::http::body::{Least, Object, missing};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::payment_ref::LONGEST_ID;
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line::MAX_LINES;
 use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 /// What a page of this list is.
@@ -36,13 +36,10 @@ pub const LONGEST_ADDRESS: usize = 254;
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let new = read(&object, call.scope())?;
-    let answered = call.engine().create_invoice(new, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().create_invoice(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
     let id = answered.value.facts.id;
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/invoices/{id}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    locate(&mut response, format!("/api/v1/invoices/{id}"));
     Ok(response)
 }
 
@@ -93,8 +90,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         issued_from: from,
         issued_until: until,
     };
-    let page = call.engine().list_invoices(call.scope(), filter, page).await;
-    let page = page.map_err(|error| call.refused(&error))?;
+    let page = call.engine().list_invoices(call.scope(), filter, page).await?;
     let items: Vec<_> = page
         .items
         .iter()
@@ -115,11 +111,10 @@ fn read_status(text: &str) -> Result<State, Invalid> {
 /// One invoice, with the id of its charge.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("invoice");
-    let invoice = call.engine().find_invoice(call.scope(), read_id(&call)?).await;
-    let invoice = invoice.map_err(|error| call.refused(&error))?.ok_or_else(not_found)?;
+    let invoice =
+        call.engine().find_invoice(call.scope(), read_id(&call)?).await?.ok_or_else(not_found)?;
     let payment = if invoice.charged {
-        let payment = call.engine().find_payment(call.scope(), invoice.payment()).await;
-        payment.map_err(|error| call.refused(&error))?
+        call.engine().find_payment(call.scope(), invoice.payment()).await?
     } else {
         None
     };
@@ -136,32 +131,32 @@ fn read_id(call: &Call) -> Result<InvoiceId, Problem> {
 pub async fn finalize(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().finalize_invoice(call.scope(), id, key).await;
-    Ok(print(&call, StatusCode::OK, &answered.map_err(|error| call.refused(&error))?))
+    let answered = call.engine().finalize_invoice(call.scope(), id, key).await?;
+    Ok(print(&call, StatusCode::OK, &answered))
 }
 
 /// The merchant got the money some other way.
 pub async fn pay(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().pay_invoice(call.scope(), id, key).await;
-    Ok(print(&call, StatusCode::OK, &answered.map_err(|error| call.refused(&error))?))
+    let answered = call.engine().pay_invoice(call.scope(), id, key).await?;
+    Ok(print(&call, StatusCode::OK, &answered))
 }
 
 /// Withdraws an invoice.
 pub async fn void(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().void_invoice(call.scope(), id, key).await;
-    Ok(print(&call, StatusCode::OK, &answered.map_err(|error| call.refused(&error))?))
+    let answered = call.engine().void_invoice(call.scope(), id, key).await?;
+    Ok(print(&call, StatusCode::OK, &answered))
 }
 
 /// Tells subscribers that the invoice is sent.
 pub async fn send(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().send_invoice(call.scope(), id, None, key).await;
-    Ok(print(&call, StatusCode::OK, &answered.map_err(|error| call.refused(&error))?))
+    let answered = call.engine().send_invoice(call.scope(), id, None, key).await?;
+    Ok(print(&call, StatusCode::OK, &answered))
 }
 
 /// What sending by e-mail answers.
@@ -179,8 +174,7 @@ pub async fn send_email(call: Call) -> Result<Response, Problem> {
     };
     let to = to.unwrap_or_default();
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().send_invoice(call.scope(), id, Some(to.clone()), key).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().send_invoice(call.scope(), id, Some(to.clone()), key).await?;
     let mut response = call.answer(StatusCode::OK, &Sent { sent: false, to: &to });
     mark_replayed(&mut response, answered.replayed);
     Ok(response)

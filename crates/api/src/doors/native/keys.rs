@@ -1,11 +1,12 @@
 //! API keys, managed with a key that may. A caller sees and changes the keys of its own account and
 //! mode, and hands on no more than it holds; a platform key sees both modes.
 
-use super::error::{Details, Problem};
-use super::serve::{Call, mark_replayed};
-use crate::body::{Object, StringList, missing};
-use crate::invalid::{Invalid, excerpt};
-use crate::time::Iso;
+use super::Call;
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Object, StringList, missing};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::{Details, Problem};
+use crate::http::time::Iso;
 use axum::response::Response;
 use domain::account::Mode;
 use engine::access::{ErrorProfile, KeyForm, Permissions};
@@ -64,8 +65,7 @@ fn owner(call: &Call) -> KeyOwner {
 
 /// Lists keys: those that work first, newest first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
-    let keys = call.engine().list_keys_of(owner(&call)).await;
-    let keys = keys.map_err(|error| call.refused(&error))?;
+    let keys = call.engine().list_keys_of(owner(&call)).await?;
     let items: Vec<_> = keys.iter().map(KeyWire::new).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }
@@ -90,7 +90,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     };
     let answered =
         call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
-    let new = match answered.map_err(|error| call.refused(&error))? {
+    let new = match answered? {
         MadeKey::New(new) => new,
         MadeKey::Before(listing) => {
             let mut response = call.answer(StatusCode::CREATED, &KeyWire::new(&listing));
@@ -166,7 +166,7 @@ fn beyond(scope: String) -> Problem {
     );
     Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", message)
         .about("scopes")
-        .with(Details::Scope { scope })
+        .with(Details::MissingScope { missing: scope })
 }
 
 fn read_profile(object: &Object<'_>) -> Result<ErrorProfile, Invalid> {
@@ -189,13 +189,12 @@ fn read_form(object: &Object<'_>) -> Result<KeyForm, Invalid> {
 /// Revokes a key at once. Revoking it again changes nothing.
 pub async fn revoke(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    let found = call.engine().find_key_of(owner(&call), call.id()).await;
-    let found = found.map_err(|error| call.refused(&error))?;
+    let found = call.engine().find_key_of(owner(&call), call.id()).await?;
     let found = found.ok_or_else(|| Problem::not_found("API key"))?;
     if found.id == call.key().id {
         let message = "this is the key that the request was made with; revoke it with another key";
         return Err(Problem::new(StatusCode::CONFLICT, "cannot_revoke_current", message));
     }
-    call.engine().revoke_key(&found.id).await.map_err(|error| call.refused(&error))?;
+    call.engine().revoke_key(&found.id).await?;
     Ok(call.no_content())
 }

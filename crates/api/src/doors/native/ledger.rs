@@ -1,11 +1,11 @@
 //! The ledger, read only: entries are written by the engine and never changed.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::Call;
 use super::wire::{BalanceWire, EntryWire};
-use crate::invalid::{Invalid, excerpt};
-use crate::query::Query;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::Problem;
+use crate::http::query::Query;
 use axum::response::Response;
 use domain::ids::{PaymentId, PostingId, RefundId};
 use domain::ledger::{Code, SourceType};
@@ -30,10 +30,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let page = match read_filter(&query)? {
-        Some(filter) => {
-            let page = call.engine().list_entries(call.scope(), filter, paging.query).await;
-            page.map_err(|error| call.refused(&error))?
-        }
+        Some(filter) => call.engine().list_entries(call.scope(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
     let items: Vec<_> =
@@ -44,8 +41,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 
 /// The sums of every ledger account, per currency.
 pub async fn balances(call: Call) -> Result<Response, Problem> {
-    let balances = call.engine().balances(call.scope()).await;
-    let balances = balances.map_err(|error| call.refused(&error))?;
+    let balances = call.engine().balances(call.scope()).await?;
     let items: Vec<_> = balances.iter().map(BalanceWire::new).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }

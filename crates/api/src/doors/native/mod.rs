@@ -2,53 +2,110 @@
 
 mod deliveries;
 mod endpoints;
-mod envelope;
-mod error;
 mod events;
 mod export;
 mod formats;
 mod invoices;
-mod kept;
 mod keys;
 mod ledger;
-mod limit;
 mod openapi;
 mod page;
 mod payments;
 mod public;
 mod refunds;
-mod refusal;
 mod replay;
 mod reports;
-mod serve;
 mod session_wire;
 mod sessions;
-mod source;
 mod webhook_wire;
 mod webhooks;
 mod wire;
 
-pub use envelope::{REQUEST_ID, wrap};
-pub use error::Problem;
-pub use formats::{formats, sign, standard_headers};
-pub use limit::show as show_share;
-pub use openapi::{chapter, parts};
-pub use page::{MAX_LIMIT, read_limit};
-pub use public::parse_checkout_id;
-pub use serve::{LONGEST_KEY, mark_replayed, read_key};
-pub use session_wire::invoice_number;
-pub use sessions::{parse_id, read_url};
-pub use source::parse_source;
-pub use wire::{Raw, Shown};
+pub use formats::formats;
+pub use openapi::chapter;
 
 use crate::App;
-use crate::limits::Class;
-use crate::route::Route;
+use crate::http::auth::Caller;
+use crate::http::call::{self, Door, counted, guarded};
+use crate::http::envelope::{self, PageMeta};
+use crate::http::headers::ERROR_PROFILE;
+use crate::http::idempotent::idempotent;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::limits::Class;
+use crate::http::problem::Problem;
+use crate::http::route::Route;
 use axum::response::Response;
-use engine::access::KeyScope;
-use http::{Method, StatusCode};
-use kept::kept;
-use serve::{counted, guarded};
+use domain::ids::RequestId;
+use engine::access::{ErrorProfile, KeyScope};
+use http::{HeaderMap, Method, StatusCode};
+use page::Paging;
+use serde::Serialize;
+use ulid::Ulid;
+
+/// This door, whose words are Refundry's own.
+pub struct Native;
+
+type Call = call::Call<Native>;
+
+impl Door for Native {
+    const NAME: &'static str = "native";
+    type Problem = Problem;
+    type Profile = ErrorProfile;
+
+    fn welcome(caller: &Caller, headers: &HeaderMap) -> Result<ErrorProfile, Problem> {
+        let Some(value) = ERROR_PROFILE.find(headers)? else {
+            return Ok(caller.key.error_profile);
+        };
+        let text = value.to_str().unwrap_or_default();
+        ErrorProfile::from_text(text).ok_or_else(|| {
+            let text = excerpt(text);
+            let message = format!("the error profile is node or go, not {text:?}");
+            Invalid::field(ERROR_PROFILE.name(), message).into()
+        })
+    }
+
+    fn internal() -> Problem {
+        Problem::internal()
+    }
+
+    fn refuse(
+        app: &App,
+        request_id: RequestId,
+        profile: ErrorProfile,
+        problem: Problem,
+    ) -> Response {
+        envelope::refuse(app, request_id, &problem.in_profile(profile))
+    }
+}
+
+impl Call {
+    /// The `{id}` in `/api/v1/<things>/{id}`, as it was sent: ids hold nothing that needs
+    /// percent-encoding, so an encoded one names nothing.
+    fn id(&self) -> &str {
+        self.segment(4)
+    }
+
+    /// An answer with one thing in it.
+    fn answer<T: Serialize>(&self, status: StatusCode, data: &T) -> Response {
+        envelope::answer(self.app(), self.request_id(), status, data, None)
+    }
+
+    /// An answer with one page of a list in it.
+    fn page<T: Serialize>(
+        &self,
+        items: &[T],
+        paging: &Paging,
+        last: Option<Ulid>,
+        more: bool,
+    ) -> Response {
+        self.page_with(items, paging.meta(last, more))
+    }
+
+    /// The same with what is said about the page.
+    fn page_with<T: Serialize>(&self, items: &[T], meta: PageMeta) -> Response {
+        envelope::answer(self.app(), self.request_id(), StatusCode::OK, &items, Some(meta))
+    }
+}
 
 const LEDGER_CSV: &str = "/api/v1/reports/ledger.csv";
 
@@ -65,19 +122,19 @@ fn webhook_routes() -> Vec<Route> {
     use Method as M;
     vec![
         guarded(M::GET, "/api/v1/webhooks", KeyScope::WebhookRead, endpoints::list),
-        kept(M::POST, "/api/v1/webhooks", KeyScope::WebhookWrite, endpoints::create),
+        idempotent(M::POST, "/api/v1/webhooks", KeyScope::WebhookWrite, endpoints::create),
         guarded(M::GET, "/api/v1/webhooks/deliveries", KeyScope::WebhookRead, deliveries::list),
         guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", KeyScope::WebhookRead, deliveries::get),
-        kept(
+        idempotent(
             M::POST,
             "/api/v1/webhooks/deliveries/{id}/retry",
             KeyScope::WebhookWrite,
             deliveries::retry,
         ),
         guarded(M::GET, "/api/v1/webhooks/{id}", KeyScope::WebhookRead, endpoints::get),
-        kept(M::PATCH, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::change),
-        kept(M::DELETE, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::remove),
-        kept(
+        idempotent(M::PATCH, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::change),
+        idempotent(M::DELETE, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::remove),
+        idempotent(
             M::POST,
             "/api/v1/webhooks/{id}/rotate-secret",
             KeyScope::WebhookWrite,
@@ -151,7 +208,7 @@ fn merchant_routes() -> Vec<Route> {
         guarded(M::GET, "/api/v1/events/types", KeyScope::EventRead, events::types),
         guarded(M::GET, "/api/v1/events/{id}", KeyScope::EventRead, events::get),
         guarded(M::POST, "/api/v1/events/replay", KeyScope::EventWrite, replay::replay),
-        kept(M::POST, "/api/v1/events/trigger", KeyScope::EventTrigger, replay::trigger),
+        idempotent(M::POST, "/api/v1/events/trigger", KeyScope::EventTrigger, replay::trigger),
         guarded(M::GET, "/api/v1/api-keys", KeyScope::ApiKeyRead, keys::list),
         guarded(M::POST, "/api/v1/api-keys", KeyScope::ApiKeyWrite, keys::create),
         guarded(M::DELETE, "/api/v1/api-keys/{id}", KeyScope::ApiKeyWrite, keys::revoke),

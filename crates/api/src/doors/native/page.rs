@@ -3,10 +3,10 @@
 //! A cursor holds the last item's ULID, the direction, and a hash of the list and its filters, so
 //! that it cannot be carried over to another list, another account or other filters unnoticed.
 
-use super::envelope::PageMeta;
-use crate::invalid::{Invalid, excerpt};
-use crate::query::Query;
-use crate::time::{FORMAT, parse_query_time};
+use crate::http::envelope::PageMeta;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::query::{Query, read_limit};
+use crate::http::time::{FORMAT, parse_query_time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::Scope;
@@ -15,8 +15,6 @@ use engine::{Order, PageQuery};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-/// Items of one page.
-pub const MAX_LIMIT: u32 = 100;
 const CURSOR_VERSION: u8 = 2;
 
 /// What kind of list it is.
@@ -91,17 +89,6 @@ impl Paging {
         let cursor = last.filter(|_| more).map(|last| Cursor { last, order, fingerprint }.print());
         PageMeta::new(self.query.limit, cursor)
     }
-}
-
-/// Reads `limit`.
-pub fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
-    let Some(text) = query.get("limit")? else { return Ok(None) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
-    limit.map(Some).ok_or_else(|| {
-        let text = excerpt(&text);
-        Invalid::field("limit", format!("limit must be from 1 to {MAX_LIMIT}; got {text:?}"))
-    })
 }
 
 fn read_order(query: &Query<'_>) -> Result<Option<Order>, Invalid> {

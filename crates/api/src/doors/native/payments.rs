@@ -1,18 +1,19 @@
 //! Payments: what can be refunded.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::{Call, mark_replayed};
 use super::wire::PaymentWire;
-use crate::body::{Least, Object, missing};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::{locate, mark_replayed};
+use crate::http::body::{Least, Object, missing};
+use crate::http::invalid::Invalid;
+use crate::http::payment_ref::unknown_kind;
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::{NewPayment, Order};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 /// What a page of this list is.
 pub const LIST: List = List {
@@ -31,14 +32,11 @@ pub const LONGEST_ID: usize = 200;
 /// Registers a captured payment.
 pub async fn register(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
-    let answered = call.engine().register_payment(new, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().register_payment(new, call.idempotency_key()).await?;
     let payment = &answered.value;
     let mut response = call.answer(StatusCode::CREATED, &PaymentWire::new(payment, call.account()));
     let location = format!("/api/v1/payments/{}", payment.facts.id);
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    locate(&mut response, location);
     mark_replayed(&mut response, answered.replayed);
     Ok(response)
 }
@@ -76,29 +74,20 @@ fn read_kind(object: &Object<'_>) -> Result<Option<Kind>, Invalid> {
     Kind::from_text(&text).map(Some).ok_or_else(|| unknown_kind("kind", &text))
 }
 
-/// The error for a word that is no kind of payment.
-pub fn unknown_kind(field: &'static str, text: &str) -> Invalid {
-    let known = Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
-    let text = excerpt(text);
-    Invalid::field(field, format!("{field} must be one of {known}; got {text:?}"))
-}
-
 /// Says when a payment settles or settled: now, where the body says nothing.
 pub async fn settle(call: Call) -> Result<Response, Problem> {
     let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
     let object = call.optional_object()?;
     let at = object.map(|object| object.time("settledAt")).transpose()?.flatten();
     let at = at.unwrap_or_else(|| call.engine().now());
-    let payment = call.engine().settle_payment(call.scope(), id, at).await;
-    let payment = payment.map_err(|error| call.refused(&error))?;
+    let payment = call.engine().settle_payment(call.scope(), id, at).await?;
     Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
 }
 
 /// Lists payments.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = Paging::read(&LIST, &call.query(), call.scope(), None)?;
-    let page = call.engine().list_payments(call.scope(), paging.query).await;
-    let page = page.map_err(|error| call.refused(&error))?;
+    let page = call.engine().list_payments(call.scope(), paging.query).await?;
     let items: Vec<_> =
         page.items.iter().map(|payment| PaymentWire::new(payment, call.account())).collect();
     let last = page.items.last().map(|payment| payment.facts.id.ulid());
@@ -108,8 +97,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 /// One payment.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
-    let payment = call.engine().find_payment(call.scope(), id).await;
-    let payment = payment.map_err(|error| call.refused(&error))?;
+    let payment = call.engine().find_payment(call.scope(), id).await?;
     let payment = payment.ok_or_else(|| Problem::not_found("payment"))?;
     Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
 }

@@ -1,36 +1,26 @@
 //! What a buyer's browser may do without a key: whoever knows the id of a checkout, which nobody can
 //! guess, may see it and pay it. Nothing here tells a secret or anything of the merchant's own.
 
-use super::envelope;
-use super::error::Problem;
-use super::session_wire::{InvoiceLineWire, ItemWire, invoice_number};
-use super::sessions::{parse_id, read_url};
+use super::session_wire::{InvoiceLineWire, ItemWire};
 use crate::App;
-use crate::admit::RateLimited;
-use crate::body::{self, Object, missing};
-use crate::route::Route;
-use crate::time::Iso;
+use crate::http::admit::RateLimited;
+use crate::http::body::{self, Object, missing};
+use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number, parse_checkout_id};
+use crate::http::envelope;
+use crate::http::problem::Problem;
+use crate::http::route::Route;
+use crate::http::time::Iso;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
 use domain::checkout::{Checkout, Flight, State};
-use domain::ids::{InvoiceId, PaymentId};
+use domain::ids::InvoiceId;
 use domain::invoice::{self, Invoice};
 use domain::payment::Kind;
-use engine::access::ErrorProfile;
 use engine::{MANUAL, find_method};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// The kinds of checkouts that go by an id of their own.
-const KINDS: [Kind; 4] =
-    [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
-
-/// Reads the id of a checkout of whatever kind.
-pub fn parse_checkout_id(text: &str) -> Option<(Kind, PaymentId)> {
-    KINDS.iter().find_map(|kind| Some((*kind, parse_id(*kind, text)?)))
-}
 
 /// Refuses a request over the rate limit.
 fn over_limit(app: &App, limited: RateLimited) -> Response {
@@ -100,14 +90,8 @@ impl Visit {
     async fn find(&self) -> Result<Checkout, Problem> {
         let not_found = || Problem::not_found("checkout session");
         let (kind, id) = parse_checkout_id(self.id()).ok_or_else(not_found)?;
-        let found = self.app.engine.find_public_checkout(kind, id).await;
-        found.map_err(refused)?.ok_or_else(not_found)
+        self.app.engine.find_public_checkout(kind, id).await?.ok_or_else(not_found)
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn refused(error: engine::Error) -> Problem {
-    Problem::of_engine(&error, ErrorProfile::Node, None)
 }
 
 #[derive(Serialize)]
@@ -171,7 +155,7 @@ struct Branding {
 }
 
 async fn branding(app: &App, scope: domain::account::Scope) -> Result<Branding, Problem> {
-    let brand_name = app.engine.merchant_name(scope).await.map_err(refused)?;
+    let brand_name = app.engine.merchant_name(scope).await?;
     Ok(Branding { brand_name, brand_logo_url: None, brand_accent_color: None, brand_tagline: None })
 }
 
@@ -239,7 +223,7 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
     let method = method.ok_or_else(|| missing("method", "one of the session's methods"))?;
     let checkout = visit.find().await?;
     let engine = &visit.app.engine;
-    let paid = engine.pay_checkout(&checkout, &method).await.map_err(refused)?;
+    let paid = engine.pay_checkout(&checkout, &method).await?;
     let by_hand = matches!(paid.state, State::Open | State::Failed) && method == MANUAL.id;
     let instructions = if by_hand { Some(instructions(&visit.app, &paid).await?) } else { None };
     let facts = &*paid.facts;
@@ -259,7 +243,7 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
 }
 
 async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructions<'a>, Problem> {
-    let holder = app.engine.merchant_name(checkout.facts.scope).await.map_err(refused)?;
+    let holder = app.engine.merchant_name(checkout.facts.scope).await?;
     Ok(Instructions {
         heading: "Send the money by bank transfer",
         note: format!(
@@ -267,8 +251,8 @@ async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructi
             checkout.facts.name()
         ),
         bank_accounts: [BankAccount {
-            bank_name: crate::hosted::BANK_NAME,
-            account_number: crate::hosted::BANK_ACCOUNT,
+            bank_name: BANK_NAME,
+            account_number: BANK_ACCOUNT,
             account_holder: holder,
         }],
         amount: checkout.facts.amount,
@@ -279,11 +263,11 @@ async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructi
 /// The buyer says that the money was sent by hand.
 async fn claim(visit: Visit) -> Result<Response, Problem> {
     let proof_url = match visit.object()? {
-        Some(object) => read_url(&object, "proofUrl")?,
+        Some(object) => object.url("proofUrl")?,
         None => None,
     };
     let checkout = visit.find().await?;
-    let claimed = visit.app.engine.claim_checkout(&checkout, proof_url).await.map_err(refused)?;
+    let claimed = visit.app.engine.claim_checkout(&checkout, proof_url).await?;
     let shown = PublicSession {
         session: SessionShown::new(&claimed, &visit.app),
         methods: &claimed.facts.methods,
@@ -352,11 +336,10 @@ async fn show_invoice(visit: Visit) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("invoice");
     let id = InvoiceId::parse(visit.id()).map_err(|_| not_found())?;
     let engine = &visit.app.engine;
-    let invoice = engine.find_public_invoice(id).await.map_err(refused)?;
+    let invoice = engine.find_public_invoice(id).await?;
     let invoice = invoice.filter(|invoice| invoice.state != invoice::State::Draft);
     let invoice = invoice.filter(|invoice| invoice.issued_at.is_some()).ok_or_else(not_found)?;
-    let checkout = engine.find_public_checkout(Kind::Invoice, invoice.payment()).await;
-    let checkout = checkout.map_err(refused)?;
+    let checkout = engine.find_public_checkout(Kind::Invoice, invoice.payment()).await?;
     let shown = PublicInvoice {
         invoice: InvoiceShown::new(&invoice, &visit.app),
         methods: checkout.as_ref().map_or(&[], |checkout| &checkout.facts.methods),

@@ -1,14 +1,15 @@
 //! Refunds. Creating one is the hottest path of the product: everything is parsed once, borrowed
 //! from the body where it can be, and printed once.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::{Call, mark_replayed};
-use super::source::{self, Filter, Named, Target};
 use super::wire::RefundWire;
-use crate::body::{Least, Object};
-use crate::headers::preferred_wait;
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Least, Object};
+use crate::http::headers::preferred_wait;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::payment_ref::{self, Filter, PaymentNames, PaymentRef};
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::decide::Refusal;
@@ -38,13 +39,13 @@ static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appl
 /// Makes a refund.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
-    let named = Named::read(&object)?;
+    let named = PaymentNames::read(&object)?;
     let draft = Draft::read(&object)?;
-    let target = named.resolve(&call).await?;
+    let target = named.resolve(call.engine(), call.scope()).await?;
     let new = draft.of(target, call.scope());
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, target, &error).await),
+        Err(error) => return Err(explain(&call, target, error).await),
     };
     let (answered, waited) = wait(&call, answered).await;
     let view = &answered.value;
@@ -83,7 +84,7 @@ impl Draft {
         })
     }
 
-    fn of(self, target: Target, scope: Scope) -> NewRefund {
+    fn of(self, target: PaymentRef, scope: Scope) -> NewRefund {
         NewRefund {
             scope,
             payment: target.payment,
@@ -99,16 +100,17 @@ impl Draft {
 }
 
 /// A refusal with the field that caused it and, where amounts are compared, their currency.
-async fn explain(call: &Call, target: Target, error: &engine::Error) -> Problem {
-    if matches!(error, engine::Error::Refused(Refusal::PaymentNotFound)) {
+async fn explain(call: &Call, target: PaymentRef, error: engine::Error) -> Problem {
+    let engine::Error::Refused(refusal) = &error else { return error.into() };
+    if *refusal == Refusal::PaymentNotFound {
         return Problem::not_found("payment").about(target.field);
     }
-    if !matches!(error, engine::Error::Refused(Refusal::OverRefund { .. })) {
-        return call.refused(error);
+    if !matches!(refusal, Refusal::OverRefund { .. }) {
+        return error.into();
     }
     let payment = call.engine().find_payment(call.scope(), target.payment).await;
     let currency = payment.ok().flatten().map(|payment| payment.facts.currency);
-    call.refused_in(error, currency)
+    Problem::of_refusal(refusal, currency)
 }
 
 /// Waits as long as the caller prefers. The refund is made whatever becomes of the waiting, so a
@@ -135,16 +137,13 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let status = query.get("status")?.map(|text| read_status(&text)).transpose()?;
     let filter = RefundFilter { status, ..RefundFilter::default() };
-    let filter = match source::filter(&call, &query).await? {
+    let filter = match payment_ref::filter(call.engine(), call.scope(), &query).await? {
         Filter::Any => Some(filter),
         Filter::One(payment) => Some(RefundFilter { payment: Some(payment), ..filter }),
         Filter::Nothing => None,
     };
     let page = match filter {
-        Some(filter) => {
-            let page = call.engine().list_refunds(call.scope(), filter, paging.query).await;
-            page.map_err(|error| call.refused(&error))?
-        }
+        Some(filter) => call.engine().list_refunds(call.scope(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
     let items: Vec<_> =
@@ -170,8 +169,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 /// The refund that the path names.
 pub async fn find(call: &Call) -> Result<RefundView, Problem> {
     let id = read_id(call)?;
-    let view = call.engine().find_refund(call.scope(), id).await;
-    view.map_err(|error| call.refused(&error))?.ok_or_else(|| Problem::not_found("refund"))
+    call.engine().find_refund(call.scope(), id).await?.ok_or_else(|| Problem::not_found("refund"))
 }
 
 fn read_id(call: &Call) -> Result<RefundId, Problem> {
@@ -182,8 +180,7 @@ fn read_id(call: &Call) -> Result<RefundId, Problem> {
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;
-    let answered = call.engine().cancel_refund(call.scope(), id, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().cancel_refund(call.scope(), id, call.idempotency_key()).await?;
     let mut response =
         call.answer(StatusCode::OK, &RefundWire::new(&answered.value, call.account()));
     mark_replayed(&mut response, answered.replayed);

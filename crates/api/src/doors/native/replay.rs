@@ -1,10 +1,12 @@
 //! Telling events once more, and trying out what telling looks like.
 
-use super::error::Problem;
-use super::serve::{Call, mark_replayed};
-use super::wire::{EventWire, Shown};
-use crate::body::{Object, StringList, missing};
-use crate::invalid::{Invalid, excerpt};
+use super::Call;
+use super::wire::EventWire;
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Object, StringList, missing};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::print::Shown;
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::account::Mode;
 use domain::event::Type;
@@ -29,8 +31,8 @@ struct ReplayWire {
 pub async fn replay(call: Call) -> Result<Response, Problem> {
     let events = read_events(&call.object()?)?;
     let (key, asked) = (call.idempotency_key(), events.len());
-    let replayed = call.engine().replay_events(call.scope(), events, key).await;
-    let (counts, before) = match replayed.map_err(|error| call.refused(&error))? {
+    let replayed = call.engine().replay_events(call.scope(), events, key).await?;
+    let (counts, before) = match replayed {
         Replayed::Queued(counts) => (counts, false),
         Replayed::Before(counts) => (counts, true),
         Replayed::Unknown(events) => {
@@ -89,7 +91,7 @@ pub async fn trigger(call: Call) -> Result<Response, Problem> {
     let extra = object.json_object("data")?.unwrap_or_default();
     let told = call.engine();
     let told = told.trigger_event(call.scope(), call.account(), (event_type, aggregate), &extra);
-    let told = told.await.map_err(|error| call.refused(&error).about("aggregateId"))?;
+    let told = told.await.map_err(|error| Problem::from(error).about("aggregateId"))?;
     let event = EventWire::new(&told.view, call.account(), call.engine());
     Ok(call.answer(StatusCode::CREATED, &TriggerWire { event, deliveries: told.deliveries }))
 }

@@ -1,10 +1,10 @@
 //! Reports over the ledger: profit and loss, cash flow. Nothing is computed that is not posted.
 
-use super::error::{Details, Problem};
-use super::serve::Call;
-use crate::invalid::{Invalid, excerpt};
-use crate::query::Query;
-use crate::time::{FORMAT, Iso, parse_query_time};
+use super::Call;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::problem::{Details, Problem};
+use crate::http::query::Query;
+use crate::http::time::{FORMAT, Iso, parse_query_time};
 use axum::response::Response;
 use domain::ledger::Code;
 use domain::money::Currency;
@@ -70,8 +70,7 @@ impl Basis {
         let days = match currency {
             Some(currency) => {
                 let (engine, scope) = (call.engine(), call.scope());
-                let days = engine.movements_by_day(scope, currency, span.from, span.to).await;
-                days.map_err(|error| call.refused(&error))?
+                engine.movements_by_day(scope, currency, span.from, span.to).await?
             }
             None => Vec::new(),
         };
@@ -90,8 +89,7 @@ async fn find_currency(call: &Call, query: &Query<'_>) -> Result<Option<Currency
         };
         return Ok(Some(Currency::parse(&text).map_err(unknown)?));
     }
-    let balances = call.engine().balances(call.scope()).await;
-    let balances = balances.map_err(|error| call.refused(&error))?;
+    let balances = call.engine().balances(call.scope()).await?;
     let mut posted: Vec<Currency> = balances.iter().map(|balance| balance.currency).collect();
     posted.sort_unstable();
     posted.dedup();

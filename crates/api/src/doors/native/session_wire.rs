@@ -1,7 +1,8 @@
 //! The shapes of checkout sessions and invoices (`reference/plugipay.md` §8 and §9).
 
-use super::wire::{Arn, Named, Raw, Shown};
-use crate::time::Iso;
+use crate::http::checkout::invoice_number;
+use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
+use crate::http::time::Iso;
 use domain::checkout::Checkout;
 use domain::ids::{AccountId, InvoiceId};
 use domain::invoice::Invoice;
@@ -35,8 +36,8 @@ impl<'a> ItemWire<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionWire<'a> {
-    id: Shown<Named>,
-    arn: Shown<Arn<Named>>,
+    id: Shown<PrefixedId>,
+    arn: Shown<ResourceName<PrefixedId>>,
     account_id: Shown<AccountId>,
     workspace_name: Option<&'a str>,
     customer_id: Option<&'a str>,
@@ -69,7 +70,7 @@ impl<'a> SessionWire<'a> {
     /// Prints a checkout of `account`.
     pub fn new(checkout: &'a Checkout, account: AccountId, engine: &Engine) -> Self {
         let facts = &*checkout.facts;
-        let id = || Named::new(facts.kind.prefix(), facts.id.ulid());
+        let id = || PrefixedId::new(facts.kind.prefix(), facts.id.ulid());
         let failure = checkout.failure.as_ref();
         let adapter = checkout.method.as_deref().map(|method| match method {
             "manual" => "manual",
@@ -77,7 +78,7 @@ impl<'a> SessionWire<'a> {
         });
         Self {
             id: Shown(id()),
-            arn: Shown(Arn::new("checkout-session", account, id())),
+            arn: Shown(ResourceName::new("checkout-session", account, id())),
             account_id: Shown(account),
             workspace_name: None,
             customer_id: facts.customer.as_deref(),
@@ -142,7 +143,7 @@ impl<'a> InvoiceLineWire<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct InvoiceWire<'a> {
     id: Shown<InvoiceId>,
-    arn: Shown<Arn<InvoiceId>>,
+    arn: Shown<ResourceName<InvoiceId>>,
     account_id: Shown<AccountId>,
     mode: &'static str,
     customer_id: &'a str,
@@ -171,11 +172,6 @@ pub struct InvoiceWire<'a> {
     updated_at: Iso,
 }
 
-/// An invoice's number as people see it: `INV-000042`.
-pub fn invoice_number(invoice: &Invoice) -> String {
-    format!("INV-{:06}", invoice.facts.number)
-}
-
 impl<'a> InvoiceWire<'a> {
     /// Prints an invoice of `account`. `charge` is known only where one invoice is read.
     pub fn new(
@@ -189,7 +185,7 @@ impl<'a> InvoiceWire<'a> {
         let issued = invoice.issued_at.is_some();
         Self {
             id: Shown(facts.id),
-            arn: Shown(Arn::new("invoice", account, facts.id)),
+            arn: Shown(ResourceName::new("invoice", account, facts.id)),
             account_id: Shown(account),
             mode: facts.scope.mode().as_str(),
             customer_id: &facts.customer,

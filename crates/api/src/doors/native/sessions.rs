@@ -1,22 +1,21 @@
 //! Checkout sessions, as merchants make and follow them.
 
-use super::error::Problem;
+use super::Call;
 use super::page::{List, Paging};
-use super::serve::{Call, mark_replayed};
 use super::session_wire::SessionWire;
-use super::source::LONGEST_ID;
-use crate::body::{Least, Object, StringList, missing};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::{locate, mark_replayed};
+use crate::http::body::{Least, Object, StringList, missing};
+use crate::http::checkout::parse_id;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::payment_ref::LONGEST_ID;
+use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::checkout::{Checkout, State};
-use domain::ids::PaymentId;
 use domain::line::{Line, MAX_LINES};
 use domain::payment::Kind;
 use engine::{Answered, CheckoutFilter, NewCheckout, Order, find_method, method_ids};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
-use ulid::Ulid;
+use http::StatusCode;
 
 /// What a page of this list is.
 pub const LIST: List = List {
@@ -27,8 +26,6 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Characters of a link.
-pub const LONGEST_URL: usize = 2_000;
 /// Characters of a line's text.
 pub const LONGEST_LINE: usize = 200;
 /// Of one line, at most.
@@ -46,13 +43,10 @@ pub const LONGEST_S: i64 = 30 * 24 * 60 * 60;
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let new = read(&object, call.scope())?;
-    let answered = call.engine().open_checkout(new, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
     let id = answered.value.facts.name();
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/checkout-sessions/{id}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    locate(&mut response, format!("/api/v1/checkout-sessions/{id}"));
     Ok(response)
 }
 
@@ -62,7 +56,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
     let currency = object.currency("currency")?;
     let currency = currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as USD"))?;
     let methods = read_methods(object)?;
-    let url = |field| read_url(object, field)?.ok_or_else(|| missing(field, "a link, https://…"));
+    let url = |field| object.url(field)?.ok_or_else(|| missing(field, "a link, https://…"));
     let lifetime_s = object.whole("expiresInSec", SHORTEST_S..=LONGEST_S)?.unwrap_or(LIFETIME_S);
     Ok(NewCheckout {
         scope,
@@ -103,24 +97,6 @@ fn read_methods(object: &Object<'_>) -> Result<Vec<Box<str>>, Invalid> {
     Ok(methods)
 }
 
-/// Reads a link that a browser may be sent to: `http` or `https` and nothing that could end an
-/// attribute or a header.
-pub fn read_url(object: &Object<'_>, field: &'static str) -> Result<Option<Box<str>>, Invalid> {
-    let Some(text) = object.name(field, LONGEST_URL)? else { return Ok(None) };
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let host = host.filter(|host| !host.is_empty() && !host.contains('@'));
-    let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
-    if host.is_none() || !plain {
-        let message = format!(
-            "{field} must be an http:// or https:// link, percent-encoded; got {:?}",
-            excerpt(&text)
-        );
-        return Err(Invalid::field(field, message));
-    }
-    Ok(Some(text.into()))
-}
-
 fn read_line(object: &Object<'_>) -> Result<Line, Invalid> {
     read_line_named(object, "name")
 }
@@ -148,8 +124,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let state = query.get("status")?.map(|text| read_status(&text)).transpose()?;
     let customer = query.get("customerId")?.map(|text| text.into_owned().into());
     let filter = CheckoutFilter { kind: Kind::CheckoutSession, state, customer };
-    let page = call.engine().list_checkouts(call.scope(), filter, paging.query).await;
-    let page = page.map_err(|error| call.refused(&error))?;
+    let page = call.engine().list_checkouts(call.scope(), filter, paging.query).await?;
     let items: Vec<_> = page
         .items
         .iter()
@@ -176,27 +151,21 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 /// The session that the path names.
 async fn find(call: &Call) -> Result<Checkout, Problem> {
     let id = parse_id(Kind::CheckoutSession, call.id()).ok_or_else(not_found)?;
-    let found = call.engine().find_checkout(call.scope(), Kind::CheckoutSession, id).await;
-    found.map_err(|error| call.refused(&error))?.ok_or_else(not_found)
+    call.engine()
+        .find_checkout(call.scope(), Kind::CheckoutSession, id)
+        .await?
+        .ok_or_else(not_found)
 }
 
 fn not_found() -> Problem {
     Problem::not_found("checkout session")
 }
 
-/// Reads the id of a checkout of some kind.
-pub fn parse_id(kind: Kind, text: &str) -> Option<PaymentId> {
-    let rest = text.strip_prefix(kind.prefix())?;
-    let upper = !rest.bytes().any(|byte| byte.is_ascii_lowercase());
-    Ulid::from_string(rest).ok().filter(|_| upper).map(PaymentId::from_ulid)
-}
-
 /// Withdraws a session.
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let checkout = find(&call).await?;
-    let answered = call.engine().cancel_checkout(&checkout, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().cancel_checkout(&checkout, call.idempotency_key()).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
@@ -204,8 +173,7 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
 pub async fn confirm(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let checkout = find(&call).await?;
-    let answered = call.engine().confirm_checkout(&checkout, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().confirm_checkout(&checkout, call.idempotency_key()).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
@@ -214,8 +182,7 @@ pub async fn delete(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (kind, key) = (Kind::CheckoutSession, call.idempotency_key());
     let id = parse_id(kind, call.id()).ok_or_else(not_found)?;
-    let answered = call.engine().delete_checkout(call.scope(), kind, id, key).await;
-    let answered = answered.map_err(|error| call.refused(&error))?;
+    let answered = call.engine().delete_checkout(call.scope(), kind, id, key).await?;
     let mut response = call.no_content();
     mark_replayed(&mut response, answered.replayed);
     Ok(response)
@@ -226,43 +193,4 @@ fn print(call: &Call, status: StatusCode, answered: &Answered<Checkout>) -> Resp
     let mut response = call.answer(status, &wire);
     mark_replayed(&mut response, answered.replayed);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_are_http_and_cannot_break_out() {
-        let read = |url: &str| {
-            let body = serde_json::json!({ "u": url }).to_string();
-            let object = Object::parse(body.as_bytes()).expect("valid JSON");
-            read_url(&object, "u").is_ok()
-        };
-        for url in [
-            "https://shop.example/thanks?order=7&x=%20#top",
-            "http://localhost:3000/a",
-            "https://xn--bcher-kva.example",
-            "http://[::1]:8080/",
-        ] {
-            assert!(read(url), "{url}");
-        }
-        for url in [
-            "javascript:alert(1)",
-            "JavaScript:alert(1)",
-            "//shop.example",
-            "/thanks",
-            "https://",
-            "https:///path",
-            "http://user:secret@shop.example/",
-            "data:text/html,x",
-            "https://shop.example/\"><script>",
-            "https://shop.example/a b",
-            "https://shop.example/\u{e9}",
-            " https://shop.example",
-            "",
-        ] {
-            assert!(!read(url), "{url}");
-        }
-    }
 }

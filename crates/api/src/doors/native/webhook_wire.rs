@@ -1,8 +1,8 @@
 //! The shapes of webhook endpoints and deliveries (`reference/plugipay.md` §12.1): the fields of the
 //! newest clients and of the documentation, where they do not conflict.
 
-use super::wire::Shown;
-use crate::time::Iso;
+use crate::http::print::Shown;
+use crate::http::time::Iso;
 use domain::event::{EndpointDetail, Event};
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;

@@ -1,16 +1,15 @@
 //! Webhooks of providers. No key lets them in: the provider's own signature is checked by its
 //! adapter, byte for byte, before anything is believed.
 
-use super::envelope;
-use super::error::Problem;
 use crate::App;
-use crate::admit::{client, count_failure};
-use crate::body;
+use crate::http::admit::{client, count_failure};
+use crate::http::body;
+use crate::http::envelope;
+use crate::http::problem::Problem;
 use axum::extract::Request;
 use axum::response::Response;
 use domain::account::{Mode, Scope};
 use domain::ids::AccountId;
-use engine::access::ErrorProfile;
 use engine::{InboundWebhook, WebhookError, WebhookRefused};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -69,8 +68,7 @@ async fn find_scope(
     let (Some(id), Some(mode)) = (account, mode.and_then(Mode::from_text)) else {
         return Ok(None);
     };
-    let account = app.engine.find_account(id).await;
-    let account = account.map_err(|error| Problem::of_engine(&error, ErrorProfile::Node, None))?;
+    let account = app.engine.find_account(id).await?;
     Ok(account.map(|account| Scope::new(account.number, mode)))
 }
 

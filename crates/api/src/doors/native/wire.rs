@@ -3,7 +3,8 @@
 
 use super::session_wire::{InvoiceWire, SessionWire};
 use super::webhook_wire::DisabledWire;
-use crate::time::Iso;
+use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
+use crate::http::time::Iso;
 use domain::event::Subject;
 use domain::ids::{
     AccountId, EndpointId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId,
@@ -11,75 +12,14 @@ use domain::ids::{
 use domain::payment::{Kind, Payment};
 use domain::refund::Failure;
 use engine::{Balance, Engine, Entry, EventSubject, EventView, RefundView};
-use serde::ser::Error;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
-use std::fmt;
-use ulid::Ulid;
-
-/// Something printed as the text that people see.
-pub struct Shown<T>(pub T);
-
-impl<T: fmt::Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// A ULID under the prefix of what it names here.
-pub struct Named(&'static str, Ulid);
-
-impl Named {
-    /// `ulid` under a prefix.
-    pub const fn new(prefix: &'static str, ulid: Ulid) -> Self {
-        Self(prefix, ulid)
-    }
-
-    /// The name of a payment as a refund's source.
-    fn source(kind: Kind, payment: PaymentId) -> Shown<Self> {
-        Shown(Self(kind.prefix(), payment.ulid()))
-    }
-}
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)?;
-        f.write_str(self.1.array_to_str(&mut [0; ulid::ULID_LEN]))
-    }
-}
-
-/// `arn:refundry:<what>:<account>:<id>`.
-pub struct Arn<T>(&'static str, AccountId, T);
-
-impl<T> Arn<T> {
-    /// The arn of something of an account.
-    pub const fn new(what: &'static str, account: AccountId, id: T) -> Self {
-        Self(what, account, id)
-    }
-}
-
-impl<T: fmt::Display> fmt::Display for Arn<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "arn:refundry:{}:{}:{}", self.0, self.1, self.2)
-    }
-}
-
-/// JSON that is stored as text.
-pub struct Raw<'a>(pub &'a str);
-
-impl Serialize for Raw<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(self.0).map_err(S::Error::custom)?;
-        raw.serialize(serializer)
-    }
-}
+use serde::Serialize;
 
 /// A refund, under the field names of every generation of clients.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundWire<'a> {
     id: Shown<RefundId>,
-    arn: Shown<Arn<RefundId>>,
+    arn: Shown<ResourceName<RefundId>>,
     account_id: Shown<AccountId>,
     mode: &'static str,
     amount: i64,
@@ -88,10 +28,10 @@ pub struct RefundWire<'a> {
     status_detail: &'static str,
     reason: Option<&'a str>,
     source_type: &'static str,
-    source_id: Shown<Named>,
+    source_id: Shown<PrefixedId>,
     payment_id: Shown<PaymentId>,
     charge_id: &'a str,
-    invoice_id: Option<Shown<Named>>,
+    invoice_id: Option<Shown<PrefixedId>>,
     failure_reason: Option<&'a str>,
     failure_code: Option<&'a str>,
     failure_message: Option<&'a str>,
@@ -113,7 +53,7 @@ impl<'a> RefundWire<'a> {
         let invoice = payment.kind == Kind::Invoice;
         Self {
             id: Shown(refund.id),
-            arn: Shown(Arn("refund", account, refund.id)),
+            arn: Shown(ResourceName::new("refund", account, refund.id)),
             account_id: Shown(account),
             mode: refund.scope.mode().as_str(),
             amount: refund.amount,
@@ -122,10 +62,10 @@ impl<'a> RefundWire<'a> {
             status_detail: refund.state.as_str(),
             reason: refund.reason.as_deref(),
             source_type: payment.kind.as_str(),
-            source_id: Named::source(payment.kind, payment.id),
+            source_id: PrefixedId::of_payment(payment.kind, payment.id),
             payment_id: Shown(payment.id),
             charge_id: &payment.provider_payment_id,
-            invoice_id: invoice.then(|| Named::source(payment.kind, payment.id)),
+            invoice_id: invoice.then(|| PrefixedId::of_payment(payment.kind, payment.id)),
             failure_reason: message,
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: message,
@@ -145,11 +85,11 @@ impl<'a> RefundWire<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct PaymentWire<'a> {
     id: Shown<PaymentId>,
-    arn: Shown<Arn<PaymentId>>,
+    arn: Shown<ResourceName<PaymentId>>,
     account_id: Shown<AccountId>,
     mode: &'static str,
     kind: &'static str,
-    source_id: Shown<Named>,
+    source_id: Shown<PrefixedId>,
     amount: i64,
     currency: &'a str,
     status: &'static str,
@@ -173,11 +113,11 @@ impl<'a> PaymentWire<'a> {
         let facts = &*payment.facts;
         Self {
             id: Shown(facts.id),
-            arn: Shown(Arn("payment", account, facts.id)),
+            arn: Shown(ResourceName::new("payment", account, facts.id)),
             account_id: Shown(account),
             mode: facts.scope.mode().as_str(),
             kind: facts.kind.as_str(),
-            source_id: Named::source(facts.kind, facts.id),
+            source_id: PrefixedId::of_payment(facts.kind, facts.id),
             amount: facts.captured,
             currency: facts.currency.as_str(),
             status: payment.status().as_str(),
@@ -209,7 +149,7 @@ pub struct EntryWire<'a> {
     pub amount: i64,
     pub currency: &'a str,
     pub source_type: &'static str,
-    pub source_id: Shown<Named>,
+    pub source_id: Shown<PrefixedId>,
     pub memo: &'static str,
     pub posted_at: Iso,
 }
@@ -227,7 +167,7 @@ impl<'a> EntryWire<'a> {
             amount: posting.amount,
             currency: posting.currency.as_str(),
             source_type: posting.source_type.as_str(),
-            source_id: Shown(Named(posting.source_type.prefix(), posting.source)),
+            source_id: Shown(PrefixedId::new(posting.source_type.prefix(), posting.source)),
             memo: posting.reason.as_str(),
             posted_at: Iso(posting.id.at()),
         }
@@ -276,7 +216,7 @@ pub struct EventWire<'a> {
 pub struct EventData<'a> {
     object: EventObject<'a>,
     aggregate_type: &'static str,
-    aggregate_id: Shown<Named>,
+    aggregate_id: Shown<PrefixedId>,
 }
 
 #[derive(Serialize)]
@@ -341,8 +281,8 @@ impl<'a> EventData<'a> {
             }
         };
         let (aggregate_type, name) = match view.event.subject {
-            Subject::Refund(id, _) => ("refund", Named(RefundId::PREFIX, id.ulid())),
-            Subject::Payment(id) => ("payment", Named(PaymentId::PREFIX, id.ulid())),
+            Subject::Refund(id, _) => ("refund", PrefixedId::new(RefundId::PREFIX, id.ulid())),
+            Subject::Payment(id) => ("payment", PrefixedId::new(PaymentId::PREFIX, id.ulid())),
             Subject::Checkout(id, _) => {
                 let kind = match &view.subject {
                     EventSubject::Checkout(checkout) => checkout.facts.kind,
@@ -351,10 +291,12 @@ impl<'a> EventData<'a> {
                     | EventSubject::Invoice(_)
                     | EventSubject::Endpoint(_) => Kind::CheckoutSession,
                 };
-                (kind.as_str(), Named(kind.prefix(), id.ulid()))
+                (kind.as_str(), PrefixedId::new(kind.prefix(), id.ulid()))
             }
-            Subject::Invoice(id, _) => ("invoice", Named(InvoiceId::PREFIX, id.ulid())),
-            Subject::Endpoint(id) => ("webhook_endpoint", Named(EndpointId::PREFIX, id.ulid())),
+            Subject::Invoice(id, _) => ("invoice", PrefixedId::new(InvoiceId::PREFIX, id.ulid())),
+            Subject::Endpoint(id) => {
+                ("webhook_endpoint", PrefixedId::new(EndpointId::PREFIX, id.ulid()))
+            }
         };
         Self { object, aggregate_type, aggregate_id: Shown(name) }
     }

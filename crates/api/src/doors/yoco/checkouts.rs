@@ -1,11 +1,13 @@
 //! Checkouts: asking somebody to pay, and what became of it.
 
 use super::error::Problem;
-use super::serve::{Call, Reply};
+use super::serve::Call;
 use super::{checkout_name, payment_name};
-use crate::body::{Least, Object, missing};
-use crate::doors::native::{Raw, parse_id, read_url};
-use crate::invalid::Invalid;
+use crate::http::body::{Least, Object, missing};
+use crate::http::checkout::parse_id;
+use crate::http::invalid::Invalid;
+use crate::http::print::Raw;
+use axum::response::Response;
 use domain::account::{Mode, Scope};
 use domain::checkout::{Checkout, State};
 use domain::ids::{AccountId, PaymentId};
@@ -86,9 +88,9 @@ struct CheckoutWire<'a> {
 }
 
 /// Asks somebody to pay.
-pub async fn create(call: Call) -> Result<Reply, Problem> {
+pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
-    let checkout = call.engine().open_checkout(new, call.key()).await?.value;
+    let checkout = call.engine().open_checkout(new, call.idempotency_key()).await?.value;
     print(&call, &Found { checkout: Some(checkout), payment: None })
 }
 
@@ -113,7 +115,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         return Err(Invalid::field("lineItems", message).into());
     }
     let extra = Extra {
-        failure_url: read_url(object, "failureUrl")?,
+        failure_url: object.url("failureUrl")?,
         total_discount: sum("totalDiscount")?,
         total_tax_amount: sum("totalTaxAmount")?,
         subtotal_amount: sum("subtotalAmount")?,
@@ -127,8 +129,8 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         amount: amount.ok_or_else(|| missing("amount", "minor units, such as 900"))?,
         currency: currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as ZAR"))?,
         methods: vec![METHOD.into()],
-        success_url: read_url(object, "successUrl")?,
-        cancel_url: read_url(object, "cancelUrl")?,
+        success_url: object.url("successUrl")?,
+        cancel_url: object.url("cancelUrl")?,
         lines,
         customer: None,
         template: None,
@@ -159,7 +161,7 @@ fn read_item(object: &Object<'_>) -> Result<Item, Invalid> {
 }
 
 /// One checkout.
-pub async fn get(call: Call) -> Result<Reply, Problem> {
+pub async fn get(call: Call) -> Result<Response, Problem> {
     let found = find(&call).await?;
     print(&call, &found)
 }
@@ -241,13 +243,13 @@ impl Found {
 pub const STATUSES: [&str; 6] =
     ["created", "started", "processing", "completed", "refunded", "reversed"];
 
-fn print(call: &Call, found: &Found) -> Result<Reply, Problem> {
+fn print(call: &Call, found: &Found) -> Result<Response, Problem> {
     let common = found.common().ok_or_else(Problem::internal)?;
     let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
     let extra = facts.and_then(|facts| facts.extra.as_deref()).map(serde_json::from_str);
     let extra: Extra = extra.transpose().unwrap_or_default().unwrap_or_default();
     let wire = wire(call.engine(), call.account(), &common, found, &extra);
-    Reply::json(StatusCode::OK, &wire)
+    Ok(call.json(StatusCode::OK, &wire))
 }
 
 fn wire<'a>(

@@ -1,10 +1,10 @@
 //! Errors as this door prints them. Its clients read one field or another, so the same text stands in
 //! all of them; no answer but an error has a `description`.
 
-use crate::admit::RateLimited;
-use crate::auth::Refused;
-use crate::body::BodyError;
-use crate::invalid::Invalid;
+use crate::http::admit::RateLimited;
+use crate::http::auth::Refused;
+use crate::http::body::BodyError;
+use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
 use http::StatusCode;
 use serde::Serialize;

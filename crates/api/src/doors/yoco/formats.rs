@@ -1,8 +1,8 @@
 //! The webhook format of this door: Standard Webhooks around Yoco's events.
 
 use super::payment_name;
-use crate::doors::native::standard_headers;
-use crate::time::Iso;
+use crate::http::sign::standard_headers;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::Checkout;
 use domain::ids::{AccountId, EventId};

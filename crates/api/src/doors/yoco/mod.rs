@@ -12,12 +12,13 @@ mod webhooks;
 pub use formats::formats;
 pub use openapi::DOCUMENT;
 
-use crate::route::Route;
+use crate::http::call::guarded;
+use crate::http::idempotent::idempotent;
+use crate::http::route::Route;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::access::KeyScope;
 use http::Method;
-use serve::guarded;
 use std::time::Duration;
 
 /// The prefix of a payment's id in this door.
@@ -64,11 +65,11 @@ impl Settings {
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/checkouts", KeyScope::CheckoutWrite, checkouts::create),
+        idempotent(M::POST, "/api/checkouts", KeyScope::CheckoutWrite, checkouts::create),
         guarded(M::GET, "/api/checkouts/{id}", KeyScope::CheckoutRead, checkouts::get),
-        guarded(M::POST, "/api/checkouts/{id}/refund", KeyScope::RefundWrite, refunds::create),
+        idempotent(M::POST, "/api/checkouts/{id}/refund", KeyScope::RefundWrite, refunds::create),
         guarded(M::GET, "/api/payments/{id}/refunds", KeyScope::RefundRead, refunds::list),
-        guarded(M::POST, "/api/webhooks", KeyScope::WebhookWrite, webhooks::create),
+        idempotent(M::POST, "/api/webhooks", KeyScope::WebhookWrite, webhooks::create),
         guarded(M::GET, "/api/webhooks", KeyScope::WebhookRead, webhooks::list),
         guarded(M::DELETE, "/api/webhooks/{id}", KeyScope::WebhookWrite, webhooks::remove),
     ]

@@ -5,7 +5,8 @@ use super::checkouts::{
 };
 use super::error::TYPES;
 use super::{REFUND_STATUSES, refunds, webhooks};
-use crate::doors::native::{LONGEST_KEY, parts};
+use crate::http::call::LONGEST_KEY;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use crate::openapi::{Chapter, Document};
@@ -57,7 +58,7 @@ fn chapters() -> Vec<Chapter> {
                 Schema::matching("^[ -~]+$").with("minLength", 1).with("maxLength", LONGEST_KEY),
             ),
         )],
-        headers: parts::headers(),
+        headers: components::headers(),
         security: vec![(
             "bearer",
             json!({"type": "http", "scheme": "bearer", "description": BEARER}),

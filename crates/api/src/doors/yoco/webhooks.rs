@@ -2,8 +2,9 @@
 //! are none of its.
 
 use super::error::Problem;
-use super::serve::{Call, Reply};
-use crate::body::missing;
+use super::serve::Call;
+use crate::http::body::missing;
+use axum::response::Response;
 use domain::ids::EndpointId;
 use domain::webhook::{Endpoint, Format};
 use engine::webhooks::EndpointDraft;
@@ -44,7 +45,7 @@ impl<'a> WebhookWire<'a> {
 }
 
 /// Makes a webhook. Its secret is in this answer and in no other.
-pub async fn create(call: Call) -> Result<Reply, Problem> {
+pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = {
         let object = call.object()?;
         let name = object.name("name", LONGEST_NAME)?;
@@ -59,23 +60,23 @@ pub async fn create(call: Call) -> Result<Reply, Problem> {
     };
     let made = call.engine().create_endpoint(call.scope(), draft).await?;
     let secret = Some(made.secret.expose_secret());
-    Reply::json(StatusCode::OK, &WebhookWire::new(&made.endpoint, secret))
+    Ok(call.json(StatusCode::OK, &WebhookWire::new(&made.endpoint, secret)))
 }
 
 /// Lists webhooks. Not paged: there are at most 50.
-pub async fn list(call: Call) -> Result<Reply, Problem> {
+pub async fn list(call: Call) -> Result<Response, Problem> {
     let endpoints = call.engine().list_endpoints(call.scope()).await?;
     let ours = endpoints.iter().filter(|endpoint| endpoint.format == Format::Yoco);
     let subscriptions = ours.map(|endpoint| WebhookWire::new(endpoint, None)).collect();
-    Reply::json(StatusCode::OK, &Subscriptions { subscriptions })
+    Ok(call.json(StatusCode::OK, &Subscriptions { subscriptions }))
 }
 
 /// Forgets a webhook.
-pub async fn remove(call: Call) -> Result<Reply, Problem> {
+pub async fn remove(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("webhook");
     let id = EndpointId::parse(&call.id()).map_err(|_| not_found())?;
     let found = call.engine().find_endpoint(call.scope(), id).await?;
     found.filter(|endpoint| endpoint.format == Format::Yoco).ok_or_else(not_found)?;
     call.engine().remove_endpoint(call.scope(), id).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(call.no_content())
 }

@@ -1,8 +1,9 @@
 //! Events.
 
-use super::{Described, parts, replay};
+use super::{Described, replay};
 use crate::doors::native::events::LIST;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::Parameter;
 use crate::openapi::schema::{Fields, Schema};
 use domain::event::Type;
@@ -22,7 +23,7 @@ pub fn chapter() -> Chapter {
             .gives(200, "Every type of event.", Schema::list(types()), &[])
             .done(),
         Described::get("/api/v1/events/{id}", "getEvent", TAG, "Get an event")
-            .of(parts::event_id(), "The event.")
+            .of(components::event_id(), "The event.")
             .gives(200, "The event.", Schema::named("Event"), &[])
             .done(),
     ];
@@ -71,17 +72,17 @@ pub fn fields(least_seq: i64) -> Fields {
             .says("The subject as it was right after the event."),
         )
         .must("aggregateType", Schema::words(subjects()).like("refund"))
-        .must("aggregateId", parts::id(&prefixes))
+        .must("aggregateId", components::id(&prefixes))
         .closed();
     let metadata = Fields::new()
         .must("source", Schema::string().says("Where the evidence came from."))
         .must("providerAt", Schema::time().says("The provider's own time of it.").or_null())
         .closed();
     Fields::new()
-        .must("id", parts::event_id())
+        .must("id", components::event_id())
         .must("type", types().like("refund.created"))
-        .must("accountId", parts::account_id())
-        .must("mode", parts::mode())
+        .must("accountId", components::account_id())
+        .must("mode", components::mode())
         .must("occurredAt", Schema::time())
         .must(
             "seq",
@@ -103,9 +104,9 @@ pub fn fields(least_seq: i64) -> Fields {
 /// An endpoint as the event of its disabling shows it.
 fn disabled() -> Schema {
     Fields::new()
-        .must("id", parts::id(&[EndpointId::PREFIX]))
+        .must("id", components::id(&[EndpointId::PREFIX]))
         .must("url", Schema::string())
-        .must("mode", parts::mode())
+        .must("mode", components::mode())
         .must("active", Schema::boolean().like(false))
         .must("disabledAt", Schema::time())
         .must("disabledReason", Schema::string())

@@ -1,9 +1,10 @@
 //! Webhooks of providers.
 
-use super::problems;
 use crate::doors::native::webhooks::PATH;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
+use crate::openapi::problems;
 use crate::openapi::schema::{Fields, Schema};
 use domain::account::Mode;
 use http::Method;
@@ -32,7 +33,7 @@ pub fn chapter() -> Chapter {
             )
             .takes([
                 Parameter::path("provider", "The provider.", Schema::string().like("simulator")),
-                Parameter::path("account", "The account, `acc_…`.", super::parts::account_id()),
+                Parameter::path("account", "The account, `acc_…`.", components::account_id()),
                 Parameter::path(
                     "mode",
                     "The mode.",
@@ -44,7 +45,7 @@ pub fn chapter() -> Chapter {
                 Answer::json(
                     200,
                     "It is recorded.",
-                    super::envelope(received, Schema::named("Meta")),
+                    components::envelope(received, Schema::named("Meta")),
                 )
                 .with_headers(&["X-Request-Id"]),
             );

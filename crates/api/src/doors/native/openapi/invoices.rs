@@ -1,10 +1,11 @@
 //! Invoices.
 
-use super::{Described, parts};
+use super::Described;
 use crate::doors::native::invoices::{LIST, LONGEST_ADDRESS, LONGEST_MEMO};
 use crate::doors::native::sessions::{LONGEST_LINE, MOST_ITEMS};
-use crate::doors::native::source::LONGEST_ID;
+use crate::http::payment_ref::LONGEST_ID;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::ids::InvoiceId;
@@ -33,7 +34,7 @@ pub fn chapter() -> Chapter {
 }
 
 fn named(operation: Described) -> Described {
-    operation.of(parts::any_invoice_id(), "The invoice. `in_` names the same one as `inv_`.")
+    operation.of(components::any_invoice_id(), "The invoice. `in_` names the same one as `inv_`.")
 }
 
 fn operations() -> Vec<Operation> {
@@ -141,13 +142,13 @@ fn new_invoice() -> Schema {
     let line = Fields::new()
         .must("description", Schema::name(LONGEST_LINE).says("What is sold."))
         .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))
-        .must("unitAmount", parts::amount(0).says("Minor units for one."))
+        .must("unitAmount", components::amount(0).says("Minor units for one."))
         .open();
     let lines = Schema::list(line).with("minItems", 1).with("maxItems", MAX_LINES);
     let id = |text: &str| Schema::name(LONGEST_ID).says(text).or_null();
     Fields::new()
         .must("customerId", Schema::name(LONGEST_ID).says("The caller's id of the customer."))
-        .must("currency", parts::currency().says("ISO 4217."))
+        .must("currency", components::currency().says("ISO 4217."))
         .must("lines", lines)
         .may(
             "status",
@@ -156,13 +157,13 @@ fn new_invoice() -> Schema {
                 .or_null()
                 .with("default", "draft"),
         )
-        .may("discount", parts::amount(0).says("Minor units off the subtotal.").or_null())
-        .may("tax", parts::amount(0).says("Minor units on top.").or_null())
+        .may("discount", components::amount(0).says("Minor units off the subtotal.").or_null())
+        .may("tax", components::amount(0).says("Minor units on top.").or_null())
         .may("dueAt", Schema::time().says("When it is late.").or_null())
         .may("memo", Schema::text(LONGEST_MEMO).says("For the customer.").or_null())
         .may("subscriptionId", id("Kept, printed and filtered by."))
         .may("templateId", id("Kept and printed."))
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .says("An invoice to write. Fields that are not listed are ignored; `null` means absent.")
 }
@@ -172,8 +173,8 @@ fn line() -> Schema {
         .must("id", Schema::matching("^li_[0-9A-Z]{26}_[0-9]+$"))
         .must("description", Schema::string().like("Consulting"))
         .must("quantity", Schema::integer(1).like(2))
-        .must("unitAmount", parts::minor("For one.").like(9900))
-        .must("amount", parts::minor("Of the whole line.").like(19_800))
+        .must("unitAmount", components::minor("For one.").like(9900))
+        .must("amount", components::minor("Of the whole line.").like(19_800))
         .must("priceId", Schema::null().says("Not kept here."))
         .must("metadata", Schema::null().says("Not kept here."))
         .closed()
@@ -184,22 +185,22 @@ fn invoice() -> Schema {
     let text = |text: &str| Schema::string().says(text).or_null();
     let at = |text: &str| Schema::time().says(text).or_null();
     Fields::new()
-        .must("id", parts::id(&[InvoiceId::PREFIX]))
-        .must("arn", parts::arn("invoice", InvoiceId::PREFIX))
-        .must("accountId", parts::account_id())
-        .must("mode", parts::mode())
+        .must("id", components::id(&[InvoiceId::PREFIX]))
+        .must("arn", components::arn("invoice", InvoiceId::PREFIX))
+        .must("accountId", components::account_id())
+        .must("mode", components::mode())
         .must("customerId", Schema::string().like("cus_42"))
         .must("subscriptionId", text("As it was sent.").like(json!(null)))
         .must("templateId", text("As it was sent.").like(json!(null)))
         .must("status", states())
         .must("number", number())
-        .must("currency", parts::currency())
-        .must("subtotal", parts::minor("Sum of the lines.").like(19_800))
-        .must("discount", parts::minor("Off the subtotal.").like(0))
-        .must("tax", parts::minor("On top.").like(0))
-        .must("total", parts::minor("What is asked for.").like(19_800))
-        .must("amountPaid", parts::minor("What was paid.").like(0))
-        .must("amountDue", parts::minor("What remains to be paid.").like(19_800))
+        .must("currency", components::currency())
+        .must("subtotal", components::minor("Sum of the lines.").like(19_800))
+        .must("discount", components::minor("Off the subtotal.").like(0))
+        .must("tax", components::minor("On top.").like(0))
+        .must("total", components::minor("What is asked for.").like(19_800))
+        .must("amountPaid", components::minor("What was paid.").like(0))
+        .must("amountDue", components::minor("What remains to be paid.").like(19_800))
         .must("dueAt", at("When it is late."))
         .must("issuedAt", at("When it was asked for."))
         .must("paidAt", at("When it was paid."))
@@ -216,7 +217,7 @@ fn invoice() -> Schema {
         )
         .must("lines", Schema::list(Schema::named("InvoiceLine")))
         .must("memo", text("As it was sent.").like(json!(null)))
-        .must("metadata", parts::printed_metadata().like(json!(null)))
+        .must("metadata", components::printed_metadata().like(json!(null)))
         .must("createdAt", Schema::time())
         .must("updatedAt", Schema::time())
         .closed()

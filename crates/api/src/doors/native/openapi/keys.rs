@@ -1,8 +1,9 @@
 //! API keys.
 
-use super::{Described, example, parts};
+use super::{Described, example};
 use crate::doors::native::keys::{LONGEST_NAME, SCOPES};
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation};
 use crate::openapi::schema::{Fields, Schema};
 use engine::access::{KeyForm, KeyScope};
@@ -49,7 +50,7 @@ fn create() -> Operation {
         .must("name", Schema::name(LONGEST_NAME).says("What you call it."))
         .may(
             "environment",
-            parts::mode()
+            components::mode()
                 .says("The calling key's own mode unless that is a platform key.")
                 .or_null(),
         )

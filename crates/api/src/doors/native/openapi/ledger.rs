@@ -1,8 +1,9 @@
 //! The ledger.
 
-use super::{Described, parts};
+use super::Described;
 use crate::doors::native::ledger::{LIST, NEVER_POSTED};
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::Parameter;
 use crate::openapi::schema::{Fields, Schema};
 use domain::ledger::{Code, Reason, SourceType};
@@ -61,18 +62,21 @@ fn entry() -> Schema {
     let mut prefixes = vec![SourceType::Refund.prefix()];
     prefixes.extend(Kind::ALL.iter().map(|kind| kind.prefix()));
     Fields::new()
-        .must("id", parts::entry_id())
-        .must("accountId", parts::account_id())
-        .must("txId", parts::posting_id().says("The posting: a debit and a credit of one amount."))
+        .must("id", components::entry_id())
+        .must("accountId", components::account_id())
+        .must(
+            "txId",
+            components::posting_id().says("The posting: a debit and a credit of one amount."),
+        )
         .must("code", codes().says("The ledger account."))
         .must("direction", Schema::words(["debit", "credit"]))
         .must("amount", Schema::integer(1).says("Minor units.").like(2500))
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .must(
             "sourceType",
             Schema::words(SourceType::ALL.iter().map(|known| known.as_str())).like("refund"),
         )
-        .must("sourceId", parts::id(&prefixes).says("What it is about."))
+        .must("sourceId", components::id(&prefixes).says("What it is about."))
         .must(
             "memo",
             Schema::words(Reason::ALL.iter().map(|reason| reason.as_str())).like("refund"),
@@ -86,9 +90,9 @@ fn balance() -> Schema {
     let any = || Schema::any().with("type", "integer").with("format", "int64");
     Fields::new()
         .must("code", codes().says("The ledger account."))
-        .must("currency", parts::currency())
-        .must("debits", parts::minor("Sum of the debits.").like(10_000))
-        .must("credits", parts::minor("Sum of the credits.").like(2500))
+        .must("currency", components::currency())
+        .must("debits", components::minor("Sum of the debits.").like(10_000))
+        .must("credits", components::minor("Sum of the credits.").like(2500))
         .must("balance", any().says("Debits minus credits. Minor units.").like(7500))
         .closed()
         .says("The running totals of a ledger account in one currency.")

@@ -8,10 +8,8 @@ mod inbound;
 mod invoices;
 mod keys;
 mod ledger;
-pub mod parts;
 mod payments;
 mod posted;
-mod problems;
 mod public;
 mod refunds;
 mod replay;
@@ -20,9 +18,12 @@ mod sessions;
 mod shared;
 mod webhooks;
 
-use super::page::{List, MAX_LIMIT};
+use super::page::List;
+use crate::http::query::MAX_LIMIT;
 use crate::openapi::Chapter;
+use crate::openapi::components::{self, envelope};
 use crate::openapi::operation::{Answer, Example, Operation, Parameter};
+use crate::openapi::problems;
 use crate::openapi::schema::{Fields, Schema};
 use http::Method;
 use serde_json::Value;
@@ -179,7 +180,7 @@ impl Described {
         ];
         let range = list.range.map(|(after, before)| {
             [(after, "At or after this time."), (before, "Before this time.")]
-                .map(|(name, text)| Parameter::query(name, text, parts::query_time()))
+                .map(|(name, text)| Parameter::query(name, text, components::query_time()))
         });
         let items = Schema::list(Schema::named(item)).with("maxItems", MAX_LIMIT);
         let answer = Answer::json(200, text, envelope(items, Schema::named("PageMeta")));
@@ -196,11 +197,6 @@ impl Described {
     fn done(self) -> Operation {
         problems::answers(self.refusals).into_iter().fold(self.operation, Operation::answers)
     }
-}
-
-/// What is around the data of a success.
-fn envelope(data: Schema, meta: Schema) -> Schema {
-    Fields::new().must("data", data).must("error", Schema::null()).must("meta", meta).closed()
 }
 
 /// A named example of a body.

@@ -1,8 +1,9 @@
 //! Payments.
 
-use super::{Described, example, parts};
+use super::{Described, example};
 use crate::doors::native::payments::{LIST, LONGEST_ID, LONGEST_PROVIDER};
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::schema::{Fields, Schema};
 use domain::payment::{Kind, Status};
 use http::Method;
@@ -41,7 +42,7 @@ pub fn chapter() -> Chapter {
             .gives_pages("A page of payments.", &LIST, "Payment")
             .done(),
         Described::get("/api/v1/payments/{id}", "getPayment", TAG, "Get a payment")
-            .of(parts::payment_id(), "The payment.")
+            .of(components::payment_id(), "The payment.")
             .gives(200, "The payment and its balance.", payment(), &[])
             .done(),
         Described::new(
@@ -51,7 +52,7 @@ pub fn chapter() -> Chapter {
             TAG,
             "Settle a payment",
         )
-        .of(parts::payment_id(), "The payment.")
+        .of(components::payment_id(), "The payment.")
         .says(
             "Says when the provider paid out, or will. A payment that goes back in full is \
              `reversed` when the refund that completed that was asked for before then, \
@@ -75,8 +76,8 @@ pub fn chapter() -> Chapter {
 
 fn new_payment() -> Schema {
     Fields::new()
-        .must("amount", parts::amount(1).says("Captured amount, minor units."))
-        .must("currency", parts::currency().says("ISO 4217."))
+        .must("amount", components::amount(1).says("Captured amount, minor units."))
+        .must("currency", components::currency().says("ISO 4217."))
         .must("provider", Schema::name(LONGEST_PROVIDER).says("The provider that holds the money."))
         .must(
             "providerPaymentId",
@@ -84,7 +85,7 @@ fn new_payment() -> Schema {
         )
         .may(
             "kind",
-            parts::kind()
+            components::kind()
                 .says("What it paid for.")
                 .or_null()
                 .with("default", Kind::Payment.as_str()),
@@ -100,7 +101,7 @@ fn new_payment() -> Schema {
             "reference",
             Schema::name(LONGEST_ID).says("The caller's own id, not unique.").or_null(),
         )
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .says("A captured payment. Fields that are not listed are ignored; `null` means absent.")
 }
@@ -109,14 +110,14 @@ fn new_payment() -> Schema {
 fn printed() -> Schema {
     let status = Schema::words(Status::ALL.iter().map(|status| status.as_str()));
     Fields::new()
-        .must("id", parts::payment_id())
-        .must("arn", parts::arn("payment", "pay_"))
-        .must("accountId", parts::account_id())
-        .must("mode", parts::mode())
-        .must("kind", parts::kind().says("What it paid for."))
-        .must("sourceId", parts::source_id().says("Its name as a refund's source."))
+        .must("id", components::payment_id())
+        .must("arn", components::arn("payment", "pay_"))
+        .must("accountId", components::account_id())
+        .must("mode", components::mode())
+        .must("kind", components::kind().says("What it paid for."))
+        .must("sourceId", components::source_id().says("Its name as a refund's source."))
         .must("amount", Schema::integer(1).says("Captured. Minor units.").like(10_000))
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .must(
             "status",
             status.says(
@@ -124,12 +125,15 @@ fn printed() -> Schema {
                  partial refund leaves it `succeeded`.",
             ),
         )
-        .must("amountRefunded", parts::minor("Refunds that succeeded.").like(2500))
-        .must("amountReserved", parts::minor("Refunds that may still succeed.").like(0))
-        .must("amountRefundable", parts::minor("What a new refund may ask for at most.").like(7500))
+        .must("amountRefunded", components::minor("Refunds that succeeded.").like(2500))
+        .must("amountReserved", components::minor("Refunds that may still succeed.").like(0))
+        .must(
+            "amountRefundable",
+            components::minor("What a new refund may ask for at most.").like(7500),
+        )
         .must(
             "amountExcess",
-            parts::minor("What the provider gave back on its own beyond what was captured.")
+            components::minor("What the provider gave back on its own beyond what was captured.")
                 .like(0),
         )
         .must("provider", Schema::string().like("simulator"))
@@ -137,7 +141,7 @@ fn printed() -> Schema {
         .must("capturedAt", Schema::time())
         .must("settledAt", Schema::time().says("`null` when unknown.").or_null())
         .must("reference", Schema::string().says("As it was sent.").or_null().like(json!(null)))
-        .must("metadata", parts::printed_metadata().like(json!(null)))
+        .must("metadata", components::printed_metadata().like(json!(null)))
         .must("createdAt", Schema::time())
         .must("updatedAt", Schema::time())
         .closed()

@@ -1,6 +1,6 @@
 //! What is posted to webhook endpoints, in the words of this door's formats.
 
-use super::parts;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::event::Type;
@@ -58,7 +58,8 @@ fn headers(format: Own) -> Vec<Parameter> {
 /// The headers that go with them, under their names.
 pub fn parameters() -> Vec<(&'static str, Parameter)> {
     let header = Parameter::header;
-    let id = header("webhook-id", "The event's id, on every attempt the same.", parts::event_id());
+    let id =
+        header("webhook-id", "The event's id, on every attempt the same.", components::event_id());
     let at = "When this attempt was signed, Unix seconds.";
     let at = header("webhook-timestamp", at, Schema::matching("^[0-9]+$"));
     let signature = "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`; after a change \
@@ -77,19 +78,19 @@ pub fn parameters() -> Vec<(&'static str, Parameter)> {
 
 fn body(format: Own, event: Type, name: &'static str) -> Schema {
     let named = Schema::string().with("const", name);
-    let fields = Fields::new().must("id", parts::event_id()).must("type", named);
+    let fields = Fields::new().must("id", components::event_id()).must("type", named);
     let fields = match format {
         Own::Refundry => fields
             .must("timestamp", Schema::time().says("When it happened."))
-            .must("accountId", parts::account_id())
-            .must("mode", parts::mode())
+            .must("accountId", components::account_id())
+            .must("mode", components::mode())
             .must(
                 "seq",
                 Schema::integer(0)
                     .says("Counts the events of one thing; 0 when triggered by hand."),
             ),
         Own::Plugipay => {
-            fields.must("accountId", parts::account_id()).must("occurredAt", Schema::time())
+            fields.must("accountId", components::account_id()).must("occurredAt", Schema::time())
         }
     };
     let source = Fields::new().must("source", Schema::words(["trigger"])).closed();
@@ -113,9 +114,9 @@ fn data(event: Type) -> Schema {
         _ => ("Payment", Kind::ALL.iter().map(|kind| kind.as_str()).collect(), ""),
     };
     let id = if prefix.is_empty() {
-        parts::id(&Kind::ALL.iter().map(|kind| kind.prefix()).collect::<Vec<_>>())
+        components::id(&Kind::ALL.iter().map(|kind| kind.prefix()).collect::<Vec<_>>())
     } else {
-        parts::id(&[prefix])
+        components::id(&[prefix])
     };
     Fields::new()
         .must("object", Schema::named(object))

@@ -1,9 +1,12 @@
 //! What a buyer's browser may do without a key.
 
+use super::invoices;
 use super::sessions::{link, states};
-use super::{envelope, invoices, parts, problems};
 use crate::openapi::Chapter;
+use crate::openapi::components;
+use crate::openapi::components::envelope;
 use crate::openapi::operation::{Answer, Example, Operation, Parameter};
+use crate::openapi::problems;
 use crate::openapi::schema::{Fields, Schema};
 use domain::ids::InvoiceId;
 use domain::invoice;
@@ -40,7 +43,7 @@ pub fn chapter() -> Chapter {
 fn operations() -> Vec<Operation> {
     let prefixes: Vec<_> = PREFIXES.iter().map(|kind| kind.prefix()).collect();
     let named = |operation: Operation| {
-        operation.takes([Parameter::path("id", "The session.", parts::id(&prefixes))])
+        operation.takes([Parameter::path("id", "The session.", components::id(&prefixes))])
     };
     let method = Schema::name(64).says("One of the session's methods.");
     let card: Example = ("card", "By card", json!({"method": "card"}));
@@ -75,7 +78,7 @@ fn operations() -> Vec<Operation> {
         TAG,
         "Show an invoice to its buyer",
     )
-    .takes([Parameter::path("id", "The invoice.", parts::any_invoice_id())]);
+    .takes([Parameter::path("id", "The invoice.", components::any_invoice_id())]);
     let acts = &[(409, "conflict"), (409, "state_conflict"), (415, "unsupported_media_type")];
     vec![
         answer(named(show), "The session.", "PublicSession", &[]),
@@ -107,7 +110,7 @@ fn method() -> Schema {
         .must("id", Schema::string().like("card"))
         .must("label", Schema::string().says("For people."))
         .must("group", Schema::string())
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .closed()
         .says("A way to pay.")
 }
@@ -126,11 +129,11 @@ fn branding() -> Schema {
 fn session() -> Schema {
     let prefixes: Vec<_> = PREFIXES.iter().map(|kind| kind.prefix()).collect();
     let shown = Fields::new()
-        .must("id", parts::id(&prefixes))
+        .must("id", components::id(&prefixes))
         .must("amount", Schema::integer(1).says("Minor units.").like(12_500))
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .must("status", states())
-        .must("mode", parts::mode())
+        .must("mode", components::mode())
         .must("expiresAt", Schema::time().or_null())
         .must("successUrl", Schema::string().or_null())
         .must("cancelUrl", Schema::string().or_null())
@@ -157,8 +160,8 @@ fn charged() -> Schema {
         .must("heading", Schema::string())
         .must("note", Schema::string())
         .must("bankAccounts", Schema::list(account))
-        .must("amount", parts::minor("To be sent."))
-        .must("currency", parts::currency())
+        .must("amount", components::minor("To be sent."))
+        .must("currency", components::currency())
         .closed();
     let text = |text: &str| Schema::string().says(text).or_null();
     Fields::new()
@@ -177,16 +180,16 @@ fn invoice() -> Schema {
     let at = || Schema::time().or_null();
     let states = Schema::words(invoice::State::ALL.iter().map(|state| state.as_str()));
     let shown = Fields::new()
-        .must("id", parts::id(&[InvoiceId::PREFIX]))
+        .must("id", components::id(&[InvoiceId::PREFIX]))
         .must("number", invoices::number())
         .must("status", states)
-        .must("currency", parts::currency())
-        .must("subtotal", parts::minor("Sum of the lines."))
-        .must("discount", parts::minor("Off the subtotal."))
-        .must("tax", parts::minor("On top."))
-        .must("total", parts::minor("What is asked for."))
-        .must("amountPaid", parts::minor("What was paid."))
-        .must("amountDue", parts::minor("What remains to be paid."))
+        .must("currency", components::currency())
+        .must("subtotal", components::minor("Sum of the lines."))
+        .must("discount", components::minor("Off the subtotal."))
+        .must("tax", components::minor("On top."))
+        .must("total", components::minor("What is asked for."))
+        .must("amountPaid", components::minor("What was paid."))
+        .must("amountDue", components::minor("What remains to be paid."))
         .must("issuedAt", at())
         .must("dueAt", at())
         .must("paidAt", at())

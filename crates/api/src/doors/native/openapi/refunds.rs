@@ -1,10 +1,11 @@
 //! Refunds and their timelines.
 
-use super::{Described, example, parts};
+use super::{Described, example};
 use crate::doors::native::events::TIMELINE;
 use crate::doors::native::refunds::{LIST, LONGEST_REASON, LONGEST_REFERENCE};
-use crate::doors::native::source::LONGEST_ID;
+use crate::http::payment_ref::LONGEST_ID;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::event::Type;
@@ -31,8 +32,10 @@ pub fn chapter() -> Chapter {
 
 fn operations() -> Vec<Operation> {
     let named = |operation: Described| {
-        operation
-            .of(parts::any_refund_id(), "The refund. `rf_` and `re_` name the same one as `rfd_`.")
+        operation.of(
+            components::any_refund_id(),
+            "The refund. `rf_` and `re_` name the same one as `rfd_`.",
+        )
     };
     let refund = || Schema::named("Refund");
     vec![
@@ -144,7 +147,7 @@ fn new_refund() -> Schema {
     let one_of = ["sourceId", "chargeId", "paymentId"]
         .map(|name| Fields::new().must(name, Schema::string()).open());
     Fields::new()
-        .may("sourceType", parts::kind().says("What `sourceId` names.").or_null())
+        .may("sourceType", components::kind().says("What `sourceId` names.").or_null())
         .may(
             "sourceId",
             Schema::name(LONGEST_ID)
@@ -158,14 +161,14 @@ fn new_refund() -> Schema {
         .may("paymentId", Schema::name(LONGEST_ID).says("Any id of the payment.").or_null())
         .may(
             "amount",
-            parts::amount(1)
+            components::amount(1)
                 .says("Minor units, written without fraction or exponent. Without it all that remains.")
                 .or_null(),
         )
-        .may("currency", parts::currency().says("ISO 4217; must be the payment's.").or_null())
+        .may("currency", components::currency().says("ISO 4217; must be the payment's.").or_null())
         .may(
             "expectedRefundable",
-            parts::amount(0).says("Refuse when another amount is refundable by now.").or_null(),
+            components::amount(0).says("Refuse when another amount is refundable by now.").or_null(),
         )
         .may("reason", Schema::text(LONGEST_REASON).says("Why, for people.").or_null())
         .may(
@@ -174,7 +177,7 @@ fn new_refund() -> Schema {
                 .says("The caller's own id. It names one refund per account and mode, forever.")
                 .or_null(),
         )
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .with("anyOf", one_of.map(serde_json::Value::from).to_vec())
         .says("A refund to make. Fields that are not listed are ignored; `null` means absent.")
@@ -183,28 +186,28 @@ fn new_refund() -> Schema {
 fn refund() -> Schema {
     let text = |text: &str| Schema::string().says(text).or_null();
     Fields::new()
-        .must("id", parts::refund_id())
-        .must("arn", parts::arn("refund", "rfd_"))
-        .must("accountId", parts::account_id())
-        .must("mode", parts::mode())
+        .must("id", components::refund_id())
+        .must("arn", components::arn("refund", "rfd_"))
+        .must("accountId", components::account_id())
+        .must("mode", components::mode())
         .must("amount", Schema::integer(1).says("Minor units.").like(2500))
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .must("status", words(Status::ALL.iter().map(|status| status.as_str())))
         .must(
             "statusDetail",
             words(State::ALL.iter().map(|state| state.as_str())).says("Where it really is."),
         )
         .must("reason", text("As it was sent.").like("requested_by_customer"))
-        .must("sourceType", parts::kind().says("What the payment paid for."))
-        .must("sourceId", parts::source_id())
-        .must("paymentId", parts::payment_id())
+        .must("sourceType", components::kind().says("What the payment paid for."))
+        .must("sourceId", components::source_id())
+        .must("paymentId", components::payment_id())
         .must(
             "chargeId",
             Schema::string().says("The provider's id of the charge.").like("sim_ch_usd"),
         )
         .must(
             "invoiceId",
-            parts::id(&[Kind::Invoice.prefix()])
+            components::id(&[Kind::Invoice.prefix()])
                 .says("The invoice, where it was one.")
                 .or_null()
                 .like(json!(null)),
@@ -220,7 +223,7 @@ fn refund() -> Schema {
         )
         .must("providerRefundId", text("The provider's id of the refund.").like(json!(null)))
         .must("reference", text("As it was sent.").like(json!(null)))
-        .must("metadata", parts::printed_metadata().like(json!(null)))
+        .must("metadata", components::printed_metadata().like(json!(null)))
         .must("createdAt", Schema::time())
         .must("updatedAt", Schema::time())
         .closed()
@@ -234,7 +237,7 @@ fn step() -> Schema {
             "seq",
             Schema::integer(1).says("Counts the refund's events from 1 without a gap.").like(1),
         )
-        .must("eventId", parts::event_id())
+        .must("eventId", components::event_id())
         .must("type", words(Type::ALL.iter().map(|event| event.as_str())).like("refund.created"))
         .must("occurredAt", Schema::time())
         .must("status", words(Status::ALL.iter().map(|status| status.as_str())).or_null())

@@ -1,8 +1,9 @@
 //! Events told once more, and events tried out.
 
 use super::events::{TAG, fields};
-use super::{Described, example, parts};
+use super::{Described, example};
 use crate::doors::native::replay::EVENTS;
+use crate::openapi::components;
 use crate::openapi::operation::Operation;
 use crate::openapi::schema::{Fields, Schema};
 use serde_json::json;
@@ -19,7 +20,7 @@ fn replay() -> Operation {
     let body = Fields::new().must("eventIds", ids).open();
     let one = json!({"eventIds": ["evt_01KREAEM40E8TXW4VNC0XM1R2P"]});
     let count = Fields::new()
-        .must("eventId", parts::event_id())
+        .must("eventId", components::event_id())
         .must("deliveries", Schema::integer(0).says("How many endpoints are told again."))
         .closed();
     Described::post("/api/v1/events/replay", "replayEvents", TAG, "Replay events")

@@ -1,7 +1,8 @@
 //! Reports.
 
-use super::{Described, parts};
+use super::Described;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::ledger::Code;
@@ -24,11 +25,15 @@ pub fn chapter() -> Chapter {
 
 fn span() -> [Parameter; 2] {
     [
-        Parameter::query("from", "The first moment; 30 days before `to`.", parts::query_time()),
+        Parameter::query(
+            "from",
+            "The first moment; 30 days before `to`.",
+            components::query_time(),
+        ),
         Parameter::query(
             "to",
             "The first moment after; the end of the current UTC day.",
-            parts::query_time(),
+            components::query_time(),
         ),
     ]
 }
@@ -37,7 +42,7 @@ fn report(path: &'static str, id: &'static str, summary: &'static str, data: &st
     let currency = Parameter::query(
         "currency",
         "Can be left out while the ledger has only one.",
-        parts::currency(),
+        components::currency(),
     );
     Described::get(path, id, TAG, summary)
         .takes(span())
@@ -71,11 +76,11 @@ fn pnl() -> Schema {
     Fields::new()
         .must("from", Schema::time())
         .must("to", Schema::time())
-        .must("currency", parts::currency().or_null())
-        .must("revenue", parts::minor("Captured."))
+        .must("currency", components::currency().or_null())
+        .must("revenue", components::minor("Captured."))
         .must("refunds", signed("Given back, less what providers took back later."))
-        .must("platformFees", parts::minor("Always 0: nothing posts fees."))
-        .must("tax", parts::minor("Always 0: nothing posts taxes."))
+        .must("platformFees", components::minor("Always 0: nothing posts fees."))
+        .must("tax", components::minor("Always 0: nothing posts taxes."))
         .must("net", signed("Revenue less refunds."))
         .must("lines", Schema::list(line))
         .closed()
@@ -85,16 +90,16 @@ fn pnl() -> Schema {
 fn cash_flow() -> Schema {
     let bucket = Fields::new()
         .must("day", Schema::matching("^[0-9]{4}-[0-9]{2}-[0-9]{2}$").says("In UTC."))
-        .must("inflow", parts::minor("Debits of cash."))
-        .must("outflow", parts::minor("Credits of cash."))
+        .must("inflow", components::minor("Debits of cash."))
+        .must("outflow", components::minor("Credits of cash."))
         .must("net", signed("Inflow less outflow."))
         .closed();
     Fields::new()
         .must("from", Schema::time())
         .must("to", Schema::time())
-        .must("currency", parts::currency().or_null())
-        .must("totalInflow", parts::minor("Debits of cash."))
-        .must("totalOutflow", parts::minor("Credits of cash."))
+        .must("currency", components::currency().or_null())
+        .must("totalInflow", components::minor("Debits of cash."))
+        .must("totalOutflow", components::minor("Credits of cash."))
         .must("net", signed("Inflow less outflow."))
         .must("buckets", Schema::list(bucket).with("maxItems", 367))
         .closed()

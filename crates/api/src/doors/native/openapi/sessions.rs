@@ -1,11 +1,13 @@
 //! Checkout sessions.
 
-use super::{Described, parts};
+use super::Described;
 use crate::doors::native::sessions::{
-    LIFETIME_S, LIST, LONGEST_LINE, LONGEST_S, LONGEST_URL, MOST_ITEMS, MOST_METHODS, SHORTEST_S,
+    LIFETIME_S, LIST, LONGEST_LINE, LONGEST_S, MOST_ITEMS, MOST_METHODS, SHORTEST_S,
 };
-use crate::doors::native::source::LONGEST_ID;
+use crate::http::body::LONGEST_URL;
+use crate::http::payment_ref::LONGEST_ID;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::checkout::State;
@@ -39,7 +41,7 @@ pub fn chapter() -> Chapter {
 fn operations() -> Vec<Operation> {
     let session = || Schema::named("CheckoutSession");
     let named = |operation: Described| {
-        operation.of(parts::id(&[Kind::CheckoutSession.prefix()]), "The session.")
+        operation.of(components::id(&[Kind::CheckoutSession.prefix()]), "The session.")
     };
     let act = |path, id, summary, text: &str| {
         named(Described::post(path, id, TAG, summary))
@@ -136,7 +138,7 @@ fn item() -> Schema {
     Fields::new()
         .must("name", Schema::name(LONGEST_LINE).like("Chair"))
         .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS).like(1))
-        .must("unitAmount", parts::amount(0).says("Minor units for one.").like(12_500))
+        .must("unitAmount", components::amount(0).says("Minor units for one.").like(12_500))
         .closed()
         .says("A line of a session.")
 }
@@ -146,7 +148,7 @@ fn new_session() -> Schema {
     let line = Fields::new()
         .must("name", Schema::name(LONGEST_LINE).says("What is sold."))
         .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))
-        .must("unitAmount", parts::amount(0).says("Minor units for one."))
+        .must("unitAmount", components::amount(0).says("Minor units for one."))
         .open();
     let methods = Schema::list(Schema::string().with("maxLength", LONGEST_ID).says(&format!(
         "One of {}.",
@@ -155,8 +157,8 @@ fn new_session() -> Schema {
     let lifetime = Schema::integer(SHORTEST_S).with("maximum", LONGEST_S);
     let id = |text: &str| Schema::name(LONGEST_ID).says(text).or_null();
     Fields::new()
-        .must("amount", parts::amount(1).says("Minor units."))
-        .must("currency", parts::currency().says("ISO 4217."))
+        .must("amount", components::amount(1).says("Minor units."))
+        .must("currency", components::currency().says("ISO 4217."))
         .must("methods", methods.with("minItems", 1).with("maxItems", MOST_METHODS))
         .must("successUrl", link().says("Where the buyer goes after paying."))
         .must("cancelUrl", link().says("Where the buyer goes instead."))
@@ -167,7 +169,7 @@ fn new_session() -> Schema {
             "expiresInSec",
             lifetime.says("For how long it can be paid.").or_null().with("default", LIFETIME_S),
         )
-        .may("metadata", parts::metadata())
+        .may("metadata", components::metadata())
         .open()
         .says("A session to make. Fields that are not listed are ignored; `null` means absent.")
 }
@@ -182,16 +184,16 @@ fn session() -> Schema {
         prefixes.join("|")
     );
     Fields::new()
-        .must("id", parts::id(&prefixes).like("cs_01KREAEM40E8TXW4VNC0XM1R2P"))
+        .must("id", components::id(&prefixes).like("cs_01KREAEM40E8TXW4VNC0XM1R2P"))
         .must("arn", Schema::matching(&arn))
-        .must("accountId", parts::account_id())
+        .must("accountId", components::account_id())
         .must("workspaceName", nothing("Not kept here."))
         .must("customerId", text("As it was sent.").like(json!(null)))
         .must("customer", nothing("Not kept here."))
-        .must("mode", parts::mode())
+        .must("mode", components::mode())
         .must("status", states())
         .must("amount", Schema::integer(1).says("Minor units.").like(12_500))
-        .must("currency", parts::currency())
+        .must("currency", components::currency())
         .must("methods", Schema::list(Schema::string()).like(json!(["card", "manual"])))
         .must("paymentMethod", text("How it was paid, or tried.").like(json!(null)))
         .must("adapter", Schema::words(["manual", "simulator"]).or_null())
@@ -209,7 +211,7 @@ fn session() -> Schema {
             text("What the buyer gave as proof of a payment by hand.").like(json!(null)),
         )
         .must("templateId", text("As it was sent.").like(json!(null)))
-        .must("metadata", parts::printed_metadata().like(json!(null)))
+        .must("metadata", components::printed_metadata().like(json!(null)))
         .must("createdAt", Schema::time())
         .must("updatedAt", Schema::time())
         .closed()

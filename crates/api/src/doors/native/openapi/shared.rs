@@ -1,9 +1,10 @@
 //! Headers, security schemes and the parts of the envelope.
 
-use super::{parts, problems};
-use crate::doors::native::serve::LONGEST_KEY;
+use crate::http::call::LONGEST_KEY;
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::Parameter;
+use crate::openapi::problems;
 use crate::openapi::schema::{Fields, Schema};
 use domain::account::Mode;
 use domain::refund::{State, Status};
@@ -91,7 +92,7 @@ fn parameters() -> Vec<(&'static str, Parameter)> {
                 "X-Refundry-On-Behalf-Of",
                 "The account to act for, `acc_…`; platform keys only. `X-Plugipay-On-Behalf-Of` \
                  means the same.",
-                parts::account_id(),
+                components::account_id(),
             ),
         ),
         (
@@ -122,7 +123,7 @@ fn headers() -> Vec<(&'static str, Value)> {
     vec![
         (
             "X-Request-Id",
-            header(true, "The request's id, also in `meta.requestId`.", parts::request_id()),
+            header(true, "The request's id, also in `meta.requestId`.", components::request_id()),
         ),
         ("Location", header(true, "The path of what was made.", Schema::string())),
         (
@@ -153,7 +154,7 @@ fn headers() -> Vec<(&'static str, Value)> {
 
 fn meta() -> Fields {
     Fields::new()
-        .must("requestId", parts::request_id())
+        .must("requestId", components::request_id())
         .must("timestamp", Schema::time().says("When it was answered."))
 }
 

@@ -1,9 +1,10 @@
 //! Webhook endpoints and deliveries.
 
-use super::{Described, example, parts, posted};
+use super::{Described, example, posted};
 use crate::doors::native::deliveries::LIST;
 use crate::doors::native::endpoints::{DEFAULT_FORMAT, EVENTS, LONGEST_DESCRIPTION, LONGEST_URL};
 use crate::openapi::Chapter;
+use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::ids::{DeliveryId, EndpointId};
@@ -148,11 +149,11 @@ fn deliveries() -> Vec<Operation> {
 }
 
 fn endpoint_id() -> Schema {
-    parts::id(&[EndpointId::PREFIX])
+    components::id(&[EndpointId::PREFIX])
 }
 
 fn delivery_id() -> Schema {
-    parts::id(&[DeliveryId::PREFIX])
+    components::id(&[DeliveryId::PREFIX])
 }
 
 fn format() -> Schema {
@@ -201,8 +202,8 @@ fn changes() -> Schema {
 fn endpoint(with_secret: bool) -> Schema {
     let fields = Fields::new()
         .must("id", endpoint_id())
-        .must("accountId", parts::account_id())
-        .must("mode", parts::mode())
+        .must("accountId", components::account_id())
+        .must("mode", components::mode())
         .must("url", Schema::string().like("https://shop.example/webhooks"))
         .must("events", Schema::list(Schema::string()))
         .must("format", format())
@@ -235,7 +236,7 @@ fn delivery(with_log: bool) -> Schema {
     let fields = Fields::new()
         .must("id", delivery_id())
         .must("endpointId", endpoint_id())
-        .must("eventId", parts::event_id())
+        .must("eventId", components::event_id())
         .must("type", Schema::string().says("The event's name in the endpoint's format."))
         .must("format", format())
         .must(

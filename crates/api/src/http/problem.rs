@@ -1,10 +1,11 @@
-//! Errors as the native door prints them, and the ones that say nothing about refunds.
+//! Errors in Refundry's own words, and the ones that say nothing about refunds. A door that follows
+//! another system translates them.
 
-use crate::admit::RateLimited;
-use crate::auth::{PLATFORM_ADMIN, Refused};
-use crate::body::BodyError;
-use crate::headers::TIMESTAMP;
-use crate::invalid::Invalid;
+use crate::http::admit::RateLimited;
+use crate::http::auth::{PLATFORM_ADMIN, Refused};
+use crate::http::body::BodyError;
+use crate::http::headers::TIMESTAMP;
+use crate::http::invalid::Invalid;
 use engine::access::ErrorProfile;
 use http::StatusCode;
 use serde::Serialize;
@@ -22,9 +23,11 @@ pub struct Problem {
     /// The field it is about.
     pub field: Option<Cow<'static, str>>,
     /// What a program may want to know.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
     /// Seconds after which it makes sense to try again.
     pub retry_after_s: Option<u32>,
+    /// Status and code in the error profile `go`, where they differ.
+    pub(super) go: Option<(StatusCode, &'static str)>,
 }
 
 /// What a program may want to know about an error.
@@ -62,10 +65,10 @@ pub enum Details {
         /// Their codes.
         currencies: Vec<String>,
     },
-    /// The scope that is missing.
-    Scope {
-        /// Its name.
-        scope: String,
+    /// The scope that the key lacks.
+    MissingScope {
+        #[serde(rename = "scope")]
+        missing: String,
     },
 }
 
@@ -77,7 +80,7 @@ impl Problem {
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         let message = message.into();
-        Self { status, code, message, field: None, details: None, retry_after_s: None }
+        Self { status, code, message, field: None, details: None, retry_after_s: None, go: None }
     }
 
     /// Something that does not exist for this account and mode.
@@ -98,7 +101,16 @@ impl Problem {
     /// The same with something for programs.
     #[must_use]
     pub fn with(self, details: Details) -> Self {
-        Self { details: Some(details), ..self }
+        Self { details: Some(Box::new(details)), ..self }
+    }
+
+    /// The same as the error table `profile` has it.
+    #[must_use]
+    pub fn in_profile(self, profile: ErrorProfile) -> Self {
+        match (profile, self.go) {
+            (ErrorProfile::Go, Some((status, code))) => Self { status, code, ..self },
+            (ErrorProfile::Go, None) | (ErrorProfile::Node, _) => self,
+        }
     }
 
     /// Something of ours failed; the cause is in the log.
@@ -191,15 +203,15 @@ impl From<Refused> for Problem {
                 )
                 .into(),
             ),
-            Refused::MissingScope(scope) => {
-                let message = format!("this key lacks the scope {scope}; use a key that has it");
-                let message = if scope == PLATFORM_ADMIN {
+            Refused::MissingScope(missing) => {
+                let message = format!("this key lacks the scope {missing}; use a key that has it");
+                let message = if missing == PLATFORM_ADMIN {
                     format!("{message}, or do not act on behalf of another account")
                 } else {
                     message
                 };
                 Self::new(StatusCode::FORBIDDEN, "insufficient_scope", message)
-                    .with(Details::Scope { scope })
+                    .with(Details::MissingScope { missing })
             }
             Refused::UnknownAccount => Self::new(
                 StatusCode::NOT_FOUND,
@@ -207,7 +219,7 @@ impl From<Refused> for Problem {
                 "there is no such account to act on behalf of; check its id, acc_…",
             ),
             Refused::Invalid(invalid) => invalid.into(),
-            Refused::Engine(error) => Self::of_engine(&error, ErrorProfile::Node, None),
+            Refused::Engine(error) => error.into(),
         }
     }
 }

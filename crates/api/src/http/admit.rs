@@ -2,9 +2,9 @@
 //! and takes from their share.
 
 use crate::App;
-use crate::auth::{Caller, Refused, authenticate};
-use crate::body::{self, BodyError};
-use crate::limits::{Class, Peer, Standing};
+use crate::http::auth::{Caller, Refused, authenticate};
+use crate::http::body::{self, BodyError};
+use crate::http::limits::{Class, Peer, Quota};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use engine::access::KeyScope;
@@ -31,7 +31,7 @@ pub fn count_public(app: &App, request: &Request) -> Option<RateLimited> {
     app.limits.as_ref()?.public(client).retry_in.map(RateLimited)
 }
 
-/// Takes in a request of a caller that holds `permission`: who it is, and the body. `standing` is set as
+/// Takes in a request of a caller that holds `permission`: who it is, and the body. `quota` is set as
 /// soon as it is certain whose share of `class` this takes from; nothing was done with the body then. A
 /// door says in its own words, `P`, why a request is turned away.
 pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
@@ -39,7 +39,7 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
     parts: &Parts,
     body: Body,
     (permission, class): (KeyScope, Class),
-    standing: &mut Option<Standing>,
+    quota: &mut Option<Quota>,
 ) -> Result<(Caller, Bytes), P> {
     let config = &app.config;
     let body = body::read(&parts.headers, body, config.max_body_bytes, config.body_timeout).await?;
@@ -53,7 +53,7 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
         }
     };
     if let Some(limits) = &app.limits {
-        let after = standing.insert(limits.account(caller.scope, class));
+        let after = quota.insert(limits.account(caller.scope, class));
         if let Some(wait) = after.retry_in {
             return Err(RateLimited(wait).into());
         }

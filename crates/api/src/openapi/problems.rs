@@ -1,7 +1,8 @@
-//! What this door can refuse: every status with its codes, and what each of them means.
+//! Refusals in Refundry's own words: every status with its codes, and what each of them means.
 
-use crate::openapi::operation::Answer;
-use crate::openapi::schema::{Fields, Schema};
+use super::components;
+use super::operation::Answer;
+use super::schema::{Fields, Schema};
 use std::collections::BTreeMap;
 
 /// What every operation with a key can answer.
@@ -151,21 +152,21 @@ fn details() -> [Schema; 6] {
         Fields::new()
             .must("requested", minor().says("Minor units."))
             .must("refundable", minor().says("Minor units."))
-            .must("currency", super::parts::currency().says("Of both."))
+            .must("currency", components::currency().says("Of both."))
             .closed(),
         Fields::new()
             .must("expected", minor().says("The `expectedRefundable` of the request."))
             .must("refundable", minor().says("What really is refundable."))
             .closed(),
         Fields::new()
-            .must("refundId", super::parts::refund_id().says("The refund that is in the way."))
+            .must("refundId", components::refund_id().says("The refund that is in the way."))
             .closed(),
         Fields::new()
-            .must("paymentId", super::parts::payment_id().says("The payment that is in the way."))
+            .must("paymentId", components::payment_id().says("The payment that is in the way."))
             .closed(),
         Fields::new().must("scope", Schema::string().says("The scope that is missing.")).closed(),
         Fields::new()
-            .must("currencies", Schema::list(super::parts::currency()).says("One of these."))
+            .must("currencies", Schema::list(components::currency()).says("One of these."))
             .closed(),
     ]
 }

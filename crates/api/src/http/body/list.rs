@@ -1,7 +1,7 @@
 //! Lists of objects in a JSON object, and whole numbers that are no amounts.
 
 use super::object::Object;
-use crate::invalid::{Invalid, excerpt};
+use crate::http::invalid::{Invalid, excerpt};
 use serde_json::value::RawValue;
 use std::ops::RangeInclusive;
 

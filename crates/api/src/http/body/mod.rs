@@ -6,9 +6,11 @@ pub mod metadata;
 mod object;
 mod strings;
 mod text;
+mod url;
 
 pub use object::{Least, Object, missing};
 pub use strings::StringList;
+pub use url::LONGEST_URL;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http::HeaderMap;

@@ -4,8 +4,8 @@
 use super::fields::Fields;
 use super::metadata;
 use super::text::read_string;
-use crate::invalid::{Invalid, excerpt};
-use crate::time;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::time;
 use domain::decide::MAX_AMOUNT;
 use domain::money::Currency;
 use domain::time::Timestamp;

@@ -2,7 +2,7 @@
 
 use super::object::Object;
 use super::text::read_string;
-use crate::invalid::Invalid;
+use crate::http::invalid::Invalid;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

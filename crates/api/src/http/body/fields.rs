@@ -1,6 +1,6 @@
 //! The keys and raw values of one JSON object, read in one pass.
 
-use crate::invalid::excerpt;
+use crate::http::invalid::excerpt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;

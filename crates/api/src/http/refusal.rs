@@ -1,10 +1,10 @@
-//! What the engine did not do, as the native door prints it.
+//! What the engine did not do, in Refundry's own words.
 //!
 //! The pages this door follows disagree about refunds that cannot be made; an error profile serves
 //! each page's own table (DESIGN §6). [`code_of`] is that table and the only place with it.
 
-use super::error::{Details, Problem};
-use crate::invalid::Invalid;
+use super::problem::{Details, Problem};
+use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
@@ -60,17 +60,12 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
     }
 }
 
-impl Problem {
-    /// What the engine did not do. `currency` is the payment's, where it is known.
-    pub fn of_engine(
-        error: &engine::Error,
-        profile: ErrorProfile,
-        currency: Option<Currency>,
-    ) -> Self {
+impl From<engine::Error> for Problem {
+    fn from(error: engine::Error) -> Self {
         match error {
-            engine::Error::Refused(refusal) => Self::of_refusal(refusal, profile, currency),
+            engine::Error::Refused(refusal) => Self::of_refusal(&refusal, None),
             engine::Error::Invalid { field, message } => {
-                Invalid::field(camel_case(field), message.clone()).into()
+                Invalid::field(camel_case(field), message).into()
             }
             engine::Error::InProgress => Self {
                 retry_after_s: Some(1),
@@ -89,15 +84,19 @@ impl Problem {
                  Idempotency-Key to learn what became of it",
             ),
             engine::Error::Store(cause) => {
-                tracing::error!(error = %cause, cause = ?std::error::Error::source(cause), "the database failed");
+                tracing::error!(error = %cause, cause = ?std::error::Error::source(&*cause), "the database failed");
                 Self::unavailable("the database is not available; try again")
             }
         }
     }
+}
 
-    fn of_refusal(refusal: &Refusal, profile: ErrorProfile, currency: Option<Currency>) -> Self {
-        let (status, code) = code_of(refusal, profile);
-        let says = |message: String| Self::new(status, code, message);
+impl Problem {
+    /// A refusal. `currency` is the payment's, where it is known.
+    pub fn of_refusal(refusal: &Refusal, currency: Option<Currency>) -> Self {
+        let (status, code) = code_of(refusal, ErrorProfile::Node);
+        let go = Some(code_of(refusal, ErrorProfile::Go));
+        let says = |message: String| Self { go, ..Self::new(status, code, message) };
         match *refusal {
             Refusal::PaymentNotFound => Self::not_found("payment"),
             Refusal::RefundNotFound => Self::not_found("refund"),
@@ -262,7 +261,7 @@ mod tests {
         ]
         .into_iter()
         .map(|refusal| {
-            let problem = Problem::of_engine(&refusal.into(), profile, Some(usd));
+            let problem = Problem::of_refusal(&refusal, Some(usd)).in_profile(profile);
             assert!(!problem.message.is_empty());
             let field = problem.field.unwrap_or_default();
             format!("{} {} {field}", problem.status.as_u16(), problem.code)
@@ -302,8 +301,7 @@ mod tests {
             [Refusal::OverRefund { requested: 500, refundable: 300 }, Refusal::NothingRefundable]
         {
             for currency in [usd, None] {
-                let problem =
-                    Problem::of_engine(&refusal.clone().into(), ErrorProfile::Go, currency);
+                let problem = Problem::of_refusal(&refusal, currency).in_profile(ErrorProfile::Go);
                 assert!(problem.message.contains("amount exceeds refundable balance"));
             }
         }
@@ -326,7 +324,7 @@ mod tests {
                 r#"{"refundId":"rfd_00000000000000000000000000"}"#,
             ),
         ] {
-            let problem = Problem::of_engine(&refusal.into(), ErrorProfile::Node, usd);
+            let problem = Problem::of_refusal(&refusal, usd);
             let details = serde_json::to_string(&problem.details).expect("details print");
             assert_eq!(details, expected);
         }
@@ -335,7 +333,7 @@ mod tests {
     #[test]
     fn engine_fields_are_printed_as_the_wire_names_them() {
         let error = engine::Error::Invalid { field: "provider_payment_id", message: "no".into() };
-        let problem = Problem::of_engine(&error, ErrorProfile::Node, None);
+        let problem = Problem::from(error);
         assert_eq!(problem.field.as_deref(), Some("providerPaymentId"));
         assert_eq!(problem.status, StatusCode::BAD_REQUEST);
     }
@@ -347,7 +345,7 @@ mod tests {
             (engine::Error::TimedOut, 503),
             (engine::Error::InProgress, 409),
         ] {
-            let problem = Problem::of_engine(&error, ErrorProfile::Node, None);
+            let problem = Problem::from(error);
             assert_eq!((problem.status.as_u16(), problem.retry_after_s), (status, Some(1)));
         }
     }

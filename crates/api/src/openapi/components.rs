@@ -1,6 +1,6 @@
-//! What the schemas of this door are made of.
+//! What the schemas of several doors are made of.
 
-use crate::openapi::schema::Schema;
+use super::schema::{Fields, Schema};
 use domain::account::Mode;
 use domain::decide::MAX_AMOUNT;
 use domain::ids::{
@@ -119,7 +119,7 @@ pub fn query_time() -> Schema {
 
 /// The caller's key-value pairs, as they are read.
 pub fn metadata() -> Schema {
-    use crate::body::metadata::{MAX_BYTES, MAX_KEY_CHARS, MAX_KEYS, MAX_VALUE_CHARS};
+    use crate::http::body::metadata::{MAX_BYTES, MAX_KEY_CHARS, MAX_KEYS, MAX_VALUE_CHARS};
     let key = Schema::any()
         .with("minLength", 1)
         .with("maxLength", MAX_KEY_CHARS)
@@ -158,4 +158,9 @@ pub fn headers() -> Vec<(&'static str, Value)> {
         ("X-RateLimit-Reset", header(false, "When it is whole again, Unix seconds.", number())),
         ("WWW-Authenticate", header(true, "What lets callers in.", Schema::string())),
     ]
+}
+
+/// What is around the data of a success.
+pub fn envelope(data: Schema, meta: Schema) -> Schema {
+    Fields::new().must("data", data).must("error", Schema::null()).must("meta", meta).closed()
 }

@@ -6,8 +6,8 @@
 mod bearer;
 mod hmac;
 
-use crate::headers::{MODE, ON_BEHALF_OF, single};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::headers::{MODE, ON_BEHALF_OF, single};
+use crate::http::invalid::{Invalid, excerpt};
 use domain::account::{Mode, Scope};
 use domain::ids::AccountId;
 use domain::time::Timestamp;

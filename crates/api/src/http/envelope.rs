@@ -1,18 +1,15 @@
 //! The envelope around every answer: `{data, error, meta}`.
 
-use super::error::{Details, Problem};
+use super::answer::{retry_after, with_body};
+use super::problem::{Details, Problem};
+use super::time::Iso;
 use crate::App;
-use crate::time::Iso;
-use axum::body::Body;
 use axum::response::Response;
 use domain::ids::RequestId;
 use domain::refund::Refund;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-
-/// The header that carries the request id.
-pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -104,24 +101,12 @@ pub fn answer<T: Serialize>(
     let meta = Meta { request_id: &id, timestamp: Iso(app.engine.now()), page };
     let envelope = Envelope { data, error: None, meta };
     match serde_json::to_writer(&mut body, &envelope) {
-        Ok(()) => wrap(status, body, &id),
+        Ok(()) => with_body(status, body, &id),
         Err(error) => {
             tracing::error!(%error, request_id = id, "an answer could not be printed");
             refuse(app, request_id, &Problem::internal())
         }
     }
-}
-
-/// An answer without a body.
-pub fn no_content(request_id: RequestId) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
-        headers.insert(REQUEST_ID.clone(), id);
-    }
-    response
 }
 
 /// An answer that is an error.
@@ -131,33 +116,17 @@ pub fn refuse(app: &App, request_id: RequestId, problem: &Problem) -> Response {
         code: problem.code,
         message: &problem.message,
         field: problem.field.as_deref(),
-        details: problem.details.as_ref(),
+        details: problem.details.as_deref(),
     };
     let meta = Meta { request_id: &id, timestamp: Iso(app.engine.now()), page: None };
     let envelope = Envelope { data: (), error: Some(error), meta };
     // Strings and numbers always print; an empty body would still carry status and request id.
     let body = serde_json::to_vec(&envelope).unwrap_or_default();
-    let mut response = wrap(problem.status, body, &id);
-    let headers = response.headers_mut();
-    if let Some(seconds) = problem.retry_after_s {
-        headers.insert(RETRY_AFTER, seconds.into());
-    }
+    let mut response = with_body(problem.status, body, &id);
+    retry_after(&mut response, problem.retry_after_s);
     if problem.status == StatusCode::UNAUTHORIZED {
         let schemes = HeaderValue::from_static("Bearer, Refundry-HMAC-SHA256");
-        headers.insert(WWW_AUTHENTICATE, schemes);
-    }
-    response
-}
-
-/// An answer with a JSON body, with the headers that every such answer has.
-pub fn wrap(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID.clone(), id);
+        response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
     }
     response
 }

@@ -1,6 +1,6 @@
 //! Query strings. Unknown parameters are ignored, a known one may appear once.
 
-use crate::invalid::Invalid;
+use super::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
 
 /// The parameters of one request target.
@@ -36,6 +36,20 @@ impl<'a> Query<'a> {
             Invalid::field(name, message)
         })
     }
+}
+
+/// Items of one page.
+pub const MAX_LIMIT: u32 = 100;
+
+/// Reads `limit`.
+pub fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
+    let Some(text) = query.get("limit")? else { return Ok(None) };
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
+    limit.map(Some).ok_or_else(|| {
+        let text = excerpt(&text);
+        Invalid::field("limit", format!("limit must be from 1 to {MAX_LIMIT}; got {text:?}"))
+    })
 }
 
 /// Undoes form encoding: `+` is a space, `%41` is `A`.

@@ -3,7 +3,7 @@
 
 use super::fields::Fields;
 use super::text::read_string;
-use crate::invalid::{Invalid, excerpt};
+use crate::http::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
 
 /// Keys of one object.

@@ -5,10 +5,10 @@
 //! and clients beyond a number share the buckets of their networks.
 
 use domain::account::Scope;
+use governor::RateLimiter;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
 use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
 use http::{HeaderMap, HeaderName};
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ pub enum Class {
 
 /// How a bucket stands after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Quota {
     /// What it holds when it is full.
     pub limit: u32,
     /// What it holds now.
@@ -75,8 +75,8 @@ pub struct Limits<C: Clock = MonotonicClock> {
 impl<C: Clock + Clone> Limits<C> {
     /// Full buckets.
     pub fn new(limits: &RateLimits, clock: &C) -> Self {
-        let second = Quota::per_second;
-        let minute = Quota::per_minute;
+        let second = governor::Quota::per_second;
+        let minute = governor::Quota::per_minute;
         Self {
             reads: Buckets::new(second(limits.reads_per_second), clock),
             writes: Buckets::new(second(limits.writes_per_second), clock),
@@ -88,7 +88,7 @@ impl<C: Clock + Clone> Limits<C> {
     }
 
     /// Takes one request out of an account's share.
-    pub fn account(&self, scope: Scope, class: Class) -> Standing {
+    pub fn account(&self, scope: Scope, class: Class) -> Quota {
         let buckets = match class {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
@@ -98,12 +98,12 @@ impl<C: Clock + Clone> Limits<C> {
     }
 
     /// Takes one request without a key out of a client's share.
-    pub fn public(&self, client: IpAddr) -> Standing {
+    pub fn public(&self, client: IpAddr) -> Quota {
         self.public.take(&Client::of(client, self.public.crowded()))
     }
 
     /// Takes one failed authentication out of a client's share.
-    pub fn failure(&self, client: IpAddr) -> Standing {
+    pub fn failure(&self, client: IpAddr) -> Quota {
         self.failures.take(&Client::of(client, self.failures.crowded()))
     }
 
@@ -158,13 +158,13 @@ const SWEEP_AFTER: usize = 1_024;
 struct Buckets<K: Hash + Eq + Clone, C: Clock> {
     limiter: Limiter<K, C>,
     clock: C,
-    quota: Quota,
+    quota: governor::Quota,
     until_sweep: AtomicUsize,
     crowded: AtomicBool,
 }
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
-    fn new(quota: Quota, clock: &C) -> Self {
+    fn new(quota: governor::Quota, clock: &C) -> Self {
         let limiter = RateLimiter::dashmap_with_clock(quota, clock.clone())
             .with_middleware::<StateInformationMiddleware>();
         Self {
@@ -180,15 +180,15 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    fn take(&self, key: &K) -> Standing {
+    fn take(&self, key: &K) -> Quota {
         if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.sweep();
         }
         match self.limiter.check_key(key) {
-            Ok(state) => self.standing(&state, None),
+            Ok(state) => self.quota(&state, None),
             Err(refused) => {
                 let wait = refused.wait_time_from(self.clock.now());
-                Standing {
+                Quota {
                     limit: self.quota.burst_size().get(),
                     remaining: 0,
                     full_in: self.time_for(self.quota.burst_size().get()),
@@ -198,10 +198,10 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
         }
     }
 
-    fn standing(&self, state: &StateSnapshot, retry_in: Option<Duration>) -> Standing {
+    fn quota(&self, state: &StateSnapshot, retry_in: Option<Duration>) -> Quota {
         let (limit, remaining) = (self.quota.burst_size().get(), state.remaining_burst_capacity());
         let full_in = self.time_for(limit.saturating_sub(remaining));
-        Standing { limit, remaining, full_in, retry_in }
+        Quota { limit, remaining, full_in, retry_in }
     }
 
     /// How long a bucket takes to gain that much.

@@ -1,7 +1,7 @@
 //! Operations: a method, a path, the permission it takes and what answers it, in one line each.
 
 use crate::App;
-use crate::admit::{RateLimited, count_public};
+use crate::http::admit::{RateLimited, count_public};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;

@@ -2,15 +2,14 @@
 //! `paymentId`. A payment shares its ULID with what it paid for, so an id of ours needs no look-up;
 //! anything else is the provider's own id of the charge.
 
-use super::error::Problem;
-use super::payments::unknown_kind;
-use super::serve::Call;
-use crate::body::{Object, missing};
-use crate::invalid::Invalid;
-use crate::query::Query;
+use super::body::{Object, missing};
+use super::invalid::{Invalid, excerpt};
+use super::problem::Problem;
+use super::query::Query;
+use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::Source;
+use engine::{Engine, Source};
 use std::borrow::Cow;
 use ulid::Ulid;
 
@@ -72,8 +71,8 @@ enum Mismatch {
     OtherKind,
 }
 
-fn parse_ulid(text: &str) -> Option<Ulid> {
-    // One spelling per id, as in `domain::ids`.
+/// Reads a ULID in its only spelling, the one of `domain::ids`.
+pub fn parse_ulid(text: &str) -> Option<Ulid> {
     let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
     Ulid::from_string(text).ok().filter(|_| upper)
 }
@@ -84,7 +83,7 @@ fn has_prefix_of(kind: Kind, text: &str) -> bool {
 
 /// Everything that a body says about what to refund.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Named<'a> {
+pub struct PaymentNames<'a> {
     kind: Option<Kind>,
     first: (&'static str, Name<'a>),
     others: Vec<(&'static str, Name<'a>)>,
@@ -92,7 +91,7 @@ pub struct Named<'a> {
 
 /// The payment to refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct PaymentRef {
     /// Its id. Whether it exists is the engine's to say.
     pub payment: PaymentId,
     /// The kind the caller believes it to be of.
@@ -101,7 +100,7 @@ pub struct Target {
     pub field: &'static str,
 }
 
-impl<'a> Named<'a> {
+impl<'a> PaymentNames<'a> {
     /// Reads `sourceType`, `sourceId`, `chargeId` and `paymentId`.
     pub fn read(object: &Object<'a>) -> Result<Self, Problem> {
         let source_type = object.text("sourceType", LONGEST_ID)?;
@@ -131,18 +130,25 @@ impl<'a> Named<'a> {
     }
 
     /// Finds the payment, and checks that every name given means the same one.
-    pub async fn resolve(self, call: &Call) -> Result<Target, Problem> {
+    pub async fn resolve(self, engine: &Engine, scope: Scope) -> Result<PaymentRef, Problem> {
         let (field, name) = self.first;
-        let payment = find(call, &name).await?.ok_or_else(|| not_found(field))?;
+        let payment = find(engine, scope, &name).await?.ok_or_else(|| not_found(field))?;
         let mut kind =
             agree(self.kind, name.kind()).ok_or_else(|| disagree(field, "sourceType"))?;
         for (other, name) in self.others {
-            let found = find(call, &name).await?.ok_or_else(|| not_found(other))?;
+            let found = find(engine, scope, &name).await?.ok_or_else(|| not_found(other))?;
             let same = (found == payment).then(|| agree(kind, name.kind())).flatten();
             kind = same.ok_or_else(|| disagree(other, field))?;
         }
-        Ok(Target { payment, kind, field })
+        Ok(PaymentRef { payment, kind, field })
     }
+}
+
+/// The error for a word that is no kind of payment.
+pub fn unknown_kind(field: &'static str, text: &str) -> Invalid {
+    let known = Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    let text = excerpt(text);
+    Invalid::field(field, format!("{field} must be one of {known}; got {text:?}"))
 }
 
 fn does_not_fit(kind: Kind, why: Mismatch) -> Problem {
@@ -180,13 +186,16 @@ fn agree(one: Option<Kind>, other: Option<Kind>) -> Option<Option<Kind>> {
     }
 }
 
-async fn find(call: &Call, name: &Name<'_>) -> Result<Option<PaymentId>, Problem> {
+async fn find(
+    engine: &Engine,
+    scope: Scope,
+    name: &Name<'_>,
+) -> Result<Option<PaymentId>, engine::Error> {
     let charge = match name {
         Name::Id(id, _) => return Ok(Some(*id)),
         Name::Charge(charge) => Source::Charge((**charge).into()),
     };
-    let found = call.engine().resolve_source(call.scope(), &charge).await;
-    found.map_err(|error| call.refused(&error))
+    engine.resolve_source(scope, &charge).await
 }
 
 /// Which payments a list is about.
@@ -210,11 +219,11 @@ pub fn parse_source(text: &str) -> Source {
 }
 
 /// Reads the filters `sourceId`, `chargeId` and `paymentId` of a list.
-pub async fn filter(call: &Call, query: &Query<'_>) -> Result<Filter, Problem> {
+pub async fn filter(engine: &Engine, scope: Scope, query: &Query<'_>) -> Result<Filter, Problem> {
     let mut filter = Filter::Any;
     for field in ["sourceId", "chargeId", "paymentId"] {
         let Some(text) = query.get(field)? else { continue };
-        let found = find_existing(call, &Name::parse(text)).await?;
+        let found = find_existing(engine, scope, &Name::parse(text)).await?;
         filter = match (filter, found) {
             (Filter::Any, Some(payment)) => Filter::One(payment),
             (Filter::One(known), Some(payment)) if known == payment => filter,
@@ -225,11 +234,14 @@ pub async fn filter(call: &Call, query: &Query<'_>) -> Result<Filter, Problem> {
 }
 
 /// The payment of a name whose kind, if it tells one, is the payment's.
-async fn find_existing(call: &Call, name: &Name<'_>) -> Result<Option<PaymentId>, Problem> {
-    let Some(id) = find(call, name).await? else { return Ok(None) };
+async fn find_existing(
+    engine: &Engine,
+    scope: Scope,
+    name: &Name<'_>,
+) -> Result<Option<PaymentId>, engine::Error> {
+    let Some(id) = find(engine, scope, name).await? else { return Ok(None) };
     let Some(kind) = name.kind() else { return Ok(Some(id)) };
-    let payment = call.engine().find_payment(call.scope(), id).await;
-    let payment = payment.map_err(|error| call.refused(&error))?;
+    let payment = engine.find_payment(scope, id).await?;
     Ok(payment.filter(|payment| payment.facts.kind == kind).map(|_| id))
 }
 
@@ -243,7 +255,7 @@ mod tests {
     fn read(body: &str) -> Result<(Option<Kind>, usize), (u16, String)> {
         let body = body.replace("<U>", ULID);
         let object = Object::parse(body.as_bytes()).expect("valid JSON");
-        Named::read(&object)
+        PaymentNames::read(&object)
             .map(|named| (agree(named.kind, named.first.1.kind()).flatten(), named.others.len()))
             .map_err(|problem| {
                 let field = problem.field.unwrap_or_default().into_owned();

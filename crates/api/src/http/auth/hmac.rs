@@ -5,8 +5,8 @@
 //! encode queries and JSON each in their own way (`reference/plugipay.md` §2.1 and §15).
 
 use super::Refused;
-use crate::headers::{IDEMPOTENCY_KEY, TIMESTAMP};
-use crate::query::hex_digit;
+use crate::http::headers::{IDEMPOTENCY_KEY, TIMESTAMP};
+use crate::http::query::hex_digit;
 use domain::time::Timestamp;
 use engine::Engine;
 use engine::access::ApiKey;

@@ -1,6 +1,6 @@
 //! Request headers that exist under two names, and headers that may appear once.
 
-use crate::invalid::Invalid;
+use crate::http::invalid::Invalid;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A header under the name of the system it comes from and under Refundry's own. Both mean the same.
