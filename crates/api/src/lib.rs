@@ -2,7 +2,7 @@
 //!
 //! A door reads requests into the engine's inputs and prints the engine's answers in its own words;
 //! it decides nothing about money. Doors see `engine` and `domain`, never the store or the
-//! providers. A new door is a folder under `doors` and a line in `doors::routes`.
+//! providers. A new door is a folder under `doors` and its lines in `site`.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -11,14 +11,17 @@ mod hosted;
 mod http;
 mod openapi;
 mod ops;
+mod site;
 
 pub use self::http::limits::{Peer, RateLimits};
 pub use doors::yoco::Settings as YocoSettings;
 // The simulator's door names these where they used to be.
 use self::http::{body, invalid, limits, query, route, time};
 
+use crate::openapi::RenderedDocument;
 use ::http::{Method, Uri};
 use axum::Router;
+use axum::response::Response;
 use engine::Engine;
 use engine::access::KeyScope;
 use governor::clock::MonotonicClock;
@@ -44,6 +47,8 @@ pub struct ApiConfig {
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Routes of others that are served beside the doors.
+    pub mounts: Router,
 }
 
 /// How the ElasticPay door behaves.
@@ -75,6 +80,7 @@ impl Default for ApiConfig {
             elasticpay: ElasticPayConfig::default(),
             yoco: YocoSettings::default(),
             metrics: Arc::new(String::new),
+            mounts: Router::new(),
         }
     }
 }
@@ -84,25 +90,35 @@ struct App {
     engine: Engine,
     config: ApiConfig,
     limits: Option<limits::Limits>,
+    documents: &'static [RenderedDocument],
+    /// The answer to a path at which there is nothing.
+    unknown_path: fn(&App, &str) -> Response,
 }
 
 /// Every door of the product. Operations count themselves with the metrics recorder that is
 /// installed by now, so install it first.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let mounts = config.mounts.clone();
     let limits = config.rate_limits.as_ref();
     let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock));
-    let app = Arc::new(App { engine, config, limits });
-    doors::routes()
+    let app = Arc::new(App {
+        engine,
+        limits,
+        documents: &site::RENDERED,
+        unknown_path: site::unknown_path,
+        config,
+    });
+    site::routes()
         .into_iter()
-        .filter(|route| doors::is_offered(route, &app.engine))
-        .fold(Router::new(), |router, route| route.add_to(router, &app))
+        .filter(|route| site::is_offered(route, &app.engine))
+        .fold(mounts, |router, route| route.add_to(router, &app))
         .fallback({
             let app = Arc::clone(&app);
-            move |uri: Uri| async move { doors::unknown_path(&app, uri.path()) }
+            move |uri: Uri| async move { site::unknown_path(&app, uri.path()) }
         })
-        .method_not_allowed_fallback(move |uri: Uri| async move {
-            doors::wrong_method(&app, uri.path())
-        })
+        .method_not_allowed_fallback(
+            move |uri: Uri| async move { site::wrong_method(&app, uri.path()) },
+        )
         // Binds the routes now instead of once per request.
         .with_state(())
 }
@@ -110,16 +126,16 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
 /// Every OpenAPI document by its name, the native one first: what `/openapi.json` and
 /// `/openapi/{name}.json` answer and what `openapi/{name}.json` in the repository holds.
 pub fn openapi() -> impl Iterator<Item = (&'static str, &'static str)> {
-    openapi::BOOKS.iter().map(|book| (book.name, &*book.text))
+    site::RENDERED.iter().map(|document| (document.name, &*document.text))
 }
 
 /// The webhook formats of every door, for the engine to speak.
 pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
-    doors::formats()
+    site::formats()
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that
 /// must not miss one.
 pub fn operations() -> Vec<(Method, &'static str, Option<KeyScope>)> {
-    doors::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
+    site::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
 }

@@ -5,12 +5,12 @@
 //! Whoever knows an id may see the page and pay; nothing on it is the merchant's secret.
 
 mod assets;
+mod describe;
 mod form;
 mod html;
-mod openapi;
 mod page;
 
-pub use openapi::chapter;
+pub use describe::chapter;
 
 use crate::App;
 use crate::http::admit::RateLimited;

@@ -1,7 +1,7 @@
 //! The webhook format of this door (`reference/elasticpay_yoco.md` A.6): everything is told of the
 //! payment intent, and signed over the time and the body.
 
-use super::serve::BILLER;
+use super::door::BILLER;
 use super::wire::ToldIntent;
 use crate::http::print::Shown;
 use crate::http::sign::sign;

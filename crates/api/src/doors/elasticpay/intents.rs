@@ -1,7 +1,7 @@
 //! Payment intents: asking somebody to pay, and taking the money.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::Call;
 use super::wire::{Intent, METHOD_PREFIX, Page};
 use crate::http::answer::mark_replayed;
 use crate::http::body::{Least, Object, missing};

@@ -4,24 +4,22 @@
 //! Whatever somebody is asked to pay, or has paid, is a payment intent here, through whichever door
 //! it came: `pi_X`, `cs_X` and `pay_X` are one thing with one balance.
 
+mod describe;
+mod door;
 mod error;
 mod formats;
 mod intents;
-mod openapi;
 mod refunds;
-mod serve;
 mod wire;
 
+pub use describe::DOCUMENT;
+pub use door::refuse;
 pub use formats::formats;
-pub use openapi::DOCUMENT;
 
-use crate::App;
 use crate::http::call::guarded;
 use crate::http::route::Route;
-use axum::response::Response;
 use engine::access::KeyScope;
-use error::Problem;
-use http::{Method, StatusCode};
+use http::Method;
 
 const INTENTS: &str = "/api/v1/payment_intents";
 const INTENT: &str = "/api/v1/payment_intents/{id}";
@@ -46,20 +44,4 @@ pub fn routes() -> Vec<Route> {
 /// True for a path of this door, whether or not there is anything at it.
 pub fn owns(path: &str) -> bool {
     path.strip_prefix(INTENTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// The answer to a path of this door at which there is nothing.
-pub fn unknown_path(app: &App) -> Response {
-    let message = "there is nothing at this path; check it against the API reference";
-    serve::refuse(
-        app.engine.request_id(),
-        &Problem::new(StatusCode::NOT_FOUND, "not_found", message),
-    )
-}
-
-/// The answer to a method that a path of this door does not have.
-pub fn wrong_method(app: &App) -> Response {
-    let message = "this path does not take this method; the Allow header says which it takes";
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    serve::refuse(app.engine.request_id(), &problem)
 }

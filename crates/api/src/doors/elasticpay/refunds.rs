@@ -1,8 +1,8 @@
 //! Refunds of payment intents (`reference/elasticpay_yoco.md` A.4).
 
+use super::door::Call;
 use super::error::Problem;
 use super::intents::{find, read_paging, resolve};
-use super::serve::Call;
 use super::wire::{Page, REFUND_PREFIX, RefundAnswer, RefundItem};
 use crate::http::answer::mark_replayed;
 use crate::http::body::{Least, Object};

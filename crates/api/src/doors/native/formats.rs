@@ -1,6 +1,6 @@
 //! The webhook formats of this door: Standard Webhooks, and Plugipay's.
 
-use super::wire::EventData;
+use super::events::wire::EventData;
 use crate::http::print::Shown;
 use crate::http::sign::{sign, standard_headers};
 use crate::http::time::Iso;

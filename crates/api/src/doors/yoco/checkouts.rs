@@ -1,7 +1,7 @@
 //! Checkouts: asking somebody to pay, and what became of it.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::Call;
 use super::{checkout_name, payment_name};
 use crate::http::body::{Least, Object, missing};
 use crate::http::checkout::parse_id;

@@ -2,15 +2,15 @@
 //! B), with refunds, reversals and webhooks as its clients know them.
 
 mod checkouts;
+mod describe;
+mod door;
 mod error;
 mod formats;
-mod openapi;
 mod refunds;
-mod serve;
 mod webhooks;
 
+pub use describe::DOCUMENT;
 pub use formats::formats;
-pub use openapi::DOCUMENT;
 
 use crate::http::call::guarded;
 use crate::http::idempotent::idempotent;

@@ -1,8 +1,8 @@
 //! Refunds of a checkout's payment, and the list of them.
 
 use super::checkouts::{Found, find};
+use super::door::Call;
 use super::error::Problem;
-use super::serve::Call;
 use super::{PAYMENT_PREFIX, PENDING, checkout_name};
 use crate::http::body::Least;
 use crate::http::invalid::Invalid;

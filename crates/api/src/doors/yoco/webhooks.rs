@@ -1,8 +1,8 @@
 //! Webhooks: where an account wants to be told, in the shapes of this door. Endpoints of other formats
 //! are none of its.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::Call;
 use crate::http::body::missing;
 use axum::response::Response;
 use domain::ids::EndpointId;

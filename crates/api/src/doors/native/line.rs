@@ -1,0 +1,26 @@
+//! Lines of things that are sold, in sessions and invoices.
+
+use crate::http::body::{Least, Object, missing};
+use crate::http::invalid::Invalid;
+use domain::line::Line;
+
+/// Characters of a line's text.
+pub const LONGEST_LINE: usize = 200;
+/// Of one line, at most.
+pub const MOST_ITEMS: i64 = 1_000_000;
+
+/// Reads a line whose text is called `text`.
+pub fn read_line(object: &Object<'_>, text: &'static str) -> Result<Line, Invalid> {
+    let name = object.name(text, LONGEST_LINE)?.ok_or_else(|| missing(text, "what is sold"))?;
+    let quantity = object.whole("quantity", 1..=MOST_ITEMS)?;
+    let unit_amount = object.amount("unitAmount", Least::Zero)?;
+    let line = Line {
+        text: name.into(),
+        quantity: quantity.ok_or_else(|| missing("quantity", "how many, such as 1"))?,
+        unit_amount: unit_amount.ok_or_else(|| missing("unitAmount", "minor units for one"))?,
+    };
+    if line.amount().is_none() {
+        return Err(Invalid::field("unitAmount", "quantity times unitAmount is too large"));
+    }
+    Ok(line)
+}
