@@ -15,7 +15,7 @@ mod site;
 
 pub use self::http::limits::{Peer, RateLimits};
 pub use doors::yoco::Settings as YocoSettings;
-// The simulator's door names these where they used to be.
+// The simulator's door names these modules at the root of the crate.
 use self::http::{body, invalid, limits, query, route, time};
 
 use crate::openapi::RenderedDocument;
@@ -28,10 +28,9 @@ use governor::clock::MonotonicClock;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the doors need to know besides the engine.
+/// The configuration of the doors.
 #[derive(Clone)]
 pub struct ApiConfig {
-    /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// The largest webhook of a provider, in bytes. Providers batch.
     pub max_webhook_bytes: usize,
@@ -39,11 +38,10 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// The longest that `Prefer: wait=N` can wait.
     pub max_wait: Duration,
-    /// How much an account or a client may ask for; `None` for as much as it likes.
+    /// Rate limits; `None` for none.
     pub rate_limits: Option<RateLimits>,
-    /// How the ElasticPay door behaves.
     pub elasticpay: ElasticPayConfig,
-    /// What the Yoco door does.
+    /// Settings of the Yoco door.
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -51,7 +49,6 @@ pub struct ApiConfig {
     pub mounts: Router,
 }
 
-/// How the ElasticPay door behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct ElasticPayConfig {
     /// How long a refund waits for the provider's answer.
@@ -85,7 +82,7 @@ impl Default for ApiConfig {
     }
 }
 
-/// What every operation shares.
+/// The state that all operations share.
 struct App {
     engine: Engine,
     config: ApiConfig,
@@ -95,8 +92,8 @@ struct App {
     unknown_path: fn(&App, &str) -> Response,
 }
 
-/// Every door of the product. Operations count themselves with the metrics recorder that is
-/// installed by now, so install it first.
+/// The router of every door. Install the metrics recorder first: operations take their counters
+/// from it here.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
     let mounts = config.mounts.clone();
     let limits = config.rate_limits.as_ref();
@@ -119,7 +116,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .method_not_allowed_fallback(
             move |uri: Uri| async move { site::wrong_method(&app, uri.path()) },
         )
-        // Binds the routes now instead of once per request.
+        // Binds the routes once instead of per request.
         .with_state(())
 }
 

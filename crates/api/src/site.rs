@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// Operations that nothing is said about yet. This list may only shrink.
+    /// Operations without a description. This list may only shrink.
     const UNDESCRIBED: &[&str] = &[];
 
     /// Method and path of every operation that a chapter describes.

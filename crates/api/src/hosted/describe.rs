@@ -1,4 +1,4 @@
-//! What the OpenAPI document says about these pages.
+//! The description of these pages in the OpenAPI document.
 
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation, Parameter};
@@ -9,7 +9,6 @@ const TAG: &str = "Hosted pages";
 const HTML: &str = "text/html";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(TAG, "The pages on which buyers pay. They work without scripts.")],

@@ -1,5 +1,5 @@
-//! What every door does before it looks at what a request asks for: reads the body, finds out who asks,
-//! and takes from their share.
+//! The first steps of every door: read the body, authenticate the caller, and take the request out
+//! of the caller's rate limit.
 
 use crate::App;
 use crate::http::auth::{Caller, Refused, authenticate};
@@ -25,15 +25,15 @@ impl RateLimited {
     }
 }
 
-/// Takes a request without a key out of its client's share; the refusal when it is one too many.
+/// Takes a request without a key out of its client's share; `Some` when the share is used up.
 pub fn count_public(app: &App, request: &Request) -> Option<RateLimited> {
     let client = client(app, request.headers(), request.extensions())?;
     app.limits.as_ref()?.public(client).retry_in.map(RateLimited)
 }
 
-/// Takes in a request of a caller that holds `permission`: who it is, and the body. `quota` is set as
-/// soon as it is certain whose share of `class` this takes from; nothing was done with the body then. A
-/// door says in its own words, `P`, why a request is turned away.
+/// Admits a request whose caller must hold `permission`; gives the caller and the body. `quota` is
+/// set as soon as the caller is authenticated, before anything is done with the body. `P` is the
+/// door's own error.
 pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
     app: &App,
     parts: &Parts,
@@ -61,13 +61,13 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
     Ok((caller, body))
 }
 
-/// Counts a request that nobody is known to have sent against its client. A genuine key is never refused
-/// for what others on its address do wrong.
+/// Counts a failed authentication against its client. Requests with a genuine key are not counted,
+/// so others behind the same address cannot block them.
 pub fn count_failure(app: &App, client: Option<IpAddr>) -> Option<RateLimited> {
     app.limits.as_ref()?.failure(client?).retry_in.map(RateLimited)
 }
 
-/// Who sent a request; `None` when nobody is counted.
+/// The client that sent a request; `None` without rate limits.
 pub fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
     app.limits.as_ref()?.client(headers, extensions.get::<Peer>().copied())
 }

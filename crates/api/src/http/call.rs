@@ -1,5 +1,5 @@
-//! The way of a request with a key through a door: read the body, authenticate, read the headers
-//! that all operations share, call the endpoint, and print what comes of it.
+//! The way of a request with a key through a door: read the body, authenticate, read the shared
+//! headers, call the endpoint, print the result.
 
 use super::admit::{RateLimited, admit};
 use super::answer;
@@ -23,22 +23,20 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Characters of an idempotency key.
 pub const LONGEST_KEY: usize = 255;
 
-/// What a door does in its own way.
+/// The differences between doors.
 pub trait Door: Sized + 'static {
     /// The door's namespace of idempotency keys.
     const NAME: &'static str;
-    /// A body must be said to be JSON in UTF-8.
+    /// The content type of a body must be JSON in UTF-8.
     const CHECKS_MEDIA_TYPE: bool = true;
-    /// Answers carry how the account's share of requests stands.
+    /// Answers carry headers about the account's share of requests.
     const SHOWS_QUOTA: bool = true;
     /// A refusal is stored under the idempotency key like any other answer; otherwise it is decided
     /// anew.
     const STORES_REFUSALS: bool = false;
 
-    /// An answer that is an error.
     type Problem: From<Invalid>
         + From<BodyError>
         + From<Refused>
@@ -46,7 +44,7 @@ pub trait Door: Sized + 'static {
         + From<engine::Error>
         + Send
         + 'static;
-    /// Which of its error tables the door uses for a caller.
+    /// The error table for a caller, in a door that has several.
     type Profile: Copy + Default + Send + Sync + 'static;
 
     /// Translates headers of the door into those that authentication reads.
@@ -54,7 +52,7 @@ pub trait Door: Sized + 'static {
         Ok(())
     }
 
-    /// Checks what the door asks of an authenticated caller, and chooses the error table.
+    /// Checks the door's own conditions on an authenticated caller, and chooses the error table.
     fn welcome(caller: &Caller, headers: &HeaderMap) -> Result<Self::Profile, Self::Problem>;
 
     /// True when the door reads the idempotency key of a request with this method.
@@ -62,10 +60,8 @@ pub trait Door: Sized + 'static {
         !is_read(method)
     }
 
-    /// Something of ours failed; the cause is in the log.
     fn internal() -> Self::Problem;
 
-    /// Prints an error.
     fn refuse(
         app: &App,
         request_id: RequestId,
@@ -101,7 +97,7 @@ where
     counted(method, path, permission, class, endpoint)
 }
 
-/// The same for an operation that counts as `class`, whatever its method.
+/// The same for an operation whose class does not follow from its method.
 pub fn counted<D, E, F>(
     method: Method,
     path: &'static str,
@@ -180,7 +176,6 @@ impl<D: Door> Call<D> {
         &self.app.config
     }
 
-    /// The caller's key.
     pub fn key(&self) -> &ApiKey {
         &self.caller.key
     }
@@ -207,7 +202,7 @@ impl<D: Door> Call<D> {
         self.idempotency_key.as_ref()
     }
 
-    /// What tells the request from others: method, target and body.
+    /// The parts that identify a request: method, target and body.
     pub fn request(&self) -> [&[u8]; 3] {
         let target = self.parts.uri.path_and_query().map_or("", |target| target.as_str());
         [self.parts.method.as_str().as_bytes(), target.as_bytes(), &self.body]
@@ -239,7 +234,7 @@ impl<D: Door> Call<D> {
         if self.body.is_empty() { Ok(None) } else { self.object().map(Some) }
     }
 
-    /// Checks a body that says nothing: absent, or any JSON object.
+    /// Checks a body without fields to read: absent, or any JSON object.
     pub fn expect_no_fields(&self) -> Result<(), D::Problem> {
         self.optional_object().map(drop)
     }
@@ -255,7 +250,6 @@ impl<D: Door> Call<D> {
         }
     }
 
-    /// An answer without a body.
     pub fn no_content(&self) -> Response {
         answer::with_body(StatusCode::NO_CONTENT, Vec::new(), &self.request_id.to_string())
     }

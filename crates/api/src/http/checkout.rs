@@ -1,25 +1,25 @@
-//! Ids of checkouts and numbers of invoices, and where money is sent by hand.
+//! Ids of checkouts, numbers of invoices, and the simulated bank for transfers by hand.
 
 use super::payment_ref::parse_ulid;
 use domain::ids::PaymentId;
 use domain::invoice::Invoice;
 use domain::payment::Kind;
 
-/// The bank that money is sent to by hand, as far as the simulator goes.
+/// The simulated bank that receives transfers by hand.
 pub const BANK_NAME: &str = "Sandbox Bank";
-/// The account there.
+/// The account at that bank.
 pub const BANK_ACCOUNT: &str = "0000 1234 5678";
 
-/// The kinds of checkouts that go by an id of their own.
+/// The kinds of checkouts that have a prefix of their own.
 const KINDS: [Kind; 4] =
     [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
 
-/// Reads the id of a checkout of whatever kind.
+/// Reads the id of a checkout of any kind.
 pub fn parse_checkout_id(text: &str) -> Option<(Kind, PaymentId)> {
     KINDS.iter().find_map(|kind| Some((*kind, parse_id(*kind, text)?)))
 }
 
-/// Reads the id of a checkout of some kind.
+/// Reads the id of a checkout of this kind.
 pub fn parse_id(kind: Kind, text: &str) -> Option<PaymentId> {
     let rest = text.strip_prefix(kind.prefix())?;
     parse_ulid(rest).map(PaymentId::from_ulid)

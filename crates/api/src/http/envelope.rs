@@ -37,7 +37,7 @@ struct Meta<'a> {
     page: Option<PageMeta>,
 }
 
-/// What a list says about its page, both as SDKs read it and as the documentation shows it.
+/// The description of a page, under the names that SDKs read and the names in the documentation.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageMeta {
@@ -48,7 +48,7 @@ pub struct PageMeta {
     pruned: Option<PrunedWire>,
 }
 
-/// What is still known of a refund of which events are no longer kept.
+/// The summary of a refund whose first events are no longer kept.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PrunedWire {
@@ -75,7 +75,8 @@ impl PageMeta {
         Self { cursor, has_more, page, pruned: None }
     }
 
-    /// The same for the timeline of a refund, which says so when its first events are no longer kept.
+    /// The same for the timeline of a refund, with a summary when its first events are no longer
+    /// kept.
     pub fn of_timeline(self, refund: &Refund) -> Self {
         let pruned = PrunedWire {
             events: refund.pruned,
@@ -109,7 +110,6 @@ pub fn answer<T: Serialize>(
     }
 }
 
-/// An answer that is an error.
 pub fn refuse(app: &App, request_id: RequestId, problem: &Problem) -> Response {
     let id = request_id.to_string();
     let error = ErrorBody {

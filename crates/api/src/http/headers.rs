@@ -35,20 +35,18 @@ impl Twin {
     }
 }
 
-/// When a request was signed, in seconds.
+/// The signing time in Unix seconds.
 pub static TIMESTAMP: Twin =
     Twin::new("x-plugipay-timestamp", "x-refundry-timestamp", "X-Refundry-Timestamp");
-/// Which account a platform key acts for.
+/// The account that a platform key acts for.
 pub static ON_BEHALF_OF: Twin =
     Twin::new("x-plugipay-on-behalf-of", "x-refundry-on-behalf-of", "X-Refundry-On-Behalf-Of");
-/// Which mode a platform key acts in.
+/// The mode that a platform key acts in.
 pub static MODE: Twin = Twin::new("x-plugipay-mode", "x-refundry-mode", "X-Refundry-Mode");
-/// Which error table to answer with.
+/// The error table for the answer.
 pub static ERROR_PROFILE: Twin =
     Twin::new("x-refundry-error-profile", "refundry-error-profile", "Refundry-Error-Profile");
-/// The caller's idempotency key.
 pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// RFC 7240.
 pub static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// A header that may appear once.
@@ -65,7 +63,7 @@ pub fn single<'a>(
     Ok(first)
 }
 
-/// The seconds of `wait=N` in a `Prefer` header (RFC 7240). What cannot be read is no preference.
+/// The seconds of `wait=N` in a `Prefer` header (RFC 7240). Unreadable values are ignored.
 pub fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     headers
         .get_all(&PREFER)

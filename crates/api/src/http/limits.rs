@@ -1,8 +1,8 @@
-//! Rate limits: how much one account does in one mode, and how much one client does without a key.
+//! Rate limits per account and mode, and per client for requests without a key.
 //!
-//! What is asked for with a key counts for the account once the key is known to be genuine, so that
-//! nobody else can use up its share. Memory is bounded: buckets that are full again are forgotten,
-//! and clients beyond a number share the buckets of their networks.
+//! A request counts for an account only once its key is authenticated, so that others cannot use up
+//! the account's share. Memory is bounded: full buckets are dropped, and beyond a number clients
+//! share the buckets of their networks.
 
 use domain::account::Scope;
 use governor::RateLimiter;
@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How much is allowed. A bucket holds what is allowed per span and fills evenly.
+/// The configured limits. A bucket holds the requests of one span and refills evenly.
 #[derive(Clone, Debug)]
 pub struct RateLimits {
     /// Requests that read, per second, account and mode.
@@ -29,36 +29,33 @@ pub struct RateLimits {
     pub public_per_second: NonZeroU32,
     /// Requests with a wrong key, per minute and client.
     pub failures_per_minute: NonZeroU32,
-    /// The header in which a proxy in front says who the client is. Without it, the client is who
-    /// opened the connection.
+    /// The header in which a proxy names the client. Without it, the client is the peer of the
+    /// connection.
     pub client_header: Option<HeaderName>,
 }
 
-/// Who opened the connection that a request came on. The server adds it to every request.
+/// The peer of a request's connection. The server adds it to every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// Which share of an account an operation takes from.
+/// The share of an account that an operation counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Reads.
     Read,
-    /// Writes.
     Write,
-    /// Exports.
     Heavy,
 }
 
-/// How a bucket stands after a request.
+/// The state of a bucket after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// What it holds when it is full.
+    /// Requests in a full bucket.
     pub limit: u32,
-    /// What it holds now.
+    /// Requests left.
     pub remaining: u32,
-    /// When it is full again.
+    /// Time until the bucket is full again.
     pub full_in: Duration,
-    /// Set when the request must not be served: when the next one may.
+    /// Set when the bucket is empty: time until the next request is allowed.
     pub retry_in: Option<Duration>,
 }
 
@@ -73,7 +70,6 @@ pub struct Limits<C: Clock = MonotonicClock> {
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    /// Full buckets.
     pub fn new(limits: &RateLimits, clock: &C) -> Self {
         let second = governor::Quota::per_second;
         let minute = governor::Quota::per_minute;
@@ -107,10 +103,10 @@ impl<C: Clock + Clone> Limits<C> {
         self.failures.take(&Client::of(client, self.failures.crowded()))
     }
 
-    /// Who sent a request, by the proxy's word where one is configured.
+    /// The client that sent a request; the proxy's header wins where one is configured.
     pub fn client(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
         let said = self.client_header.as_ref().and_then(|name| {
-            // Proxies append; only the last entry is the word of our own.
+            // Proxies append to the header, so only the last entry is from our own proxy.
             let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
             line.rsplit(',').next()?.trim().parse().ok()
         });
@@ -121,7 +117,8 @@ impl<C: Clock + Clone> Limits<C> {
 /// Clients remembered one by one; beyond that, they share the bucket of their network.
 const MOST_CLIENTS: usize = 50_000;
 
-/// A client as it is counted. One household has a /64 of IPv6 at least, so that is one client.
+/// A client as it is counted: an IPv4 address, or a /64 of IPv6, which is the least that one
+/// household has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     V4([u8; 4]),
@@ -151,8 +148,8 @@ fn first<const N: usize>(octets: &[u8]) -> [u8; N] {
 
 type Limiter<K, C> = RateLimiter<K, DashMapStateStore<K>, C, StateInformationMiddleware>;
 
-/// Requests between two sweeps at least. More buckets are swept less often, so that sweeping costs a
-/// request the same whatever their number.
+/// Fewest requests between two sweeps. The interval grows with the number of buckets, so that the
+/// cost per request stays constant.
 const SWEEP_AFTER: usize = 1_024;
 
 struct Buckets<K: Hash + Eq + Clone, C: Clock> {
@@ -204,12 +201,12 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
         Quota { limit, remaining, full_in, retry_in }
     }
 
-    /// How long a bucket takes to gain that much.
+    /// Time in which a bucket gains this many requests.
     fn time_for(&self, requests: u32) -> Duration {
         self.quota.replenish_interval().saturating_mul(requests)
     }
 
-    /// Forgets buckets that are full again: a full bucket is what an unknown key has.
+    /// Drops full buckets; a new key starts with a full bucket anyway.
     fn sweep(&self) {
         self.limiter.retain_recent();
         let left = self.limiter.len();

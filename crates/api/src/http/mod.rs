@@ -1,5 +1,5 @@
-//! What every door shares. Nothing here names a door: doors say in their `Door` what they do
-//! otherwise.
+//! The parts that every door shares. Nothing here names a door: a door declares its differences in
+//! its `Door`.
 
 pub mod admit;
 pub mod answer;

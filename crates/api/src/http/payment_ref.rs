@@ -3,7 +3,7 @@
 //! anything else is the provider's own id of the charge.
 
 use super::body::{Object, missing};
-use super::invalid::{Invalid, excerpt};
+use super::invalid::{Invalid, one_of};
 use super::problem::Problem;
 use super::query::Query;
 use domain::account::Scope;
@@ -13,7 +13,6 @@ use engine::{Engine, Source};
 use std::borrow::Cow;
 use ulid::Ulid;
 
-/// Characters of an id, ours or a provider's.
 pub const LONGEST_ID: usize = 200;
 
 /// The prefixes under which a payment can be named, and the kind that goes with each. `pay_` names
@@ -65,7 +64,7 @@ impl<'a> Name<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mismatch {
-    /// The right prefix before something that no id can be.
+    /// The right prefix, but no ULID behind it.
     NoSuchId,
     /// The name of something else.
     OtherKind,
@@ -81,7 +80,7 @@ fn has_prefix_of(kind: Kind, text: &str) -> bool {
     PREFIXES.iter().any(|(prefix, named)| *named == Some(kind) && text.starts_with(prefix))
 }
 
-/// Everything that a body says about what to refund.
+/// The names of the payment in the body of a refund.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PaymentNames<'a> {
     kind: Option<Kind>,
@@ -89,14 +88,14 @@ pub struct PaymentNames<'a> {
     others: Vec<(&'static str, Name<'a>)>,
 }
 
-/// The payment to refund.
+/// The payment that a request refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaymentRef {
-    /// Its id. Whether it exists is the engine's to say.
+    /// The payment may not exist.
     pub payment: PaymentId,
-    /// The kind the caller believes it to be of.
+    /// The kind that the caller expects.
     pub kind: Option<Kind>,
-    /// The field that named it.
+    /// The field of the body with the name.
     pub field: &'static str,
 }
 
@@ -105,7 +104,7 @@ impl<'a> PaymentNames<'a> {
     pub fn read(object: &Object<'a>) -> Result<Self, Problem> {
         let source_type = object.text("sourceType", LONGEST_ID)?;
         let source_type = source_type
-            .map(|text| Kind::from_text(&text).ok_or_else(|| unknown_kind("sourceType", &text)))
+            .map(|text| one_of("sourceType", &text, Kind::ALL, Kind::as_str))
             .transpose()?;
         let source = match (object.name("sourceId", LONGEST_ID)?, source_type) {
             (Some(text), Some(kind)) => {
@@ -124,7 +123,7 @@ impl<'a> PaymentNames<'a> {
                 "sourceType and sourceId, or chargeId, or paymentId, to name the payment",
             )
         })?;
-        // A payment of whatever kind can be called a payment.
+        // `payment` fits every kind.
         let kind = source_type.filter(|kind| *kind != Kind::Payment);
         Ok(Self { kind, first, others: names.collect() })
     }
@@ -142,13 +141,6 @@ impl<'a> PaymentNames<'a> {
         }
         Ok(PaymentRef { payment, kind, field })
     }
-}
-
-/// The error for a word that is no kind of payment.
-pub fn unknown_kind(field: &'static str, text: &str) -> Invalid {
-    let known = Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
-    let text = excerpt(text);
-    Invalid::field(field, format!("{field} must be one of {known}; got {text:?}"))
 }
 
 fn does_not_fit(kind: Kind, why: Mismatch) -> Problem {
@@ -177,7 +169,7 @@ fn disagree(field: &'static str, with: &'static str) -> Problem {
     Invalid::field(field, message).into()
 }
 
-/// The kind that both speak of; `None` when they contradict each other.
+/// The common kind of two names; `None` when the kinds differ.
 #[expect(clippy::option_option, reason = "no kind named is not the same as two kinds named")]
 fn agree(one: Option<Kind>, other: Option<Kind>) -> Option<Option<Kind>> {
     match (one, other) {
@@ -198,19 +190,17 @@ async fn find(
     engine.resolve_source(scope, &charge).await
 }
 
-/// Which payments a list is about.
+/// The payments that a list is restricted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// Every one.
     Any,
-    /// This one.
     One(PaymentId),
-    /// A name that means nothing, or two that mean different payments.
+    /// No payment matches the names.
     Nothing,
 }
 
-/// What an id means that stands in a path: a payment of ours under any of its names, or else the
-/// provider's id of the charge.
+/// Reads the id of a payment in a path: ours under any prefix, or else the provider's id of the
+/// charge.
 pub fn parse_source(text: &str) -> Source {
     match Name::parse(text.into()) {
         Name::Id(id, kind) => Source::Id(id, kind),
@@ -233,7 +223,7 @@ pub async fn filter(engine: &Engine, scope: Scope, query: &Query<'_>) -> Result<
     Ok(filter)
 }
 
-/// The payment of a name whose kind, if it tells one, is the payment's.
+/// Finds the payment of a name; a name with the prefix of another kind finds nothing.
 async fn find_existing(
     engine: &Engine,
     scope: Scope,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use ulid::Ulid;
 
-/// Something printed as the text that people see.
+/// A value that is printed as its `Display` text.
 pub struct Shown<T>(pub T);
 
 impl<T: fmt::Display> Serialize for Shown<T> {
@@ -17,7 +17,7 @@ impl<T: fmt::Display> Serialize for Shown<T> {
     }
 }
 
-/// A ULID under the prefix of what it names here.
+/// A ULID behind a prefix.
 pub struct PrefixedId(&'static str, Ulid);
 
 impl PrefixedId {

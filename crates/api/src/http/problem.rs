@@ -1,5 +1,4 @@
-//! Errors in Refundry's own words, and the ones that say nothing about refunds. A door that follows
-//! another system translates them.
+//! Errors in Refundry's own words. A door that follows another system translates them.
 
 use crate::http::admit::RateLimited;
 use crate::http::auth::{PLATFORM_ADMIN, Refused};
@@ -11,18 +10,15 @@ use http::StatusCode;
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// An answer that is an error.
 #[derive(Debug)]
 pub struct Problem {
-    /// The status.
     pub status: StatusCode,
     /// The stable word that clients branch on.
     pub code: &'static str,
-    /// What was wrong and what to do.
+    /// What was wrong, and what to do about it.
     pub message: Cow<'static, str>,
-    /// The field it is about.
     pub field: Option<Cow<'static, str>>,
-    /// What a program may want to know.
+    /// Data for programs.
     pub details: Option<Box<Details>>,
     /// Seconds after which it makes sense to try again.
     pub retry_after_s: Option<u32>,
@@ -30,41 +26,20 @@ pub struct Problem {
     pub(super) go: Option<(StatusCode, &'static str)>,
 }
 
-/// What a program may want to know about an error.
+/// Data about an error for programs.
 #[derive(Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum Details {
-    /// More was asked for than remains.
-    OverRefund {
-        /// Minor units.
-        requested: i64,
-        /// Minor units.
-        refundable: i64,
-        /// Of both.
-        currency: String,
-    },
+    /// The amount exceeds the refundable balance.
+    OverRefund { requested: i64, refundable: i64, currency: String },
     /// The balance is not the expected one.
-    Balance {
-        /// Minor units.
-        expected: i64,
-        /// Minor units.
-        refundable: i64,
-    },
+    Balance { expected: i64, refundable: i64 },
     /// The refund that is in the way.
-    Refund {
-        /// Its id.
-        refund_id: String,
-    },
+    Refund { refund_id: String },
     /// The payment that is in the way.
-    Payment {
-        /// Its id.
-        payment_id: String,
-    },
-    /// The currencies there are to choose from.
-    Currencies {
-        /// Their codes.
-        currencies: Vec<String>,
-    },
+    Payment { payment_id: String },
+    /// The currencies to choose from.
+    Currencies { currencies: Vec<String> },
     /// The scope that the key lacks.
     MissingScope {
         #[serde(rename = "scope")]
@@ -73,7 +48,6 @@ pub enum Details {
 }
 
 impl Problem {
-    /// An error without field and details.
     pub fn new(
         status: StatusCode,
         code: &'static str,
@@ -83,7 +57,7 @@ impl Problem {
         Self { status, code, message, field: None, details: None, retry_after_s: None, go: None }
     }
 
-    /// Something that does not exist for this account and mode.
+    /// The resource does not exist for this account and mode.
     pub fn not_found(what: &str) -> Self {
         let message = format!(
             "no such {what} for this account and mode; check the id, and that the key is of the \
@@ -92,19 +66,18 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// The same about one field.
     #[must_use]
     pub fn about(self, field: &'static str) -> Self {
         Self { field: Some(field.into()), ..self }
     }
 
-    /// The same with something for programs.
+    /// The same with data for programs.
     #[must_use]
     pub fn with(self, details: Details) -> Self {
         Self { details: Some(Box::new(details)), ..self }
     }
 
-    /// The same as the error table `profile` has it.
+    /// The same with the status and code of the error table `profile`.
     #[must_use]
     pub fn in_profile(self, profile: ErrorProfile) -> Self {
         match (profile, self.go) {
@@ -113,7 +86,6 @@ impl Problem {
         }
     }
 
-    /// Something of ours failed; the cause is in the log.
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -122,7 +94,7 @@ impl Problem {
         )
     }
 
-    /// Something that may pass.
+    /// A temporary failure.
     pub fn unavailable(message: &'static str) -> Self {
         let retry_after_s = Some(1);
         let code = "service_unavailable";

@@ -1,6 +1,6 @@
 //! Query strings. Unknown parameters are ignored, a known one may appear once.
 
-use super::invalid::{Invalid, excerpt};
+use super::invalid::{Invalid, excerpt, one_of};
 use std::borrow::Cow;
 
 /// The parameters of one request target.
@@ -15,13 +15,12 @@ impl<'a> Query<'a> {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // A name that does not decode is no name we know.
+            // An undecodable name matches no known parameter.
             (decode(name).unwrap_or(Cow::Borrowed(name)), value)
         });
         Self { pairs: pairs.collect() }
     }
 
-    /// The value of a parameter.
     pub fn get(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, Invalid> {
         let mut values = self.pairs.iter().filter(|(known, _)| known == name);
         let Some((_, value)) = values.next() else { return Ok(None) };
@@ -35,6 +34,16 @@ impl<'a> Query<'a> {
                 format!("{name} must be percent-encoded UTF-8 without control characters");
             Invalid::field(name, message)
         })
+    }
+
+    /// A parameter that is one of the words of `all`.
+    pub fn word<T: Copy>(
+        &self,
+        name: &'static str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Invalid> {
+        self.get(name)?.map(|text| one_of(name, &text, all, word)).transpose()
     }
 }
 

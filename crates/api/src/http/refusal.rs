@@ -1,7 +1,7 @@
-//! What the engine did not do, in Refundry's own words.
+//! Refusals of the engine in Refundry's own words.
 //!
-//! The pages this door follows disagree about refunds that cannot be made; an error profile serves
-//! each page's own table (DESIGN §6). [`code_of`] is that table and the only place with it.
+//! The two references of the native API disagree about the codes of refused refunds; an error
+//! profile selects one of the tables. [`code_of`] has both tables.
 
 use super::problem::{Details, Problem};
 use crate::http::invalid::Invalid;
@@ -13,7 +13,7 @@ use domain::payment::Kind;
 use engine::access::ErrorProfile;
 use http::StatusCode;
 
-/// The status and code of a refusal, by the page that the caller was written against.
+/// The status and code of a refusal in the caller's error profile.
 const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static str) {
     const INVALID: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "validation_error");
     const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "not_found");

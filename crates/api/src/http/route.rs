@@ -1,4 +1,4 @@
-//! Operations: a method, a path, the permission it takes and what answers it, in one line each.
+//! Operations: method, path, permission and handler, in one line each.
 
 use crate::App;
 use crate::http::admit::{RateLimited, count_public};
@@ -12,7 +12,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Binds an operation to what all operations share.
+/// Binds an operation to the shared state.
 type Attach = Box<dyn FnOnce(MethodFilter, &Arc<App>, Option<OverLimit>) -> MethodRouter>;
 
 /// How a door answers a request that exceeds the rate limit for clients without a key.
@@ -23,7 +23,7 @@ pub struct Route {
     pub method: Method,
     /// In axum's pattern language.
     pub path: &'static str,
-    /// What a caller must be allowed to do; `None` when anybody may call it.
+    /// The scope that a caller's key must hold; `None` when anybody may call the operation.
     pub permission: Option<KeyScope>,
     /// Set when requests count against the share of clients without a key.
     over_limit: Option<OverLimit>,
@@ -93,13 +93,13 @@ impl Route {
 
     /// Adds the operation to a router.
     pub fn add_to(self, router: Router, app: &Arc<App>) -> Router {
-        // Every method that a door uses has a filter; `TRACE` and inventions have none.
+        // Every method that a door uses has a filter.
         let filter = MethodFilter::try_from(self.method).unwrap_or(MethodFilter::GET);
         router.route(self.path, (self.attach)(filter, app, self.over_limit))
     }
 }
 
-/// What is counted per operation. The handles are made once, so counting is one atomic addition.
+/// The metrics of one operation. The handles are made once, so counting is one atomic addition.
 struct Meter {
     by_class: [Counter; 4],
     seconds: Histogram,

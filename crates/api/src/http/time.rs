@@ -12,7 +12,7 @@ static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 /// is the year 5138, as milliseconds 1973.
 const FIRST_MILLISECONDS: i64 = 100_000_000_000;
 
-/// What a time in a request has to look like.
+/// The format of a time in a request, for messages.
 pub const FORMAT: &str = "an ISO 8601 time with an offset, such as 2026-05-12T10:42:00Z";
 
 /// Prints a point in time: `2026-05-12T10:42:00.123Z`.
@@ -46,7 +46,7 @@ pub fn parse_query_time(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().ok()?;
         let ms = if number >= FIRST_MILLISECONDS { number } else { number.checked_mul(1000)? };
-        // Past the calendar's end it is no time at all.
+        // Times beyond the end of the calendar are refused.
         return jiff::Timestamp::from_millisecond(ms).ok().map(|_| Timestamp(ms));
     }
     if text.len() == 10 {

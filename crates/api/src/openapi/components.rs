@@ -1,4 +1,4 @@
-//! What the schemas of several doors are made of.
+//! Building blocks of the doors' schemas.
 
 use super::schema::{Fields, Schema};
 use domain::account::Mode;
@@ -24,17 +24,14 @@ pub fn id(prefixes: &[&str]) -> Schema {
     Schema::matching(&format!("^{prefix}{ULIDS}$")).like(format!("{first}{ULID}"))
 }
 
-/// Ids as they are printed.
 pub fn account_id() -> Schema {
     id(&[AccountId::PREFIX])
 }
 
-/// A payment's id.
 pub fn payment_id() -> Schema {
     id(&[PaymentId::PREFIX])
 }
 
-/// A refund's id.
 pub fn refund_id() -> Schema {
     id(&[RefundId::PREFIX])
 }
@@ -49,22 +46,18 @@ pub fn any_invoice_id() -> Schema {
     id(&[InvoiceId::PREFIX, "in_"])
 }
 
-/// An event's id.
 pub fn event_id() -> Schema {
     id(&[EventId::PREFIX])
 }
 
-/// The id of a posting.
 pub fn posting_id() -> Schema {
     id(&[PostingId::PREFIX])
 }
 
-/// The id of one leg of a posting.
 pub fn entry_id() -> Schema {
     id(&[EntryId::PREFIX])
 }
 
-/// A request's id.
 pub fn request_id() -> Schema {
     id(&[RequestId::PREFIX])
 }
@@ -87,12 +80,10 @@ pub fn mode() -> Schema {
     Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())).says("Decided by the key.")
 }
 
-/// A kind of payment.
 pub fn kind() -> Schema {
     Schema::words(Kind::ALL.iter().map(|kind| kind.as_str()))
 }
 
-/// A currency code.
 pub fn currency() -> Schema {
     Schema::matching("^[A-Z]{3}$").like("USD")
 }
@@ -160,7 +151,7 @@ pub fn headers() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What is around the data of a success.
+/// The envelope around the data of a success.
 pub fn envelope(data: Schema, meta: Schema) -> Schema {
     Fields::new().must("data", data).must("error", Schema::null()).must("meta", meta).closed()
 }

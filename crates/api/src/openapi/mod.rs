@@ -12,24 +12,18 @@ use schema::Schema;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
-/// What a door, or the operations of the service itself, add to the document.
+/// The part of a document that describes one group of operations.
 #[derive(Default)]
 pub struct Chapter {
     /// Names and descriptions of its tags, in the order in which they are shown.
     pub tags: Vec<(&'static str, &'static str)>,
-    /// Its operations.
     pub operations: Vec<Operation>,
-    /// What it posts to others, under the name of the event as its path.
+    /// Webhooks that are sent; the path is the name of the event.
     pub webhooks: Vec<Operation>,
-    /// Schemas under their names.
     pub schemas: Vec<(&'static str, Schema)>,
-    /// Parameters under their names.
     pub parameters: Vec<(&'static str, Parameter)>,
-    /// Answers under their names.
     pub answers: Vec<(&'static str, Answer)>,
-    /// Headers of answers under their names.
     pub headers: Vec<(&'static str, Value)>,
-    /// Security schemes under their names.
     pub security: Vec<(&'static str, Value)>,
 }
 
@@ -37,13 +31,11 @@ pub struct Chapter {
 pub struct Document {
     /// Its name: `openapi/{name}.json` in the repository.
     pub name: &'static str,
-    /// What it is called.
     pub title: &'static str,
-    /// What it describes.
     pub summary: &'static str,
-    /// What holds everywhere in it.
+    /// Text that applies to all operations.
     pub introduction: &'static str,
-    /// What it is made of.
+    /// Makes the parts of the document.
     pub chapters: fn() -> Vec<Chapter>,
 }
 
@@ -53,9 +45,7 @@ pub struct RenderedDocument {
     pub value: Value,
     /// The same as it is served and committed.
     pub text: String,
-    /// Where it is served.
     pub path: String,
-    /// Where its page is.
     pub page_path: String,
     page: OnceLock<String>,
 }
@@ -111,7 +101,7 @@ fn print(document: &Document, routes: &[Route]) -> Value {
     })
 }
 
-/// What goes by a name of its own.
+/// The named components of a document.
 #[derive(Default)]
 struct Parts {
     schemas: Map<String, Value>,
@@ -143,7 +133,7 @@ fn paths(mut operations: Vec<Operation>, routes: &[Route]) -> Value {
     for route in routes {
         let described =
             |known: &Operation| known.method == route.method && known.path == route.path;
-        // A test finds the operations that nothing is said about.
+        // A test finds operations without a description.
         let Some(at) = operations.iter().position(described) else { continue };
         let operation = operations.swap_remove(at).value(route.permission);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));

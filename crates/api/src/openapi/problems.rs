@@ -1,11 +1,11 @@
-//! Refusals in Refundry's own words: every status with its codes, and what each of them means.
+//! The description of refusals in Refundry's own words: statuses, codes and their meanings.
 
 use super::components;
 use super::operation::Answer;
 use super::schema::{Fields, Schema};
 use std::collections::BTreeMap;
 
-/// What every operation with a key can answer.
+/// Refusals of every operation with a key.
 pub const EVERYWHERE: &[(u16, &str)] = &[
     (400, "validation_error"),
     (401, "unauthorized"),
@@ -22,7 +22,7 @@ pub const EVERYWHERE: &[(u16, &str)] = &[
     (503, "service_unavailable"),
 ];
 
-/// Every code and when it is answered.
+/// Every code with its meaning.
 pub const CODES: &[(&str, &str)] = &[
     (
         "validation_error",
@@ -96,7 +96,6 @@ const SHARED: &[(&str, u16, &[&str])] = &[
 /// The name of the answer to too many requests.
 pub const LIMITED: &str = "RateLimited";
 
-/// The refusals that have a name.
 pub fn shared() -> Vec<(&'static str, Answer)> {
     SHARED.iter().map(|(name, status, codes)| (*name, spelt_out(*status, codes))).collect()
 }
@@ -127,7 +126,6 @@ fn spelt_out(status: u16, codes: &[&str]) -> Answer {
     Answer::json(status, text.join("\n"), body).with_headers(headers)
 }
 
-/// The body of every refusal.
 pub fn refusal() -> Schema {
     let code = Schema::words(CODES.iter().map(|(code, _)| *code));
     let error = Fields::new()

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says about these operations.
+//! The description of these operations in the OpenAPI document.
 
 use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, JSON, Operation, Parameter};
@@ -58,7 +58,6 @@ pub fn chapter(names: &[&str]) -> Chapter {
     }
 }
 
-/// The names of the documents.
 fn documents(names: &[&str], ending: &str) -> Schema {
     let names: Vec<_> = names.iter().map(|name| format!("{name}{ending}")).collect();
     Schema::words(names.iter().map(String::as_str))

@@ -27,8 +27,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The process answers. Asks nobody else, so that a database that is away does not get every node
-/// restarted.
+/// The process answers. The database is not asked, so that its outage does not restart every node.
 async fn alive(_: Arc<App>, _: Request) -> Response {
     status(StatusCode::OK, "{\"status\":\"ok\"}")
 }
@@ -62,7 +61,7 @@ async fn openapi_json(app: Arc<App>, request: Request) -> Response {
     }
 }
 
-/// The same for people.
+/// The same as text for people.
 async fn docs(app: Arc<App>, request: Request) -> Response {
     let path = request.uri().path();
     match find(&app, path.strip_prefix("/docs/")) {

@@ -1,4 +1,4 @@
-//! Who gets in, and who does not.
+//! Authentication and permissions of every operation.
 
 use crate::world::{Ask, Key, World};
 use domain::account::Mode;

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says about this door.
+//! The description of this door in its OpenAPI document.
 
 use super::error::type_of;
 use super::intents::{LIMIT, LONGEST_CUSTOMER, LONGEST_METHOD, METHODS};
@@ -16,7 +16,6 @@ use http::Method;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// This door's document.
 pub const DOCUMENT: Document = Document {
     name: "elasticpay",
     title: "Refundry ElasticPay",
@@ -203,7 +202,7 @@ fn write(operation: Operation, answer: Answer, refuses: &[&'static str]) -> Oper
     finish(operation, answer.with_headers(&["Idempotent-Replayed"]), &refuses)
 }
 
-/// How the account's share of requests stands.
+/// Headers about the account's share of requests.
 const SHARE: &[&str] = &["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
 fn finish(operation: Operation, answer: Answer, refuses: &[&'static str]) -> Operation {

@@ -1,4 +1,4 @@
-//! This door: whom its callers act for, how it names ids, and how it prints.
+//! This door: the account that a caller acts for, ids in paths, and how answers are printed.
 
 use super::error::{Problem, type_of};
 use crate::App;
@@ -16,10 +16,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// How an account's id begins here.
+/// The prefix of an account's id in this door.
 pub const BILLER: &str = "biller_";
 
-/// Which account a platform's key acts for.
+/// Names the account that a platform's key acts for.
 static BILLER_ACCOUNT: HeaderName = HeaderName::from_static("x-biller-account");
 /// The native name of [`BILLER_ACCOUNT`].
 static ACT_FOR: HeaderName = HeaderName::from_static("x-refundry-on-behalf-of");
@@ -74,12 +74,12 @@ fn name_biller(headers: &mut HeaderMap) -> Result<(), Invalid> {
 }
 
 impl Call {
-    /// The `{id}` in the path; `None` when it is no text.
+    /// The `{id}` in the path; `None` when the decoded bytes are not UTF-8.
     pub fn id(&self) -> Option<Cow<'_, str>> {
         decode_segment(self.segment(4))
     }
 
-    /// A success. Every one of this door is a 200.
+    /// A success. This door answers every success with 200.
     pub fn answer<T: Serialize>(&self, data: &T) -> Response {
         self.json(StatusCode::OK, data)
     }
@@ -87,7 +87,7 @@ impl Call {
 
 #[derive(Serialize)]
 struct Refusal<'a> {
-    /// As in the answer to a refund.
+    /// The same field as in the answer to a refund.
     success: bool,
     error: ErrorBody<'a>,
 }
@@ -102,7 +102,6 @@ struct ErrorBody<'a> {
     field: Option<&'a str>,
 }
 
-/// An answer that is an error.
 pub fn refuse(request_id: RequestId, problem: &problem::Problem) -> Response {
     let error = ErrorBody {
         kind: type_of(problem.status.as_u16()),

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub struct Problem(pub problem::Problem);
 
-/// What kind of error a status is.
+/// The error type that goes with a status.
 pub const fn type_of(status: u16) -> &'static str {
     match status {
         401 => "authentication",
@@ -39,18 +39,16 @@ impl Problem {
         Self(problem::Problem::new(status, code, message))
     }
 
-    /// The same about one field.
     #[must_use]
     pub fn about(self, field: &'static str) -> Self {
         Self(self.0.about(field))
     }
 
-    /// Something of ours failed; the cause is in the log.
     pub fn internal() -> Self {
         Self(problem::Problem::internal())
     }
 
-    /// There is no such intent.
+    /// No such intent exists.
     pub fn no_intent() -> Self {
         Self(problem::Problem::not_found("payment intent"))
     }
@@ -72,7 +70,7 @@ impl Problem {
         )
     }
 
-    /// What was asked for cannot be done to an intent as it is.
+    /// The state of the intent does not allow the operation.
     pub fn unexpected_state(status: &str) -> Self {
         let hint = match status {
             "succeeded" => "refund it instead",
@@ -88,7 +86,7 @@ impl Problem {
     fn of_refusal(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::PaymentNotFound | Refusal::CheckoutNotFound => Self::no_intent(),
-            // What an invoice asks for is no intent before it is paid.
+            // An unpaid invoice is not an intent.
             Refusal::NotPaid { kind: Kind::Invoice, .. } => Self::no_intent(),
             Refusal::NotPaid { status, .. } => {
                 let state = State::from_text(status);
@@ -117,7 +115,7 @@ impl Problem {
                 "everything that was charged is on its way back in refunds that are pending; list \
                  the refunds to see them",
             ),
-            // An intent has no such thing; the words are Refundry's own.
+            // These refusals have no words of their own in this door.
             Refusal::RefundNotFound
             | Refusal::InvoiceNotFound
             | Refusal::EndpointNotFound
@@ -141,7 +139,8 @@ impl Problem {
         }
     }
 
-    /// The same refusal where the payment's balance is known: one that is refunded is not succeeded.
+    /// Refuses a refund. `status` is the payment's, where it is known: a refunded payment is no
+    /// longer `succeeded`.
     pub fn of_refund(error: engine::Error, status: Option<Status>) -> Self {
         let balance = matches!(
             error,

@@ -1,4 +1,4 @@
-//! Payment intents: asking somebody to pay, and taking the money.
+//! Payment intents: requests for payment, and the payments that follow.
 
 use super::door::Call;
 use super::error::Problem;
@@ -16,24 +16,22 @@ use domain::payment::Kind;
 use engine::{CheckoutFilter, Engine, MANUAL, NewCheckout, Order, PageQuery, Source, find_method};
 use http::HeaderName;
 
-/// The ways to pay that an intent offers; `pm_` and one of them is a payment method, with one of the
-/// simulator's outcomes behind it as well.
+/// The ways to pay that an intent offers. A payment method is `pm_` and one of them, optionally
+/// followed by one of the simulator's outcomes.
 pub const METHODS: [&str; 3] = ["card", "debit", "paypal"];
-/// Characters of a customer's id.
 pub const LONGEST_CUSTOMER: usize = 200;
-/// Characters of a payment method.
 pub const LONGEST_METHOD: usize = 64;
-/// Items of a page where nothing else is asked for.
+/// Default page size.
 pub const LIMIT: u32 = 20;
 
-/// What a client may show that confirms without a secret key of its own.
+/// Carries the client secret of an intent.
 static CLIENT_SECRET: HeaderName = HeaderName::from_static("x-client-secret");
 
-/// Asks somebody to pay.
+/// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
     let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
-    // As it was when it was made, also when the request is repeated.
+    // A repeated request gets the intent as it was at creation, too.
     let intent = Intent { checkout: Some(answered.value), payment: None };
     print(&call, &intent, answered.replayed)
 }
@@ -103,13 +101,12 @@ pub fn read_paging(call: &Call, prefixes: &[&str]) -> Result<PageQuery, Invalid>
     })
 }
 
-/// One intent.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let intent = find(&call).await?;
     print(&call, &intent, false)
 }
 
-/// The payment that the path names. Whether it exists is the engine's to say.
+/// The id of the payment that the path names. The payment may not exist.
 pub async fn resolve(call: &Call) -> Result<PaymentId, Problem> {
     let text = call.id().ok_or_else(Problem::no_intent)?;
     let source: Source = parse_source(&text);
@@ -120,7 +117,7 @@ pub async fn resolve(call: &Call) -> Result<PaymentId, Problem> {
 pub async fn find(call: &Call) -> Result<Intent, Problem> {
     let id = resolve(call).await?;
     let checkout = call.engine().find_any_checkout(call.scope(), id).await?;
-    // An invoice is withdrawn and sent in its own ways, and an intent only once it is paid.
+    // An invoice has its own operations and becomes an intent only once it is paid.
     if let Some(checkout) = checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
         return with_payment(call, checkout).await;
     }
@@ -138,12 +135,12 @@ async fn with_payment(call: &Call, checkout: Checkout) -> Result<Intent, Problem
     Ok(Intent { checkout: Some(checkout), payment })
 }
 
-/// Pays an intent. What became of it is in its status.
+/// Pays an intent. The status in the answer says whether that succeeded.
 pub async fn confirm(call: Call) -> Result<Response, Problem> {
     let method = read_method(&call.object()?)?;
     let intent = find(&call).await?;
     check_client_secret(&call, &intent)?;
-    // What was registered is paid.
+    // A registered payment is already paid.
     let Some(checkout) = &intent.checkout else { return print(&call, &intent, false) };
     let paid = call.engine().pay_checkout_once(checkout, &method, call.idempotency_key()).await;
     let paid = paid.map_err(|error| {
@@ -174,7 +171,7 @@ fn unknown_method(offered: &[Box<str>]) -> Invalid {
     Invalid::field("payment_method", message)
 }
 
-/// A client secret need not be sent with a secret key; one that is sent must be the intent's.
+/// Checks a client secret, which callers with a key may leave out.
 fn check_client_secret(call: &Call, intent: &Intent) -> Result<(), Problem> {
     let Some(given) = crate::http::headers::single(call.headers(), &CLIENT_SECRET)? else {
         return Ok(());
@@ -193,7 +190,7 @@ fn is_secret_of(engine: &Engine, intent: &Intent, given: &[u8]) -> bool {
     wire.is_some_and(|wire| bool::from(wire.client_secret().as_bytes().ct_eq(given)))
 }
 
-/// Withdraws an intent that was not paid.
+/// Cancels an unpaid intent.
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.optional_object()?;
     let intent = find(&call).await?;

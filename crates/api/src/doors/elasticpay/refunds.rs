@@ -16,10 +16,9 @@ use std::time::Duration;
 /// The reasons that the documentation lists. Its own sample sends another, so any is taken unless
 /// the configuration says otherwise.
 pub const REASONS: [&str; 3] = ["customer_request", "duplicate", "fraudulent"];
-/// Characters of a reason.
 pub const LONGEST_REASON: usize = 500;
 
-/// Makes a refund and answers when the provider has, or when that takes too long.
+/// Creates a refund and answers once the provider has answered or the waiting time is over.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = Draft::read(&call)?;
     let payment = resolve(&call).await?;
@@ -44,7 +43,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// What a body says about a refund. None at all says to refund all that remains.
+/// The fields of a refund's body. An empty body refunds all that remains.
 #[derive(Default)]
 struct Draft {
     amount: Option<i64>,
@@ -74,15 +73,15 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
     Ok(Some(reason.into()))
 }
 
-/// A refusal, with how the intent stands where that is why.
+/// Translates a refusal; whether the intent is refunded decides the error code.
 async fn explain(call: &Call, payment: PaymentId, error: engine::Error) -> Problem {
     let payment = call.engine().find_payment(call.scope(), payment).await;
     let status = payment.ok().flatten().map(|payment| payment.status());
     Problem::of_refund(error, status)
 }
 
-/// Waits for the provider. The refund is made whatever becomes of the waiting, so a wait that fails
-/// answers with the refund as it was made.
+/// Waits for the provider. The refund is committed before that, so a failed wait returns it as
+/// committed.
 async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundView> {
     let config = call.config();
     let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
@@ -94,7 +93,7 @@ async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundVie
     }
 }
 
-/// Lists the refunds of an intent, newest first, through whichever door they were made.
+/// Lists the refunds of an intent that were made through any door, newest first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = read_paging(&call, &[REFUND_PREFIX, "rfd_", "rf_"])?;
     let intent = find(&call).await?;

@@ -11,7 +11,6 @@ use http::Method;
 
 const TAG: &str = "Inbound webhooks";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     let received = Fields::new().must("received", Schema::boolean()).closed();
     let refusals = vec![

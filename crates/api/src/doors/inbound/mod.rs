@@ -1,5 +1,5 @@
-//! Webhooks of providers. No key lets them in: the provider's own signature is checked by its
-//! adapter, byte for byte, before anything is believed.
+//! Webhooks from providers. They carry no key: the provider's adapter checks the provider's own
+//! signature over the exact bytes before anything is recorded.
 
 pub mod describe;
 
@@ -18,11 +18,11 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Where providers send to.
+/// The address that providers send to.
 const PATH: &str = "/api/v1/inbound-webhooks/{provider}/{account}/{mode}";
 
-/// The one operation. The provider's signature is what lets a webhook in; forged ones count as
-/// failures of their client.
+/// The only operation of this door. A forged webhook counts as a failed authentication of its
+/// client.
 pub fn routes() -> Vec<Route> {
     vec![Route::open(Method::POST, PATH, receive)]
 }
@@ -32,8 +32,8 @@ struct Received {
     received: bool,
 }
 
-/// Takes in one webhook. It is answered only once it is recorded, so that the provider sends again
-/// what was not.
+/// Receives one webhook. The answer is sent after the webhook is recorded, so that the provider
+/// repeats an unrecorded one.
 async fn receive(app: Arc<App>, request: Request) -> Response {
     let request_id = app.engine.request_id();
     let client = client(&app, request.headers(), request.extensions());

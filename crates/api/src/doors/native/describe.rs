@@ -10,7 +10,7 @@ use crate::openapi::schema::{Fields, Schema};
 use http::Method;
 use serde_json::Value;
 
-/// How the account's share of requests stands.
+/// Headers about the account's share of requests.
 const SHARE: &[&str] = &["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
 /// An operation of this door under construction.
@@ -33,7 +33,7 @@ impl Described {
         Self { operation, refusals: problems::EVERYWHERE.to_vec() }
     }
 
-    /// One that only reads.
+    /// An operation that only reads.
     pub fn get(
         path: &'static str,
         id: &'static str,
@@ -43,7 +43,7 @@ impl Described {
         Self::new(Method::GET, path, id, tag, summary)
     }
 
-    /// One that honours `Idempotency-Key`.
+    /// An operation that honours `Idempotency-Key`.
     pub fn post(
         path: &'static str,
         id: &'static str,
@@ -64,7 +64,6 @@ impl Described {
         Self { operation: self.operation.says(text), ..self }
     }
 
-    /// The same with these parameters.
     pub fn takes(self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
         Self { operation: self.operation.takes(parameters), ..self }
     }
@@ -80,7 +79,7 @@ impl Described {
         Self { operation, ..self }.refuses(&[(415, "unsupported_media_type")])
     }
 
-    /// The same with a body that says nothing: none, or any object.
+    /// The same with a body without fields to read: none, or any object.
     pub fn reads_nothing(self) -> Self {
         let body = Fields::new().open().says("Nothing in it is read; it can be left out.");
         let operation = self.operation.reads(false, body, &[]);
@@ -110,7 +109,7 @@ impl Described {
         Self { operation: self.operation.answers(answer), ..self }
     }
 
-    /// The same with what it made, whose id leads to other operations.
+    /// The same with the created resource, whose id leads to other operations.
     pub fn makes(
         self,
         text: &str,

@@ -26,7 +26,7 @@ The signature is the lower-case hex HMAC-SHA256, under the key's secret, of thes
 
 The time may be 300 seconds off either way.";
 
-/// What all operations of this door share.
+/// The components that all operations of this door share.
 pub fn chapter() -> Chapter {
     Chapter {
         parameters: parameters(),

@@ -2,6 +2,7 @@
 
 use super::page::Paging;
 use crate::App;
+use crate::http::answer::mark_replayed;
 use crate::http::auth::Caller;
 use crate::http::call::{self, Door};
 use crate::http::envelope::{self, PageMeta};
@@ -10,12 +11,13 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::ids::RequestId;
+use engine::Page;
 use engine::access::ErrorProfile;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use ulid::Ulid;
 
-/// This door, whose words are Refundry's own.
+/// Answers in Refundry's own words.
 pub struct Native;
 
 pub type Call = call::Call<Native>;
@@ -58,23 +60,36 @@ impl Call {
         self.segment(4)
     }
 
-    /// An answer with one thing in it.
+    /// An answer with one resource.
     pub fn answer<T: Serialize>(&self, status: StatusCode, data: &T) -> Response {
         envelope::answer(self.app(), self.request_id(), status, data, None)
     }
 
-    /// An answer with one page of a list in it.
-    pub fn page<T: Serialize>(
+    /// The same for an answer that an earlier request may have got already.
+    pub fn answer_to<T: Serialize>(
         &self,
-        items: &[T],
-        paging: &Paging,
-        last: Option<Ulid>,
-        more: bool,
+        status: StatusCode,
+        data: &T,
+        replayed: bool,
     ) -> Response {
-        self.page_with(items, paging.meta(last, more))
+        let mut response = self.answer(status, data);
+        mark_replayed(&mut response, replayed);
+        response
     }
 
-    /// The same with what is said about the page.
+    /// An answer with one page of a list.
+    pub fn page<'a, I, T: Serialize>(
+        &self,
+        page: &'a Page<I>,
+        paging: &Paging,
+        id: impl Fn(&I) -> Ulid,
+        print: impl Fn(&'a I) -> T,
+    ) -> Response {
+        let items: Vec<T> = page.items.iter().map(print).collect();
+        self.page_with(&items, paging.meta(page.items.last().map(id), page.more))
+    }
+
+    /// The same with a page description that was already made.
     pub fn page_with<T: Serialize>(&self, items: &[T], meta: PageMeta) -> Response {
         envelope::answer(self.app(), self.request_id(), StatusCode::OK, &items, Some(meta))
     }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Every webhook format that this door speaks.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     vec![Arc::new(Standard), Arc::new(Plugipay)]
 }

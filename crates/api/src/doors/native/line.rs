@@ -1,15 +1,14 @@
-//! Lines of things that are sold, in sessions and invoices.
+//! Line items of sessions and invoices.
 
 use crate::http::body::{Least, Object, missing};
 use crate::http::invalid::Invalid;
 use domain::line::Line;
 
-/// Characters of a line's text.
 pub const LONGEST_LINE: usize = 200;
-/// Of one line, at most.
+/// Highest quantity of one line.
 pub const MOST_ITEMS: i64 = 1_000_000;
 
-/// Reads a line whose text is called `text`.
+/// Reads a line; `text` is the name of its description field.
 pub fn read_line(object: &Object<'_>, text: &'static str) -> Result<Line, Invalid> {
     let name = object.name(text, LONGEST_LINE)?.ok_or_else(|| missing(text, "what is sold"))?;
     let quantity = object.whole("quantity", 1..=MOST_ITEMS)?;

@@ -1,5 +1,5 @@
-//! The native door, `/api/v1`: the wire shape of Plugipay and what the rest of the product needs.
-//! One folder per resource, with its routes, handlers, wire types and description.
+//! The native door, `/api/v1`: the wire shape of Plugipay, and the operations that Refundry adds.
+//! Each resource is a folder with its routes, handlers, wire types and description.
 
 pub mod checkout_sessions;
 mod describe;

@@ -1,4 +1,4 @@
-//! Checkouts: asking somebody to pay, and what became of it.
+//! Checkouts: requests for payment.
 
 use super::door::Call;
 use super::error::Problem;
@@ -18,18 +18,14 @@ use engine::{Engine, NewCheckout};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// The way to pay.
 const METHOD: &str = "card";
-/// Characters of a reference.
 pub const LONGEST_REFERENCE: usize = 200;
-/// Characters of a line's name.
 pub const LONGEST_NAME: usize = 200;
-/// Characters of a line's description.
 pub const LONGEST_DESCRIPTION: usize = 500;
-/// Of one line, at most.
+/// Highest quantity of one line.
 pub const MOST_ITEMS: i64 = 1_000_000;
 
-/// What this door keeps of a checkout and prints again.
+/// Fields that only this door stores and prints.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Extra {
@@ -42,7 +38,7 @@ struct Extra {
     client_reference_id: Option<Box<str>>,
 }
 
-/// What is sold.
+/// A line item.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {
@@ -87,7 +83,7 @@ struct CheckoutWire<'a> {
     processing_mode: &'static str,
 }
 
-/// Asks somebody to pay.
+/// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
     let checkout = call.engine().open_checkout(new, call.idempotency_key()).await?.value;
@@ -160,17 +156,16 @@ fn read_item(object: &Object<'_>) -> Result<Item, Invalid> {
     })
 }
 
-/// One checkout.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let found = find(&call).await?;
     print(&call, &found)
 }
 
-/// A checkout of this door, or a payment that was registered as one, or both. Never neither.
+/// A checkout of this door, its payment, or both. A registered payment has no checkout.
 pub struct Found {
-    /// Who is asked to pay.
+    /// Absent when the payment was registered.
     pub checkout: Option<Checkout>,
-    /// What was paid.
+    /// Absent before the money is captured.
     pub payment: Option<Payment>,
 }
 
@@ -187,7 +182,7 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
     }
 }
 
-/// What both a checkout and a payment say about themselves.
+/// The fields that checkouts and payments share.
 struct Common<'a> {
     id: PaymentId,
     scope: Scope,
@@ -239,7 +234,7 @@ impl Found {
     }
 }
 
-/// Where a checkout can be.
+/// Every status of a checkout.
 pub const STATUSES: [&str; 6] =
     ["created", "started", "processing", "completed", "refunded", "reversed"];
 

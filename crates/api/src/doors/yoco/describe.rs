@@ -1,4 +1,4 @@
-//! What the document says about this door.
+//! The description of this door in its OpenAPI document.
 
 use super::checkouts::{
     LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_REFERENCE, MOST_ITEMS, STATUSES,
@@ -22,7 +22,6 @@ const ULID: &str = "01KREAEM40E8TXW4VNC0XM1R2P";
 const BEARER: &str = "`Authorization: Bearer <key>`: the secret key of an account, `sk_test_…` or \
 `sk_live_…`, or any other key of Refundry.";
 
-/// This door's document.
 pub const DOCUMENT: Document = Document {
     name: "yoco",
     title: "Refundry Yoco",

@@ -1,4 +1,4 @@
-//! This door: what it keeps under an idempotency key, how it names ids, and how it prints.
+//! This door: idempotent answers, ids in paths, and how errors are printed.
 
 use super::Settings;
 use super::error::Problem;
@@ -45,7 +45,7 @@ impl Door for Yoco {
 }
 
 impl Call {
-    /// What this door does where it can do otherwise.
+    /// The door's settings.
     pub fn settings(&self) -> &Settings {
         &self.config().yoco
     }

@@ -30,7 +30,7 @@ struct Accepted {
     status: &'static str,
 }
 
-/// Refunds what a checkout was paid, or a part of it.
+/// Refunds the payment of a checkout in whole or in part.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let (amount, metadata) = match call.optional_object()? {
         Some(object) => (object.amount("amount", Least::One)?, object.metadata("metadata")?),
@@ -77,8 +77,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     accepted(&call, &refund)
 }
 
-/// Waits for the provider as long as the settings say. The refund is made whatever becomes of the
-/// waiting.
+/// Waits for the provider as long as the settings say. The refund is already committed.
 async fn wait(call: &Call, made: Refund) -> Refund {
     let settings = call.settings();
     if settings.refund_status == PENDING || settings.refund_wait.is_zero() {
@@ -107,7 +106,8 @@ fn accepted(call: &Call, refund: &Refund) -> Result<Response, Problem> {
     Ok(call.json(StatusCode::ACCEPTED, &accepted))
 }
 
-/// A refusal in the words of this door. Where nothing is left, it matters whether everything went back.
+/// Translates a refusal. When nothing is refundable, the answer depends on whether the payment is
+/// refunded already.
 async fn explain(call: &Call, payment: &Payment, error: engine::Error) -> Problem {
     let nothing_left = matches!(
         error,
@@ -144,7 +144,7 @@ struct RefundWire<'a> {
     failure_reason: Option<&'a str>,
 }
 
-/// Where a refund can be.
+/// Every status of a refund.
 pub const STATUSES: [&str; 3] = [PENDING, "succeeded", "failed"];
 
 /// The refunds of a payment, oldest first.

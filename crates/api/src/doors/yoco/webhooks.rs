@@ -1,5 +1,4 @@
-//! Webhooks: where an account wants to be told, in the shapes of this door. Endpoints of other formats
-//! are none of its.
+//! Webhook endpoints in the shapes of this door, which shows only endpoints of its own format.
 
 use super::door::Call;
 use super::error::Problem;
@@ -12,9 +11,7 @@ use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-/// Characters of a name.
 pub const LONGEST_NAME: usize = 200;
-/// Characters of a URL.
 pub const LONGEST_URL: usize = 2_000;
 
 #[derive(Serialize)]
@@ -44,7 +41,7 @@ impl<'a> WebhookWire<'a> {
     }
 }
 
-/// Makes a webhook. Its secret is in this answer and in no other.
+/// Creates a webhook endpoint. Only this answer has its secret.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = {
         let object = call.object()?;
@@ -71,7 +68,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.json(StatusCode::OK, &Subscriptions { subscriptions }))
 }
 
-/// Forgets a webhook.
+/// Deletes a webhook endpoint.
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("webhook");
     let id = EndpointId::parse(&call.id()).map_err(|_| not_found())?;

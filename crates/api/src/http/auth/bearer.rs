@@ -6,7 +6,7 @@ use engine::Engine;
 use engine::access::ApiKey;
 use std::sync::Arc;
 
-/// Far longer than any token we make.
+/// Longer than any of our tokens.
 const LONGEST: usize = 256;
 
 /// The key whose token this is.

@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// How many seconds a request's time may be off, either way.
+/// Largest clock difference in seconds, either way.
 const TOLERANCE_S: i64 = 300;
-/// Far longer than any key id we make.
+/// Longer than any of our key ids.
 const LONGEST_KEY_ID: usize = 128;
 /// Stands in for the secret of a key that does not exist, so that such a request costs as much as
 /// one with a wrong signature.
@@ -98,7 +98,7 @@ fn signing_time(headers: &HeaderMap, now: Timestamp) -> Result<&str, Refused> {
     Ok(text)
 }
 
-/// What a signature covers.
+/// The parts of a request that a signature covers.
 struct Signed<'a> {
     method: &'a str,
     target: &'a str,

@@ -1,7 +1,7 @@
-//! Who is calling, and whether they may. Every door authenticates here and nowhere else.
+//! Authentication and authorization for every door.
 //!
-//! [`authenticate`] is the only way to a [`Caller`] and asks for the permission that the operation
-//! needs, so an operation cannot forget to.
+//! [`authenticate`] is the only way to a [`Caller`] and takes the permission that the operation
+//! needs, so no operation can skip the check.
 
 mod bearer;
 mod hmac;
@@ -23,7 +23,6 @@ pub const PLATFORM_ADMIN: &str = "platform:admin";
 /// An authenticated caller that may do what it asks for.
 #[derive(Clone)]
 pub struct Caller {
-    /// Its key.
     pub key: Arc<ApiKey>,
     /// The account it acts on.
     pub account: AccountId,
@@ -31,7 +30,7 @@ pub struct Caller {
     pub scope: Scope,
 }
 
-/// Why somebody was not let in.
+/// The reason why a request is not authenticated or not authorized.
 #[derive(Debug)]
 pub enum Refused {
     /// No credentials of a kind we know.
@@ -47,7 +46,7 @@ pub enum Refused {
         /// How many seconds the caller's clock is ahead.
         ahead_s: i64,
     },
-    /// The key may not do this.
+    /// The key lacks this scope.
     MissingScope(String),
     /// The account to act for does not exist.
     UnknownAccount,
@@ -58,7 +57,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Nobody is known to have sent the request.
+    /// True when the request could not be attributed to a key.
     pub const fn is_of_nobody(&self) -> bool {
         match self {
             Self::Unauthorized(_)
@@ -85,7 +84,7 @@ impl From<engine::Error> for Refused {
     }
 }
 
-/// Finds out who sent a request and checks that they hold `permission`.
+/// Authenticates a request and checks that its key holds `permission`.
 pub async fn authenticate(
     engine: &Engine,
     parts: &Parts,
@@ -151,8 +150,8 @@ impl Scheme {
     }
 }
 
-/// The key decides the mode. Only a platform key may name one; any other key that names the other
-/// mode has been mixed up, and acting on it would be worse than refusing.
+/// The key decides the mode. Only a platform key may choose one. Another key whose request names
+/// the other mode was mixed up, so the request is refused.
 fn choose_mode(key: &ApiKey, parts: &Parts) -> Result<Mode, Invalid> {
     let named = MODE.find(&parts.headers)?.map(|value| {
         let text = value.to_str().unwrap_or_default();

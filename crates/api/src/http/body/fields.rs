@@ -10,7 +10,6 @@ use std::fmt;
 pub struct Fields<'a> {
     /// In the order they came, each key once.
     pub found: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// The first key that came twice.
     pub repeated: Option<String>,
     /// There are more keys than asked for.
     pub overflow: bool,

@@ -36,7 +36,6 @@ impl<'a> Object<'a> {
         items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A whole number in a range.
     pub fn whole(
         &self,
         field: &'static str,

@@ -8,9 +8,7 @@ use std::borrow::Cow;
 
 /// Keys of one object.
 pub const MAX_KEYS: usize = 50;
-/// Characters of a key.
 pub const MAX_KEY_CHARS: usize = 40;
-/// Characters of a value.
 pub const MAX_VALUE_CHARS: usize = 500;
 /// Bytes of the canonical text.
 pub const MAX_BYTES: usize = 16 * 1024;

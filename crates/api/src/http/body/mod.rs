@@ -18,20 +18,18 @@ use http::header::{CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt;
 use std::time::Duration;
 
-/// How much of a refused body is read and thrown away, so that a client which sends before it
-/// listens still gets the answer instead of a broken connection.
+/// Bytes of a refused body that are read and discarded, so that a client which writes before it
+/// reads gets the answer instead of a broken connection.
 const COURTESY: usize = 16 * 1024 * 1024;
 
-/// Why a body could not be taken in.
+/// The reason why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// More bytes than allowed.
     TooLarge,
-    /// It did not arrive in time.
     TooSlow,
     /// The connection broke, or the framing is wrong.
     Broken,
-    /// It is not said to be JSON in UTF-8.
+    /// The content type is not JSON in UTF-8.
     MediaType,
 }
 
@@ -46,7 +44,7 @@ pub async fn read(
         return Ok(Bytes::new());
     }
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    // A client that asks first is told before it sends anything.
+    // A client that sends `Expect` gets the answer before it sends the body.
     if announced > limit && (headers.contains_key(EXPECT) || announced > COURTESY) {
         return Err(BodyError::TooLarge);
     }
@@ -83,7 +81,7 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     Ok(None)
 }
 
-/// Checks that a body is said to be JSON in UTF-8, which is all that JSON may be.
+/// Checks that the content type is JSON in UTF-8.
 pub fn check_json(headers: &HeaderMap) -> Result<(), BodyError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

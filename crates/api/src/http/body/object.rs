@@ -24,9 +24,7 @@ pub struct Object<'a> {
 /// The least that an amount can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Least {
-    /// Amounts that move.
     One,
-    /// Balances.
     Zero,
 }
 
@@ -102,7 +100,6 @@ impl<'a> Object<'a> {
             .map_err(|why| Invalid::field(field, format!("{field} {why}; got {}", excerpt(raw))))
     }
 
-    /// `true` or `false`.
     pub fn flag(&self, field: &'static str) -> Result<Option<bool>, Invalid> {
         match self.raw(field) {
             None => Ok(None),
@@ -115,7 +112,6 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A currency code.
     pub fn currency(&self, field: &'static str) -> Result<Option<Currency>, Invalid> {
         let Some(text) = self.text(field, 200)? else { return Ok(None) };
         Currency::parse(&text).map(Some).map_err(|_| {
@@ -129,7 +125,6 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A point in time.
     pub fn time(&self, field: &'static str) -> Result<Option<Timestamp>, Invalid> {
         let Some(text) = self.text(field, 200)? else { return Ok(None) };
         time::parse_iso(&text).map(Some).ok_or_else(|| {

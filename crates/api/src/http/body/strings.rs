@@ -6,17 +6,15 @@ use crate::http::invalid::Invalid;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// How much a list of strings can hold.
+/// Limits on a list of strings.
 #[derive(Clone, Copy, Debug)]
 pub struct StringList {
-    /// How many strings at most.
     pub most: usize,
     /// How many characters each at most.
     pub longest: usize,
 }
 
 impl Object<'_> {
-    /// A list of strings.
     pub fn strings(
         &self,
         field: &'static str,
@@ -38,7 +36,7 @@ impl Object<'_> {
         items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A JSON object that is passed on as it is.
+    /// A JSON object that is passed on unchanged.
     pub fn json_object(&self, field: &'static str) -> Result<Option<Map<String, Value>>, Invalid> {
         let Some(raw) = self.raw(field) else { return Ok(None) };
         serde_json::from_str(raw).map(Some).map_err(|_| {

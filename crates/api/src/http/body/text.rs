@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// What is wrong with a string.
+/// The flaw of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StringFlaw {
     NotAString,

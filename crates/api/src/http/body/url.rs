@@ -3,7 +3,6 @@
 use super::object::Object;
 use crate::http::invalid::{Invalid, excerpt};
 
-/// Characters of a link.
 pub const LONGEST_URL: usize = 2_000;
 
 impl Object<'_> {

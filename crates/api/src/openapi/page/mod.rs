@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Nothing but the one style sheet, which is known by its hash.
+/// Allows only the inline style sheet, by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -46,7 +46,6 @@ pub fn answer(document: &'static RenderedDocument, all: &'static [RenderedDocume
     (headers, page.as_str()).into_response()
 }
 
-/// One operation of the document.
 struct Operation<'a> {
     method: &'a str,
     path: &'a str,

@@ -19,7 +19,6 @@ use serde_json::json;
 const TAG: &str = "Checkout sessions";
 const ONE: &str = "/api/v1/checkout-sessions/{id}";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
@@ -123,12 +122,12 @@ fn create() -> Operation {
         .done()
 }
 
-/// Where a session can be.
+/// Every status of a session.
 pub fn states() -> Schema {
     Schema::words(State::ALL.iter().map(|state| state.as_str()))
 }
 
-/// A link that a browser may be sent to.
+/// A link that browsers are redirected to.
 pub fn link() -> Schema {
     Schema::name(LONGEST_URL).with("pattern", "^https?://[^/?#@]+[^\"<>\\\\^`{|} ]*$")
 }
@@ -143,7 +142,7 @@ fn item() -> Schema {
 }
 
 fn new_session() -> Schema {
-    // What is read ignores other fields, so it is not the closed schema of what is printed.
+    // Requests may have other fields, so this is not the closed schema of answers.
     let line = Fields::new()
         .must("name", Schema::name(LONGEST_LINE).says("What is sold."))
         .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))

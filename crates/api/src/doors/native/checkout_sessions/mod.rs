@@ -1,4 +1,4 @@
-//! Checkout sessions, as merchants make and follow them.
+//! Checkout sessions for merchants.
 
 pub mod describe;
 pub mod wire;
@@ -20,29 +20,22 @@ use domain::account::Scope;
 use domain::checkout::{Checkout, State};
 use domain::line::MAX_LINES;
 use domain::payment::Kind;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{CheckoutRead, CheckoutWrite};
 use engine::{Answered, CheckoutFilter, NewCheckout, Order, find_method, method_ids};
 use http::{Method, StatusCode};
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/checkout-sessions", KeyScope::CheckoutWrite, create),
-        guarded(M::GET, "/api/v1/checkout-sessions", KeyScope::CheckoutRead, list),
-        guarded(M::GET, "/api/v1/checkout-sessions/{id}", KeyScope::CheckoutRead, get),
-        guarded(M::DELETE, "/api/v1/checkout-sessions/{id}", KeyScope::CheckoutWrite, delete),
-        guarded(M::POST, "/api/v1/checkout-sessions/{id}/cancel", KeyScope::CheckoutWrite, cancel),
-        guarded(
-            M::POST,
-            "/api/v1/checkout-sessions/{id}/confirm",
-            KeyScope::CheckoutWrite,
-            confirm,
-        ),
+        guarded(M::POST, "/api/v1/checkout-sessions", CheckoutWrite, create),
+        guarded(M::GET, "/api/v1/checkout-sessions", CheckoutRead, list),
+        guarded(M::GET, "/api/v1/checkout-sessions/{id}", CheckoutRead, get),
+        guarded(M::DELETE, "/api/v1/checkout-sessions/{id}", CheckoutWrite, delete),
+        guarded(M::POST, "/api/v1/checkout-sessions/{id}/cancel", CheckoutWrite, cancel),
+        guarded(M::POST, "/api/v1/checkout-sessions/{id}/confirm", CheckoutWrite, confirm),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "checkout-sessions",
     filters: &["status", "customerId"],
@@ -51,16 +44,16 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Ways to pay, at most.
+/// Most ways to pay of one session.
 pub const MOST_METHODS: usize = 30;
-/// A session can be paid for a day if nothing else is said,
+/// Default lifetime of a session: a day.
 pub const LIFETIME_S: i64 = 24 * 60 * 60;
-/// for a second at least,
+/// Shortest lifetime of a session.
 pub const SHORTEST_S: i64 = 1;
-/// and for 30 days at most.
+/// Longest lifetime of a session: 30 days.
 pub const LONGEST_S: i64 = 30 * 24 * 60 * 60;
 
-/// Asks somebody to pay.
+/// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let new = read(&object, call.scope())?;
@@ -120,32 +113,21 @@ fn read_methods(object: &Object<'_>) -> Result<Vec<Box<str>>, Invalid> {
     Ok(methods)
 }
 
-/// Lists sessions.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
-    let state = query.get("status")?.map(|text| read_status(&text)).transpose()?;
+    let state = query.word("status", State::ALL, State::as_str)?;
     let customer = query.get("customerId")?.map(|text| text.into_owned().into());
     let filter = CheckoutFilter { kind: Kind::CheckoutSession, state, customer };
     let page = call.engine().list_checkouts(call.scope(), filter, paging.query).await?;
-    let items: Vec<_> = page
-        .items
-        .iter()
-        .map(|checkout| SessionWire::new(checkout, call.account(), call.engine()))
-        .collect();
-    let last = page.items.last().map(|checkout| checkout.facts.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(
+        &page,
+        &paging,
+        |checkout| checkout.facts.id.ulid(),
+        |checkout| SessionWire::new(checkout, call.account(), call.engine()),
+    ))
 }
 
-fn read_status(text: &str) -> Result<State, Invalid> {
-    State::from_text(text).ok_or_else(|| {
-        let known = State::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(text);
-        Invalid::field("status", format!("status must be one of {known}; got {text:?}"))
-    })
-}
-
-/// One session.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let checkout = find(&call).await?;
     Ok(call.answer(StatusCode::OK, &SessionWire::new(&checkout, call.account(), call.engine())))
@@ -164,7 +146,6 @@ fn not_found() -> Problem {
     Problem::not_found("checkout session")
 }
 
-/// Withdraws a session.
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let checkout = find(&call).await?;
@@ -172,7 +153,7 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// The merchant saw the money that was sent by hand.
+/// Confirms that money sent by hand has arrived.
 pub async fn confirm(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let checkout = find(&call).await?;
@@ -180,7 +161,7 @@ pub async fn confirm(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// Removes a session that was not paid and is not being paid.
+/// Deletes a session that is neither paid nor being paid.
 pub async fn delete(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (kind, key) = (Kind::CheckoutSession, call.idempotency_key());
@@ -193,7 +174,5 @@ pub async fn delete(call: Call) -> Result<Response, Problem> {
 
 fn print(call: &Call, status: StatusCode, answered: &Answered<Checkout>) -> Response {
     let wire = SessionWire::new(&answered.value, call.account(), call.engine());
-    let mut response = call.answer(status, &wire);
-    mark_replayed(&mut response, answered.replayed);
-    response
+    call.answer_to(status, &wire, answered.replayed)
 }

@@ -8,7 +8,6 @@ use domain::line::Line;
 use engine::Engine;
 use serde::Serialize;
 
-/// A line of a checkout session.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemWire<'a> {
@@ -18,7 +17,6 @@ pub struct ItemWire<'a> {
 }
 
 impl<'a> ItemWire<'a> {
-    /// Prints lines.
     pub fn all(lines: &'a [Line]) -> Vec<Self> {
         let print = |line: &'a Line| Self {
             name: &line.text,
@@ -64,7 +62,6 @@ pub struct SessionWire<'a> {
 }
 
 impl<'a> SessionWire<'a> {
-    /// Prints a checkout of `account`.
     pub fn new(checkout: &'a Checkout, account: AccountId, engine: &Engine) -> Self {
         let facts = &*checkout.facts;
         let id = || PrefixedId::new(facts.kind.prefix(), facts.id.ulid());

@@ -14,7 +14,6 @@ use serde_json::json;
 
 const TAG: &str = "Events";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     let mut operations = vec![
         Described::get("/api/v1/events", "listEvents", TAG, "List events")
@@ -42,7 +41,6 @@ pub fn chapter() -> Chapter {
     }
 }
 
-/// Every type of event.
 pub fn types() -> Schema {
     Schema::words(Type::ALL.iter().map(|event| event.as_str()))
 }
@@ -51,7 +49,7 @@ fn event() -> Schema {
     fields(1).closed().says("Something that happened, with its subject.")
 }
 
-/// What events are about.
+/// The types of resources that events are about.
 fn subjects() -> impl Iterator<Item = &'static str> {
     let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
     ["refund", "webhook_endpoint"].into_iter().chain(kinds)
@@ -103,7 +101,7 @@ fn fields(least_seq: i64) -> Fields {
         .must("publishedAt", Schema::time())
 }
 
-/// An endpoint as the event of its disabling shows it.
+/// A webhook endpoint in the event that it was disabled.
 fn disabled() -> Schema {
     Fields::new()
         .must("id", components::id(&[EndpointId::PREFIX]))

@@ -1,4 +1,4 @@
-//! Events, and a refund's timeline, which is its events.
+//! Events.
 
 pub mod describe;
 mod replay;
@@ -15,23 +15,21 @@ use crate::http::route::Route;
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::EventId;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{EventRead, EventTrigger, EventWrite};
 use engine::{EventFilter, Order};
 use http::{Method, StatusCode};
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/events", KeyScope::EventRead, list),
-        guarded(M::GET, "/api/v1/events/types", KeyScope::EventRead, types),
-        guarded(M::GET, "/api/v1/events/{id}", KeyScope::EventRead, get),
-        guarded(M::POST, "/api/v1/events/replay", KeyScope::EventWrite, replay::replay),
-        idempotent(M::POST, "/api/v1/events/trigger", KeyScope::EventTrigger, replay::trigger),
+        guarded(M::GET, "/api/v1/events", EventRead, list),
+        guarded(M::GET, "/api/v1/events/types", EventRead, types),
+        guarded(M::GET, "/api/v1/events/{id}", EventRead, get),
+        guarded(M::POST, "/api/v1/events/replay", EventWrite, replay::replay),
+        idempotent(M::POST, "/api/v1/events/trigger", EventTrigger, replay::trigger),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "events",
     filters: &["type"],
@@ -40,17 +38,18 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Lists events.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
     let event_type = query.get("type")?.map(|text| read_type(&text)).transpose()?;
     let filter = EventFilter { event_type, ..EventFilter::default() };
     let page = call.engine().list_events(call.scope(), filter, paging.query).await?;
-    let items: Vec<_> =
-        page.items.iter().map(|view| EventWire::new(view, call.account(), call.engine())).collect();
-    let last = page.items.last().map(|view| view.event.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(
+        &page,
+        &paging,
+        |view| view.event.id.ulid(),
+        |view| EventWire::new(view, call.account(), call.engine()),
+    ))
 }
 
 fn read_type(text: &str) -> Result<Type, Invalid> {
@@ -62,13 +61,11 @@ fn read_type(text: &str) -> Result<Type, Invalid> {
     })
 }
 
-/// Every type of event.
 pub async fn types(call: Call) -> Result<Response, Problem> {
     let types: Vec<_> = Type::ALL.iter().map(|event_type| event_type.as_str()).collect();
     Ok(call.answer(StatusCode::OK, &types))
 }
 
-/// One event.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = EventId::parse(call.id()).map_err(|_| Problem::not_found("event"))?;
     let view = call.engine().find_event(call.scope(), id).await?;

@@ -1,8 +1,7 @@
-//! Telling events once more, and trying out what telling looks like.
+//! Replays of events, and test events.
 
 use super::wire::EventWire;
 use crate::doors::native::door::Call;
-use crate::http::answer::mark_replayed;
 use crate::http::body::{Object, StringList, missing};
 use crate::http::invalid::{Invalid, excerpt};
 use crate::http::print::Shown;
@@ -16,10 +15,10 @@ use engine::{Aggregate, Replayed};
 use http::StatusCode;
 use serde::Serialize;
 
-/// How many events can be told once more with one request.
+/// Limits on the event ids of one replay.
 pub const EVENTS: StringList = StringList { most: 100, longest: 64 };
 
-/// One event, and how many deliveries of it were queued.
+/// A replayed event and the number of deliveries that were queued.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReplayWire {
@@ -27,7 +26,7 @@ struct ReplayWire {
     deliveries: u32,
 }
 
-/// Tells events once more, to the endpoints that want them now.
+/// Queues events again for every endpoint that subscribes to them now.
 pub async fn replay(call: Call) -> Result<Response, Problem> {
     let events = read_events(&call.object()?)?;
     let (key, asked) = (call.idempotency_key(), events.len());
@@ -49,9 +48,7 @@ pub async fn replay(call: Call) -> Result<Response, Problem> {
     };
     let wire = |(id, deliveries)| ReplayWire { event_id: Shown(id), deliveries };
     let items: Vec<_> = counts.into_iter().map(wire).collect();
-    let mut response = call.answer(StatusCode::OK, &items);
-    mark_replayed(&mut response, before);
-    Ok(response)
+    Ok(call.answer_to(StatusCode::OK, &items, before))
 }
 
 fn read_events(object: &Object<'_>) -> Result<Vec<EventId>, Problem> {
@@ -70,7 +67,7 @@ fn read_events(object: &Object<'_>) -> Result<Vec<EventId>, Problem> {
     Ok(events)
 }
 
-/// An event that did not happen, as it was told.
+/// A test event as it was sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TriggerWire<'a> {
@@ -79,7 +76,7 @@ struct TriggerWire<'a> {
     deliveries: u32,
 }
 
-/// Tells the account's endpoints of an event that did not happen.
+/// Sends a test event to the account's endpoints.
 pub async fn trigger(call: Call) -> Result<Response, Problem> {
     if call.scope().mode() != Mode::Test {
         let message = "events can be triggered in test mode only; use a test key";
@@ -96,7 +93,7 @@ pub async fn trigger(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::CREATED, &TriggerWire { event, deliveries: told.deliveries }))
 }
 
-/// A type under any of the names that it has in webhooks.
+/// Reads an event type under any of its names in webhook formats.
 fn read_type(object: &Object<'_>) -> Result<Type, Invalid> {
     let field = "type";
     let text = object.text(field, 200)?;
@@ -118,7 +115,7 @@ enum About {
     Payment,
 }
 
-/// What a type of event is about, as far as it can be triggered.
+/// The kind of resource that a triggerable event type is about.
 fn about(event_type: Type) -> Option<About> {
     match event_type.as_str().split_once('.')? {
         ("refund", _) => Some(About::Refund),

@@ -48,7 +48,7 @@ enum EventObject<'a> {
     Endpoint(Box<DisabledWire<'a>>),
 }
 
-/// Where the evidence came from that made the event happen.
+/// The source of the provider's statement that caused the event.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EventMetadata<'a> {
@@ -57,7 +57,6 @@ struct EventMetadata<'a> {
 }
 
 impl<'a> EventWire<'a> {
-    /// Prints an event of `account`.
     pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let event = &view.event;
         let at = Iso(event.id.at());
@@ -80,7 +79,6 @@ impl<'a> EventWire<'a> {
 }
 
 impl<'a> EventData<'a> {
-    /// Prints what an event of `account` is about.
     pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let object = match &view.subject {
             EventSubject::Refund(refund) => {

@@ -15,7 +15,6 @@ use serde_json::json;
 
 const TAG: &str = "Invoices";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
@@ -224,7 +223,6 @@ fn invoice() -> Schema {
         .says("An invoice.")
 }
 
-/// The number that people see.
 pub fn number() -> Schema {
     Schema::matching("^INV-[0-9]{6,}$").says("Counts up per account and mode.").like("INV-000042")
 }

@@ -1,4 +1,4 @@
-//! Invoices, as merchants write and follow them.
+//! Invoices for merchants.
 
 pub mod describe;
 pub mod wire;
@@ -7,7 +7,7 @@ use self::wire::InvoiceWire;
 use super::door::Call;
 use super::line::read_line;
 use super::page::{List, Paging};
-use crate::http::answer::{locate, mark_replayed};
+use crate::http::answer::locate;
 use crate::http::body::{Least, Object, missing};
 use crate::http::call::guarded;
 use crate::http::invalid::{Invalid, excerpt};
@@ -19,27 +19,25 @@ use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line::MAX_LINES;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{InvoiceRead, InvoiceWrite};
 use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
 use http::{Method, StatusCode};
 use serde::Serialize;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/invoices", KeyScope::InvoiceWrite, create),
-        guarded(M::GET, "/api/v1/invoices", KeyScope::InvoiceRead, list),
-        guarded(M::GET, "/api/v1/invoices/{id}", KeyScope::InvoiceRead, get),
-        guarded(M::POST, "/api/v1/invoices/{id}/finalize", KeyScope::InvoiceWrite, finalize),
-        guarded(M::POST, "/api/v1/invoices/{id}/pay", KeyScope::InvoiceWrite, pay),
-        guarded(M::POST, "/api/v1/invoices/{id}/void", KeyScope::InvoiceWrite, void),
-        guarded(M::POST, "/api/v1/invoices/{id}/send", KeyScope::InvoiceWrite, send),
-        guarded(M::POST, "/api/v1/invoices/{id}/send-email", KeyScope::InvoiceWrite, send_email),
+        guarded(M::POST, "/api/v1/invoices", InvoiceWrite, create),
+        guarded(M::GET, "/api/v1/invoices", InvoiceRead, list),
+        guarded(M::GET, "/api/v1/invoices/{id}", InvoiceRead, get),
+        guarded(M::POST, "/api/v1/invoices/{id}/finalize", InvoiceWrite, finalize),
+        guarded(M::POST, "/api/v1/invoices/{id}/pay", InvoiceWrite, pay),
+        guarded(M::POST, "/api/v1/invoices/{id}/void", InvoiceWrite, void),
+        guarded(M::POST, "/api/v1/invoices/{id}/send", InvoiceWrite, send),
+        guarded(M::POST, "/api/v1/invoices/{id}/send-email", InvoiceWrite, send_email),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "invoices",
     filters: &["status", "customerId", "subscriptionId"],
@@ -48,12 +46,10 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Characters of a memo.
 pub const LONGEST_MEMO: usize = 1_000;
-/// Characters of an e-mail address.
 pub const LONGEST_ADDRESS: usize = 254;
 
-/// Writes an invoice.
+/// Creates an invoice.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let new = read(&object, call.scope())?;
@@ -97,36 +93,26 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
     })
 }
 
-/// Lists invoices.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
-    // The range is of the time of asking, and so is the order with it.
+    // The range filters by `issued_at`, and the list is then ordered by it.
     let PageQuery { from, until, .. } = paging.query;
     let page = PageQuery { from: None, until: None, ..paging.query };
     let filter = InvoiceFilter {
-        state: query.get("status")?.map(|text| read_status(&text)).transpose()?,
+        state: query.word("status", State::ALL, State::as_str)?,
         customer: query.get("customerId")?.map(|text| text.into_owned().into()),
         subscription: query.get("subscriptionId")?.map(|text| text.into_owned().into()),
         issued_from: from,
         issued_until: until,
     };
     let page = call.engine().list_invoices(call.scope(), filter, page).await?;
-    let items: Vec<_> = page
-        .items
-        .iter()
-        .map(|invoice| InvoiceWire::new(invoice, call.account(), call.engine(), None))
-        .collect();
-    let last = page.items.last().map(|invoice| invoice.facts.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
-}
-
-fn read_status(text: &str) -> Result<State, Invalid> {
-    State::from_text(text).ok_or_else(|| {
-        let known = State::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(text);
-        Invalid::field("status", format!("status must be one of {known}; got {text:?}"))
-    })
+    Ok(call.page(
+        &page,
+        &paging,
+        |invoice| invoice.facts.id.ulid(),
+        |invoice| InvoiceWire::new(invoice, call.account(), call.engine(), None),
+    ))
 }
 
 /// One invoice, with the id of its charge.
@@ -148,7 +134,7 @@ fn read_id(call: &Call) -> Result<InvoiceId, Problem> {
     InvoiceId::parse(call.id()).map_err(|_| Problem::not_found("invoice"))
 }
 
-/// Asks for a draft.
+/// Finalizes a draft: from here on it can be paid.
 pub async fn finalize(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
@@ -156,7 +142,7 @@ pub async fn finalize(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// The merchant got the money some other way.
+/// Marks an invoice as paid outside of Refundry.
 pub async fn pay(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
@@ -164,7 +150,6 @@ pub async fn pay(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// Withdraws an invoice.
 pub async fn void(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
@@ -172,7 +157,7 @@ pub async fn void(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// Tells subscribers that the invoice is sent.
+/// Records the event that tells subscribers to send the invoice.
 pub async fn send(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
@@ -180,14 +165,14 @@ pub async fn send(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// What sending by e-mail answers.
+/// The answer to sending by e-mail.
 #[derive(Serialize)]
 struct Sent<'a> {
     sent: bool,
     to: &'a str,
 }
 
-/// Tells subscribers to send the invoice to an address. Refundry itself sends no mail.
+/// The same with an address. Refundry itself sends no mail.
 pub async fn send_email(call: Call) -> Result<Response, Problem> {
     let to = match call.optional_object()? {
         Some(object) => read_address(&object)?,
@@ -196,9 +181,7 @@ pub async fn send_email(call: Call) -> Result<Response, Problem> {
     let to = to.unwrap_or_default();
     let (id, key) = (read_id(&call)?, call.idempotency_key());
     let answered = call.engine().send_invoice(call.scope(), id, Some(to.clone()), key).await?;
-    let mut response = call.answer(StatusCode::OK, &Sent { sent: false, to: &to });
-    mark_replayed(&mut response, answered.replayed);
-    Ok(response)
+    Ok(call.answer_to(StatusCode::OK, &Sent { sent: false, to: &to }, answered.replayed))
 }
 
 fn read_address(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {
@@ -215,7 +198,5 @@ fn read_address(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {
 
 fn print(call: &Call, status: StatusCode, answered: &Answered<Invoice>) -> Response {
     let wire = InvoiceWire::new(&answered.value, call.account(), call.engine(), None);
-    let mut response = call.answer(status, &wire);
-    mark_replayed(&mut response, answered.replayed);
-    response
+    call.answer_to(status, &wire, answered.replayed)
 }

@@ -10,7 +10,6 @@ use domain::payment::Kind;
 use engine::Engine;
 use serde::Serialize;
 
-/// A line of an invoice.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InvoiceLineWire<'a> {
@@ -24,7 +23,6 @@ pub struct InvoiceLineWire<'a> {
 }
 
 impl<'a> InvoiceLineWire<'a> {
-    /// Prints the lines of an invoice.
     pub fn all(invoice: &'a Invoice) -> Vec<Self> {
         let id = invoice.facts.id.ulid();
         let print = |(at, line): (usize, &'a Line)| Self {

@@ -12,7 +12,6 @@ use serde_json::json;
 
 const TAG: &str = "API keys";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     let list = Described::get("/api/v1/api-keys", "listApiKeys", TAG, "List API keys")
         .says(

@@ -1,5 +1,5 @@
-//! API keys, managed with a key that may. A caller sees and changes the keys of its own account and
-//! mode, and hands on no more than it holds; a platform key sees both modes.
+//! API keys. A caller manages the keys of its own account and mode and cannot grant more than it
+//! holds; a platform key sees both modes.
 
 pub mod describe;
 
@@ -7,31 +7,30 @@ use super::door::Call;
 use crate::http::answer::mark_replayed;
 use crate::http::body::{Object, StringList, missing};
 use crate::http::call::guarded;
-use crate::http::invalid::{Invalid, excerpt};
+use crate::http::invalid::{Invalid, excerpt, one_of};
 use crate::http::problem::{Details, Problem};
 use crate::http::route::Route;
 use crate::http::time::Iso;
 use axum::response::Response;
 use domain::account::Mode;
-use engine::access::{ErrorProfile, KeyForm, KeyScope, Permissions};
+use engine::access::KeyScope::{ApiKeyRead, ApiKeyWrite};
+use engine::access::{ErrorProfile, KeyForm, Permissions};
 use engine::{KeyListing, KeyOwner, KeyRequest, MadeKey};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/api-keys", KeyScope::ApiKeyRead, list),
-        guarded(M::POST, "/api/v1/api-keys", KeyScope::ApiKeyWrite, create),
-        guarded(M::DELETE, "/api/v1/api-keys/{id}", KeyScope::ApiKeyWrite, revoke),
+        guarded(M::GET, "/api/v1/api-keys", ApiKeyRead, list),
+        guarded(M::POST, "/api/v1/api-keys", ApiKeyWrite, create),
+        guarded(M::DELETE, "/api/v1/api-keys/{id}", ApiKeyWrite, revoke),
     ]
 }
 
-/// Characters of a name.
 pub const LONGEST_NAME: usize = 80;
-/// How many scopes a key can be asked for with, and how long each can be.
+/// Limits on the scopes of one key.
 pub const SCOPES: StringList = StringList { most: 50, longest: 64 };
 
 /// A key. `key` and `secret` are there only in the answer to its creation.
@@ -71,21 +70,21 @@ impl<'a> KeyWire<'a> {
     }
 }
 
-/// Whose keys the caller manages.
+/// The owner of the keys that the caller manages.
 fn owner(call: &Call) -> KeyOwner {
     let mode = call.key().mode.map(|_| call.scope().mode());
     KeyOwner { account: call.scope().account(), mode }
 }
 
-/// Lists keys: those that work first, newest first.
+/// Lists keys: active ones first, then newest first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let keys = call.engine().list_keys_of(owner(&call)).await?;
     let items: Vec<_> = keys.iter().map(KeyWire::new).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }
 
-/// Makes a key. Its secrets are in this answer and nowhere else: a repeated request is answered
-/// with the key as it stands, without them.
+/// Creates a key. Only this answer has its secrets: a repeated request gets the key as it is,
+/// without them.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let name = object.name("name", LONGEST_NAME)?;
@@ -129,8 +128,8 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::CREATED, &wire))
 }
 
-/// The mode of the new key, the caller's own unless it says otherwise. The two modes never mix, so only a platform key makes keys of a mode
-/// that it does not work in at that moment.
+/// The mode of the new key; the caller's own by default. Only a platform key makes keys of the
+/// other mode.
 fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
     let field = "environment";
     let own = call.scope().mode();
@@ -151,7 +150,7 @@ fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
     Err(problem.about(field))
 }
 
-/// The scopes of the new key, as they are stored. None means all that a merchant can have.
+/// The scopes of the new key as they are stored. No scopes means all scopes of a merchant.
 fn read_scopes(call: &Call, object: &Object<'_>) -> Result<String, Problem> {
     let words = object.strings("scopes", SCOPES)?.unwrap_or_default();
     if let Some(word) = words.iter().find(|word| !is_word(word)) {
@@ -193,11 +192,7 @@ fn read_profile(object: &Object<'_>) -> Result<ErrorProfile, Invalid> {
 
 fn read_form(object: &Object<'_>) -> Result<KeyForm, Invalid> {
     let Some(text) = object.text("format", 64)? else { return Ok(KeyForm::default()) };
-    KeyForm::from_text(&text).ok_or_else(|| {
-        let known = KeyForm::ALL.iter().map(|form| form.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(&text);
-        Invalid::field("format", format!("format must be one of {known}; got {text:?}"))
-    })
+    one_of("format", &text, KeyForm::ALL, KeyForm::as_str)
 }
 
 /// Revokes a key at once. Revoking it again changes nothing.

@@ -11,7 +11,6 @@ use domain::payment::Kind;
 
 const TAG: &str = "Ledger";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     let operations = vec![
         Described::get("/api/v1/ledger", "listEntries", TAG, "List entries")

@@ -1,4 +1,4 @@
-//! The ledger, read only: entries are written by the engine and never changed.
+//! The ledger, read only: the engine writes entries and never changes them.
 
 pub mod describe;
 pub mod wire;
@@ -14,21 +14,19 @@ use crate::http::route::Route;
 use axum::response::Response;
 use domain::ids::{PaymentId, PostingId, RefundId};
 use domain::ledger::{Code, SourceType};
-use engine::access::KeyScope;
+use engine::access::KeyScope::LedgerRead;
 use engine::{Order, Page, PostingFilter};
 use http::{Method, StatusCode};
 use ulid::Ulid;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/ledger", KeyScope::LedgerRead, list),
-        guarded(M::GET, "/api/v1/ledger/balances", KeyScope::LedgerRead, balances),
+        guarded(M::GET, "/api/v1/ledger", LedgerRead, list),
+        guarded(M::GET, "/api/v1/ledger/balances", LedgerRead, balances),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "ledger",
     filters: &["code", "sourceType", "sourceId", "txId"],
@@ -37,7 +35,7 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Source types that the API we follow has and whose entries nothing here posts yet.
+/// Source types of the API that this door follows for which there are no entries yet.
 pub const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
 
 /// Lists entries, newest posting first.
@@ -48,10 +46,12 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         Some(filter) => call.engine().list_entries(call.scope(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
-    let items: Vec<_> =
-        page.items.iter().map(|entry| EntryWire::new(entry, call.account())).collect();
-    let last = page.items.last().map(|entry| entry.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(
+        &page,
+        &paging,
+        |entry| entry.id.ulid(),
+        |entry| EntryWire::new(entry, call.account()),
+    ))
 }
 
 /// The sums of every ledger account, per currency.
@@ -66,7 +66,7 @@ fn read_filter(query: &Query<'_>) -> Result<Option<PostingFilter>, Invalid> {
     let mut filter = PostingFilter::default();
     let mut possible = true;
     if let Some(text) = query.get("code")? {
-        // Account codes are an open vocabulary; one that we do not post to has no entries.
+        // Account codes are an open vocabulary; an unknown one has no entries.
         filter.code = Code::from_text(&text);
         possible &= filter.code.is_some();
     }
@@ -99,8 +99,8 @@ fn unknown_source_type(text: &str) -> Invalid {
     Invalid::field("sourceType", format!("sourceType must be one of {known}; got {text:?}"))
 }
 
-/// The source that an id names, and its type where the prefix tells one: `pay_` names the payment
-/// of whatever was paid for.
+/// The source with this id, and its type where the prefix determines it. `pay_` names a payment of
+/// any type.
 fn read_source(text: &str) -> Option<(Option<SourceType>, Ulid)> {
     if let Ok(refund) = RefundId::parse(text) {
         return Some((Some(SourceType::Refund), refund.ulid()));

@@ -24,7 +24,6 @@ pub struct EntryWire<'a> {
 }
 
 impl<'a> EntryWire<'a> {
-    /// Prints an entry of `account`.
     pub fn new(entry: &'a Entry, account: AccountId) -> Self {
         let posting = &entry.posting;
         Self {
@@ -54,7 +53,6 @@ pub struct BalanceWire<'a> {
 }
 
 impl<'a> BalanceWire<'a> {
-    /// Prints a balance.
     pub fn new(balance: &'a Balance) -> Self {
         let (debits, credits) = (balance.totals.debits, balance.totals.credits);
         let code = balance.code.as_str();

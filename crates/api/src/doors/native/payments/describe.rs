@@ -11,7 +11,6 @@ use serde_json::json;
 
 const TAG: &str = "Payments";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     let payment = || Schema::named("Payment");
     let operations = vec![

@@ -1,4 +1,4 @@
-//! Payments: what can be refunded.
+//! Payments.
 
 pub mod describe;
 pub mod wire;
@@ -9,30 +9,27 @@ use super::page::{List, Paging};
 use crate::http::answer::{locate, mark_replayed};
 use crate::http::body::{Least, Object, missing};
 use crate::http::call::guarded;
-use crate::http::invalid::Invalid;
-use crate::http::payment_ref::unknown_kind;
+use crate::http::invalid::{Invalid, one_of};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{PaymentRead, PaymentWrite};
 use engine::{NewPayment, Order};
 use http::{Method, StatusCode};
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/payments", KeyScope::PaymentWrite, register),
-        guarded(M::GET, "/api/v1/payments", KeyScope::PaymentRead, list),
-        guarded(M::GET, "/api/v1/payments/{id}", KeyScope::PaymentRead, get),
-        guarded(M::POST, "/api/v1/payments/{id}/settle", KeyScope::PaymentWrite, settle),
+        guarded(M::POST, "/api/v1/payments", PaymentWrite, register),
+        guarded(M::GET, "/api/v1/payments", PaymentRead, list),
+        guarded(M::GET, "/api/v1/payments/{id}", PaymentRead, get),
+        guarded(M::POST, "/api/v1/payments/{id}/settle", PaymentWrite, settle),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "payments",
     filters: &[],
@@ -41,12 +38,9 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Characters of a provider's name.
 pub const LONGEST_PROVIDER: usize = 64;
-/// Characters of an id that others made.
 pub const LONGEST_ID: usize = 200;
 
-/// Registers a captured payment.
 pub async fn register(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
     let answered = call.engine().register_payment(new, call.idempotency_key()).await?;
@@ -88,10 +82,10 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewPayment, Invalid> {
 
 fn read_kind(object: &Object<'_>) -> Result<Option<Kind>, Invalid> {
     let Some(text) = object.text("kind", LONGEST_ID)? else { return Ok(None) };
-    Kind::from_text(&text).map(Some).ok_or_else(|| unknown_kind("kind", &text))
+    one_of("kind", &text, Kind::ALL, Kind::as_str).map(Some)
 }
 
-/// Says when a payment settles or settled: now, where the body says nothing.
+/// Sets when a payment settles or settled; now by default.
 pub async fn settle(call: Call) -> Result<Response, Problem> {
     let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
     let object = call.optional_object()?;
@@ -101,17 +95,17 @@ pub async fn settle(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
 }
 
-/// Lists payments.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = Paging::read(&LIST, &call.query(), call.scope(), None)?;
     let page = call.engine().list_payments(call.scope(), paging.query).await?;
-    let items: Vec<_> =
-        page.items.iter().map(|payment| PaymentWire::new(payment, call.account())).collect();
-    let last = page.items.last().map(|payment| payment.facts.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(
+        &page,
+        &paging,
+        |payment| payment.facts.id.ulid(),
+        |payment| PaymentWire::new(payment, call.account()),
+    ))
 }
 
-/// One payment.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
     let payment = call.engine().find_payment(call.scope(), id).await?;

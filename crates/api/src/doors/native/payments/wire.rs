@@ -34,7 +34,6 @@ pub struct PaymentWire<'a> {
 }
 
 impl<'a> PaymentWire<'a> {
-    /// Prints a payment of `account`.
     pub fn new(payment: &'a Payment, account: AccountId) -> Self {
         let facts = &*payment.facts;
         Self {

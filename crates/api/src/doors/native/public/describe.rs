@@ -1,4 +1,4 @@
-//! What a buyer's browser may do without a key.
+//! The description of the buyer's operations.
 
 use crate::doors::native::checkout_sessions::describe::{link, states};
 use crate::doors::native::invoices::describe as invoices;
@@ -20,7 +20,6 @@ const TAG: &str = "Public checkout";
 const PREFIXES: [Kind; 4] =
     [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
@@ -88,7 +87,7 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
-/// An operation with what it answers.
+/// An operation with its answers.
 fn answer(operation: Operation, text: &str, data: &str, more: &[(u16, &'static str)]) -> Operation {
     let mut refusals = vec![
         (400, "validation_error"),

@@ -1,5 +1,5 @@
-//! What a buyer's browser may do without a key: whoever knows the id of a checkout, which nobody can
-//! guess, may see it and pay it. Nothing here tells a secret or anything of the merchant's own.
+//! Operations for a buyer's browser, without a key. The id of a checkout cannot be guessed; anybody
+//! who knows the id may see the checkout and pay it. Answers contain nothing confidential.
 
 pub mod describe;
 
@@ -57,7 +57,6 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// A request without a key.
 struct Visit {
     app: Arc<App>,
     parts: http::request::Parts,
@@ -172,7 +171,7 @@ struct PublicSession<'a> {
     active_adapters: [&'static str; 1],
 }
 
-/// What a buyer sees of a session.
+/// Shows a session to a buyer.
 async fn show(visit: Visit) -> Result<Response, Problem> {
     let checkout = visit.find().await?;
     let shown = PublicSession {
@@ -194,7 +193,7 @@ struct Charged<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<Instructions<'a>>,
     status: &'static str,
-    /// What the buyer must do next, if anything.
+    /// The buyer must approve the payment.
     action_required: bool,
     failure_code: Option<&'a str>,
     failure_message: Option<&'a str>,
@@ -218,7 +217,7 @@ struct BankAccount {
     account_holder: Box<str>,
 }
 
-/// Pays by the way that the buyer chose.
+/// Pays with the chosen method.
 async fn charge(visit: Visit) -> Result<Response, Problem> {
     let object = visit.object()?;
     let method = object.map(|object| object.name("method", 64).map(|text| text.map(String::from)));
@@ -263,7 +262,7 @@ async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructi
     })
 }
 
-/// The buyer says that the money was sent by hand.
+/// Records the buyer's claim that the money was sent by hand.
 async fn claim(visit: Visit) -> Result<Response, Problem> {
     let proof_url = match visit.object()? {
         Some(object) => object.url("proofUrl")?,
@@ -334,7 +333,7 @@ struct PublicInvoice<'a> {
     branding: Branding,
 }
 
-/// What a buyer sees of an invoice. A draft is nobody's business.
+/// Shows an invoice to a buyer. Drafts are not shown.
 async fn show_invoice(visit: Visit) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("invoice");
     let id = InvoiceId::parse(visit.id()).map_err(|_| not_found())?;

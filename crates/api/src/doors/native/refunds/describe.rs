@@ -14,7 +14,6 @@ use serde_json::json;
 
 const TAG: &str = "Refunds";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
@@ -142,7 +141,7 @@ fn source_filter(name: &'static str) -> Parameter {
 }
 
 fn new_refund() -> Schema {
-    // Any of these names a payment; `null` names none.
+    // Any of these fields names a payment; `null` names none.
     let one_of = ["sourceId", "chargeId", "paymentId"]
         .map(|name| Fields::new().must(name, Schema::string()).open());
     Fields::new()

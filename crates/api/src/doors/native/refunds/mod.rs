@@ -1,5 +1,5 @@
-//! Refunds. Creating one is the hottest path of the product: everything is parsed once, borrowed
-//! from the body where it can be, and printed once.
+//! Refunds. Creating a refund is the hottest path of the product: the body is parsed once, text is
+//! borrowed from it where possible, and the answer is printed once.
 
 pub mod describe;
 pub mod wire;
@@ -11,7 +11,7 @@ use crate::http::answer::mark_replayed;
 use crate::http::body::{Least, Object};
 use crate::http::call::guarded;
 use crate::http::headers::preferred_wait;
-use crate::http::invalid::{Invalid, excerpt};
+use crate::http::invalid::Invalid;
 use crate::http::payment_ref::{self, Filter, PaymentNames, PaymentRef};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
@@ -20,25 +20,23 @@ use domain::account::Scope;
 use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::Status;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{RefundRead, RefundWrite};
 use engine::{Answered, EventFilter, NewRefund, Order, Page, RefundFilter, RefundView};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::time::Duration;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/v1/refunds", KeyScope::RefundWrite, create),
-        guarded(M::GET, "/api/v1/refunds", KeyScope::RefundRead, list),
-        guarded(M::GET, "/api/v1/refunds/{id}", KeyScope::RefundRead, get),
-        guarded(M::POST, "/api/v1/refunds/{id}/cancel", KeyScope::RefundWrite, cancel),
-        guarded(M::GET, "/api/v1/refunds/{id}/timeline", KeyScope::RefundRead, timeline),
+        guarded(M::POST, "/api/v1/refunds", RefundWrite, create),
+        guarded(M::GET, "/api/v1/refunds", RefundRead, list),
+        guarded(M::GET, "/api/v1/refunds/{id}", RefundRead, get),
+        guarded(M::POST, "/api/v1/refunds/{id}/cancel", RefundWrite, cancel),
+        guarded(M::GET, "/api/v1/refunds/{id}/timeline", RefundRead, timeline),
     ]
 }
 
-/// What a page of this list is.
 pub const LIST: List = List {
     name: "refunds",
     filters: &["status", "sourceId", "chargeId", "paymentId"],
@@ -47,18 +45,15 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// A timeline reads from the beginning, and few refunds fill a page.
+/// A timeline starts with the first event, and few refunds fill a page.
 pub const TIMELINE: List =
     List { name: "timeline", filters: &[], range: None, order: Order::Ascending, limit: 100 };
 
-/// Characters of a reason.
 pub const LONGEST_REASON: usize = 500;
-/// Characters of the caller's own id.
 pub const LONGEST_REFERENCE: usize = 200;
 
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Makes a refund.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let named = PaymentNames::read(&object)?;
@@ -84,7 +79,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// What a body says about a refund, besides what to refund.
+/// The fields of a refund's body, except the payment.
 struct Draft {
     amount: Option<i64>,
     currency: Option<domain::money::Currency>,
@@ -135,8 +130,8 @@ async fn explain(call: &Call, target: PaymentRef, error: engine::Error) -> Probl
     Problem::of_refusal(refusal, currency)
 }
 
-/// Waits as long as the caller prefers. The refund is made whatever becomes of the waiting, so a
-/// wait that fails answers with the refund as it was made.
+/// Waits as long as the caller prefers. The refund is committed before that, so a failed wait
+/// returns it as committed.
 async fn wait(
     call: &Call,
     answered: Answered<RefundView>,
@@ -153,11 +148,10 @@ async fn wait(
     }
 }
 
-/// Lists refunds.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
-    let status = query.get("status")?.map(|text| read_status(&text)).transpose()?;
+    let status = query.word("status", Status::ALL, Status::as_str)?;
     let filter = RefundFilter { status, ..RefundFilter::default() };
     let filter = match payment_ref::filter(call.engine(), call.scope(), &query).await? {
         Filter::Any => Some(filter),
@@ -168,21 +162,14 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         Some(filter) => call.engine().list_refunds(call.scope(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
-    let items: Vec<_> =
-        page.items.iter().map(|view| RefundWire::new(view, call.account())).collect();
-    let last = page.items.last().map(|view| view.refund.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(
+        &page,
+        &paging,
+        |view| view.refund.id.ulid(),
+        |view| RefundWire::new(view, call.account()),
+    ))
 }
 
-fn read_status(text: &str) -> Result<Status, Invalid> {
-    Status::from_text(text).ok_or_else(|| {
-        let known = Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(text);
-        Invalid::field("status", format!("status must be one of {known}; got {text:?}"))
-    })
-}
-
-/// One refund.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let view = find(&call).await?;
     Ok(call.answer(StatusCode::OK, &RefundWire::new(&view, call.account())))
@@ -198,18 +185,19 @@ fn read_id(call: &Call) -> Result<RefundId, Problem> {
     RefundId::parse(call.id()).map_err(|_| Problem::not_found("refund"))
 }
 
-/// Withdraws a refund that was not sent.
+/// Cancels a refund that was not sent to the provider.
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;
     let answered = call.engine().cancel_refund(call.scope(), id, call.idempotency_key()).await?;
-    let mut response =
-        call.answer(StatusCode::OK, &RefundWire::new(&answered.value, call.account()));
-    mark_replayed(&mut response, answered.replayed);
-    Ok(response)
+    Ok(call.answer_to(
+        StatusCode::OK,
+        &RefundWire::new(&answered.value, call.account()),
+        answered.replayed,
+    ))
 }
 
-/// What became of one refund, step by step.
+/// Lists the events of one refund.
 pub async fn timeline(call: Call) -> Result<Response, Problem> {
     let refund = find(&call).await?.refund;
     let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.id.ulid()))?;

@@ -40,7 +40,6 @@ pub struct RefundWire<'a> {
 }
 
 impl<'a> RefundWire<'a> {
-    /// Prints a refund of `account`.
     pub fn new(view: &'a RefundView, account: AccountId) -> Self {
         let (refund, payment) = (&view.refund, &*view.payment);
         let failure = refund.failure.as_ref();
@@ -80,7 +79,7 @@ pub fn provider_at(view: &EventView) -> Option<Iso> {
     view.event.detail.as_deref()?.provider_at.map(|ms| Iso(domain::time::Timestamp(ms)))
 }
 
-/// One line of a refund's timeline: what became of it, when, and who said so.
+/// One event in a refund's timeline, with its time and source.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineWire<'a> {
@@ -99,7 +98,6 @@ pub struct TimelineWire<'a> {
 }
 
 impl<'a> TimelineWire<'a> {
-    /// Prints one event of a refund.
     pub fn new(view: &'a EventView) -> Self {
         let event = &view.event;
         let detail = event.detail.as_deref();

@@ -9,7 +9,6 @@ use domain::ledger::Code;
 
 const TAG: &str = "Reports";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(TAG, "Sums of the ledger over at most 366 days, the end not included.")],

@@ -1,4 +1,4 @@
-//! The ledger as a file. It is read and sent page by page, so that it can be as long as it is.
+//! The ledger as a file, read and sent page by page, so that its length has no limit.
 
 use super::span::{Span, date};
 use crate::doors::native::door::Call;
@@ -46,7 +46,8 @@ pub async fn ledger_csv(call: Call) -> Result<Response, Problem> {
         after: None,
         more: true,
     };
-    // The first page is read before anything is answered: what fails now can still be said.
+    // The first page is read before the answer starts, so that a failure here is still answered as
+    // an error.
     let mut first = Vec::new();
     csv::write_row(&mut first, COLUMNS);
     rows.read(&mut first).await?;
@@ -59,7 +60,7 @@ pub async fn ledger_csv(call: Call) -> Result<Response, Problem> {
         match rows.read(&mut page).await {
             Ok(()) => Some((Ok(Bytes::from(page)), rows)),
             Err(error) => {
-                // The body breaks off, which no client can take for the end of the file.
+                // The body breaks off, so that no client mistakes it for a complete file.
                 tracing::error!(%error, "an export of the ledger broke off");
                 rows.more = false;
                 Some((Err(error), rows))
@@ -87,7 +88,7 @@ fn file(call: &Call, span: Span, body: Body) -> Response {
     response
 }
 
-/// What remains to be read.
+/// The rest of the export.
 struct Rows {
     engine: Engine,
     scope: Scope,
@@ -118,7 +119,7 @@ impl Rows {
     }
 }
 
-/// One entry, in the words of the JSON it has elsewhere.
+/// Writes one entry with the words of its JSON form.
 fn write_entry(text: &mut Vec<u8>, entry: &Entry, account: AccountId) {
     let wire = EntryWire::new(entry, account);
     let posting = &entry.posting;

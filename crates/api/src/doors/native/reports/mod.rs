@@ -1,4 +1,4 @@
-//! Reports over the ledger: profit and loss, cash flow. Nothing is computed that is not posted.
+//! Reports over the ledger: profit and loss, cash flow. Every figure is a sum of ledger entries.
 
 pub mod describe;
 mod export;
@@ -16,28 +16,21 @@ use crate::http::time::Iso;
 use axum::response::Response;
 use domain::ledger::Code;
 use domain::money::Currency;
-use engine::access::KeyScope;
+use engine::access::KeyScope::ReportRead;
 use engine::{Day, Movements};
 use http::{Method, StatusCode};
 use serde::Serialize;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/reports/pnl", KeyScope::ReportRead, pnl),
-        guarded(M::GET, "/api/v1/reports/cash-flow", KeyScope::ReportRead, cash_flow),
-        counted(
-            M::GET,
-            "/api/v1/reports/ledger.csv",
-            KeyScope::ReportRead,
-            Class::Heavy,
-            export::ledger_csv,
-        ),
+        guarded(M::GET, "/api/v1/reports/pnl", ReportRead, pnl),
+        guarded(M::GET, "/api/v1/reports/cash-flow", ReportRead, cash_flow),
+        counted(M::GET, "/api/v1/reports/ledger.csv", ReportRead, Class::Heavy, export::ledger_csv),
     ]
 }
 
-/// What a report is about, and what was posted.
+/// The scope of a report and the movements in it.
 struct Basis {
     span: Span,
     currency: Option<Currency>,
@@ -60,7 +53,7 @@ impl Basis {
     }
 }
 
-/// The currency asked for, or the only one that was ever posted. `None` when nothing was.
+/// The requested currency, or the only one in the ledger; `None` when the ledger is empty.
 async fn find_currency(call: &Call, query: &Query<'_>) -> Result<Option<Currency>, Problem> {
     if let Some(text) = query.get("currency")?.filter(|text| !text.is_empty()) {
         let unknown = |_| {
@@ -138,7 +131,7 @@ impl PnlWire {
     }
 }
 
-/// What was earned and given back.
+/// Profit and loss.
 pub async fn pnl(call: Call) -> Result<Response, Problem> {
     let basis = Basis::read(&call).await?;
     let report = PnlWire::new(&basis).ok_or_else(out_of_range)?;
@@ -192,7 +185,7 @@ impl CashFlowWire {
     }
 }
 
-/// What came in and went out, per UTC day.
+/// Cash flow per UTC day.
 pub async fn cash_flow(call: Call) -> Result<Response, Problem> {
     let basis = Basis::read(&call).await?;
     let report = CashFlowWire::new(&basis).ok_or_else(out_of_range)?;

@@ -1,4 +1,4 @@
-//! The span of time that a report is about.
+//! The span of time of a report.
 
 use crate::http::invalid::{Invalid, excerpt};
 use crate::http::query::Query;
@@ -12,9 +12,7 @@ const MOST_DAYS: i64 = 366;
 /// A span of time `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Its first moment.
     pub from: Timestamp,
-    /// The first moment after it.
     pub to: Timestamp,
 }
 

@@ -13,7 +13,6 @@ use domain::webhook::{Format, Status, is_event_name};
 use engine::{DeliveryFilter, Order, Page};
 use http::StatusCode;
 
-/// The list.
 pub const LIST: List = List {
     name: "deliveries",
     filters: &["endpointId", "status", "type"],
@@ -22,7 +21,6 @@ pub const LIST: List = List {
     limit: 20,
 };
 
-/// Lists deliveries.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.scope(), None)?;
@@ -33,9 +31,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         }
         None => Page { items: Vec::new(), more: false },
     };
-    let items: Vec<_> = page.items.iter().map(DeliveryWire::new).collect();
-    let last = page.items.last().map(|view| view.delivery.id.ulid());
-    Ok(call.page(&items, &paging, last, page.more))
+    Ok(call.page(&page, &paging, |view| view.delivery.id.ulid(), DeliveryWire::new))
 }
 
 /// `None` when nothing can match.
@@ -45,9 +41,7 @@ fn read_filter(query: &Query<'_>) -> Result<Option<DeliveryFilter>, Invalid> {
         let Ok(id) = EndpointId::parse(&text) else { return Ok(None) };
         filter.endpoint = Some(id);
     }
-    if let Some(text) = query.get("status")? {
-        filter.status = Some(read_status(&text)?);
-    }
+    filter.status = query.word("status", Status::ALL, Status::as_str)?;
     if let Some(text) = query.get("type")? {
         if !is_event_name(&text) {
             let text = excerpt(&text);
@@ -59,7 +53,7 @@ fn read_filter(query: &Query<'_>) -> Result<Option<DeliveryFilter>, Invalid> {
     Ok(Some(filter))
 }
 
-/// A name belongs to one format, but for those that it shares with the type itself.
+/// An event name belongs to one format, unless it is the type's own name.
 fn narrow(filter: &mut DeliveryFilter, name: &str) {
     if name == "*" {
         return;
@@ -73,15 +67,7 @@ fn narrow(filter: &mut DeliveryFilter, name: &str) {
     filter.format = found.map(|(format, _)| format);
 }
 
-fn read_status(text: &str) -> Result<Status, Invalid> {
-    Status::from_text(text).ok_or_else(|| {
-        let known = Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(text);
-        Invalid::field("status", format!("status must be one of {known}; got {text:?}"))
-    })
-}
-
-/// One delivery, with what became of each attempt.
+/// One delivery with its attempts.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = read_id(&call)?;
     let found = call.engine().find_delivery(call.scope(), call.account(), id).await?;
@@ -89,7 +75,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &DeliveryWire::new(&view).with_log(&attempts)))
 }
 
-/// Tries once more, at once.
+/// Queues one more attempt at once.
 pub async fn retry(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;

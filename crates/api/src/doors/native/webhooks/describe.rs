@@ -16,7 +16,6 @@ use serde_json::json;
 const TAG: &str = "Webhooks";
 const ONE: &str = "/api/v1/webhooks/{id}";
 
-/// This part of the document.
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(

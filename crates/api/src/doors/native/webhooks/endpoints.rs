@@ -1,9 +1,9 @@
-//! Webhook endpoints: where an account wants to be told.
+//! Webhook endpoints: the addresses that receive an account's events.
 
 use super::wire::EndpointWire;
 use crate::doors::native::door::Call;
 use crate::http::body::{Object, StringList, missing};
-use crate::http::invalid::{Invalid, excerpt};
+use crate::http::invalid::{Invalid, excerpt, one_of};
 use crate::http::problem::Problem;
 use axum::response::Response;
 use domain::decide::webhook::EndpointChanges;
@@ -13,13 +13,11 @@ use engine::webhooks::{EndpointDraft, NewSecret};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-/// Characters of a URL.
 pub const LONGEST_URL: usize = 2_000;
-/// Characters of a description.
 pub const LONGEST_DESCRIPTION: usize = 500;
-/// Clients that never name a format are written against the API that this door follows.
+/// Clients that name no format expect the API that this door follows.
 pub const DEFAULT_FORMAT: Format = Format::Plugipay;
-/// How many names of events, and how long each.
+/// Limits on the event names of one endpoint.
 pub const EVENTS: StringList = StringList { most: 100, longest: 100 };
 
 /// Lists endpoints, newest first. Not paged: there are at most 50.
@@ -29,7 +27,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &items))
 }
 
-/// Makes an endpoint. Its secret is in this answer and in no other.
+/// Creates an endpoint. Only this answer has its secret.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let url = object.name("url", LONGEST_URL)?;
@@ -44,14 +42,13 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(with_secret(&call, StatusCode::CREATED, &made))
 }
 
-/// One endpoint.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let endpoint =
         call.engine().find_endpoint(call.scope(), read_id(&call)?).await?.ok_or_else(not_found)?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
-/// Changes what the body names.
+/// Changes the fields that the body has.
 pub async fn change(call: Call) -> Result<Response, Problem> {
     let id = read_id(&call)?;
     let object = call.object()?;
@@ -65,14 +62,14 @@ pub async fn change(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
-/// Forgets an endpoint.
+/// Deletes an endpoint.
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     call.engine().remove_endpoint(call.scope(), read_id(&call)?).await?;
     Ok(call.no_content())
 }
 
-/// Makes a new secret. It is in this answer and in no other; the old one still signs for a day.
+/// Makes a new secret. Only this answer has it; the old secret still signs for a day.
 pub async fn rotate(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let made = call.engine().rotate_endpoint_secret(call.scope(), read_id(&call)?).await?;
@@ -96,7 +93,7 @@ fn read_id(call: &Call) -> Result<EndpointId, Problem> {
     EndpointId::parse(call.id()).map_err(|_| not_found())
 }
 
-/// The names, space-separated. None of them holds a space, so this cannot join two into one.
+/// The names separated by spaces; no name contains a space.
 fn read_events(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {
     let Some(names) = object.strings("events", EVENTS)? else { return Ok(None) };
     let odd = |name: &&String| name.is_empty() || name.contains(char::is_whitespace);
@@ -109,11 +106,7 @@ fn read_events(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {
 
 fn read_format(object: &Object<'_>) -> Result<Option<Format>, Invalid> {
     let Some(text) = object.text("format", LONGEST_DESCRIPTION)? else { return Ok(None) };
-    Format::from_text(&text).map(Some).ok_or_else(|| {
-        let known = Format::ALL.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", ");
-        let text = excerpt(&text);
-        Invalid::field("format", format!("format must be one of {known}; got {text:?}"))
-    })
+    one_of("format", &text, Format::ALL, Format::as_str).map(Some)
 }
 
 fn read_description(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {

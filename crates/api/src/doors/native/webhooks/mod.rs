@@ -9,31 +9,25 @@ pub mod wire;
 use crate::http::call::guarded;
 use crate::http::idempotent::idempotent;
 use crate::http::route::Route;
-use engine::access::KeyScope;
+use engine::access::KeyScope::{WebhookRead, WebhookWrite};
 use http::Method;
 
-/// Every operation of this resource.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::GET, "/api/v1/webhooks", KeyScope::WebhookRead, endpoints::list),
-        idempotent(M::POST, "/api/v1/webhooks", KeyScope::WebhookWrite, endpoints::create),
-        guarded(M::GET, "/api/v1/webhooks/deliveries", KeyScope::WebhookRead, deliveries::list),
-        guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", KeyScope::WebhookRead, deliveries::get),
+        guarded(M::GET, "/api/v1/webhooks", WebhookRead, endpoints::list),
+        idempotent(M::POST, "/api/v1/webhooks", WebhookWrite, endpoints::create),
+        guarded(M::GET, "/api/v1/webhooks/deliveries", WebhookRead, deliveries::list),
+        guarded(M::GET, "/api/v1/webhooks/deliveries/{id}", WebhookRead, deliveries::get),
         idempotent(
             M::POST,
             "/api/v1/webhooks/deliveries/{id}/retry",
-            KeyScope::WebhookWrite,
+            WebhookWrite,
             deliveries::retry,
         ),
-        guarded(M::GET, "/api/v1/webhooks/{id}", KeyScope::WebhookRead, endpoints::get),
-        idempotent(M::PATCH, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::change),
-        idempotent(M::DELETE, "/api/v1/webhooks/{id}", KeyScope::WebhookWrite, endpoints::remove),
-        idempotent(
-            M::POST,
-            "/api/v1/webhooks/{id}/rotate-secret",
-            KeyScope::WebhookWrite,
-            endpoints::rotate,
-        ),
+        guarded(M::GET, "/api/v1/webhooks/{id}", WebhookRead, endpoints::get),
+        idempotent(M::PATCH, "/api/v1/webhooks/{id}", WebhookWrite, endpoints::change),
+        idempotent(M::DELETE, "/api/v1/webhooks/{id}", WebhookWrite, endpoints::remove),
+        idempotent(M::POST, "/api/v1/webhooks/{id}/rotate-secret", WebhookWrite, endpoints::rotate),
     ]
 }

@@ -1,4 +1,4 @@
-//! What is posted to webhook endpoints, in the words of this door's formats.
+//! The bodies and headers that this door's webhook formats post.
 
 use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
@@ -53,7 +53,7 @@ fn headers(format: Own) -> Vec<Parameter> {
     names.iter().map(|name| Parameter::Named(name)).collect()
 }
 
-/// The headers that go with them, under their names.
+/// The headers of webhooks under their names.
 pub fn parameters() -> Vec<(&'static str, Parameter)> {
     let header = Parameter::header;
     let id =

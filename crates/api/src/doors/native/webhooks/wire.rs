@@ -10,7 +10,7 @@ use domain::webhook::{Attempt, Endpoint};
 use engine::webhooks::DeliveryView;
 use serde::Serialize;
 
-/// A webhook endpoint. Its secret is printed only when it was just made.
+/// A webhook endpoint. The secret is printed only right after it was made.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointWire<'a> {
@@ -37,7 +37,6 @@ pub struct EndpointWire<'a> {
 }
 
 impl<'a> EndpointWire<'a> {
-    /// Prints an endpoint of `account` at `now`.
     pub fn new(endpoint: &'a Endpoint, account: AccountId, now: Timestamp) -> Self {
         let until = endpoint.previous.as_ref().map(|(_, until)| *until).filter(|at| now < *at);
         Self {
@@ -62,13 +61,13 @@ impl<'a> EndpointWire<'a> {
         }
     }
 
-    /// The same with a secret that was just made.
+    /// The same with its new secret.
     pub fn with_secret(self, secret: &'a str) -> Self {
         Self { secret: Some(secret), signing_secret: Some(secret), ..self }
     }
 }
 
-/// An endpoint that asked for nothing in particular gets everything.
+/// An endpoint without a selection of events gets all of them.
 fn events(names: &str) -> Vec<&str> {
     let names: Vec<_> = names.split_ascii_whitespace().collect();
     if names.is_empty() { vec!["*"] } else { names }
@@ -82,7 +81,7 @@ fn status(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-/// An endpoint as the event of its disabling shows it.
+/// A webhook endpoint in the event that it was disabled.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DisabledWire<'a> {
@@ -97,7 +96,6 @@ pub struct DisabledWire<'a> {
 }
 
 impl<'a> DisabledWire<'a> {
-    /// Prints the endpoint that an event is about.
     pub fn new(event: &Event, detail: &'a EndpointDetail) -> Self {
         Self {
             id: Shown(EndpointId::from_ulid(event.subject.ulid())),
@@ -112,7 +110,6 @@ impl<'a> DisabledWire<'a> {
     }
 }
 
-/// A delivery.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryWire<'a> {
@@ -137,7 +134,6 @@ pub struct DeliveryWire<'a> {
 }
 
 impl<'a> DeliveryWire<'a> {
-    /// Prints a delivery.
     pub fn new(view: &'a DeliveryView) -> Self {
         let delivery = &view.delivery;
         let name = delivery.format.event_name(delivery.event_type);
@@ -161,13 +157,12 @@ impl<'a> DeliveryWire<'a> {
         }
     }
 
-    /// The same with what became of each attempt.
+    /// The same with its attempts.
     pub fn with_log(self, attempts: &[Attempt]) -> Self {
         Self { attempt_log: Some(attempts.iter().map(AttemptWire::new).collect()), ..self }
     }
 }
 
-/// One attempt.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AttemptWire {
