@@ -2,38 +2,34 @@
 //!
 //! A door reads requests into the engine's inputs and prints the engine's answers in its own words;
 //! it decides nothing about money. Doors see `engine` and `domain`, never the store or the
-//! providers. A new door is a folder under `doors` and a line in `doors::routes`.
+//! providers. A new door is a folder under `doors` and its lines in `site`.
 
-mod admit;
-mod auth;
-mod body;
-mod csv;
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod doors;
-mod headers;
 mod hosted;
-mod invalid;
-mod limits;
+mod http;
 mod openapi;
 mod ops;
-mod query;
-mod route;
-mod time;
+mod site;
 
+pub use self::http::limits::{Peer, RateLimits};
+use self::http::{limits, route};
 pub use doors::yoco::Settings as YocoSettings;
-pub use limits::{Peer, RateLimits};
 
+use crate::openapi::RenderedDocument;
+use ::http::{Method, Uri};
 use axum::Router;
+use axum::response::Response;
 use engine::Engine;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use governor::clock::MonotonicClock;
-use http::{Method, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the doors need to know besides the engine.
+/// The configuration of the doors.
 #[derive(Clone)]
 pub struct ApiConfig {
-    /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// The largest webhook of a provider, in bytes. Providers batch.
     pub max_webhook_bytes: usize,
@@ -41,11 +37,10 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// The longest that `Prefer: wait=N` can wait.
     pub max_wait: Duration,
-    /// How much an account or a client may ask for; `None` for as much as it likes.
+    /// Rate limits; `None` for none.
     pub rate_limits: Option<RateLimits>,
-    /// How the ElasticPay door behaves.
     pub elasticpay: ElasticPayConfig,
-    /// What the Yoco door does.
+    /// Settings of the Yoco door.
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -53,7 +48,6 @@ pub struct ApiConfig {
     pub mounts: Router,
 }
 
-/// How the ElasticPay door behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct ElasticPayConfig {
     /// How long a refund waits for the provider's answer.
@@ -87,47 +81,56 @@ impl Default for ApiConfig {
     }
 }
 
-/// What every operation shares.
+/// The state that all operations share.
 struct App {
     engine: Engine,
     config: ApiConfig,
     limits: Option<limits::Limits>,
+    documents: &'static [RenderedDocument],
+    /// The answer to a path at which there is nothing.
+    unknown_path: fn(&App, &str) -> Response,
 }
 
-/// Every door of the product. Operations count themselves with the metrics recorder that is
-/// installed by now, so install it first.
+/// The router of every door. Install the metrics recorder first: operations take their counters
+/// from it here.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let mounts = config.mounts.clone();
     let limits = config.rate_limits.as_ref();
     let limits = limits.map(|limits| limits::Limits::new(limits, &MonotonicClock));
-    let mounts = config.mounts.clone();
-    let app = Arc::new(App { engine, config, limits });
-    doors::routes()
+    let app = Arc::new(App {
+        engine,
+        limits,
+        documents: &site::RENDERED,
+        unknown_path: site::unknown_path,
+        config,
+    });
+    site::routes()
         .into_iter()
         .fold(route::measured(mounts, &app), |router, route| route.add_to(router, &app))
         .fallback({
             let app = Arc::clone(&app);
-            move |uri: Uri| async move { doors::unknown_path(&app, uri.path()) }
+            move |uri: Uri| async move { site::unknown_path(&app, uri.path()) }
         })
-        .method_not_allowed_fallback(move |uri: Uri| async move {
-            doors::wrong_method(&app, uri.path())
-        })
-        // Binds the routes now instead of once per request.
+        .method_not_allowed_fallback(
+            move |uri: Uri| async move { site::wrong_method(&app, uri.path()) },
+        )
+        // Binds the routes once instead of per request.
         .with_state(())
 }
 
 /// Every OpenAPI document by its name, the native one first: what `/openapi.json` and
 /// `/openapi/{name}.json` answer and what `openapi/{name}.json` in the repository holds.
 pub fn openapi() -> impl Iterator<Item = (&'static str, &'static str)> {
-    openapi::BOOKS.iter().map(|book| (book.name, &*book.text))
+    site::RENDERED.iter().map(|document| (document.name, &*document.text))
 }
 
 /// The webhook formats of every door, for the engine to speak.
 pub fn webhook_formats() -> Vec<Arc<dyn engine::webhooks::WebhookFormat>> {
-    doors::formats()
+    site::formats()
 }
 
 /// Every operation and the permission it takes; `None` when anybody may call it. For tests that
 /// must not miss one.
-pub fn operations() -> Vec<(Method, &'static str, Option<Permission>)> {
-    doors::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
+pub fn operations() -> Vec<(Method, &'static str, Option<KeyScope>)> {
+    site::routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
 }

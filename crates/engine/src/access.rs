@@ -5,37 +5,84 @@ use domain::ids::AccountId;
 use secrecy::SecretBox;
 use std::sync::atomic::AtomicI64;
 
-/// One thing a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permission {
-    /// The resource, such as `refund`.
-    pub resource: &'static str,
-    /// `read`, `write`, or `trigger` for events.
-    pub action: &'static str,
+macro_rules! key_scopes {
+    ($($scope:ident = $resource:literal : $action:literal,)+) => {
+        /// An action on a resource that a key can be allowed to do. Every list of scopes is read off
+        /// this one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum KeyScope { $($scope,)+ }
+
+        impl KeyScope {
+            /// Every scope; the scopes of one resource stand together.
+            pub const ALL: &[Self] = &[$(Self::$scope,)+];
+
+            /// The resource, such as `refund`.
+            pub const fn resource(self) -> &'static str {
+                match self { $(Self::$scope => $resource,)+ }
+            }
+
+            /// `read`, `write`, or what only this resource has.
+            pub const fn action(self) -> &'static str {
+                match self { $(Self::$scope => $action,)+ }
+            }
+        }
+    };
 }
 
-impl Permission {
-    /// The permission `resource:action`.
-    pub const fn new(resource: &'static str, action: &'static str) -> Self {
-        Self { resource, action }
+key_scopes! {
+    RefundRead = "refund":"read",
+    RefundWrite = "refund":"write",
+    PaymentRead = "payment":"read",
+    PaymentWrite = "payment":"write",
+    LedgerRead = "ledger":"read",
+    LedgerWrite = "ledger":"write",
+    EventRead = "event":"read",
+    EventWrite = "event":"write",
+    EventTrigger = "event":"trigger",
+    CheckoutRead = "checkout":"read",
+    CheckoutWrite = "checkout":"write",
+    InvoiceRead = "invoice":"read",
+    InvoiceWrite = "invoice":"write",
+    WebhookRead = "webhook":"read",
+    WebhookWrite = "webhook":"write",
+    ApiKeyRead = "apikey":"read",
+    ApiKeyWrite = "apikey":"write",
+    ReportRead = "report":"read",
+    ReportWrite = "report":"write",
+}
+
+impl KeyScope {
+    /// The resources that scopes can name, each once.
+    pub fn resources() -> Vec<&'static str> {
+        let mut resources: Vec<_> = Self::ALL.iter().map(|scope| scope.resource()).collect();
+        resources.dedup();
+        resources
+    }
+
+    /// True when every resource has `action`, so that `*` can stand for the resource.
+    fn is_common(action: &str) -> bool {
+        let with_it = Self::ALL.iter().filter(|scope| scope.action() == action);
+        with_it.count() == Self::resources().len()
+    }
+
+    /// The scopes whose action only some resources have, such as `event:trigger`.
+    pub fn special() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|scope| !Self::is_common(scope.action()))
     }
 }
 
-impl std::fmt::Display for Permission {
+impl std::fmt::Display for KeyScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.resource, self.action)
+        write!(f, "{}:{}", self.resource(), self.action())
     }
 }
-
-/// The resources that scopes can name.
-pub const RESOURCES: &[&str] =
-    &["refund", "payment", "ledger", "event", "checkout", "invoice", "webhook", "apikey", "report"];
 
 /// A scope word that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown scope {0:?}: write resource:action, where resource is one of {list} or *, and action is read, write or *, or event:trigger",
-    list = RESOURCES.join(", ")
+    "unknown scope {0:?}: write resource:action, where resource is one of {resources} or *, and action is read, write or *, or {special}",
+    resources = KeyScope::resources().join(", "),
+    special = KeyScope::special().map(|scope| scope.to_string()).collect::<Vec<_>>().join(" or ")
 )]
 pub struct UnknownScope(pub String);
 
@@ -54,10 +101,10 @@ impl Permissions {
     }
 
     /// True when one of the scopes covers `wanted`.
-    pub fn allow(&self, wanted: Permission) -> bool {
+    pub fn allow(&self, wanted: KeyScope) -> bool {
         self.granted.iter().any(|(resource, action)| {
-            (&**resource == "*" || &**resource == wanted.resource)
-                && (&**action == "*" || &**action == wanted.action)
+            (&**resource == "*" || &**resource == wanted.resource())
+                && (&**action == "*" || &**action == wanted.action())
         })
     }
 
@@ -85,13 +132,14 @@ fn parse_scope(word: &str) -> Result<(Box<str>, Box<str>), UnknownScope> {
         return Ok(("*".into(), "*".into()));
     }
     let (resource, action) = bare.split_once(':').ok_or_else(unknown)?;
-    let known = resource == "*" || RESOURCES.contains(&resource);
-    let acts = match action {
-        "read" | "write" | "*" => true,
-        "trigger" => resource == "event",
-        _ => false,
+    let known = match (resource, action) {
+        ("*", "*") => true,
+        ("*", action) => KeyScope::is_common(action),
+        (resource, action) => KeyScope::ALL.iter().any(|scope| {
+            scope.resource() == resource && (action == "*" || scope.action() == action)
+        }),
     };
-    if !known || !acts {
+    if !known {
         return Err(unknown());
     }
     Ok((resource.into(), action.into()))
@@ -205,9 +253,9 @@ mod tests {
 
     #[test]
     fn only_events_can_be_triggered() {
-        assert!(scopes("event:trigger").allow(Permission::new("event", "trigger")));
-        assert!(scopes("event:*").allow(Permission::new("event", "trigger")));
-        assert!(!scopes("event:write event:read").allow(Permission::new("event", "trigger")));
+        assert!(scopes("event:trigger").allow(KeyScope::EventTrigger));
+        assert!(scopes("event:*").allow(KeyScope::EventTrigger));
+        assert!(!scopes("event:write event:read").allow(KeyScope::EventTrigger));
         for text in ["refund:trigger", "*:trigger", "event:fire", "event:", "event"] {
             assert!(Permissions::parse(text).is_err(), "{text}");
         }

@@ -1,23 +1,20 @@
-//! What a buyer's form asks for, and whether it comes from one of our own pages.
+//! The buyer's form, and the check that it comes from one of our own pages.
 
-use crate::query::Query;
+use crate::http::query::Query;
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 
-/// What a buyer wants.
+/// The action that a buyer chose.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// To pay, in this way.
     Pay(String),
-    /// To agree to the payment.
     Approve,
-    /// Not to agree to it.
     Refuse,
-    /// To say that the money was sent by hand.
+    /// The money was sent by hand.
     Claim,
 }
 
-/// Reads a form; `None` when it asks for nothing.
+/// Reads a form; `None` when it names no action.
 pub(super) fn read(body: &[u8]) -> Option<Wish> {
     let text = std::str::from_utf8(body).ok()?;
     let query = Query::parse(Some(text));
@@ -38,8 +35,8 @@ pub(super) fn read(body: &[u8]) -> Option<Wish> {
     }
 }
 
-/// False when a browser says that the request comes from a page of another site. Nobody is signed in
-/// here, so another site could gain little; but it has no business paying for a buyer either.
+/// False when the browser says that the request comes from another site. There is no session to
+/// steal, but another site must not pay for a buyer.
 pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";

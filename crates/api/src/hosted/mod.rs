@@ -1,22 +1,23 @@
 //! The pages on which buyers pay: `/c/{id}` for checkouts, `/i/{id}` for invoices.
 //!
-//! Plain HTML made on the server. Every act is a form that is answered with a redirect, so the pages
-//! work without scripts; the one script only looks whether a payment that is under way has ended.
-//! Whoever knows an id may see the page and pay; nothing on it is the merchant's secret.
+//! Plain HTML made on the server. Every action is a form that is answered with a redirect, so the
+//! pages work without scripts; the only script polls whether a pending payment has ended. Anybody
+//! who knows an id may see the page and pay; the page shows nothing confidential.
 
 mod assets;
+mod describe;
 mod form;
 mod html;
-mod openapi;
 mod page;
 
-pub use openapi::chapter;
+pub use describe::chapter;
 
 use crate::App;
-use crate::body;
-use crate::doors::native::parse_checkout_id;
-use crate::query::Query;
-use crate::route::Route;
+use crate::http::admit::RateLimited;
+use crate::http::body;
+use crate::http::checkout::parse_checkout_id;
+use crate::http::query::Query;
+use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use domain::account::Scope;
@@ -27,19 +28,14 @@ use domain::money::Money;
 use domain::payment::{Kind, Payment};
 use form::Wish;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
 use http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use std::sync::Arc;
 
-/// The bank that the page names to a buyer who pays by hand.
-pub const BANK_NAME: &str = "Sandbox Bank";
-/// The account there.
-pub const BANK_ACCOUNT: &str = "0000 1234 5678";
-
-/// Nothing from elsewhere, nothing inline, no frames, forms only to here.
+/// Allows only own resources and forms, nothing inline and no frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -47,16 +43,27 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        Route::open(M::GET, "/c/{id}", show),
-        Route::open(M::POST, "/c/{id}", act),
-        Route::open(M::GET, "/i/{id}", show),
-        Route::open(M::POST, "/i/{id}", act),
-        Route::open(M::GET, "/assets/hosted.css", assets::style),
-        Route::open(M::GET, "/assets/hosted.js", assets::script),
+        Route::public(M::GET, "/c/{id}", over_limit, show),
+        Route::public(M::POST, "/c/{id}", over_limit, act),
+        Route::public(M::GET, "/i/{id}", over_limit, show),
+        Route::public(M::POST, "/i/{id}", over_limit, act),
+        Route::public(M::GET, "/assets/hosted.css", over_limit, assets::style),
+        Route::public(M::GET, "/assets/hosted.js", over_limit, assets::script),
     ]
 }
 
-/// What a page is about.
+/// Asks a buyer to wait. Requests for style sheet and script count in the same share; browsers
+/// ignore a page in their place.
+fn over_limit(_: &App, limited: RateLimited) -> Response {
+    let seconds = limited.seconds();
+    let text = format!("Wait {seconds} s and load this page again. Nothing was done.");
+    let page = page::notice("Too many requests", &text);
+    let mut response = respond(StatusCode::TOO_MANY_REQUESTS, page);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
+}
+
+/// The subject of a page.
 pub(crate) struct Subject {
     merchant: Box<str>,
     scope: Scope,
@@ -64,15 +71,15 @@ pub(crate) struct Subject {
     checkout: Option<Checkout>,
     invoice: Option<Invoice>,
     payment: Option<Payment>,
-    /// Its time is over, whether or not a step has seen to that.
+    /// The checkout is past its expiry, even if no step has expired it yet.
     run_out: bool,
     /// The buyer wants to see every way to pay again.
     choose: bool,
-    /// What was wrong with the last form.
+    /// The error in the last form.
     problem: Option<String>,
 }
 
-/// Why there is no page.
+/// The reason why there is no page.
 enum Missing {
     Unknown,
     Failed(engine::Error),
@@ -122,14 +129,14 @@ async fn act(app: Arc<App>, request: Request) -> Response {
         Wish::Claim => engine.claim_checkout(checkout, None).await,
     };
     match done {
-        // The page that follows says what became of it, whoever did it.
+        // The page that follows shows the new state, even if another request caused it.
         Ok(_) | Err(engine::Error::Refused(_)) => to_page(&parts),
         Err(engine::Error::Invalid { .. }) => again(subject, "Choose one of the ways to pay."),
         Err(error) => without_page(&Missing::Failed(error)),
     }
 }
 
-/// Finds what the path names, and everything that the page shows of it.
+/// Loads the subject that the path names.
 async fn find(app: &App, parts: &Parts) -> Result<Subject, Missing> {
     let mut segments = parts.uri.path().split('/').skip(1);
     let (folder, id) = (segments.next(), segments.next().unwrap_or_default());
@@ -173,7 +180,7 @@ async fn find(app: &App, parts: &Parts) -> Result<Subject, Missing> {
     })
 }
 
-/// The page once more, with what was wrong.
+/// The page again, with an error message.
 fn again(subject: Subject, problem: &str) -> Response {
     let subject = Subject { problem: Some(problem.to_owned()), ..subject };
     respond(StatusCode::UNPROCESSABLE_ENTITY, page::of_subject(&subject))
@@ -193,10 +200,10 @@ fn without_page(missing: &Missing) -> Response {
     }
 }
 
-/// Leads back to the page by GET, so that loading it again repeats nothing.
+/// Redirects to the page, so that reloading it does not repeat the action.
 fn to_page(parts: &Parts) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
-    // The path was routed, so it is one; it is only ever this server's own.
+    // The path is one of our own routes, so it is a valid header value.
     if let Ok(path) = HeaderValue::try_from(parts.uri.path()) {
         response.headers_mut().insert(LOCATION, path);
     }

@@ -1,8 +1,9 @@
-//! What the pages say.
+//! The content of the pages.
 
+use super::Subject;
 use super::html::{Text, amount};
-use super::{BANK_ACCOUNT, BANK_NAME, Subject};
-use crate::time::Iso;
+use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number};
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::{Checkout, Flight, State};
 use domain::invoice::{self, Invoice};
@@ -26,7 +27,7 @@ fn frame(title: &str, polls: Option<&Checkout>, body: &str) -> String {
     )
 }
 
-/// What the script needs to see that the state is no longer the one that is shown.
+/// The data that the script compares to notice a change of state.
 fn poll(checkout: &Checkout) -> String {
     format!(
         " data-poll=\"/api/v1/public/checkout/sessions/{}\" data-status=\"{}\"",
@@ -35,14 +36,13 @@ fn poll(checkout: &Checkout) -> String {
     )
 }
 
-/// A page that only says something.
+/// A page with one message.
 pub(super) fn notice(heading: &str, text: &str) -> String {
     let body =
         format!("<main class=\"card\"><h1>{}</h1><p>{}</p></main>\n", Text(heading), Text(text));
     frame(heading, None, &body)
 }
 
-/// The page of a checkout or an invoice.
 pub(super) fn of_subject(subject: &Subject) -> String {
     let total = subject.total;
     let shown = outcome(subject);
@@ -70,7 +70,7 @@ pub(super) fn of_subject(subject: &Subject) -> String {
 }
 
 fn about_invoice(body: &mut String, invoice: &Invoice) {
-    let number = crate::doors::native::invoice_number(invoice);
+    let number = invoice_number(invoice);
     let _ = write!(body, "<p class=\"about\">Invoice {}", Text(number));
     if let Some(due) = invoice.facts.due_at {
         let _ = write!(body, ", due {}", Text(day(due)));
@@ -86,7 +86,7 @@ fn day(at: Timestamp) -> String {
     Iso(at).to_string().chars().take(10).collect()
 }
 
-/// What is paid for.
+/// The table of line items and totals.
 fn summary(body: &mut String, subject: &Subject, total: Money) {
     let lines: &[Line] = match (&subject.invoice, &subject.checkout) {
         (Some(invoice), _) => &invoice.facts.lines,
@@ -137,11 +137,11 @@ fn summary(body: &mut String, subject: &Subject, total: Money) {
     body.push_str("</tfoot>\n</table>\n</section>\n");
 }
 
-/// How it stands, and what can be done about it.
+/// The state of the payment and the possible actions.
 struct Shown {
     heading: String,
     body: String,
-    /// It changes by itself.
+    /// The state can change without the buyer.
     polls: bool,
 }
 
@@ -202,7 +202,7 @@ fn outcome(subject: &Subject) -> Shown {
     }
 }
 
-/// A box that says how it stands. Read out when the page opens.
+/// A box with the state. Screen readers announce it when the page opens.
 fn status(tone: &str, heading: &str, text: &str) -> String {
     let role = if tone == "bad" { "alert" } else { "status" };
     format!(
@@ -212,7 +212,7 @@ fn status(tone: &str, heading: &str, text: &str) -> String {
     )
 }
 
-/// A link to the shop. Only links that were http or https when they came in are kept at all.
+/// A link to the shop, only for http and https.
 fn link(url: Option<&str>, text: &str) -> String {
     let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
     url.filter(web).map_or_else(String::new, |url| {
@@ -280,7 +280,7 @@ fn payable(subject: &Subject, checkout: &Checkout) -> Shown {
     Shown::new("Pay", body)
 }
 
-/// How to send the money by hand.
+/// Instructions for a bank transfer.
 fn transfer(subject: &Subject, checkout: &Checkout) -> String {
     format!(
         "<section aria-labelledby=\"transfer\">\n<h2 id=\"transfer\">Bank transfer</h2>\n\
@@ -297,7 +297,6 @@ fn transfer(subject: &Subject, checkout: &Checkout) -> String {
     )
 }
 
-/// The ways to pay.
 fn choice(subject: &Subject, checkout: &Checkout) -> String {
     let mut form = String::from(
         "<form method=\"post\">\n<input type=\"hidden\" name=\"do\" value=\"pay\">\n\

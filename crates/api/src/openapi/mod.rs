@@ -1,34 +1,29 @@
-//! The OpenAPI documents of everything that is served, made from the route table: each door
-//! describes its operations in its `openapi` module, and a test compares the two.
+//! OpenAPI documents: what they are made of, and how they are printed. Nothing here names a door.
 
+pub mod components;
 pub mod operation;
 pub mod page;
+pub mod problems;
 pub mod schema;
 
-use crate::doors;
+use crate::http::route::Route;
 use operation::{Answer, Operation, Parameter};
 use schema::Schema;
 use serde_json::{Map, Value, json};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
-/// What a door, or the operations of the service itself, add to the document.
+/// The part of a document that describes one group of operations.
 #[derive(Default)]
 pub struct Chapter {
     /// Names and descriptions of its tags, in the order in which they are shown.
     pub tags: Vec<(&'static str, &'static str)>,
-    /// Its operations.
     pub operations: Vec<Operation>,
-    /// What it posts to others, under the name of the event as its path.
+    /// Webhooks that are sent; the path is the name of the event.
     pub webhooks: Vec<Operation>,
-    /// Schemas under their names.
     pub schemas: Vec<(&'static str, Schema)>,
-    /// Parameters under their names.
     pub parameters: Vec<(&'static str, Parameter)>,
-    /// Answers under their names.
     pub answers: Vec<(&'static str, Answer)>,
-    /// Headers of answers under their names.
     pub headers: Vec<(&'static str, Value)>,
-    /// Security schemes under their names.
     pub security: Vec<(&'static str, Value)>,
 }
 
@@ -36,53 +31,40 @@ pub struct Chapter {
 pub struct Document {
     /// Its name: `openapi/{name}.json` in the repository.
     pub name: &'static str,
-    /// What it is called.
     pub title: &'static str,
-    /// What it describes.
     pub summary: &'static str,
-    /// What holds everywhere in it.
+    /// Text that applies to all operations.
     pub introduction: &'static str,
-    /// What it is made of.
+    /// Makes the parts of the document.
     pub chapters: fn() -> Vec<Chapter>,
 }
 
 /// A document as it is served.
-pub struct Book {
-    /// Its name.
+pub struct RenderedDocument {
     pub name: &'static str,
-    /// The document.
     pub value: Value,
     /// The same as it is served and committed.
     pub text: String,
+    pub path: String,
+    pub page_path: String,
     page: OnceLock<String>,
 }
 
-/// Every document, in the order of [`doors::DOCUMENTS`].
-pub static BOOKS: LazyLock<Vec<Book>> = LazyLock::new(|| {
-    let print = |document: &Document| {
-        let value = print(document);
+/// Renders documents; the first one has the shortest paths. Operations are in the order of `routes`.
+pub fn render(documents: &[Document], routes: &[Route]) -> Vec<RenderedDocument> {
+    let render = |(at, document): (usize, &Document)| {
+        let (name, value) = (document.name, print(document, routes));
+        let (path, page_path) = match at {
+            0 => ("/openapi.json".to_owned(), "/docs".to_owned()),
+            _ => (format!("/openapi/{name}.json"), format!("/docs/{name}")),
+        };
         let text = format!("{value:#}\n");
-        Book { name: document.name, value, text, page: OnceLock::new() }
+        RenderedDocument { name, value, text, path, page_path, page: OnceLock::new() }
     };
-    doors::DOCUMENTS.iter().map(print).collect()
-});
-
-impl Book {
-    /// The document called `name`; without one the first.
-    pub fn find(name: Option<&str>) -> Option<&'static Self> {
-        BOOKS.iter().find(|book| name.is_none_or(|name| book.name == name))
-    }
-
-    /// Where it is served, and where its page is.
-    pub fn places(&self) -> (String, String) {
-        if doors::DOCUMENTS.first().is_some_and(|first| first.name == self.name) {
-            return ("/openapi.json".to_owned(), "/docs".to_owned());
-        }
-        (format!("/openapi/{}.json", self.name), format!("/docs/{}", self.name))
-    }
+    documents.iter().enumerate().map(render).collect()
 }
 
-fn print(document: &Document) -> Value {
+fn print(document: &Document, routes: &[Route]) -> Value {
     let mut chapters = (document.chapters)();
     let operations: Vec<_> =
         chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.operations)).collect();
@@ -110,7 +92,7 @@ fn print(document: &Document) -> Value {
         "servers": [{"url": "/", "description": "The server that this document came from"}],
         "security": security,
         "tags": tags,
-        "paths": paths(operations),
+        "paths": paths(operations, routes),
         "webhooks": webhooks,
         "components": {
             "securitySchemes": schemes, "parameters": parts.parameters,
@@ -119,7 +101,7 @@ fn print(document: &Document) -> Value {
     })
 }
 
-/// What goes by a name of its own.
+/// The named components of a document.
 #[derive(Default)]
 struct Parts {
     schemas: Map<String, Value>,
@@ -146,68 +128,16 @@ impl Parts {
 }
 
 /// The operations in the order of the route table.
-fn paths(mut operations: Vec<Operation>) -> Value {
+fn paths(mut operations: Vec<Operation>, routes: &[Route]) -> Value {
     let mut paths = Map::new();
-    for route in doors::routes() {
+    for route in routes {
         let described =
             |known: &Operation| known.method == route.method && known.path == route.path;
-        // A test finds the operations that nothing is said about.
+        // A test finds operations without a description.
         let Some(at) = operations.iter().position(described) else { continue };
         let operation = operations.swap_remove(at).value(route.permission);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation;
     }
     paths.into()
-}
-
-/// Method and path of every operation that a chapter describes.
-#[cfg(test)]
-fn described() -> Vec<String> {
-    let chapters = doors::DOCUMENTS.iter().flat_map(|document| (document.chapters)());
-    let operations = chapters.flat_map(|chapter| chapter.operations);
-    operations.map(|known| format!("{} {}", known.method, known.path)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    /// Operations that nothing is said about yet. This list may only shrink.
-    const UNDESCRIBED: &[&str] = &[];
-
-    #[test]
-    fn every_operation_is_described_once_and_nothing_else_is() {
-        let described = described();
-        let once: BTreeSet<_> = described.iter().cloned().collect();
-        assert_eq!(once.len(), described.len(), "an operation is described twice");
-        let served: BTreeSet<_> = doors::routes()
-            .iter()
-            .map(|route| format!("{} {}", route.method, route.path))
-            .collect();
-        let missing: Vec<_> = served.difference(&once).collect();
-        assert_eq!(missing, UNDESCRIBED, "describe these in the door's openapi module");
-        let gone: Vec<_> = once.difference(&served).collect();
-        assert!(gone.is_empty(), "these are described but not served: {gone:?}");
-    }
-
-    #[test]
-    fn every_parameter_of_a_path_is_described_and_operation_ids_are_unique() {
-        let mut ids = BTreeSet::new();
-        let paths = BOOKS.iter().flat_map(|book| book.value["paths"].as_object().expect("paths"));
-        for (path, operations) in paths {
-            let named: BTreeSet<_> =
-                path.split(['{', '}']).skip(1).step_by(2).map(str::to_owned).collect();
-            for (method, operation) in operations.as_object().expect("operations") {
-                let id = operation["operationId"].as_str().expect("an id");
-                assert!(ids.insert(id), "{id} is used twice");
-                let parameters = operation["parameters"].as_array().into_iter().flatten();
-                let given: BTreeSet<_> = parameters
-                    .filter(|parameter| parameter["in"] == "path")
-                    .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
-                    .collect();
-                assert_eq!(given, named, "{method} {path}");
-            }
-        }
-    }
 }

@@ -1,37 +1,33 @@
-//! What the document says about one operation.
+//! The description of one operation.
 
 use super::schema::Schema;
-use engine::access::Permission;
+use engine::access::KeyScope;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-/// The media type of nearly everything.
+/// The media type of most bodies.
 pub const JSON: &str = "application/json";
 
 /// The name of an example, what it shows, and the example.
 pub type Example = (&'static str, &'static str, Value);
 
-/// A parameter of an operation.
 #[derive(Clone, Debug)]
 pub enum Parameter {
-    /// One that the document has under this name.
+    /// A named component of the document.
     Named(&'static str),
     /// One of this operation.
     Own(Value),
 }
 
 impl Parameter {
-    /// Part of the path.
     pub fn path(name: &str, text: &str, schema: Schema) -> Self {
         Self::of("path", name, text, schema, true)
     }
 
-    /// Part of the query.
     pub fn query(name: &str, text: &str, schema: Schema) -> Self {
         Self::of("query", name, text, schema, false)
     }
 
-    /// A header.
     pub fn header(name: &str, text: &str, schema: Schema) -> Self {
         Self::of("header", name, text, schema, false)
     }
@@ -52,7 +48,6 @@ impl Parameter {
     }
 }
 
-/// One of the answers of an operation.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: u16,
@@ -64,18 +59,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer without a body.
     pub fn empty(status: u16, text: impl Into<String>) -> Self {
         let (headers, links) = (Vec::new(), Vec::new());
         Self { status, text: text.into(), content: None, headers, links, name: None }
     }
 
-    /// An answer in JSON.
     pub fn json(status: u16, text: impl Into<String>, schema: Schema) -> Self {
         Self::of(status, text, JSON, schema)
     }
 
-    /// An answer of some media type.
     pub fn of(
         status: u16,
         text: impl Into<String>,
@@ -132,12 +124,10 @@ impl Answer {
     }
 }
 
-/// What the document says about one operation. The permission it takes comes from its route.
+/// The description of one operation. Its permission comes from its route.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Its method.
     pub method: Method,
-    /// Its path.
     pub path: &'static str,
     id: &'static str,
     tag: &'static str,
@@ -149,7 +139,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation of which nothing is said yet.
+    /// An operation without details.
     pub fn new(
         method: Method,
         path: &'static str,
@@ -171,7 +161,6 @@ impl Operation {
         self
     }
 
-    /// The same with these parameters.
     #[must_use]
     pub fn takes(mut self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
         self.parameters.extend(parameters);
@@ -184,7 +173,6 @@ impl Operation {
         self.reads_as(JSON, required, schema, examples)
     }
 
-    /// The same with a body of some media type.
     #[must_use]
     pub fn reads_as(
         self,
@@ -207,7 +195,6 @@ impl Operation {
         Self { body: Some(body), ..self }
     }
 
-    /// The same with one more answer.
     #[must_use]
     pub fn answers(mut self, answer: Answer) -> Self {
         self.answers.push(answer);
@@ -215,7 +202,7 @@ impl Operation {
     }
 
     /// As the document prints it.
-    pub fn value(self, permission: Option<Permission>) -> Value {
+    pub fn value(self, permission: Option<KeyScope>) -> Value {
         let mut operation = json!({
             "operationId": self.id, "tags": [self.tag], "summary": self.summary,
         });

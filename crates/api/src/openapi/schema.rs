@@ -1,7 +1,7 @@
 //! JSON Schemas (draft 2020-12, the dialect of OpenAPI 3.1), written by hand next to the code that
-//! they describe: requests are read and answers printed field by field, so there is no type that a
-//! schema could be derived from. What is written here cannot drift: every answer in every test is
-//! held against it, and the limits are the constants that the code enforces.
+//! they describe: requests are read field by field, so there is no type to derive a schema from.
+//! Schemas cannot drift: the tests check every answer against them, and limits are the constants
+//! that the code enforces.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,6 @@ const NO_NUL: &str = r"^[^\u0000]*$";
 pub struct Schema(Map<String, Value>);
 
 impl Schema {
-    /// Everything is valid.
     pub fn any() -> Self {
         Self(Map::new())
     }
@@ -24,7 +23,6 @@ impl Schema {
         Self::any().with("type", kind)
     }
 
-    /// A string.
     pub fn string() -> Self {
         Self::of("string")
     }
@@ -45,7 +43,6 @@ impl Schema {
         Self::string().with("pattern", pattern)
     }
 
-    /// One of these words.
     pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         let words: Vec<_> = words.into_iter().collect();
         Self::string().with("enum", words)
@@ -56,7 +53,6 @@ impl Schema {
         Self::of("integer").with("format", "int64").with("minimum", least)
     }
 
-    /// True or false.
     pub fn boolean() -> Self {
         Self::of("boolean")
     }
@@ -71,12 +67,10 @@ impl Schema {
         Self::string().with("format", "date-time").like("2026-05-12T10:42:00.123Z")
     }
 
-    /// A list.
     pub fn list(items: Self) -> Self {
         Self::of("array").with("items", items.0)
     }
 
-    /// An object of strings.
     pub fn map(values: Self) -> Self {
         Self::of("object").with("additionalProperties", values.0)
     }
@@ -86,32 +80,30 @@ impl Schema {
         Self::any().with("$ref", format!("#/components/schemas/{name}"))
     }
 
-    /// Whatever fits one of these.
+    /// A value that fits one of these schemas.
     pub fn any_of(choices: impl IntoIterator<Item = Self>) -> Self {
         let choices: Vec<_> = choices.into_iter().map(Value::from).collect();
         Self::any().with("anyOf", choices)
     }
 
-    /// Whatever fits all of these.
+    /// A value that fits all of these schemas.
     pub fn all_of(parts: impl IntoIterator<Item = Self>) -> Self {
         let parts: Vec<_> = parts.into_iter().map(Value::from).collect();
         Self::any().with("allOf", parts)
     }
 
-    /// The same with one more keyword.
     #[must_use]
     pub fn with(mut self, keyword: &str, value: impl Into<Value>) -> Self {
         self.0.insert(keyword.to_owned(), value.into());
         self
     }
 
-    /// The same with what it means.
+    /// The same with a description.
     #[must_use]
     pub fn says(self, text: &str) -> Self {
         self.with("description", text)
     }
 
-    /// The same with an example.
     #[must_use]
     pub fn like(self, example: impl Into<Value>) -> Self {
         self.with("examples", vec![example.into()])
@@ -150,7 +142,6 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// No fields.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,13 +1,12 @@
 //! Operations for the people and machines that run the service.
 
-mod openapi;
+mod describe;
 
-pub use openapi::chapter;
+pub use describe::chapter;
 
 use crate::App;
-use crate::doors::native;
-use crate::openapi::{Book, page};
-use crate::route::Route;
+use crate::http::route::Route;
+use crate::openapi::{RenderedDocument, page};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
@@ -28,8 +27,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The process answers. Asks nobody else, so that a database that is away does not get every node
-/// restarted.
+/// The process answers. The database is not asked, so that its outage does not restart every node.
 async fn alive(_: Arc<App>, _: Request) -> Response {
     status(StatusCode::OK, "{\"status\":\"ok\"}")
 }
@@ -52,20 +50,29 @@ async fn metrics(app: Arc<App>, _: Request) -> Response {
 
 /// An OpenAPI document, byte for byte as it is committed.
 async fn openapi_json(app: Arc<App>, request: Request) -> Response {
-    let name = request.uri().path().strip_prefix("/openapi/");
-    // Without its ending it is no document; the first one has a path of its own.
-    match Book::find(name.map(|name| name.strip_suffix(".json").unwrap_or_default())) {
-        Some(book) => ([(CONTENT_TYPE, "application/json")], book.text.as_str()).into_response(),
-        None => native::unknown_path(&app),
+    let path = request.uri().path();
+    let name = path.strip_prefix("/openapi/");
+    // A name without the ending `.json` is no document; the first document has a path of its own.
+    match find(&app, name.map(|name| name.strip_suffix(".json").unwrap_or_default())) {
+        Some(document) => {
+            ([(CONTENT_TYPE, "application/json")], document.text.as_str()).into_response()
+        }
+        None => (app.unknown_path)(&app, path),
     }
 }
 
-/// The same for people.
+/// The same as text for people.
 async fn docs(app: Arc<App>, request: Request) -> Response {
-    match Book::find(request.uri().path().strip_prefix("/docs/")) {
-        Some(book) => page::answer(book),
-        None => native::unknown_path(&app),
+    let path = request.uri().path();
+    match find(&app, path.strip_prefix("/docs/")) {
+        Some(document) => page::answer(document, app.documents),
+        None => (app.unknown_path)(&app, path),
     }
+}
+
+/// The document called `name`; without a name the first.
+fn find(app: &App, name: Option<&str>) -> Option<&'static RenderedDocument> {
+    app.documents.iter().find(|document| name.is_none_or(|name| document.name == name))
 }
 
 fn status(status: StatusCode, body: &'static str) -> Response {

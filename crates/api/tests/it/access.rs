@@ -1,4 +1,4 @@
-//! Who gets in, and who does not.
+//! Authentication and permissions of every operation.
 
 use crate::world::{Ask, Key, World};
 use domain::account::Mode;
@@ -89,7 +89,7 @@ const OPERATIONS: &[&str] = &[
 
 #[test]
 fn every_operation_takes_the_permission_it_should() {
-    let permission = |permission: Option<engine::access::Permission>| {
+    let permission = |permission: Option<engine::access::KeyScope>| {
         permission.map_or("-".to_owned(), |permission| permission.to_string())
     };
     let operations: Vec<_> = api::operations()

@@ -1,4 +1,4 @@
-//! Bad input: each a 4xx with a code and a field, and not a byte changed.
+//! Bad input: each request gets a 4xx with a code and a field and changes nothing.
 
 use crate::world::{Ask, World};
 use domain::account::Mode;

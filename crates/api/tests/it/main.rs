@@ -3,6 +3,7 @@
 mod access;
 mod inbound;
 mod input;
+mod limits;
 mod lists;
 mod matrix;
 mod openapi;

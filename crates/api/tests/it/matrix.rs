@@ -3,7 +3,7 @@
 
 use crate::world::{Ask, Key, Reply, World};
 use domain::account::Mode;
-use engine::access::{ErrorProfile, RESOURCES};
+use engine::access::{ErrorProfile, KeyScope};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// An amount that appears nowhere by chance.
 const AMOUNT: i64 = 7_654_321;
 
-/// Operations that name nothing that somebody could own: they list, sum up, or make something of
-/// the caller's own. This list may only shrink.
+/// Operations that name no existing resource: they list, sum up, or create. This list may only
+/// shrink.
 const OF_NOBODY: &[&str] = &[
     "GET /api/v1/api-keys",
     "GET /api/v1/checkout-sessions",
@@ -37,11 +37,11 @@ const OF_NOBODY: &[&str] = &[
     "POST /api/v1/webhooks",
 ];
 
-/// A merchant with one of everything, and callers that should not get at it.
+/// A merchant with one of every resource.
 struct Shop {
     world: World,
     own: Key,
-    /// The merchant's things by the folder that they are in.
+    /// The ids of the merchant's resources by the folder in their path.
     things: BTreeMap<&'static str, String>,
 }
 
@@ -98,7 +98,7 @@ impl Shop {
         Self { world, own, things }
     }
 
-    /// The operation on the merchant's own thing, with a body that is right for it.
+    /// The operation on the merchant's own resource, with a valid body.
     fn ask(&self, method: &Method, path: &str, charge: &str) -> Ask {
         let mut target = path.to_owned();
         if let Some((before, _)) = path.split_once("/{id}") {
@@ -128,7 +128,7 @@ impl Shop {
         ask
     }
 
-    /// Everything that the merchant has, as it stands.
+    /// The state of all the merchant's resources.
     async fn state(&self) -> Vec<Value> {
         let mut all = vec![self.world.books(&self.own).await];
         for folder in ["checkout-sessions", "invoices", "webhooks", "webhooks/deliveries"] {
@@ -147,7 +147,7 @@ impl Shop {
     }
 }
 
-fn operations() -> impl Iterator<Item = (Method, &'static str, engine::access::Permission)> {
+fn operations() -> impl Iterator<Item = (Method, &'static str, KeyScope)> {
     api::operations()
         .into_iter()
         .filter_map(|(method, path, permission)| Some((method, path, permission?)))
@@ -158,10 +158,7 @@ fn operations() -> impl Iterator<Item = (Method, &'static str, engine::access::P
 async fn without_a_key_with_a_wrong_one_or_without_the_scope_nothing_is_done() {
     let shop = Shop::open().await;
     let before = shop.state().await;
-    let scopes = || {
-        let of = |resource: &&str| ["read", "write"].map(|action| format!("{resource}:{action}"));
-        RESOURCES.iter().flat_map(of).chain(["event:trigger".to_owned()])
-    };
+    let scopes = || KeyScope::ALL.iter().map(ToString::to_string);
     for (method, path, permission) in operations() {
         let what = format!("{method} {path}");
         let ask = shop.ask(&method, path, "ch_none");
@@ -221,7 +218,7 @@ async fn another_tenant_and_the_other_mode_get_at_nothing() {
     assert_eq!(shop.state().await, before);
 }
 
-/// What was refused above was refused for who asked, and not for how it was asked.
+/// The requests above are valid: the owner is refused none of them.
 #[tokio::test]
 async fn the_owner_gets_at_everything() {
     let shop = Shop::open().await;

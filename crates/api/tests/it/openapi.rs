@@ -1,4 +1,4 @@
-//! The OpenAPI documents: committed as they are served, and true in their examples.
+//! The OpenAPI documents: the committed files equal the served ones, and examples fit their schemas.
 
 use crate::world::{Ask, World};
 use serde_json::{Value, json};

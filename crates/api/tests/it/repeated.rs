@@ -85,7 +85,7 @@ async fn an_api_key_is_made_once_and_its_secrets_are_shown_once() {
         assert_eq!(reply.problem(), "409 conflict", "{other}");
     }
     assert_eq!(count().await, keys, "one key was made");
-    // A name is one name, whatever it was first used for.
+    // A name stays taken, whichever operation used it first.
     let charge =
         json!({"amount": 5, "currency": "USD", "provider": "simulator", "providerPaymentId": "c"});
     let reply = post(&world, &key, "/api/v1/payments", "k1", &charge).await;
@@ -113,7 +113,7 @@ async fn events_are_told_again_once() {
     let events = world.send(Ask::get(&path).bearer(&key)).await;
     let event = events.data(200)[0]["eventId"].clone();
     let payment = world.send(Ask::get("/api/v1/events?type=payment.created").bearer(&key)).await;
-    // Nobody is told of a registration, so that one counts 0.
+    // A registration has no event for subscribers, so it counts 0.
     let ids = json!({"eventIds": [payment.data(200)[0]["id"], event]});
     let deliveries = async || {
         let listed = world.send(Ask::get("/api/v1/webhooks/deliveries").bearer(&key)).await;
@@ -137,7 +137,7 @@ async fn events_are_told_again_once() {
     let other = json!({"eventIds": [event]});
     let reply = post(&world, &key, "/api/v1/events/replay", "e", &other).await;
     assert_eq!(reply.problem(), "409 conflict");
-    // What was refused leaves the name free.
+    // A refused request leaves its name free.
     let unknown = json!({"eventIds": ["evt_01ARZ3NDEKTSV4RRFFQ69G5FAV"]});
     let reply = post(&world, &key, "/api/v1/events/replay", "f", &unknown).await;
     assert_eq!(reply.problem(), "404 not_found eventIds");

@@ -1,4 +1,4 @@
-//! What shows only on a real connection.
+//! Behaviour that shows only on a real connection.
 
 use crate::world::World;
 use domain::account::Mode;

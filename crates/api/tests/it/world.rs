@@ -163,6 +163,15 @@ impl World {
 
     /// The same with an engine that runs otherwise.
     pub async fn with(config: EngineConfig) -> Self {
+        Self::with_both(config, ApiConfig::default()).await
+    }
+
+    /// The same with doors that run otherwise.
+    pub async fn with_doors(config: ApiConfig) -> Self {
+        Self::with_both(EngineConfig::default(), config).await
+    }
+
+    async fn with_both(config: EngineConfig, doors: ApiConfig) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock(AtomicI64::new(1_778_582_520_000)));
         let book = folder.path().join("simulator.db");
@@ -179,7 +188,7 @@ impl World {
             config,
         });
         let account = engine.create_account("Test").await.expect("an account").id;
-        let router = TowerToHyperService::new(api::router(engine.clone(), ApiConfig::default()));
+        let router = TowerToHyperService::new(api::router(engine.clone(), doors));
         Self { router, engine, clock, account, folder }
     }
 

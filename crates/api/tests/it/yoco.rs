@@ -1,4 +1,4 @@
-//! The Yoco door where time decides: keys run out, leases run out.
+//! The Yoco door when time passes: keys expire, leases expire.
 
 use crate::world::{Ask, Key, Reply, World};
 use domain::account::{Mode, Scope};
@@ -65,7 +65,7 @@ async fn a_key_is_new_again_after_a_day_and_not_before() {
     assert_eq!(shop.refund("k", bad).await.status, 422);
     assert_eq!(shop.refunds().await, 1);
 
-    // Whether or not somebody swept.
+    // Whether or not expired keys were swept.
     shop.world.clock.advance(1);
     let new = shop.refund("k", good).await;
     assert_eq!((new.status.as_u16(), replayed(&new)), (202, false));
@@ -85,7 +85,7 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
     let key = IdempotencyKey { door: "yoco", value: "left".into() };
     let (path, body) = (shop.path(), r#"{"amount":100}"#);
     let request = [b"POST".as_slice(), path.as_bytes(), body.as_bytes()];
-    // Another node began it, made the refund and died.
+    // Another node began the request, made the refund and died.
     let begun = shop.world.engine.begin_request(scope, &key, &request).await.expect("begun");
     let Begun::Process(keyed) = begun else { panic!("{begun:?}") };
     let new = engine::NewRefund {
@@ -99,7 +99,7 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
         reference: None,
         metadata: None,
     };
-    // Whatever else differs is another request: the method, the path, the body.
+    // Another method, path or body makes another request.
     for (at, part) in [b"PUT".as_slice(), b"/api/checkouts", b"{}"].into_iter().enumerate() {
         let mut other = request;
         other[at] = part;
@@ -134,7 +134,7 @@ async fn an_answer_that_was_not_kept_comes_out_the_same() {
     let again = shop.refund("k", r#"{"amount":100}"#).await;
     assert_eq!(again.body, first.body);
     assert_eq!(shop.refunds().await, 1);
-    // A body that somebody tampered with is not believed, and nothing is done.
+    // A stored answer that was tampered with is refused, and nothing is done.
     database.execute("UPDATE answers SET body = x'00'", []).expect("an update");
     assert_eq!(shop.refund("k", r#"{"amount":100}"#).await.status, 503);
     assert_eq!(shop.refunds().await, 1);

@@ -2,34 +2,22 @@
 //! which words, so the table is Refundry's own; `docs/elasticpay.md` lists it.
 
 use super::wire::state_word;
-use crate::admit::TooOften;
-use crate::auth::Refused;
-use crate::body::BodyError;
-use crate::doors::native;
-use crate::invalid::Invalid;
+use crate::http::admit::RateLimited;
+use crate::http::auth::Refused;
+use crate::http::body::BodyError;
+use crate::http::invalid::Invalid;
+use crate::http::problem;
 use domain::checkout::State;
 use domain::decide::Refusal;
 use domain::payment::{Kind, Status};
-use engine::access::ErrorProfile;
 use http::StatusCode;
 use std::borrow::Cow;
 
-/// An answer that is an error.
+/// An answer that is an error. The words are Refundry's own where this door has no others.
 #[derive(Debug)]
-pub struct Problem {
-    /// The status.
-    pub status: StatusCode,
-    /// The stable word that clients branch on.
-    pub code: &'static str,
-    /// What was wrong and what to do.
-    pub message: Cow<'static, str>,
-    /// The field it is about.
-    pub field: Option<Cow<'static, str>>,
-    /// Seconds after which it makes sense to try again.
-    pub retry_after_s: Option<u32>,
-}
+pub struct Problem(pub problem::Problem);
 
-/// What kind of error a status is.
+/// The error type that goes with a status.
 pub const fn type_of(status: u16) -> &'static str {
     match status {
         401 => "authentication",
@@ -43,24 +31,26 @@ pub const fn type_of(status: u16) -> &'static str {
 }
 
 impl Problem {
-    /// An error about nothing in particular.
     pub fn new(
         status: StatusCode,
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, message: message.into(), field: None, retry_after_s: None }
+        Self(problem::Problem::new(status, code, message))
     }
 
-    /// The same about one field.
     #[must_use]
     pub fn about(self, field: &'static str) -> Self {
-        Self { field: Some(field.into()), ..self }
+        Self(self.0.about(field))
     }
 
-    /// There is no such intent.
+    pub fn internal() -> Self {
+        Self(problem::Problem::internal())
+    }
+
+    /// No such intent exists.
     pub fn no_intent() -> Self {
-        native::Problem::not_found("payment intent").into()
+        Self(problem::Problem::not_found("payment intent"))
     }
 
     /// The intent cannot be refunded as it is.
@@ -80,7 +70,7 @@ impl Problem {
         )
     }
 
-    /// What was asked for cannot be done to an intent as it is.
+    /// The state of the intent does not allow the operation.
     pub fn unexpected_state(status: &str) -> Self {
         let hint = match status {
             "succeeded" => "refund it instead",
@@ -93,18 +83,10 @@ impl Problem {
         )
     }
 
-    /// What the engine did not do.
-    pub fn of_engine(error: &engine::Error) -> Self {
-        match error {
-            engine::Error::Refused(refusal) => Self::of_refusal(refusal, error),
-            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
-        }
-    }
-
-    fn of_refusal(refusal: &Refusal, error: &engine::Error) -> Self {
+    fn of_refusal(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::PaymentNotFound | Refusal::CheckoutNotFound => Self::no_intent(),
-            // What an invoice asks for is no intent before it is paid.
+            // An unpaid invoice is not an intent.
             Refusal::NotPaid { kind: Kind::Invoice, .. } => Self::no_intent(),
             Refusal::NotPaid { status, .. } => {
                 let state = State::from_text(status);
@@ -133,45 +115,72 @@ impl Problem {
                 "everything that was charged is on its way back in refunds that are pending; list \
                  the refunds to see them",
             ),
-            _ => native::Problem::of_engine(error, ErrorProfile::Node, None).into(),
+            // These refusals have no words of their own in this door.
+            Refusal::RefundNotFound
+            | Refusal::InvoiceNotFound
+            | Refusal::EndpointNotFound
+            | Refusal::DeliveryNotFound
+            | Refusal::TooManyEndpoints
+            | Refusal::AlreadyQueued
+            | Refusal::EndpointDisabled
+            | Refusal::ReferenceTaken(_)
+            | Refusal::ChargeTaken(_)
+            | Refusal::PaymentExists(_)
+            | Refusal::CurrencyMismatch { .. }
+            | Refusal::BalanceChanged { .. }
+            | Refusal::TooLateToCancel(_)
+            | Refusal::NotDue
+            | Refusal::Impossible { .. }
+            | Refusal::NoAmount
+            | Refusal::InvoiceIs { .. }
+            | Refusal::InvoiceCannotBeSent(_)
+            | Refusal::AttemptInFlight
+            | Refusal::TooLarge => Self(problem::Problem::of_refusal(refusal, None)),
         }
     }
 
-    /// The same refusal where the payment's balance is known: one that is refunded is not succeeded.
-    pub fn of_refund(error: &engine::Error, status: Option<Status>) -> Self {
+    /// Refuses a refund. `status` is the payment's, where it is known: a refunded payment is no
+    /// longer `succeeded`.
+    pub fn of_refund(error: engine::Error, status: Option<Status>) -> Self {
         let balance = matches!(
             error,
             engine::Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)
         );
         match status {
             Some(Status::Refunded | Status::Reversed) if balance => Self::not_succeeded("refunded"),
-            _ => Self::of_engine(error),
+            _ => error.into(),
         }
     }
 }
 
-impl From<native::Problem> for Problem {
-    fn from(problem: native::Problem) -> Self {
-        let native::Problem { status, code, message, field, details: _, retry_after_s } = problem;
-        Self { status, code, message, field, retry_after_s }
+impl From<engine::Error> for Problem {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Refused(refusal) => Self::of_refusal(&refusal),
+            engine::Error::Invalid { .. }
+            | engine::Error::Busy
+            | engine::Error::InProgress
+            | engine::Error::TimedOut
+            | engine::Error::Store(_) => Self(error.into()),
+        }
     }
 }
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        native::Problem::from(invalid).into()
+        Self(invalid.into())
     }
 }
 
-impl From<TooOften> for Problem {
-    fn from(TooOften(wait): TooOften) -> Self {
-        native::Problem::rate_limited(wait).into()
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        Self(limited.into())
     }
 }
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
-        native::Problem::from(error).into()
+        Self(error.into())
     }
 }
 
@@ -182,7 +191,7 @@ impl From<Refused> for Problem {
             return Self::new(StatusCode::NOT_FOUND, "not_found", message)
                 .about("X-Biller-Account");
         }
-        native::Problem::from(refused).into()
+        Self(refused.into())
     }
 }
 
@@ -219,7 +228,7 @@ mod tests {
             (Refusal::KeyReused, None, "409 conflict idempotency_conflict Idempotency-Key"),
             (Refusal::TooLarge, None, "400 validation validation_error "),
         ] {
-            let problem = Problem::of_refund(&refusal.into(), status);
+            let Problem(problem) = Problem::of_refund(refusal.into(), status);
             assert!(problem.message.len() > 20, "{}", problem.message);
             let (status, field) = (problem.status.as_u16(), problem.field.unwrap_or_default());
             assert_eq!(format!("{status} {} {} {field}", type_of(status), problem.code), expected);
@@ -229,7 +238,7 @@ mod tests {
     #[test]
     fn messages_say_how_the_intent_stands() {
         let open = Refusal::NotPaid { kind: Kind::PaymentIntent, status: "open" };
-        let message = Problem::of_engine(&open.into()).message;
+        let message = Problem::from(engine::Error::from(open)).0.message;
         assert!(message.contains("requires_payment_method"), "{message}");
     }
 }

@@ -1,10 +1,11 @@
-//! The webhook format of this door (`reference/elasticpay_yoco.md` A.6): everything is told of the
-//! payment intent, and signed over the time and the body.
+//! The webhook format of this door (`reference/elasticpay_yoco.md` A.6): every event is about the
+//! payment intent, and the signature covers the time and the body.
 
-use super::serve::BILLER;
+use super::door::BILLER;
 use super::wire::ToldIntent;
-use crate::doors::native::{Shown, sign};
-use crate::time::Iso;
+use crate::http::print::Shown;
+use crate::http::sign::sign;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::ids::{AccountId, EventId};
 use domain::time::Timestamp;
@@ -17,7 +18,6 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Every webhook format that this door speaks.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     vec![Arc::new(ElasticPay)]
 }
@@ -66,8 +66,8 @@ impl WebhookFormat for ElasticPay {
         })
     }
 
-    /// One signature, by the newest secret or, on every second attempt, by the one before it that
-    /// still counts: which one that is says the key id.
+    /// One signature: by the newest secret or, on every second attempt, by the previous one while
+    /// it is valid. The key id names the secret.
     fn headers(&self, signing: &Signing<'_>) -> Vec<(&'static str, String)> {
         let at = Iso(Timestamp(signing.at_s.saturating_mul(1000))).to_string();
         let secret = signing.secrets.first().copied().unwrap_or_default();
@@ -81,7 +81,7 @@ impl WebhookFormat for ElasticPay {
     }
 }
 
-/// The name of a secret: what a receiver that holds several can work out for each of them.
+/// The key id of a secret. A receiver with several secrets can compute the id of each.
 fn key_id(secret: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(secret).into();
     format!("whk_{}", hex(&digest[..8]))

@@ -1,11 +1,13 @@
-//! Payment intents: asking somebody to pay, and taking the money.
+//! Payment intents: requests for payment, and the payments that follow.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::Call;
 use super::wire::{Intent, METHOD_PREFIX, Page};
-use crate::body::{Least, Object, missing};
-use crate::doors::native::{mark_replayed, parse_source, read_limit};
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Least, Object, missing};
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::payment_ref::{parse_source, parse_ulid};
+use crate::http::query::read_limit;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::checkout::{Checkout, State};
@@ -13,27 +15,23 @@ use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::{CheckoutFilter, Engine, MANUAL, NewCheckout, Order, PageQuery, Source, find_method};
 use http::HeaderName;
-use ulid::Ulid;
 
-/// The ways to pay that an intent offers; `pm_` and one of them is a payment method, with a test
-/// outcome behind it as well.
+/// The ways to pay that an intent offers. A payment method is `pm_` and one of them, optionally
+/// followed by a test outcome.
 pub const METHODS: [&str; 3] = ["card", "debit", "paypal"];
-/// Characters of a customer's id.
 pub const LONGEST_CUSTOMER: usize = 200;
-/// Characters of a payment method.
 pub const LONGEST_METHOD: usize = 64;
-/// Items of a page where nothing else is asked for.
+/// Default page size.
 pub const LIMIT: u32 = 20;
 
-/// What a client may show that confirms without a secret key of its own.
+/// Carries the client secret of an intent.
 static CLIENT_SECRET: HeaderName = HeaderName::from_static("x-client-secret");
 
-/// Asks somebody to pay.
+/// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
-    let answered = call.engine().open_checkout(new, call.idempotency_key()).await;
-    let answered = answered.map_err(|error| Problem::of_engine(&error))?;
-    // As it was when it was made, also when the request is repeated.
+    let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
+    // A repeated request gets the intent as it was at creation, too.
     let intent = Intent { checkout: Some(answered.value), payment: None };
     print(&call, &intent, answered.replayed)
 }
@@ -71,8 +69,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let customer = query.get("customer_id")?.map(|text| text.into_owned().into());
     let filter = CheckoutFilter { kind: Kind::PaymentIntent, state: None, customer };
     let paging = read_paging(&call, &[Kind::PaymentIntent.prefix()])?;
-    let page = call.engine().list_checkouts(call.scope(), filter, paging).await;
-    let page = page.map_err(|error| Problem::of_engine(&error))?;
+    let page = call.engine().list_checkouts(call.scope(), filter, paging).await?;
     let mut intents = Vec::with_capacity(page.items.len());
     for checkout in page.items {
         intents.push(with_payment(&call, checkout).await?);
@@ -85,7 +82,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 pub fn read_paging(call: &Call, prefixes: &[&str]) -> Result<PageQuery, Invalid> {
     let query = call.query();
     let after = query.get("starting_after")?.map(|text| {
-        let ulid = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).and_then(read_ulid);
+        let ulid = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).and_then(parse_ulid);
         ulid.ok_or_else(|| {
             let text = excerpt(&text);
             let message = format!(
@@ -104,67 +101,53 @@ pub fn read_paging(call: &Call, prefixes: &[&str]) -> Result<PageQuery, Invalid>
     })
 }
 
-/// One spelling per id, as everywhere.
-fn read_ulid(text: &str) -> Option<Ulid> {
-    let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
-    Ulid::from_string(text).ok().filter(|_| upper)
-}
-
-/// One intent.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let intent = find(&call).await?;
     print(&call, &intent, false)
 }
 
-/// The payment that the path names. Whether it exists is the engine's to say.
+/// The id of the payment that the path names. The payment may not exist.
 pub async fn resolve(call: &Call) -> Result<PaymentId, Problem> {
     let text = call.id().ok_or_else(Problem::no_intent)?;
     let source: Source = parse_source(&text);
-    let found = call.engine().resolve_source(call.scope(), &source).await;
-    found.map_err(|error| Problem::of_engine(&error))?.ok_or_else(Problem::no_intent)
+    call.engine().resolve_source(call.scope(), &source).await?.ok_or_else(Problem::no_intent)
 }
 
 /// The intent that the path names.
 pub async fn find(call: &Call) -> Result<Intent, Problem> {
     let id = resolve(call).await?;
-    let checkout = call.engine().find_any_checkout(call.scope(), id).await;
-    let checkout = checkout.map_err(|error| Problem::of_engine(&error))?;
-    // An invoice is withdrawn and sent in its own ways, and an intent only once it is paid.
+    let checkout = call.engine().find_any_checkout(call.scope(), id).await?;
+    // An invoice has its own operations and becomes an intent only once it is paid.
     if let Some(checkout) = checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
         return with_payment(call, checkout).await;
     }
-    let payment = find_payment(call, id).await?.ok_or_else(Problem::no_intent)?;
+    let payment =
+        call.engine().find_payment(call.scope(), id).await?.ok_or_else(Problem::no_intent)?;
     Ok(Intent { checkout: None, payment: Some(payment) })
-}
-
-async fn find_payment(
-    call: &Call,
-    id: PaymentId,
-) -> Result<Option<domain::payment::Payment>, Problem> {
-    let found = call.engine().find_payment(call.scope(), id).await;
-    found.map_err(|error| Problem::of_engine(&error))
 }
 
 async fn with_payment(call: &Call, checkout: Checkout) -> Result<Intent, Problem> {
     let payment = if checkout.state == State::Completed {
-        find_payment(call, checkout.facts.id).await?
+        call.engine().find_payment(call.scope(), checkout.facts.id).await?
     } else {
         None
     };
     Ok(Intent { checkout: Some(checkout), payment })
 }
 
-/// Pays an intent. What became of it is in its status.
+/// Pays an intent. The status in the answer says whether that succeeded.
 pub async fn confirm(call: Call) -> Result<Response, Problem> {
     let method = read_method(&call.object()?)?;
     let intent = find(&call).await?;
     check_client_secret(&call, &intent)?;
-    // What was registered is paid.
+    // A registered payment is already paid.
     let Some(checkout) = &intent.checkout else { return print(&call, &intent, false) };
     let paid = call.engine().pay_checkout_once(checkout, &method, call.idempotency_key()).await;
-    let paid = paid.map_err(|error| match error {
-        engine::Error::Invalid { .. } => unknown_method(&checkout.facts.methods).into(),
-        error => Problem::of_engine(&error),
+    let paid = paid.map_err(|error| {
+        if matches!(error, engine::Error::Invalid { .. }) {
+            return Problem::from(unknown_method(&checkout.facts.methods));
+        }
+        error.into()
     })?;
     let intent = with_payment(&call, paid.value).await?;
     print(&call, &intent, paid.replayed)
@@ -188,9 +171,9 @@ fn unknown_method(offered: &[Box<str>]) -> Invalid {
     Invalid::field("payment_method", message)
 }
 
-/// A client secret need not be sent with a secret key; one that is sent must be the intent's.
+/// Checks a client secret, which callers with a key may leave out.
 fn check_client_secret(call: &Call, intent: &Intent) -> Result<(), Problem> {
-    let Some(given) = crate::headers::single(call.headers(), &CLIENT_SECRET)? else {
+    let Some(given) = crate::http::headers::single(call.headers(), &CLIENT_SECRET)? else {
         return Ok(());
     };
     if is_secret_of(call.engine(), intent, given.as_bytes()) {
@@ -207,7 +190,7 @@ fn is_secret_of(engine: &Engine, intent: &Intent, given: &[u8]) -> bool {
     wire.is_some_and(|wire| bool::from(wire.client_secret().as_bytes().ct_eq(given)))
 }
 
-/// Withdraws an intent that was not paid.
+/// Cancels an unpaid intent.
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.optional_object()?;
     let intent = find(&call).await?;
@@ -219,7 +202,7 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
         (engine::Error::Refused(domain::decide::Refusal::CheckoutIs { .. }), Some(_)) => {
             Problem::unexpected_state(intent.status())
         }
-        _ => Problem::of_engine(&error),
+        _ => error.into(),
     })?;
     let intent = with_payment(&call, canceled.value).await?;
     print(&call, &intent, canceled.replayed)

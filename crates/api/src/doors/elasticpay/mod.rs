@@ -1,32 +1,25 @@
 //! The ElasticPay door, `/api/v1/payment_intents`: snake case, bare objects, and refunds that are
 //! answered when the provider has answered (`reference/elasticpay_yoco.md` part A).
 //!
-//! Whatever somebody is asked to pay, or has paid, is a payment intent here, through whichever door
-//! it came: `pi_X`, `cs_X` and `pay_X` are one thing with one balance.
+//! Checkouts and payments of every door are payment intents here: `pi_X`, `cs_X` and `pay_X` name one
+//! payment with one balance.
 
+mod describe;
+mod door;
 mod error;
 mod formats;
 mod intents;
-mod openapi;
 mod refunds;
-mod serve;
 mod wire;
 
+pub use describe::DOCUMENT;
+pub use door::refuse;
 pub use formats::formats;
-pub use openapi::DOCUMENT;
 
-use crate::App;
-use crate::route::Route;
-use axum::response::Response;
-use engine::access::Permission;
-use error::Problem;
-use http::{Method, StatusCode};
-use serve::guarded;
-
-const READ: Permission = Permission::new("payment", "read");
-const WRITE: Permission = Permission::new("payment", "write");
-const REFUND_READ: Permission = Permission::new("refund", "read");
-const REFUND_WRITE: Permission = Permission::new("refund", "write");
+use crate::http::call::guarded;
+use crate::http::route::Route;
+use engine::access::KeyScope::{PaymentRead, PaymentWrite, RefundRead, RefundWrite};
+use http::Method;
 
 const INTENTS: &str = "/api/v1/payment_intents";
 const INTENT: &str = "/api/v1/payment_intents/{id}";
@@ -34,37 +27,20 @@ const CONFIRM: &str = "/api/v1/payment_intents/{id}/confirm";
 const CANCEL: &str = "/api/v1/payment_intents/{id}/cancel";
 const REFUNDS: &str = "/api/v1/payment_intents/{id}/refunds";
 
-/// Every operation of this door.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, INTENTS, WRITE, intents::create),
-        guarded(M::GET, INTENTS, READ, intents::list),
-        guarded(M::GET, INTENT, READ, intents::get),
-        guarded(M::POST, CONFIRM, WRITE, intents::confirm),
-        guarded(M::POST, CANCEL, WRITE, intents::cancel),
-        guarded(M::POST, REFUNDS, REFUND_WRITE, refunds::create),
-        guarded(M::GET, REFUNDS, REFUND_READ, refunds::list),
+        guarded(M::POST, INTENTS, PaymentWrite, intents::create),
+        guarded(M::GET, INTENTS, PaymentRead, intents::list),
+        guarded(M::GET, INTENT, PaymentRead, intents::get),
+        guarded(M::POST, CONFIRM, PaymentWrite, intents::confirm),
+        guarded(M::POST, CANCEL, PaymentWrite, intents::cancel),
+        guarded(M::POST, REFUNDS, RefundWrite, refunds::create),
+        guarded(M::GET, REFUNDS, RefundRead, refunds::list),
     ]
 }
 
-/// True for a path of this door, whether or not there is anything at it.
+/// True for every path below this door's, known or not.
 pub fn owns(path: &str) -> bool {
     path.strip_prefix(INTENTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// The answer to a path of this door at which there is nothing.
-pub fn unknown_path(app: &App) -> Response {
-    let message = "there is nothing at this path; check it against the API reference";
-    serve::refuse(
-        app.engine.request_id(),
-        &Problem::new(StatusCode::NOT_FOUND, "not_found", message),
-    )
-}
-
-/// The answer to a method that a path of this door does not have.
-pub fn wrong_method(app: &App) -> Response {
-    let message = "this path does not take this method; the Allow header says which it takes";
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    serve::refuse(app.engine.request_id(), &problem)
 }

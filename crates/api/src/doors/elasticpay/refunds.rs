@@ -1,13 +1,13 @@
 //! Refunds of payment intents (`reference/elasticpay_yoco.md` A.4).
 
+use super::door::Call;
 use super::error::Problem;
 use super::intents::{find, read_paging, resolve};
-use super::serve::Call;
 use super::wire::{Page, REFUND_PREFIX, RefundAnswer, RefundItem};
-use crate::body::{Least, Object};
-use crate::doors::native::mark_replayed;
-use crate::headers::preferred_wait;
-use crate::invalid::{Invalid, excerpt};
+use crate::http::answer::mark_replayed;
+use crate::http::body::{Least, Object};
+use crate::http::headers::preferred_wait;
+use crate::http::invalid::{Invalid, excerpt};
 use axum::response::Response;
 use domain::ids::{PaymentId, RefundId};
 use engine::{Answered, NewRefund, RefundFilter, RefundView};
@@ -16,10 +16,9 @@ use std::time::Duration;
 /// The reasons that the documentation lists. Its own sample sends another, so any is taken unless
 /// the configuration says otherwise.
 pub const REASONS: [&str; 3] = ["customer_request", "duplicate", "fraudulent"];
-/// Characters of a reason.
 pub const LONGEST_REASON: usize = 500;
 
-/// Makes a refund and answers when the provider has, or when that takes too long.
+/// Creates a refund and answers once the provider has answered or the waiting time is over.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = Draft::read(&call)?;
     let payment = resolve(&call).await?;
@@ -36,7 +35,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     };
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, payment, &error).await),
+        Err(error) => return Err(explain(&call, payment, error).await),
     };
     let answered = wait(&call, answered).await;
     let mut response = call.answer(&RefundAnswer::new(&answered.value));
@@ -44,7 +43,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// What a body says about a refund. None at all says to refund all that remains.
+/// The fields of a refund's body. An empty body refunds all that remains.
 #[derive(Default)]
 struct Draft {
     amount: Option<i64>,
@@ -74,15 +73,15 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
     Ok(Some(reason.into()))
 }
 
-/// A refusal, with how the intent stands where that is why.
-async fn explain(call: &Call, payment: PaymentId, error: &engine::Error) -> Problem {
+/// Translates a refusal; whether the intent is refunded decides the error code.
+async fn explain(call: &Call, payment: PaymentId, error: engine::Error) -> Problem {
     let payment = call.engine().find_payment(call.scope(), payment).await;
     let status = payment.ok().flatten().map(|payment| payment.status());
     Problem::of_refund(error, status)
 }
 
-/// Waits for the provider. The refund is made whatever becomes of the waiting, so a wait that fails
-/// answers with the refund as it was made.
+/// Waits for the provider. The refund is committed before that, so a failed wait returns it as
+/// committed.
 async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundView> {
     let config = call.config();
     let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
@@ -94,16 +93,15 @@ async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundVie
     }
 }
 
-/// Lists the refunds of an intent, newest first, through whichever door they were made.
+/// Lists the refunds of an intent that were made through any door, newest first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let paging = read_paging(&call, &[REFUND_PREFIX, "rfd_", "rf_"])?;
     let intent = find(&call).await?;
     let Some(payment) = &intent.payment else {
         return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
     };
-    let filter = RefundFilter { status: None, payment: Some(payment.facts.id) };
-    let page = call.engine().list_refunds(call.scope(), filter, paging).await;
-    let page = page.map_err(|error| Problem::of_engine(&error))?;
+    let filter = RefundFilter { payment: Some(payment.facts.id), ..RefundFilter::default() };
+    let page = call.engine().list_refunds(call.scope(), filter, paging).await?;
     let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();
     Ok(call.answer(&Page { data, has_more: page.more }))
 }

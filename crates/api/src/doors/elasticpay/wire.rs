@@ -1,8 +1,8 @@
 //! The shapes of this door (`reference/elasticpay_yoco.md` A.3 and A.4). The fields of its
 //! documentation are there under their names; what is more is Refundry's own.
 
-use crate::doors::native::Raw;
-use crate::time::Iso;
+use crate::http::print::Raw;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::{Checkout, Flight, State};
 use domain::ids::PaymentId;
@@ -12,18 +12,18 @@ use engine::{Engine, RefundView};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// What stands before a way to pay in `payment_method`.
+/// The prefix of a way to pay in `payment_method`.
 pub const METHOD_PREFIX: &str = "pm_";
-/// What stands before the id of a refund.
+/// The prefix of a refund's id.
 pub const REFUND_PREFIX: &str = "re_";
 
-/// The id that an intent has here.
+/// The id of an intent in this door.
 fn print_id(id: PaymentId) -> String {
     id.with_prefix(Kind::PaymentIntent.prefix())
 }
 
-/// The name of a payment as an intent: its own id, or the name under which it was registered where
-/// that is the id of an intent already.
+/// The id of a payment as an intent: its own, or the provider's where a payment was registered
+/// under the id of an intent.
 pub fn name_of(facts: &payment::Facts) -> Cow<'_, str> {
     let theirs = &*facts.provider_payment_id;
     if facts.kind == Kind::Payment && theirs.starts_with(Kind::PaymentIntent.prefix()) {
@@ -32,7 +32,7 @@ pub fn name_of(facts: &payment::Facts) -> Cow<'_, str> {
     print_id(facts.id).into()
 }
 
-/// What a state is called here.
+/// This door's word for the state of a checkout.
 pub const fn state_word(state: State) -> &'static str {
     match state {
         State::Open => "requires_payment_method",
@@ -43,7 +43,7 @@ pub const fn state_word(state: State) -> &'static str {
     }
 }
 
-/// Everything that an intent can be.
+/// Every status of an intent.
 pub const STATUSES: &[&str] = &[
     "requires_payment_method",
     "requires_action",
@@ -54,7 +54,7 @@ pub const STATUSES: &[&str] = &[
     "canceled",
 ];
 
-/// What a payment's status is called here. One that was reversed is refunded as well.
+/// This door's word for the status of a payment. A reversed payment counts as refunded.
 pub const fn paid_word(status: Status) -> &'static str {
     match status {
         Status::Succeeded => "succeeded",
@@ -62,11 +62,11 @@ pub const fn paid_word(status: Status) -> &'static str {
     }
 }
 
-/// Something to be paid, or paid: one of the two is there at least.
+/// A checkout, its payment, or both.
 pub struct Intent {
-    /// What was asked for, where it was asked for here.
+    /// Absent when the payment was registered.
     pub checkout: Option<Checkout>,
-    /// What was paid.
+    /// Absent before the money is captured.
     pub payment: Option<Payment>,
 }
 
@@ -75,15 +75,16 @@ impl Intent {
     pub fn status(&self) -> &'static str {
         match (&self.payment, &self.checkout) {
             (Some(payment), _) => paid_word(payment.status()),
-            (None, Some(checkout)) => match checkout.flight {
-                Flight::ActionRequired if checkout.state == State::Pending => "requires_action",
-                _ => state_word(checkout.state),
-            },
+            (None, Some(checkout)) => {
+                let asks = checkout.flight == Flight::ActionRequired;
+                let pending = checkout.state == State::Pending;
+                if asks && pending { "requires_action" } else { state_word(checkout.state) }
+            }
             (None, None) => "canceled",
         }
     }
 
-    /// As it is printed; `None` when there is nothing to print.
+    /// The printed intent; `None` when there is neither checkout nor payment.
     pub fn wire(&self, engine: &Engine) -> Option<IntentWire<'_>> {
         let checkout = self.checkout.as_ref();
         let (id, facts) = match (&self.payment, checkout) {
@@ -114,7 +115,7 @@ impl Intent {
     }
 }
 
-/// What never changes about an intent.
+/// The fields of an intent that never change.
 struct Facts<'a> {
     id: PaymentId,
     mode: Mode,
@@ -147,7 +148,6 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A payment intent.
 #[derive(Serialize)]
 pub struct IntentWire<'a> {
     id: Cow<'a, str>,
@@ -167,43 +167,36 @@ pub struct IntentWire<'a> {
 }
 
 impl IntentWire<'_> {
-    /// What a client shows that confirms it.
+    /// The secret that lets a client confirm the intent.
     pub fn client_secret(&self) -> &str {
         &self.client_secret
     }
 }
 
-/// A payment intent as webhooks tell of it: as it was right after the event.
+/// A payment intent in a webhook: as it was right after the event.
 #[derive(Serialize)]
 pub struct ToldIntent<'a> {
-    /// Its id.
     pub id: Cow<'a, str>,
-    /// How it stood.
     pub status: &'static str,
-    /// Minor units.
     pub amount: i64,
-    /// Of the amount.
     pub currency: &'a str,
-    /// How much had gone back.
+    /// Refunded so far, in minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount_refunded: Option<i64>,
-    /// When it was made.
     pub created_at: Iso,
-    /// Why the last attempt was declined.
+    /// The code of the last declined attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<&'a str>,
-    /// The same for people.
+    /// The same as text for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<&'a str>,
-    /// The merchant's own key-value pairs.
     pub metadata: Option<Raw<'a>>,
-    /// The refund that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund: Option<RefundItem<'a>>,
 }
 
 impl<'a> ToldIntent<'a> {
-    /// A payment at some moment.
+    /// A payment as it was right after an event.
     pub fn of_payment(payment: &'a Payment) -> Self {
         Self {
             status: paid_word(payment.status()),
@@ -212,12 +205,12 @@ impl<'a> ToldIntent<'a> {
         }
     }
 
-    /// The payment of a refund that failed: with that much not gone back, it is succeeded.
+    /// The payment of a failed refund. The amount was not refunded, so the intent is `succeeded`.
     pub fn of_failed_refund(view: &'a RefundView) -> Self {
         Self { refund: Some(RefundItem::new(view)), ..Self::of_facts(&view.payment) }
     }
 
-    /// A checkout at some moment.
+    /// A checkout as it was right after an event.
     pub fn of_checkout(checkout: &'a Checkout) -> Self {
         let facts = &*checkout.facts;
         let failure = checkout.failure.as_ref();
@@ -251,7 +244,8 @@ impl<'a> ToldIntent<'a> {
     }
 }
 
-/// What a refund's state is called here. One that was withdrawn gave nothing back.
+/// This door's word for the status of a refund. A canceled refund returned no money, so it is
+/// `failed`.
 pub const fn refund_word(status: refund::Status) -> &'static str {
     match status {
         refund::Status::Pending => "pending",
@@ -260,7 +254,6 @@ pub const fn refund_word(status: refund::Status) -> &'static str {
     }
 }
 
-/// The answer to a refund.
 #[derive(Serialize)]
 pub struct RefundAnswer<'a> {
     success: bool,
@@ -273,7 +266,6 @@ pub struct RefundAnswer<'a> {
 }
 
 impl<'a> RefundAnswer<'a> {
-    /// Prints a refund as it stands.
     pub fn new(view: &'a RefundView) -> Self {
         let refund = &view.refund;
         let status = refund_word(refund.state.status());
@@ -296,7 +288,6 @@ impl<'a> RefundAnswer<'a> {
     }
 }
 
-/// A refund in a list.
 #[derive(Serialize)]
 pub struct RefundItem<'a> {
     id: String,
@@ -312,7 +303,6 @@ pub struct RefundItem<'a> {
 }
 
 impl<'a> RefundItem<'a> {
-    /// Prints a refund as it stands.
     pub fn new(view: &'a RefundView) -> Self {
         let refund = &view.refund;
         let failure = refund.failure.as_ref();
@@ -332,10 +322,8 @@ impl<'a> RefundItem<'a> {
     }
 }
 
-/// One page of a list.
 #[derive(Serialize)]
 pub struct Page<T> {
-    /// Its items.
     pub data: Vec<T>,
     /// There is a next page, behind the last item of this one.
     pub has_more: bool,

@@ -1,20 +1,17 @@
 //! The webhook formats of this door: Standard Webhooks, and Plugipay's.
 
-use super::wire::{EventData, Shown};
-use crate::time::Iso;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use super::events::wire::EventData;
+use crate::http::print::Shown;
+use crate::http::sign::{sign, standard_headers};
+use crate::http::time::Iso;
 use domain::ids::{AccountId, EventId};
 use domain::webhook::Format;
 use engine::webhooks::{Signing, WebhookFormat};
 use engine::{Engine, EventView};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
-use sha2::Sha256;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Every webhook format that this door speaks.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     vec![Arc::new(Standard), Arc::new(Plugipay)]
 }
@@ -113,33 +110,6 @@ impl WebhookFormat for Plugipay {
         }
         vec![("x-plugipay-signature", value)]
     }
-}
-
-/// The headers of Standard Webhooks.
-pub fn standard_headers(signing: &Signing<'_>) -> Vec<(&'static str, String)> {
-    let (id, at) = (signing.event.to_string(), signing.at_s.to_string());
-    let mut signatures = String::new();
-    for secret in &signing.secrets {
-        // The secret is the base64 behind its prefix.
-        let key = secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
-        let key = key.unwrap_or_else(|| secret.as_bytes().to_vec());
-        let parts = [id.as_bytes(), b".", at.as_bytes(), b".", signing.body.as_bytes()];
-        let separator = if signatures.is_empty() { "" } else { " " };
-        let signature = STANDARD.encode(sign(&key, &parts));
-        // Writing to a string cannot fail.
-        let _ = write!(signatures, "{separator}v1,{signature}");
-    }
-    vec![("webhook-id", id), ("webhook-timestamp", at), ("webhook-signature", signatures)]
-}
-
-/// The HMAC-SHA256 of `parts`, one behind the other.
-pub fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

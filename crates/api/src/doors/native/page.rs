@@ -3,10 +3,10 @@
 //! A cursor holds the last item's ULID, the direction, and a hash of the list and its filters, so
 //! that it cannot be carried over to another list, another account or other filters unnoticed.
 
-use super::envelope::PageMeta;
-use crate::invalid::{Invalid, excerpt};
-use crate::query::Query;
-use crate::time::{FORMAT, parse_query_time};
+use crate::http::envelope::PageMeta;
+use crate::http::invalid::{Invalid, excerpt};
+use crate::http::query::{Query, read_limit};
+use crate::http::time::{FORMAT, parse_query_time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::Scope;
@@ -15,35 +15,33 @@ use engine::{Order, PageQuery};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-/// Items of one page.
-pub const MAX_LIMIT: u32 = 100;
 const CURSOR_VERSION: u8 = 2;
 
-/// What kind of list it is.
+/// A list that can be paged.
 pub struct List {
-    /// Its name, part of every cursor.
+    /// Part of every cursor.
     pub name: &'static str,
     /// The query parameters that decide which items are in it.
     pub filters: &'static [&'static str],
     /// The query parameters of the time range `[after, before)`.
     pub range: Option<(&'static str, &'static str)>,
-    /// The direction when none is asked for.
+    /// Default direction.
     pub order: Order,
-    /// The page size when none is asked for.
+    /// Default page size.
     pub limit: u32,
 }
 
-/// A page of a list as it was asked for.
+/// The page of a list that a request asks for.
 #[derive(Debug)]
 pub struct Paging {
-    /// What to ask the engine for.
+    /// The page for the engine.
     pub query: PageQuery,
     fingerprint: [u8; 7],
 }
 
 impl Paging {
-    /// Reads `limit`, `cursor`, `order` and the time range. `subject` is whatever else than the
-    /// query decides which items are in the list.
+    /// Reads `limit`, `cursor`, `order` and the time range. `subject` is the resource in the path
+    /// that the list belongs to, if any.
     pub fn read(
         list: &List,
         query: &Query<'_>,
@@ -85,23 +83,12 @@ impl Paging {
         Ok(Self { query, fingerprint })
     }
 
-    /// What to say about a page that ends with `last`.
+    /// The description of a page that ends with `last`.
     pub fn meta(&self, last: Option<Ulid>, more: bool) -> PageMeta {
         let (order, fingerprint) = (self.query.order, self.fingerprint);
         let cursor = last.filter(|_| more).map(|last| Cursor { last, order, fingerprint }.print());
         PageMeta::new(self.query.limit, cursor)
     }
-}
-
-/// Reads `limit`.
-pub fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
-    let Some(text) = query.get("limit")? else { return Ok(None) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
-    limit.map(Some).ok_or_else(|| {
-        let text = excerpt(&text);
-        Invalid::field("limit", format!("limit must be from 1 to {MAX_LIMIT}; got {text:?}"))
-    })
 }
 
 fn read_order(query: &Query<'_>) -> Result<Option<Order>, Invalid> {
@@ -150,8 +137,8 @@ fn fingerprint(
     let range = list.range.map_or([""; 2], |(after, before)| [after, before]);
     for name in list.filters.iter().copied().chain(range).filter(|name| !name.is_empty()) {
         if let Some(value) = query.get(name)? {
-            // A parameter's name ends where its value's length begins: no two sets of filters
-            // print alike.
+            // The length separates name and value, so that different filters never hash the same
+            // bytes.
             hash.update(name);
             hash.update(value.len().to_be_bytes());
             hash.update(&*value);

@@ -1,11 +1,13 @@
-//! Checkouts: asking somebody to pay, and what became of it.
+//! Checkouts: requests for payment.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::{Call, Reply};
 use super::{checkout_name, payment_name};
-use crate::body::{Least, Object, missing};
-use crate::doors::native::{Raw, parse_id, read_url};
-use crate::invalid::Invalid;
+use crate::http::body::{Least, Object, missing};
+use crate::http::checkout::parse_id;
+use crate::http::invalid::Invalid;
+use crate::http::print::Raw;
+use axum::response::Response;
 use domain::account::{Mode, Scope};
 use domain::checkout::{Checkout, State};
 use domain::ids::{AccountId, PaymentId};
@@ -16,18 +18,14 @@ use engine::{Engine, NewCheckout};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// The way to pay.
 const METHOD: &str = "card";
-/// Characters of a reference.
 pub const LONGEST_REFERENCE: usize = 200;
-/// Characters of a line's name.
 pub const LONGEST_NAME: usize = 200;
-/// Characters of a line's description.
 pub const LONGEST_DESCRIPTION: usize = 500;
-/// Of one line, at most.
+/// Highest quantity of one line.
 pub const MOST_ITEMS: i64 = 1_000_000;
 
-/// What this door keeps of a checkout and prints again.
+/// Fields that only this door stores and prints.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Extra {
@@ -40,7 +38,7 @@ struct Extra {
     client_reference_id: Option<Box<str>>,
 }
 
-/// What is sold.
+/// A line item.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {
@@ -85,10 +83,10 @@ struct CheckoutWire<'a> {
     processing_mode: &'static str,
 }
 
-/// Asks somebody to pay.
-pub async fn create(call: Call) -> Result<Reply, Problem> {
+/// Creates a request for payment.
+pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.scope())?;
-    let checkout = call.engine().open_checkout(new, call.key()).await?.value;
+    let checkout = call.engine().open_checkout(new, call.idempotency_key()).await?.value;
     print(&call, &Found { checkout: Some(checkout), payment: None })
 }
 
@@ -113,7 +111,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         return Err(Invalid::field("lineItems", message).into());
     }
     let extra = Extra {
-        failure_url: read_url(object, "failureUrl")?,
+        failure_url: object.url("failureUrl")?,
         total_discount: sum("totalDiscount")?,
         total_tax_amount: sum("totalTaxAmount")?,
         subtotal_amount: sum("subtotalAmount")?,
@@ -127,8 +125,8 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         amount: amount.ok_or_else(|| missing("amount", "minor units, such as 900"))?,
         currency: currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as ZAR"))?,
         methods: vec![METHOD.into()],
-        success_url: read_url(object, "successUrl")?,
-        cancel_url: read_url(object, "cancelUrl")?,
+        success_url: object.url("successUrl")?,
+        cancel_url: object.url("cancelUrl")?,
         lines,
         customer: None,
         template: None,
@@ -158,17 +156,16 @@ fn read_item(object: &Object<'_>) -> Result<Item, Invalid> {
     })
 }
 
-/// One checkout.
-pub async fn get(call: Call) -> Result<Reply, Problem> {
+pub async fn get(call: Call) -> Result<Response, Problem> {
     let found = find(&call).await?;
     print(&call, &found)
 }
 
-/// A checkout of this door, or a payment that was registered as one, or both. Never neither.
+/// A checkout of this door, its payment, or both. A registered payment has no checkout.
 pub struct Found {
-    /// Who is asked to pay.
+    /// Absent when the payment was registered.
     pub checkout: Option<Checkout>,
-    /// What was paid.
+    /// Absent before the money is captured.
     pub payment: Option<Payment>,
 }
 
@@ -185,7 +182,7 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
     }
 }
 
-/// What both a checkout and a payment say about themselves.
+/// The fields that checkouts and payments share.
 struct Common<'a> {
     id: PaymentId,
     scope: Scope,
@@ -237,17 +234,17 @@ impl Found {
     }
 }
 
-/// Where a checkout can be.
+/// Every status of a checkout.
 pub const STATUSES: [&str; 6] =
     ["created", "started", "processing", "completed", "refunded", "reversed"];
 
-fn print(call: &Call, found: &Found) -> Result<Reply, Problem> {
+fn print(call: &Call, found: &Found) -> Result<Response, Problem> {
     let common = found.common().ok_or_else(Problem::internal)?;
     let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
     let extra = facts.and_then(|facts| facts.extra.as_deref()).map(serde_json::from_str);
     let extra: Extra = extra.transpose().unwrap_or_default().unwrap_or_default();
     let wire = wire(call.engine(), call.account(), &common, found, &extra);
-    Reply::json(StatusCode::OK, &wire)
+    Ok(call.json(StatusCode::OK, &wire))
 }
 
 fn wire<'a>(

@@ -1,27 +1,25 @@
-//! Errors as this door prints them. Its clients read one field or another, so the same text stands in
-//! all of them; no answer but an error has a `description`.
+//! Errors as this door prints them. Clients read different fields, so all of them have the same
+//! text. Only errors have a `description`.
 
-use crate::admit::TooOften;
-use crate::auth::Refused;
-use crate::body::BodyError;
-use crate::invalid::Invalid;
+use crate::http::admit::RateLimited;
+use crate::http::auth::Refused;
+use crate::http::body::BodyError;
+use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
 use http::StatusCode;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::time::Duration;
 
-/// What is said to whoever sends no key, or a wrong one.
+/// Text for a missing or wrong key.
 pub const KEY_REQUIRED: &str = "A key is required, but has not been specified.";
-/// What is said while the first request under a key is being processed.
+/// Text while the first request under an idempotency key is in progress.
 pub const CONFLICT: &str = "Conflict";
-/// What is said about a key that came before with another request.
+/// Text for an idempotency key that was used for another request.
 pub const MISMATCH: &str =
     "The request payload (method, path, parameters) does not match the original request.";
-/// What is said where everything has gone back; shops take it as a success.
+/// Text for a payment without a refundable balance; shop systems treat it as a success.
 pub const REFUNDED: &str = "Payment has already been refunded.";
 
-/// The kinds of errors.
 pub const TYPES: [&str; 5] = [
     "invalid_request_error",
     "authentication_error",
@@ -30,19 +28,16 @@ pub const TYPES: [&str; 5] = [
     "api_error",
 ];
 
-/// An answer that is an error.
 #[derive(Debug)]
 pub struct Problem {
-    /// The status.
     pub status: StatusCode,
     /// The stable word that clients branch on.
     pub code: &'static str,
-    /// What was wrong.
     pub description: Cow<'static, str>,
-    /// The same with what to do, where that is more.
+    /// A longer text that says what to do.
     pub message: Option<Cow<'static, str>>,
     /// Seconds after which it makes sense to try again.
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -67,13 +62,13 @@ impl Problem {
         Self { status, code, description, message: None, retry_after_s: None }
     }
 
-    /// The same with what to do about it.
+    /// The same with a text that says what to do.
     #[must_use]
     pub fn says(self, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: Some(message.into()), ..self }
     }
 
-    /// Something that does not exist for this key.
+    /// The resource does not exist for the account and mode of the key.
     pub fn not_found(what: &str) -> Self {
         let text = format!(
             "no such {what}; check the id, and that the key is of the account and mode it was made \
@@ -108,18 +103,9 @@ impl Problem {
             .says("this Idempotency-Key was used for another request; use a new key for this one")
     }
 
-    /// Something of ours failed; the cause is in the log.
     pub fn internal() -> Self {
         let text = "something failed on our side; report the X-Request-Id of this answer";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
-    }
-
-    /// More was asked for than the rate limit allows.
-    pub fn rate_limited(wait: Duration) -> Self {
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-        let text = format!("too many requests; send the next one in {seconds} s");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
-        Self { retry_after_s: Some(seconds), ..problem }
     }
 
     fn unavailable(text: &'static str) -> Self {
@@ -162,9 +148,12 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<TooOften> for Problem {
-    fn from(TooOften(wait): TooOften) -> Self {
-        Self::rate_limited(wait)
+impl From<RateLimited> for Problem {
+    fn from(limited: RateLimited) -> Self {
+        let seconds = limited.seconds();
+        let text = format!("too many requests; send the next one in {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
+        Self { retry_after_s: Some(seconds), ..problem }
     }
 }
 
@@ -262,7 +251,26 @@ impl From<Refusal> for Problem {
             Refusal::TooManyEndpoints => {
                 Self::new(StatusCode::BAD_REQUEST, INVALID, format!("{refusal}; delete one"))
             }
-            other => Self::new(StatusCode::BAD_REQUEST, INVALID, other.to_string()),
+            Refusal::InvoiceNotFound
+            | Refusal::DeliveryNotFound
+            | Refusal::AlreadyQueued
+            | Refusal::EndpointDisabled
+            | Refusal::ReferenceTaken(_)
+            | Refusal::ChargeTaken(_)
+            | Refusal::PaymentExists(_)
+            | Refusal::CurrencyMismatch { .. }
+            | Refusal::BalanceChanged { .. }
+            | Refusal::TooLateToCancel(_)
+            | Refusal::NotDue
+            | Refusal::Impossible { .. }
+            | Refusal::NoAmount
+            | Refusal::InvoiceIs { .. }
+            | Refusal::InvoiceCannotBeSent(_)
+            | Refusal::AttemptInFlight
+            | Refusal::TooLarge
+            | Refusal::CheckoutIs { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, INVALID, refusal.to_string())
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The webhook format of this door: Standard Webhooks around Yoco's events.
 
 use super::payment_name;
-use crate::doors::native::standard_headers;
-use crate::time::Iso;
+use crate::http::sign::standard_headers;
+use crate::http::time::Iso;
 use domain::account::Mode;
 use domain::checkout::Checkout;
 use domain::ids::{AccountId, EventId};
@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Every webhook format that this door speaks.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     vec![Arc::new(Yoco)]
 }
@@ -151,7 +150,7 @@ fn of_payment(payment: &Payment, mode: Mode) -> Result<Payload<'_>, serde_json::
     })
 }
 
-/// The merchant's own, and which checkout it is about.
+/// The merchant's own metadata and the id of the checkout.
 fn metadata(own: Option<&str>, checkout: &str) -> Result<Map<String, Value>, serde_json::Error> {
     let mut metadata: Map<String, Value> = own.map_or(Ok(Map::new()), serde_json::from_str)?;
     metadata.insert("checkoutId".to_owned(), checkout.into());

@@ -2,35 +2,31 @@
 //! B), with refunds, reversals and webhooks as its clients know them.
 
 mod checkouts;
+mod describe;
+mod door;
 mod error;
 mod formats;
-mod openapi;
 mod refunds;
-mod serve;
 mod webhooks;
 
+pub use describe::DOCUMENT;
 pub use formats::formats;
-pub use openapi::DOCUMENT;
 
-use crate::route::Route;
+use crate::http::call::guarded;
+use crate::http::idempotent::idempotent;
+use crate::http::route::Route;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::access::Permission;
+use engine::access::KeyScope::{
+    CheckoutRead, CheckoutWrite, RefundRead, RefundWrite, WebhookRead, WebhookWrite,
+};
 use http::Method;
-use serve::guarded;
 use std::time::Duration;
-
-const CHECKOUT_READ: Permission = Permission::new("checkout", "read");
-const CHECKOUT_WRITE: Permission = Permission::new("checkout", "write");
-const REFUND_READ: Permission = Permission::new("refund", "read");
-const REFUND_WRITE: Permission = Permission::new("refund", "write");
-const WEBHOOK_READ: Permission = Permission::new("webhook", "read");
-const WEBHOOK_WRITE: Permission = Permission::new("webhook", "write");
 
 /// The prefix of a payment's id in this door.
 const PAYMENT_PREFIX: &str = "p_";
 
-/// What this door does where its pages leave a choice, or changed over time.
+/// Behaviour that the door's reference leaves open or changed over time.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Refund payments that were made with test keys.
@@ -39,17 +35,18 @@ pub struct Settings {
     pub full_refunds_only: bool,
     /// The status of a refund that was accepted.
     pub refund_status: &'static str,
-    /// How long an answer to a refund waits for the provider's.
+    /// How long a refund waits for the provider's answer.
     pub refund_wait: Duration,
 }
 
-/// The words that the status of an accepted refund can be. The last one waits for nobody.
+/// Possible words for the status of an accepted refund. With the last one the door does not wait
+/// for the provider.
 pub const REFUND_STATUSES: [&str; 3] = ["succeeded", "successful", PENDING];
 const PENDING: &str = "pending";
 
 impl Default for Settings {
-    /// No refunds in test mode, partial refunds, `succeeded`, and three seconds:
-    /// less than shops wait for an answer.
+    /// No refunds in test mode, partial refunds, `succeeded`, and three seconds, which is less than
+    /// the time-out of shop systems.
     fn default() -> Self {
         Self {
             allow_test_refunds: false,
@@ -67,17 +64,16 @@ impl Settings {
     }
 }
 
-/// Every operation of this door.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        guarded(M::POST, "/api/checkouts", CHECKOUT_WRITE, checkouts::create),
-        guarded(M::GET, "/api/checkouts/{id}", CHECKOUT_READ, checkouts::get),
-        guarded(M::POST, "/api/checkouts/{id}/refund", REFUND_WRITE, refunds::create),
-        guarded(M::GET, "/api/payments/{id}/refunds", REFUND_READ, refunds::list),
-        guarded(M::POST, "/api/webhooks", WEBHOOK_WRITE, webhooks::create),
-        guarded(M::GET, "/api/webhooks", WEBHOOK_READ, webhooks::list),
-        guarded(M::DELETE, "/api/webhooks/{id}", WEBHOOK_WRITE, webhooks::remove),
+        idempotent(M::POST, "/api/checkouts", CheckoutWrite, checkouts::create),
+        guarded(M::GET, "/api/checkouts/{id}", CheckoutRead, checkouts::get),
+        idempotent(M::POST, "/api/checkouts/{id}/refund", RefundWrite, refunds::create),
+        guarded(M::GET, "/api/payments/{id}/refunds", RefundRead, refunds::list),
+        idempotent(M::POST, "/api/webhooks", WebhookWrite, webhooks::create),
+        guarded(M::GET, "/api/webhooks", WebhookRead, webhooks::list),
+        guarded(M::DELETE, "/api/webhooks/{id}", WebhookWrite, webhooks::remove),
     ]
 }
 

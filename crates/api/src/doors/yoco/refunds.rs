@@ -1,12 +1,14 @@
 //! Refunds of a checkout's payment, and the list of them.
 
 use super::checkouts::{Found, find};
+use super::door::Call;
 use super::error::Problem;
-use super::serve::{Call, Reply};
 use super::{PAYMENT_PREFIX, PENDING, checkout_name};
-use crate::body::Least;
-use crate::invalid::Invalid;
-use crate::time::Iso;
+use crate::http::body::Least;
+use crate::http::invalid::Invalid;
+use crate::http::payment_ref::parse_ulid;
+use crate::http::time::Iso;
+use axum::response::Response;
 use domain::account::Mode;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
@@ -15,7 +17,6 @@ use domain::refund::{Refund, Status};
 use engine::{NewRefund, Order, PageQuery, RefundFilter};
 use http::StatusCode;
 use serde::Serialize;
-use ulid::Ulid;
 
 /// Refunds in one page of the list.
 pub const PAGE: u32 = 100;
@@ -29,8 +30,8 @@ struct Accepted {
     status: &'static str,
 }
 
-/// Refunds what a checkout was paid, or a part of it.
-pub async fn create(call: Call) -> Result<Reply, Problem> {
+/// Refunds the payment of a checkout in whole or in part.
+pub async fn create(call: Call) -> Result<Response, Problem> {
     let (amount, metadata) = match call.optional_object()? {
         Some(object) => (object.amount("amount", Least::One)?, object.metadata("metadata")?),
         None => (None, None),
@@ -68,16 +69,15 @@ pub async fn create(call: Call) -> Result<Reply, Problem> {
         reference: None,
         metadata,
     };
-    let made = match call.engine().create_refund(new, call.key()).await {
+    let made = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(made) => made.value.refund,
         Err(error) => return Err(explain(&call, &payment, error).await),
     };
     let refund = wait(&call, made).await;
-    accepted(&refund, settings.refund_status)
+    accepted(&call, &refund)
 }
 
-/// Waits for the provider as long as the settings say. The refund is made whatever becomes of the
-/// waiting.
+/// Waits for the provider as long as the settings say. The refund is already committed.
 async fn wait(call: &Call, made: Refund) -> Refund {
     let settings = call.settings();
     if settings.refund_status == PENDING || settings.refund_wait.is_zero() {
@@ -87,7 +87,7 @@ async fn wait(call: &Call, made: Refund) -> Refund {
     later.ok().flatten().map_or(made, |view| view.refund)
 }
 
-fn accepted(refund: &Refund, word: &'static str) -> Result<Reply, Problem> {
+fn accepted(call: &Call, refund: &Refund) -> Result<Response, Problem> {
     let message = match refund.state.status() {
         Status::Succeeded => "Your refund has been processed",
         Status::Pending => "Your refund has been accepted and is being processed",
@@ -101,12 +101,13 @@ fn accepted(refund: &Refund, word: &'static str) -> Result<Reply, Problem> {
         id: checkout_name(refund.payment),
         refund_id: refund.id.to_string(),
         message,
-        status: word,
+        status: call.settings().refund_status,
     };
-    Reply::json(StatusCode::ACCEPTED, &accepted)
+    Ok(call.json(StatusCode::ACCEPTED, &accepted))
 }
 
-/// A refusal in the words of this door. Where nothing is left, it matters whether everything went back.
+/// Translates a refusal. When nothing is refundable, the answer depends on whether the payment is
+/// refunded already.
 async fn explain(call: &Call, payment: &Payment, error: engine::Error) -> Problem {
     let nothing_left = matches!(
         error,
@@ -143,11 +144,11 @@ struct RefundWire<'a> {
     failure_reason: Option<&'a str>,
 }
 
-/// Where a refund can be.
+/// Every status of a refund.
 pub const STATUSES: [&str; 3] = [PENDING, "succeeded", "failed"];
 
 /// The refunds of a payment, oldest first.
-pub async fn list(call: Call) -> Result<Reply, Problem> {
+pub async fn list(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("payment");
     let id = call.id().strip_prefix(PAYMENT_PREFIX).and_then(parse_ulid).ok_or_else(not_found)?;
     let id = PaymentId::from_ulid(id);
@@ -159,7 +160,7 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
     let after = cursor.transpose()?;
     let payment = call.engine().find_payment(call.scope(), id).await?;
     payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
-    let filter = RefundFilter { payment: Some(id), status: None };
+    let filter = RefundFilter { payment: Some(id), ..RefundFilter::default() };
     let page = PageQuery { limit: PAGE, after, order: Order::Ascending, from: None, until: None };
     let page = call.engine().list_refunds(call.scope(), filter, page).await?;
     let end = page.items.last().filter(|_| page.more);
@@ -167,12 +168,7 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
         refunds: page.items.iter().map(|view| wire(&view.refund)).collect(),
         next_cursor: end.map(|view| view.refund.id.to_string()),
     };
-    Reply::json(StatusCode::OK, &list)
-}
-
-fn parse_ulid(text: &str) -> Option<Ulid> {
-    let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
-    Ulid::from_string(text).ok().filter(|_| upper)
+    Ok(call.json(StatusCode::OK, &list))
 }
 
 fn wire(refund: &Refund) -> RefundWire<'_> {

@@ -1,9 +1,9 @@
-//! Webhooks: where an account wants to be told, in the shapes of this door. Endpoints of other formats
-//! are none of its.
+//! Webhook endpoints in the shapes of this door, which shows only endpoints of its own format.
 
+use super::door::Call;
 use super::error::Problem;
-use super::serve::{Call, Reply};
-use crate::body::missing;
+use crate::http::body::missing;
+use axum::response::Response;
 use domain::ids::EndpointId;
 use domain::webhook::{Endpoint, Format};
 use engine::webhooks::EndpointDraft;
@@ -11,9 +11,7 @@ use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-/// Characters of a name.
 pub const LONGEST_NAME: usize = 200;
-/// Characters of a URL.
 pub const LONGEST_URL: usize = 2_000;
 
 #[derive(Serialize)]
@@ -43,8 +41,8 @@ impl<'a> WebhookWire<'a> {
     }
 }
 
-/// Makes a webhook. Its secret is in this answer and in no other.
-pub async fn create(call: Call) -> Result<Reply, Problem> {
+/// Creates a webhook endpoint. Only this answer has its secret.
+pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = {
         let object = call.object()?;
         let name = object.name("name", LONGEST_NAME)?;
@@ -59,23 +57,23 @@ pub async fn create(call: Call) -> Result<Reply, Problem> {
     };
     let made = call.engine().create_endpoint(call.scope(), draft).await?;
     let secret = Some(made.secret.expose_secret());
-    Reply::json(StatusCode::OK, &WebhookWire::new(&made.endpoint, secret))
+    Ok(call.json(StatusCode::OK, &WebhookWire::new(&made.endpoint, secret)))
 }
 
 /// Lists webhooks. Not paged: there are at most 50.
-pub async fn list(call: Call) -> Result<Reply, Problem> {
+pub async fn list(call: Call) -> Result<Response, Problem> {
     let endpoints = call.engine().list_endpoints(call.scope()).await?;
     let ours = endpoints.iter().filter(|endpoint| endpoint.format == Format::Yoco);
     let subscriptions = ours.map(|endpoint| WebhookWire::new(endpoint, None)).collect();
-    Reply::json(StatusCode::OK, &Subscriptions { subscriptions })
+    Ok(call.json(StatusCode::OK, &Subscriptions { subscriptions }))
 }
 
-/// Forgets a webhook.
-pub async fn remove(call: Call) -> Result<Reply, Problem> {
+/// Deletes a webhook endpoint.
+pub async fn remove(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("webhook");
     let id = EndpointId::parse(&call.id()).map_err(|_| not_found())?;
     let found = call.engine().find_endpoint(call.scope(), id).await?;
     found.filter(|endpoint| endpoint.format == Format::Yoco).ok_or_else(not_found)?;
     call.engine().remove_endpoint(call.scope(), id).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(call.no_content())
 }

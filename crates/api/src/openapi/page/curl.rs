@@ -12,7 +12,7 @@ pub fn command(document: &Value, operation: &Operation<'_>) -> String {
     let mut command = String::from("curl");
     let body = body(value);
     let method = operation.method.to_ascii_uppercase();
-    // curl posts by itself where there is a body.
+    // curl uses POST when there is a body.
     if method != "GET" && !(method == "POST" && body.is_some()) {
         let _ = write!(command, " -X {method}");
     }

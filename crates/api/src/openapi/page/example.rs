@@ -34,8 +34,6 @@ pub fn of(document: &Value, schema: &Value) -> Value {
 
 /// The type of a value, `null` aside.
 pub fn kind(schema: &Value) -> &str {
-    match &schema["type"] {
-        Value::Array(kinds) => kinds.first().map(text).unwrap_or_default(),
-        kind => text(kind),
-    }
+    let kind = &schema["type"];
+    text(kind.as_array().and_then(|kinds| kinds.first()).unwrap_or(kind))
 }

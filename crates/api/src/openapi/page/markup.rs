@@ -8,7 +8,7 @@ pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What a value refers to, or the value itself.
+/// The target of a reference, or the value itself.
 pub fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let reference = value["$ref"].as_str().and_then(|text| text.strip_prefix('#'));
     reference.and_then(|at| document.pointer(at)).unwrap_or(value)
@@ -30,7 +30,6 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Paragraphs and lists.
 pub fn paragraphs(text: &str) -> String {
     text.split("\n\n").map(str::trim).filter(|block| !block.is_empty()).map(block).collect()
 }

@@ -6,7 +6,7 @@ mod example;
 mod markup;
 mod schemas;
 
-use super::{BOOKS, Book};
+use super::RenderedDocument;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Nothing but the one style sheet, which is known by its hash.
+/// Allows only the inline style sheet, by its hash.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -32,7 +32,8 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The page of a document.
-pub fn answer(book: &'static Book) -> Response {
+/// `all` are the documents that it links to.
+pub fn answer(document: &'static RenderedDocument, all: &'static [RenderedDocument]) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
@@ -41,11 +42,10 @@ pub fn answer(book: &'static Book) -> Response {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
     ];
-    let page = book.page.get_or_init(|| print(book));
+    let page = document.page.get_or_init(|| print(document, all));
     (headers, page.as_str()).into_response()
 }
 
-/// One operation of the document.
 struct Operation<'a> {
     method: &'a str,
     path: &'a str,
@@ -58,8 +58,8 @@ impl Operation<'_> {
     }
 }
 
-fn print(book: &Book) -> String {
-    let document = &book.value;
+fn print(rendered: &RenderedDocument, all: &[RenderedDocument]) -> String {
+    let document = &rendered.value;
     let info = &document["info"];
     let title = escape(text(&info["title"]));
     let mut page = format!(
@@ -73,15 +73,15 @@ fn print(book: &Book) -> String {
     print_menu(&mut page, document, &operations);
     let version = escape(text(&info["version"]));
     let mut others = String::new();
-    for other in BOOKS.iter().filter(|other| other.name != book.name) {
+    for other in all.iter().filter(|other| other.name != rendered.name) {
         let title = escape(text(&other.value["info"]["title"]));
-        let _ = write!(others, " · <a href=\"{}\">{title} API</a>", other.places().1);
+        let _ = write!(others, " · <a href=\"{}\">{title} API</a>", other.page_path);
     }
     let _ = write!(
         page,
         "<main id=\"main\">\n<header>\n<h1>{title} API</h1>\n<p class=\"version\">Version {version} · \
          <a href=\"{}\">OpenAPI 3.1 document</a>{others}</p>\n{}</header>\n",
-        book.places().0,
+        rendered.path,
         paragraphs(text(&info["description"])),
     );
     print_start(&mut page);

@@ -6,7 +6,6 @@ use super::markup::{escape, inline, paragraphs, text};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Every named schema.
 pub fn print_all(page: &mut String, document: &Value) {
     page.push_str("<section aria-labelledby=\"schemas\">\n<h2 id=\"schemas\">Schemas</h2>\n");
     let schemas = document["components"]["schemas"].as_object();
@@ -28,14 +27,13 @@ fn address(name: &str) -> String {
     format!("schema-{}", anchor(name))
 }
 
-/// The fields of an object.
 pub fn print_fields(page: &mut String, document: &Value, schema: &Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     if properties.is_empty() {
         return;
     }
     page.push_str("<dl>\n");
-    // On what we print everything is there, so only what need not be is said.
+    // Answers contain all fields, so only optional ones are marked.
     let closed = schema.get("additionalProperties").is_some();
     for (name, field) in properties {
         let listed = schema["required"]

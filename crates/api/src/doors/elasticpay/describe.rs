@@ -1,0 +1,443 @@
+//! The description of this door in its OpenAPI document.
+
+use super::error::type_of;
+use super::intents::{LIMIT, LONGEST_CUSTOMER, LONGEST_METHOD, METHODS};
+use super::refunds::{LONGEST_REASON, REASONS};
+use super::wire::{METHOD_PREFIX, STATUSES};
+use super::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
+use crate::http::call::LONGEST_KEY;
+use crate::http::query::MAX_LIMIT;
+use crate::openapi::components;
+use crate::openapi::operation::{Answer, Operation, Parameter};
+use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Chapter, Document};
+use domain::account::Mode;
+use http::Method;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const DOCUMENT: Document = Document {
+    name: "elasticpay",
+    title: "Refundry ElasticPay",
+    summary: "Payment intents and refunds in the shape of ElasticPay.",
+    introduction: include_str!("introduction.md"),
+    chapters,
+};
+
+const PAYING: &str = "Payment intents";
+const REFUNDING: &str = "Refunds";
+
+const BEARER: &str = "`Authorization: Bearer <key>`: `sk_sandbox_…` and `sk_live_…`, as \
+`refundry keys create --format elasticpay` makes them, or any other key of Refundry. A platform's key, `oa_sandbox_…` \
+or `oa_live_…`, says with each request for whom it acts, in `X-Biller-Account`.";
+
+/// Everything that any operation refuses, and when.
+const CODES: &[(u16, &str, &str)] = &[
+    (400, "validation_error", "part of the request cannot be accepted; `field` names it"),
+    (401, "unauthorized", "no credentials, or none of a kind that is known"),
+    (401, "invalid_key", "there is no such key, or it was revoked"),
+    (401, "invalid_signature", "the signature does not fit the request"),
+    (401, "invalid_timestamp", "a signed request without a readable time"),
+    (401, "timestamp_skew", "signed more than 300 seconds away from the server's clock"),
+    (403, "insufficient_scope", "the key may not do this"),
+    (404, "not_found", "nothing of that name exists for the account and mode of the key"),
+    (408, "request_timeout", "the body did not arrive in time"),
+    (409, "idempotency_conflict", "the Idempotency-Key was used for another request"),
+    (409, "idempotency_in_progress", "a request with this Idempotency-Key is being processed"),
+    (409, "payment_intent_not_succeeded", "only an intent that is succeeded can be refunded"),
+    (409, "nothing_refundable", "everything is on its way back in refunds that are pending"),
+    (409, "payment_intent_unexpected_state", "the intent is not in a state that allows it"),
+    (413, "payload_too_large", "the body is too large"),
+    (415, "unsupported_media_type", "the body is not said to be `application/json` in UTF-8"),
+    (422, "amount_too_large", "more was asked for than can be refunded"),
+    (429, "rate_limited", "too many requests; `Retry-After` says when to send the next one"),
+    (500, "internal_error", "something failed on the server; report the request id"),
+    (503, "service_unavailable", "the answer is not known: send the same request again"),
+];
+
+/// Codes of certain operations only.
+const SPECIAL: &[&str] = &[
+    "idempotency_conflict",
+    "idempotency_in_progress",
+    "payment_intent_not_succeeded",
+    "nothing_refundable",
+    "payment_intent_unexpected_state",
+    "amount_too_large",
+    "unsupported_media_type",
+];
+
+/// Codes of everything that writes.
+const WRITES: &[&str] =
+    &["idempotency_conflict", "idempotency_in_progress", "unsupported_media_type"];
+
+fn chapters() -> Vec<Chapter> {
+    vec![Chapter {
+        tags: vec![
+            (PAYING, "Asking somebody to pay, and taking the money."),
+            (REFUNDING, "Giving it back, in full or in parts."),
+        ],
+        operations: operations(),
+        schemas: schemas(),
+        parameters: parameters(),
+        headers: components::headers(),
+        security: vec![(
+            "bearer",
+            json!({"type": "http", "scheme": "bearer", "description": BEARER}),
+        )],
+        ..Chapter::default()
+    }]
+}
+
+fn operations() -> Vec<Operation> {
+    let intent = || Answer::json(200, "The intent.", Schema::named("PaymentIntent"));
+    let post = |path, id, tag, summary| Operation::new(Method::POST, path, id, tag, summary);
+    let get = |path, id, tag, summary| Operation::new(Method::GET, path, id, tag, summary);
+    let paid = json!({"payment_method": "pm_card"});
+    vec![
+        write(
+            post(INTENTS, "createPaymentIntent", PAYING, "Create a payment intent").reads(
+                true,
+                Schema::named("NewPaymentIntent"),
+                &[("simple", "20.00 AUD", json!({"amount": 2000, "currency": "AUD"}))],
+            ),
+            intent(),
+            &[],
+        ),
+        read(
+            get(INTENTS, "listPaymentIntents", PAYING, "List payment intents")
+                .says("Those that were made through this door, newest first.")
+                .takes([Parameter::query(
+                    "customer_id",
+                    "Only those of this customer.",
+                    Schema::string(),
+                )])
+                .takes(paging(components::id(&["pi_"]))),
+            page("A page of intents.", Schema::named("PaymentIntent")),
+        ),
+        read(named(get(INTENT, "getPaymentIntent", PAYING, "Get a payment intent")), intent()),
+        write(
+            named(post(CONFIRM, "confirmPaymentIntent", PAYING, "Confirm a payment intent"))
+                .says(
+                    "Pays it. What became of that is in `status`; while it is `requires_action`, \
+                     the customer approves the payment at `hosted_url`.",
+                )
+                .takes([Parameter::Named("ClientSecret")])
+                .reads(
+                    true,
+                    Schema::named("NewConfirmation"),
+                    &[("card", "By a card that works", paid)],
+                ),
+            intent(),
+            &["payment_intent_unexpected_state"],
+        ),
+        write(
+            named(post(CANCEL, "cancelPaymentIntent", PAYING, "Cancel a payment intent"))
+                .says("Withdraws an intent that was not paid.")
+                .reads(false, Fields::new().open().says("Nothing in it is read."), &[]),
+            intent(),
+            &["payment_intent_unexpected_state"],
+        ),
+        create_refund(post(
+            REFUNDS,
+            "createPaymentIntentRefund",
+            REFUNDING,
+            "Refund a payment intent",
+        )),
+        read(
+            named(get(
+                REFUNDS,
+                "listPaymentIntentRefunds",
+                REFUNDING,
+                "List the refunds of a payment intent",
+            ))
+            .says("Newest first, through whichever door they were made.")
+            .takes(paging(components::id(&["re_", "rfd_", "rf_"]))),
+            page("A page of refunds.", Schema::named("Refund")),
+        ),
+    ]
+}
+
+fn create_refund(operation: Operation) -> Operation {
+    let operation = named(operation)
+        .says(
+            "Answers when the provider has; where that takes longer than 10 seconds, or what is \
+             configured, with `pending`. A refund that the provider refuses is an answer too: \
+             `success` is false and `status` is `failed`.",
+        )
+        .says(
+            "The sum of an intent's refunds never exceeds what was charged, counting refunds that \
+             are pending. Once everything went back the intent is `refunded`.",
+        )
+        .takes([Parameter::Named("Prefer")])
+        .reads(
+            false,
+            Schema::named("NewRefund"),
+            &[
+                ("full", "All that remains", json!({"reason": "customer_request"})),
+                ("part", "A part", json!({"amount_cents": 2000, "reason": "duplicate"})),
+            ],
+        );
+    let answer = Answer::json(200, "The refund.", Schema::named("RefundResult"));
+    let refuses = ["payment_intent_not_succeeded", "nothing_refundable", "amount_too_large"];
+    write(operation, answer, &refuses)
+}
+
+/// An operation about the intent in its path.
+fn named(operation: Operation) -> Operation {
+    let id = Schema::name(200).like("pi_01KREAEM40E8TXW4VNC0XM1R2P");
+    operation.takes([Parameter::path(
+        "id",
+        "The intent: `pi_…`, the id under which another door knows it, or the provider's.",
+        id,
+    )])
+}
+
+fn read(operation: Operation, answer: Answer) -> Operation {
+    finish(operation, answer, &[])
+}
+
+fn write(operation: Operation, answer: Answer, refuses: &[&'static str]) -> Operation {
+    let refuses: Vec<_> = WRITES.iter().chain(refuses).copied().collect();
+    let operation = operation.takes([Parameter::Named("IdempotencyKey")]);
+    finish(operation, answer.with_headers(&["Idempotent-Replayed"]), &refuses)
+}
+
+/// Headers about the account's share of requests.
+const SHARE: &[&str] = &["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+
+fn finish(operation: Operation, answer: Answer, refuses: &[&'static str]) -> Operation {
+    let answer = answer.with_headers(&["X-Request-Id"]).with_headers(SHARE);
+    let operation = operation.takes([Parameter::Named("BillerAccount")]).answers(answer);
+    let mut by_status: BTreeMap<u16, Vec<(&str, &str)>> = BTreeMap::new();
+    for (status, code, text) in CODES {
+        if !SPECIAL.contains(code) || refuses.contains(code) {
+            by_status.entry(*status).or_default().push((code, text));
+        }
+    }
+    by_status
+        .into_iter()
+        .fold(operation, |operation, (status, codes)| operation.answers(refusal(status, &codes)))
+}
+
+fn refusal(status: u16, codes: &[(&str, &str)]) -> Answer {
+    let text: Vec<_> = codes.iter().map(|(code, text)| format!("- `{code}`: {text}.")).collect();
+    let error = Fields::new()
+        .may("type", Schema::words([type_of(status)]))
+        .may("code", Schema::words(codes.iter().map(|(code, _)| *code)))
+        .open();
+    let narrowed = Fields::new().may("error", error).open();
+    let body = Schema::all_of([Schema::named("Error"), narrowed]);
+    let headers: &[&str] = match status {
+        401 => &["X-Request-Id", "WWW-Authenticate"],
+        409 | 429 | 503 => &["X-Request-Id", "Retry-After"],
+        _ => &["X-Request-Id"],
+    };
+    Answer::json(status, text.join("\n"), body).with_headers(headers)
+}
+
+fn page(text: &str, item: Schema) -> Answer {
+    let body = Fields::new()
+        .must("data", Schema::list(item).with("maxItems", MAX_LIMIT))
+        .must("has_more", Schema::boolean().says("There is a next page."))
+        .closed();
+    Answer::json(200, text, body)
+}
+
+fn paging(id: Schema) -> [Parameter; 2] {
+    let limit = Schema::integer(1).with("maximum", MAX_LIMIT).with("default", LIMIT);
+    [
+        Parameter::query("limit", "Items per page.", limit),
+        Parameter::query("starting_after", "The `id` of the last item of the page before.", id),
+    ]
+}
+
+fn parameters() -> Vec<(&'static str, Parameter)> {
+    vec![
+        (
+            "IdempotencyKey",
+            Parameter::header(
+                "Idempotency-Key",
+                "Names this request within the account and mode: sent again with the same key and \
+                 the same content nothing is done twice, and the answer says \
+                 `Idempotent-Replayed: true`.",
+                Schema::matching("^[ -~]+$").with("minLength", 1).with("maxLength", LONGEST_KEY),
+            ),
+        ),
+        (
+            "BillerAccount",
+            Parameter::header(
+                "X-Biller-Account",
+                "The account to act for; platforms' keys only, and those always.",
+                components::id(&["biller_", "acc_"]),
+            ),
+        ),
+        (
+            "ClientSecret",
+            Parameter::header(
+                "X-Client-Secret",
+                "The intent's `client_secret`. It need not be sent; another one is refused.",
+                Schema::string(),
+            ),
+        ),
+        (
+            "Prefer",
+            Parameter::header(
+                "Prefer",
+                "`wait=N` (RFC 7240) waits up to N seconds for the provider's answer.",
+                Schema::string().like("wait=5"),
+            ),
+        ),
+    ]
+}
+
+fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("PaymentIntent", intent()),
+        ("NewPaymentIntent", new_intent()),
+        ("NewConfirmation", new_confirmation()),
+        ("RefundResult", refund_result()),
+        ("Refund", refund()),
+        ("NewRefund", new_refund()),
+        ("Error", error()),
+    ]
+}
+
+/// The id of an intent as it is printed.
+fn intent_id() -> Schema {
+    Schema::matching("^pi_").like("pi_01KREAEM40E8TXW4VNC0XM1R2P")
+}
+
+fn text(text: &str) -> Schema {
+    Schema::string().says(text).or_null().like(json!(null))
+}
+
+fn intent() -> Schema {
+    let modes = Mode::ALL.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(" or ");
+    Fields::new()
+        .must("id", intent_id())
+        .must("amount", Schema::integer(1).says("Smallest units.").like(2000))
+        .must("currency", components::currency().like("AUD"))
+        .must("status", Schema::words(STATUSES.iter().copied()).like("requires_payment_method"))
+        .must("client_secret", Schema::matching("^pi_.+_secret_[0-9a-f]{32}$"))
+        .must(
+            "livemode",
+            Schema::boolean().says(&format!("Decided by the key, {modes}.")).like(false),
+        )
+        .must("created_at", Schema::time())
+        .must("amount_refunded", components::minor("What went back.").like(0))
+        .must("customer_id", text("As it was sent."))
+        .must("payment_method", text("How it was paid, or tried."))
+        .must(
+            "hosted_url",
+            Schema::string()
+                .says("The page on which the customer pays, or approves a payment.")
+                .or_null(),
+        )
+        .must("failure_code", text("Why the last attempt was declined."))
+        .must("failure_message", text("The same for people."))
+        .must("metadata", components::printed_metadata().like(json!(null)))
+        .closed()
+        .says("A payment intent.")
+}
+
+fn new_intent() -> Schema {
+    Fields::new()
+        .must("amount", components::amount(1).says("Smallest units."))
+        .must("currency", components::currency().says("ISO 4217."))
+        .may(
+            "customer_id",
+            Schema::name(LONGEST_CUSTOMER).says("Your id of the customer.").or_null(),
+        )
+        .may("metadata", components::metadata())
+        .open()
+        .says("An intent to make. Fields that are not listed are ignored; `null` means absent.")
+}
+
+fn new_confirmation() -> Schema {
+    let known = METHODS.map(|id| format!("`{METHOD_PREFIX}{id}`")).join(", ");
+    let method = Schema::name(LONGEST_METHOD).with("pattern", format!("^{METHOD_PREFIX}"));
+    let says = format!(
+        "One of {known}. In the sandbox `pm_card_declined`, `pm_card_action`, `pm_card_processing` \
+         and `pm_card_timeout` do what they say."
+    );
+    Fields::new()
+        .must("payment_method", method.says(&says))
+        .open()
+        .says("How to pay. Fields that are not listed are ignored.")
+}
+
+fn new_refund() -> Schema {
+    let known = REASONS.map(|reason| format!("`{reason}`")).join(", ");
+    let reason = format!("Why: {known}, or, unless the server is strict, anything else.");
+    Fields::new()
+        .may(
+            "amount_cents",
+            components::amount(1).says("Smallest units. Without it all that remains.").or_null(),
+        )
+        .may("reason", Schema::text(LONGEST_REASON).says(&reason).or_null())
+        .may("metadata", components::metadata())
+        .open()
+        .says("A refund to make. Fields that are not listed are ignored; `null` means absent.")
+}
+
+fn refund_status() -> Schema {
+    Schema::words(["succeeded", "pending", "failed"])
+}
+
+fn refund_result() -> Schema {
+    Fields::new()
+        .must("success", Schema::boolean().says("False when the refund failed.").like(true))
+        .must("status", refund_status())
+        .must("transaction_id", intent_id().says("The intent."))
+        .must("refund_id", components::id(&["re_"]))
+        .must("message", Schema::string().like("Partial refund of 2000 AUD processed"))
+        .must("amount_cents", Schema::integer(1).like(2000))
+        .must("currency", components::currency().like("AUD"))
+        .closed()
+        .says("What became of a refund.")
+}
+
+fn refund() -> Schema {
+    Fields::new()
+        .must("id", components::id(&["re_"]))
+        .must("refund_id", components::id(&["re_"]).says("The same."))
+        .must("transaction_id", intent_id().says("The intent."))
+        .must("status", refund_status())
+        .must("amount_cents", Schema::integer(1).like(2000))
+        .must("currency", components::currency().like("AUD"))
+        .must("reason", text("As it was sent."))
+        .must("failure_code", text("The provider's word for the failure."))
+        .must("failure_message", text("The same for people."))
+        .must("created_at", Schema::time())
+        .closed()
+        .says("A refund.")
+}
+
+fn error() -> Schema {
+    let types: BTreeSet<_> = CODES.iter().map(|(status, ..)| type_of(*status)).collect();
+    let error = Fields::new()
+        .must("type", Schema::words(types))
+        .must("code", Schema::words(CODES.iter().map(|(_, code, _)| *code)).says("Branch on this."))
+        .must("message", Schema::string().says("For people: what was wrong and what to do."))
+        .may("field", Schema::string().says("The field, parameter or header it is about."))
+        .closed();
+    Fields::new()
+        .must("success", Schema::boolean().with("const", false))
+        .must("error", error)
+        .closed()
+        .says("What is answered with every status from 400 on.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_said_once_and_the_special_ones_exist() {
+        let mut codes: Vec<_> = CODES.iter().map(|(_, code, _)| *code).collect();
+        assert!(SPECIAL.iter().chain(WRITES).all(|code| codes.contains(code)));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), CODES.len());
+    }
+}

@@ -1,0 +1,57 @@
+//! Webhooks of providers.
+
+use super::PATH;
+use crate::openapi::Chapter;
+use crate::openapi::components;
+use crate::openapi::operation::{Answer, Operation, Parameter};
+use crate::openapi::problems;
+use crate::openapi::schema::{Fields, Schema};
+use domain::account::Mode;
+use http::Method;
+
+const TAG: &str = "Inbound webhooks";
+
+pub fn chapter() -> Chapter {
+    let received = Fields::new().must("received", Schema::boolean()).closed();
+    let refusals = vec![
+        (400, "validation_error"),
+        (401, "invalid_signature"),
+        (404, "not_found"),
+        (408, "request_timeout"),
+        (413, "payload_too_large"),
+        (429, "rate_limited"),
+        (500, "internal_error"),
+        (503, "service_unavailable"),
+    ];
+    let operation =
+        Operation::new(Method::POST, PATH, "receiveWebhook", TAG, "Receive a provider's webhook")
+            .says(
+                "Where a provider sends its webhooks to. No key lets them in: the provider's own \
+                 signature is checked over the bytes as they came. What is answered with 200 is \
+                 recorded.",
+            )
+            .takes([
+                Parameter::path("provider", "The provider.", Schema::string().like("simulator")),
+                Parameter::path("account", "The account, `acc_…`.", components::account_id()),
+                Parameter::path(
+                    "mode",
+                    "The mode.",
+                    Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())),
+                ),
+            ])
+            .reads(true, Schema::any().says("Whatever the provider sends."), &[])
+            .answers(
+                Answer::json(
+                    200,
+                    "It is recorded.",
+                    components::envelope(received, Schema::named("Meta")),
+                )
+                .with_headers(&["X-Request-Id"]),
+            );
+    let operation = problems::answers(refusals).into_iter().fold(operation, Operation::answers);
+    Chapter {
+        tags: vec![(TAG, "What providers call.")],
+        operations: vec![operation],
+        ..Chapter::default()
+    }
+}

@@ -1,0 +1,114 @@
+//! Webhooks from providers. They carry no key: the provider's adapter checks the provider's own
+//! signature over the exact bytes before anything is recorded.
+
+pub mod describe;
+
+use crate::App;
+use crate::http::admit::{client, count_failure};
+use crate::http::body;
+use crate::http::envelope;
+use crate::http::problem::Problem;
+use crate::http::route::Route;
+use axum::extract::Request;
+use axum::response::Response;
+use domain::account::{Mode, Scope};
+use domain::ids::AccountId;
+use engine::{InboundWebhook, WebhookError, WebhookRefused};
+use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The address that providers send to.
+const PATH: &str = "/api/v1/inbound-webhooks/{provider}/{account}/{mode}";
+
+/// The only operation of this door. A forged webhook counts as a failed authentication of its
+/// client.
+pub fn routes() -> Vec<Route> {
+    vec![Route::open(Method::POST, PATH, receive)]
+}
+
+#[derive(Serialize)]
+struct Received {
+    received: bool,
+}
+
+/// Receives one webhook. The answer is sent after the webhook is recorded, so that the provider
+/// repeats an unrecorded one.
+async fn receive(app: Arc<App>, request: Request) -> Response {
+    let request_id = app.engine.request_id();
+    let client = client(&app, request.headers(), request.extensions());
+    match take_in(&app, request).await {
+        Ok(()) => {
+            let received = Received { received: true };
+            envelope::answer(&app, request_id, StatusCode::OK, &received, None)
+        }
+        Err(problem) => {
+            let forged = problem.status == StatusCode::UNAUTHORIZED;
+            let problem =
+                count_failure(&app, client.filter(|_| forged)).map_or(problem, Problem::from);
+            envelope::refuse(&app, request_id, &problem)
+        }
+    }
+}
+
+async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
+    let (parts, body) = request.into_parts();
+    let config = &app.config;
+    let body =
+        body::read(&parts.headers, body, config.max_webhook_bytes, config.body_timeout).await?;
+    let mut segments = parts.uri.path().split('/').skip(4);
+    let (provider, account, mode) = (segments.next(), segments.next(), segments.next());
+    let provider = provider.ok_or_else(unknown_address)?;
+    let scope = find_scope(app, account, mode).await?.ok_or_else(unknown_address)?;
+    let webhook = InboundWebhook {
+        headers: readable(&parts.headers),
+        body: body.into(),
+        received_at: app.engine.now(),
+    };
+    app.engine.receive_webhook(scope, provider, webhook).await.map_err(|error| explain(&error))
+}
+
+async fn find_scope(
+    app: &App,
+    account: Option<&str>,
+    mode: Option<&str>,
+) -> Result<Option<Scope>, Problem> {
+    let account = account.and_then(|text| AccountId::parse(text).ok());
+    let (Some(id), Some(mode)) = (account, mode.and_then(Mode::from_text)) else {
+        return Ok(None);
+    };
+    let account = app.engine.find_account(id).await?;
+    Ok(account.map(|account| Scope::new(account.number, mode)))
+}
+
+/// Headers whose values are text. No provider signs with anything else.
+fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        })
+        .collect()
+}
+
+fn unknown_address() -> Problem {
+    let message = "no such provider is configured for such an account and mode; check the address \
+                   that the provider sends to";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+fn explain(error: &WebhookError) -> Problem {
+    match error {
+        WebhookError::UnknownProvider => unknown_address(),
+        WebhookError::Refused(refused @ WebhookRefused::Forged) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", refused.to_string())
+        }
+        WebhookError::Refused(refused @ WebhookRefused::Malformed(_)) => {
+            Problem::new(StatusCode::BAD_REQUEST, "validation_error", refused.to_string())
+        }
+        WebhookError::Engine(error) => {
+            tracing::warn!(%error, "a webhook could not be recorded; the provider sends it again");
+            Problem::unavailable("the webhook could not be recorded; send it again")
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The description of this door in its OpenAPI document.
+
+use super::checkouts::{
+    LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_REFERENCE, MOST_ITEMS, STATUSES,
+};
+use super::error::TYPES;
+use super::{REFUND_STATUSES, refunds, webhooks};
+use crate::http::call::LONGEST_KEY;
+use crate::openapi::components;
+use crate::openapi::operation::{Answer, Operation, Parameter};
+use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Chapter, Document};
+use domain::account::Mode;
+use domain::decide::MAX_AMOUNT;
+use domain::line::MAX_LINES;
+use http::Method;
+use serde_json::json;
+
+const TAG: &str = "Yoco";
+const ULID: &str = "01KREAEM40E8TXW4VNC0XM1R2P";
+
+const BEARER: &str = "`Authorization: Bearer <key>`: the secret key of an account, `sk_test_…` or \
+`sk_live_…`, or any other key of Refundry.";
+
+pub const DOCUMENT: Document = Document {
+    name: "yoco",
+    title: "Refundry Yoco",
+    summary: "Checkouts, refunds and reversals in the shape of Yoco.",
+    introduction: include_str!("introduction.md"),
+    chapters,
+};
+
+fn chapters() -> Vec<Chapter> {
+    vec![Chapter {
+        tags: vec![(
+            TAG,
+            "The Checkout API of Yoco. Secret keys go into `Authorization: Bearer`; errors carry \
+             their text in `description`.",
+        )],
+        operations: operations(),
+        schemas: vec![
+            ("YocoCheckout", checkout()),
+            ("NewYocoCheckout", new_checkout()),
+            ("YocoLineItem", line_item(false)),
+            ("YocoRefund", refund()),
+            ("YocoRefundList", refund_list()),
+            ("YocoWebhook", webhook(false)),
+            ("YocoNewWebhook", webhook(true)),
+            ("YocoError", error()),
+        ],
+        parameters: vec![(
+            "YocoIdempotencyKey",
+            Parameter::header(
+                "Idempotency-Key",
+                "Names this request for 24 hours: sent again it is answered as the first time, \
+                 refusals included, with `Idempotent-Replayed: true`.",
+                Schema::matching("^[ -~]+$").with("minLength", 1).with("maxLength", LONGEST_KEY),
+            ),
+        )],
+        headers: components::headers(),
+        security: vec![(
+            "bearer",
+            json!({"type": "http", "scheme": "bearer", "description": BEARER}),
+        )],
+        ..Chapter::default()
+    }]
+}
+
+fn id(prefix: &str) -> Schema {
+    Schema::matching(&format!("^{prefix}[0-9A-HJKMNP-TV-Z]{{26}}$")).like(format!("{prefix}{ULID}"))
+}
+
+/// Describes the refusals that every operation can answer, and `more` of them.
+fn refuses(operation: Operation, more: &[(u16, &'static str)]) -> Operation {
+    let everywhere = [
+        (400, "Part of the request cannot be accepted, or the refund cannot be made."),
+        (403, "No key, a wrong one, or one that lacks the scope."),
+        (404, "Nothing of that name exists for the account and mode of the key."),
+        (408, "The body did not arrive in time."),
+        (413, "The body is too large."),
+        (500, "Something failed on the server."),
+    ];
+    let says = |operation: Operation, (status, text): &(u16, &'static str)| {
+        let answer = Answer::json(*status, *text, Schema::named("YocoError"));
+        let headers: &[_] = match status {
+            409 | 429 | 503 => &["X-Request-Id", "Retry-After"],
+            422 | 403 | 500 | 408 | 413 => &["X-Request-Id"],
+            _ => &["X-Request-Id", "Idempotent-Replayed"],
+        };
+        operation.answers(answer.with_headers(headers))
+    };
+    let waits = [
+        (429, "Too many requests; `Retry-After` says when to send the next one."),
+        (503, "Nothing was done, or the answer is not known yet: send the same request again."),
+    ];
+    everywhere.iter().chain(more).chain(&waits).fold(operation, says)
+}
+
+/// The same for one that honours `Idempotency-Key`.
+fn keyed(operation: Operation) -> Operation {
+    let more = [
+        (409, "A request with this Idempotency-Key is being processed."),
+        (422, "This Idempotency-Key came with another method, path or body."),
+    ];
+    refuses(operation.takes([Parameter::Named("YocoIdempotencyKey")]), &more)
+}
+
+fn gives(status: u16, text: &str, schema: &str) -> Answer {
+    Answer::json(status, text, Schema::named(schema))
+        .with_headers(&["X-Request-Id", "Idempotent-Replayed"])
+}
+
+fn operations() -> Vec<Operation> {
+    let new = |method, path, id, summary| Operation::new(method, path, id, TAG, summary);
+    let checkout_id = || Parameter::path("id", "The checkout.", id("ch_"));
+    vec![
+        keyed(
+            new(Method::POST, "/api/checkouts", "createYocoCheckout", "Create a checkout")
+                .says("Send the buyer to its `redirectUrl`.")
+                .reads(true, Schema::named("NewYocoCheckout"), &[(
+                    "basket",
+                    "Two items",
+                    json!({
+                        "amount": 900, "currency": "ZAR",
+                        "successUrl": "https://shop.example/thanks",
+                        "lineItems": [{
+                            "displayName": "Rooibos", "quantity": 2,
+                            "pricingDetails": {"price": 450},
+                        }],
+                    }),
+                )])
+                .answers(gives(200, "The checkout.", "YocoCheckout")),
+        ),
+        refuses(
+            new(Method::GET, "/api/checkouts/{id}", "getYocoCheckout", "Get a checkout")
+                .says(
+                    "`created`: nobody has opened its page. `started`: somebody has. \
+                     `processing`: a payment is under way. `completed`: paid, also where a part \
+                     went back. `refunded`: everything went back. `reversed`: the same, asked \
+                     for before the payment settled.",
+                )
+                .takes([checkout_id()])
+                .answers(gives(200, "The checkout.", "YocoCheckout")),
+            &[],
+        ),
+        keyed(
+            new(Method::POST, "/api/checkouts/{id}/refund", "refundYocoCheckout", "Refund")
+                .says(
+                    "Refunds everything that is left, or `amount` of it. The answer waits a moment \
+                     for the provider; the outcome is in the status of the checkout, in the list of \
+                     the payment's refunds and in the webhooks `refund.succeeded` and \
+                     `refund.failed`.",
+                )
+                .takes([checkout_id()])
+                .reads(false, refund_request(), &[(
+                    "part",
+                    "A part, with a note",
+                    json!({"amount": 450, "metadata": {"ticket": "42"}}),
+                )])
+                .answers(gives(202, "The refund was accepted.", "YocoRefund")),
+        ),
+        refuses(
+            new(
+                Method::GET,
+                "/api/payments/{id}/refunds",
+                "listYocoRefunds",
+                "List the refunds of a payment",
+            )
+            .takes([
+                Parameter::path("id", "The `paymentId` of a checkout.", id("p_")),
+                Parameter::query("cursor", "The `nextCursor` of the page before.", id("rfd_")),
+            ])
+            .answers(gives(200, "The refunds, oldest first.", "YocoRefundList")),
+            &[],
+        ),
+        keyed(
+            new(Method::POST, "/api/webhooks", "createYocoWebhook", "Create a webhook")
+                .says(
+                    "Told of `payment.succeeded`, `refund.succeeded` and `refund.failed`, signed \
+                     as Standard Webhooks.",
+                )
+                .reads(true, new_webhook(), &[])
+                .answers(gives(200, "The webhook with its secret.", "YocoNewWebhook")),
+        ),
+        refuses(
+            new(Method::GET, "/api/webhooks", "listYocoWebhooks", "List webhooks").answers(
+                Answer::json(
+                    200,
+                    "The webhooks, newest first.",
+                    Fields::new()
+                        .must("subscriptions", Schema::list(Schema::named("YocoWebhook")))
+                        .closed(),
+                )
+                .with_headers(&["X-Request-Id"]),
+            ),
+            &[],
+        ),
+        refuses(
+            new(Method::DELETE, "/api/webhooks/{id}", "deleteYocoWebhook", "Delete a webhook")
+                .takes([Parameter::path("id", "The webhook.", id("whep_"))])
+                .answers(Answer::empty(204, "It is gone.").with_headers(&["X-Request-Id"])),
+            &[],
+        ),
+    ]
+}
+
+fn amount(least: i64) -> Schema {
+    Schema::integer(least).with("maximum", MAX_AMOUNT)
+}
+
+fn sum(text: &str) -> Schema {
+    amount(0).says(text).or_null()
+}
+
+fn strings(open: bool) -> Schema {
+    let map = Schema::map(Schema::string());
+    if open { map.or_null() } else { map }
+}
+
+fn link() -> Schema {
+    Schema::string().like("https://shop.example/thanks").or_null()
+}
+
+fn reference() -> Schema {
+    Schema::name(LONGEST_REFERENCE).says("The caller's own.").or_null()
+}
+
+fn line_item(open: bool) -> Schema {
+    let optional = |schema: Schema| if open { schema.or_null() } else { schema };
+    let done = |fields: Fields| if open { fields.open() } else { fields.closed() };
+    let pricing = Fields::new()
+        .must("price", amount(0).says("Minor units for one."))
+        .may("taxAmount", optional(amount(0)))
+        .may("discountAmount", optional(amount(0)));
+    let item = Fields::new()
+        .must("displayName", Schema::name(LONGEST_NAME))
+        .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))
+        .must("pricingDetails", done(pricing))
+        .may("description", optional(Schema::text(LONGEST_DESCRIPTION)));
+    done(item).says("What is sold.")
+}
+
+fn new_checkout() -> Schema {
+    Fields::new()
+        .must("amount", amount(1).says("Minor units."))
+        .must("currency", Schema::matching("^[A-Z]{3}$").says("ISO 4217."))
+        .may("successUrl", link())
+        .may("cancelUrl", link())
+        .may("failureUrl", link())
+        .may("metadata", strings(true))
+        .may("totalDiscount", sum("Shown only."))
+        .may("totalTaxAmount", sum("Shown only."))
+        .may("subtotalAmount", sum("Shown only."))
+        .may("lineItems", Schema::list(line_item(true)).with("maxItems", MAX_LINES).or_null())
+        .may("externalId", reference())
+        .may("clientReferenceId", reference())
+        .open()
+        .says("A checkout to make. Fields that are not listed are ignored; `null` means absent.")
+}
+
+fn checkout() -> Schema {
+    Fields::new()
+        .must("id", id("ch_"))
+        .must("redirectUrl", Schema::string().says("The page to send the buyer to."))
+        .must("status", Schema::words(STATUSES))
+        .must("amount", Schema::integer(1).says("Minor units.").like(900))
+        .must("currency", Schema::matching("^[A-Z]{3}$").like("ZAR"))
+        .must("paymentId", id("p_").says("Once it is paid.").or_null())
+        .must("successUrl", link())
+        .must("cancelUrl", link())
+        .must("failureUrl", link())
+        .must("metadata", strings(false))
+        .must("merchantId", id("acc_"))
+        .must("totalDiscount", sum("As it was sent."))
+        .must("totalTaxAmount", sum("As it was sent."))
+        .must("subtotalAmount", sum("As it was sent."))
+        .must("lineItems", Schema::list(Schema::named("YocoLineItem")).or_null())
+        .must("externalId", reference())
+        .must("clientReferenceId", reference())
+        .must("processingMode", Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())))
+        .closed()
+        .says("A checkout.")
+}
+
+fn refund_request() -> Schema {
+    Fields::new()
+        .may(
+            "amount",
+            amount(1).says("Minor units; everything that is left when absent.").or_null(),
+        )
+        .may("metadata", strings(true))
+        .open()
+        .says("What to refund. It can be left out.")
+}
+
+fn refund() -> Schema {
+    Fields::new()
+        .must("id", id("ch_").says("The checkout."))
+        .must("refundId", id("rfd_"))
+        .must("message", Schema::string().like("Your refund has been processed"))
+        .must("status", Schema::words(REFUND_STATUSES).says("That it was accepted."))
+        .closed()
+        .says("A refund that was accepted.")
+}
+
+fn refund_list() -> Schema {
+    let refund = Fields::new()
+        .must("id", id("rfd_"))
+        .must("amount", Schema::integer(1).says("Minor units.").like(900))
+        .must("currency", Schema::matching("^[A-Z]{3}$").like("ZAR"))
+        .must("status", Schema::words(refunds::STATUSES))
+        .must("createdDate", Schema::time())
+        .may("failureReason", Schema::string())
+        .closed();
+    Fields::new()
+        .must("refunds", Schema::list(refund).with("maxItems", refunds::PAGE))
+        .must("nextCursor", id("rfd_").says("Leads to the next page.").or_null())
+        .closed()
+        .says("Refunds of a payment.")
+}
+
+fn new_webhook() -> Schema {
+    Fields::new()
+        .must("name", Schema::name(webhooks::LONGEST_NAME))
+        .must("url", Schema::name(webhooks::LONGEST_URL))
+        .open()
+}
+
+fn webhook(with_secret: bool) -> Schema {
+    let webhook = Fields::new()
+        .must("id", id("whep_"))
+        .must("name", Schema::string().like("orders"))
+        .must("url", Schema::string().like("https://shop.example/hooks"))
+        .must("mode", Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())));
+    let secret = Schema::matching("^whsec_[A-Za-z0-9+/]+=*$").says("What signs; shown this once.");
+    let webhook = if with_secret { webhook.must("secret", secret) } else { webhook };
+    webhook.closed().says("A webhook.")
+}
+
+fn error() -> Schema {
+    let text = || Schema::string();
+    Fields::new()
+        .must("errorType", Schema::words(TYPES))
+        .must("errorCode", text().says("The stable word to branch on."))
+        .must("errorMessage", text().says("What was wrong and what to do."))
+        .must("displayMessage", text().says("What was wrong."))
+        .must("message", text().says("The same as `errorMessage`."))
+        .must("description", text().says("The same as `displayMessage`. No other answer has it."))
+        .closed()
+        .says("What is answered with every status from 400 on.")
+}

@@ -1,0 +1,31 @@
+//! Ids of checkouts, numbers of invoices, and the simulated bank for transfers by hand.
+
+use super::payment_ref::parse_ulid;
+use domain::ids::PaymentId;
+use domain::invoice::Invoice;
+use domain::payment::Kind;
+
+/// The simulated bank that receives transfers by hand.
+pub const BANK_NAME: &str = "Sandbox Bank";
+/// The account at that bank.
+pub const BANK_ACCOUNT: &str = "0000 1234 5678";
+
+/// The kinds of checkouts that have a prefix of their own.
+const KINDS: [Kind; 4] =
+    [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
+
+/// Reads the id of a checkout of any kind.
+pub fn parse_checkout_id(text: &str) -> Option<(Kind, PaymentId)> {
+    KINDS.iter().find_map(|kind| Some((*kind, parse_id(*kind, text)?)))
+}
+
+/// Reads the id of a checkout of this kind.
+pub fn parse_id(kind: Kind, text: &str) -> Option<PaymentId> {
+    let rest = text.strip_prefix(kind.prefix())?;
+    parse_ulid(rest).map(PaymentId::from_ulid)
+}
+
+/// An invoice's number as people see it: `INV-000042`.
+pub fn invoice_number(invoice: &Invoice) -> String {
+    format!("INV-{:06}", invoice.facts.number)
+}
