@@ -1,12 +1,13 @@
 //! The site: every route, every document and every webhook format. A new door or resource adds its
 //! lines here.
 
+use crate::app::App;
 use crate::doors::{elasticpay, inbound, native, yoco};
 use crate::http::envelope;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
-use crate::openapi::{Chapter, Document, RenderedDocument, render};
-use crate::{App, hosted, ops};
+use crate::openapi::{Chapter, Document, RenderedDocument, Served, render};
+use crate::{hosted, ops};
 use axum::response::Response;
 use engine::webhooks::WebhookFormat;
 use http::StatusCode;
@@ -36,6 +37,11 @@ pub fn routes() -> Vec<Route> {
     .collect()
 }
 
+/// Method, path and permission of every operation.
+pub fn operations() -> Vec<Served> {
+    routes().into_iter().map(|route| (route.method, route.path, route.permission)).collect()
+}
+
 /// The OpenAPI documents. The first one is about everything that has no document of its own.
 pub const DOCUMENTS: &[Document] = &[
     Document {
@@ -58,7 +64,7 @@ fn chapters() -> Vec<Chapter> {
 
 /// The documents as they are served, in the order of [`DOCUMENTS`].
 pub static RENDERED: LazyLock<Vec<RenderedDocument>> =
-    LazyLock::new(|| render(DOCUMENTS, &routes()));
+    LazyLock::new(|| render(DOCUMENTS, &operations()));
 
 /// The webhook formats of every door.
 pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {

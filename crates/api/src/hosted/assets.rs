@@ -1,6 +1,6 @@
 //! The one style sheet and the one script, served from the binary.
 
-use crate::App;
+use crate::app::App;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};

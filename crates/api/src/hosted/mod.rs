@@ -12,7 +12,7 @@ mod page;
 
 pub use describe::chapter;
 
-use crate::App;
+use crate::app::App;
 use crate::http::admit::RateLimited;
 use crate::http::body;
 use crate::http::checkout::parse_checkout_id;

@@ -1,7 +1,7 @@
 //! The first steps of every door: read the body, authenticate the caller, and take the request out
 //! of the caller's rate limit.
 
-use crate::App;
+use crate::app::App;
 use crate::http::auth::{Caller, Refused, authenticate};
 use crate::http::body::{self, BodyError};
 use crate::http::limits::{Class, Peer, Quota};

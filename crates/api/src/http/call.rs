@@ -10,7 +10,7 @@ use super::invalid::Invalid;
 use super::limits::{Class, Quota};
 use super::query::Query;
 use super::route::Route;
-use crate::{ApiConfig, App};
+use crate::app::{ApiConfig, App};
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;

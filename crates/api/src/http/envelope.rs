@@ -3,7 +3,7 @@
 use super::answer::{retry_after, with_body};
 use super::problem::{Details, Problem};
 use super::time::Iso;
-use crate::App;
+use crate::app::App;
 use axum::response::Response;
 use domain::ids::RequestId;
 use domain::refund::Refund;

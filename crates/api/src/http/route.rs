@@ -1,6 +1,6 @@
 //! Operations: method, path, permission and handler, in one line each.
 
-use crate::App;
+use crate::app::App;
 use crate::http::admit::{RateLimited, count_public};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};

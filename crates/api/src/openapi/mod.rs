@@ -6,7 +6,8 @@ pub mod page;
 pub mod problems;
 pub mod schema;
 
-use crate::http::route::Route;
+use engine::access::KeyScope;
+use http::Method;
 use operation::{Answer, Operation, Parameter};
 use schema::Schema;
 use serde_json::{Map, Value, json};
@@ -50,8 +51,11 @@ pub struct RenderedDocument {
     page: OnceLock<String>,
 }
 
+/// Method, path and permission of an operation.
+pub type Served = (Method, &'static str, Option<KeyScope>);
+
 /// Renders documents; the first one has the shortest paths. Operations are in the order of `routes`.
-pub fn render(documents: &[Document], routes: &[Route]) -> Vec<RenderedDocument> {
+pub fn render(documents: &[Document], routes: &[Served]) -> Vec<RenderedDocument> {
     let render = |(at, document): (usize, &Document)| {
         let (name, value) = (document.name, print(document, routes));
         let (path, page_path) = match at {
@@ -64,7 +68,7 @@ pub fn render(documents: &[Document], routes: &[Route]) -> Vec<RenderedDocument>
     documents.iter().enumerate().map(render).collect()
 }
 
-fn print(document: &Document, routes: &[Route]) -> Value {
+fn print(document: &Document, routes: &[Served]) -> Value {
     let mut chapters = (document.chapters)();
     let operations: Vec<_> =
         chapters.iter_mut().flat_map(|chapter| std::mem::take(&mut chapter.operations)).collect();
@@ -128,16 +132,15 @@ impl Parts {
 }
 
 /// The operations in the order of the route table.
-fn paths(mut operations: Vec<Operation>, routes: &[Route]) -> Value {
+fn paths(mut operations: Vec<Operation>, routes: &[Served]) -> Value {
     let mut paths = Map::new();
-    for route in routes {
-        let described =
-            |known: &Operation| known.method == route.method && known.path == route.path;
+    for (method, path, permission) in routes {
+        let described = |known: &Operation| known.method == *method && known.path == *path;
         // A test finds operations without a description.
         let Some(at) = operations.iter().position(described) else { continue };
-        let operation = operations.swap_remove(at).value(route.permission);
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.as_str().to_ascii_lowercase()] = operation;
+        let operation = operations.swap_remove(at).value(*permission);
+        let path = paths.entry(*path).or_insert_with(|| json!({}));
+        path[method.as_str().to_ascii_lowercase()] = operation;
     }
     paths.into()
 }

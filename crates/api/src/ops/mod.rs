@@ -4,7 +4,7 @@ mod describe;
 
 pub use describe::chapter;
 
-use crate::App;
+use crate::app::App;
 use crate::http::route::Route;
 use crate::openapi::{RenderedDocument, page};
 use axum::extract::Request;

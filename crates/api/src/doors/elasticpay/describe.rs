@@ -1,10 +1,10 @@
 //! The description of this door in its OpenAPI document.
 
+use super::door::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
 use super::error::type_of;
 use super::intents::{LIMIT, LONGEST_CUSTOMER, LONGEST_METHOD, METHODS};
 use super::refunds::{LONGEST_REASON, REASONS};
 use super::wire::{METHOD_PREFIX, STATUSES};
-use super::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
 use crate::http::call::LONGEST_KEY;
 use crate::http::query::MAX_LIMIT;
 use crate::openapi::components;

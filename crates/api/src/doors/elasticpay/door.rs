@@ -1,7 +1,7 @@
 //! This door: the account that a caller acts for, ids in paths, and how answers are printed.
 
 use super::error::{Problem, type_of};
-use crate::App;
+use crate::app::App;
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::call::{self, Door};
@@ -15,6 +15,12 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
+
+pub const INTENTS: &str = "/api/v1/payment_intents";
+pub const INTENT: &str = "/api/v1/payment_intents/{id}";
+pub const CONFIRM: &str = "/api/v1/payment_intents/{id}/confirm";
+pub const CANCEL: &str = "/api/v1/payment_intents/{id}/cancel";
+pub const REFUNDS: &str = "/api/v1/payment_intents/{id}/refunds";
 
 /// The prefix of an account's id in this door.
 pub const BILLER: &str = "biller_";

@@ -14,18 +14,13 @@ mod wire;
 
 pub use describe::DOCUMENT;
 pub use door::refuse;
+use door::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
 pub use formats::formats;
 
 use crate::http::call::guarded;
 use crate::http::route::Route;
 use engine::access::KeyScope::{PaymentRead, PaymentWrite, RefundRead, RefundWrite};
 use http::Method;
-
-const INTENTS: &str = "/api/v1/payment_intents";
-const INTENT: &str = "/api/v1/payment_intents/{id}";
-const CONFIRM: &str = "/api/v1/payment_intents/{id}/confirm";
-const CANCEL: &str = "/api/v1/payment_intents/{id}/cancel";
-const REFUNDS: &str = "/api/v1/payment_intents/{id}/refunds";
 
 pub fn routes() -> Vec<Route> {
     use Method as M;

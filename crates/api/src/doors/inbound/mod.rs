@@ -3,7 +3,7 @@
 
 pub mod describe;
 
-use crate::App;
+use crate::app::App;
 use crate::http::admit::{client, count_failure};
 use crate::http::body;
 use crate::http::envelope;

@@ -1,7 +1,7 @@
 //! This door: its error tables and its answers.
 
 use super::page::Paging;
-use crate::App;
+use crate::app::App;
 use crate::http::answer::mark_replayed;
 use crate::http::auth::Caller;
 use crate::http::call::{self, Door};

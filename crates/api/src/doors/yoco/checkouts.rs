@@ -1,8 +1,8 @@
 //! Checkouts: requests for payment.
 
 use super::door::Call;
+use super::door::{checkout_name, payment_name};
 use super::error::Problem;
-use super::{checkout_name, payment_name};
 use crate::http::body::{Least, Object, missing};
 use crate::http::checkout::parse_id;
 use crate::http::invalid::Invalid;

@@ -4,7 +4,8 @@ use super::checkouts::{
     LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_REFERENCE, MOST_ITEMS, STATUSES,
 };
 use super::error::TYPES;
-use super::{REFUND_STATUSES, refunds, webhooks};
+use super::{refunds, webhooks};
+use crate::app::REFUND_STATUSES;
 use crate::http::call::LONGEST_KEY;
 use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};

@@ -1,16 +1,19 @@
 //! This door: idempotent answers, ids in paths, and how errors are printed.
 
-use super::Settings;
 use super::error::Problem;
-use crate::App;
+use crate::app::{App, YocoSettings};
 use crate::http::answer;
 use crate::http::auth::Caller;
 use crate::http::call::{self, Door};
 use crate::http::query::decode_segment;
 use axum::response::Response;
-use domain::ids::RequestId;
+use domain::ids::{PaymentId, RequestId};
+use domain::payment::Kind;
 use http::{HeaderMap, Method};
 use std::borrow::Cow;
+
+/// The prefix of a payment's id in this door.
+pub const PAYMENT_PREFIX: &str = "p_";
 
 pub struct Yoco;
 
@@ -46,7 +49,7 @@ impl Door for Yoco {
 
 impl Call {
     /// The door's settings.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &YocoSettings {
         &self.config().yoco
     }
 
@@ -54,4 +57,14 @@ impl Call {
     pub fn id(&self) -> Cow<'_, str> {
         decode_segment(self.segment(3)).unwrap_or_default()
     }
+}
+
+/// The id of the payment that a checkout became.
+pub fn payment_name(id: PaymentId) -> String {
+    id.with_prefix(PAYMENT_PREFIX)
+}
+
+/// The id of a checkout.
+pub fn checkout_name(id: PaymentId) -> String {
+    id.with_prefix(Kind::Checkout.prefix())
 }

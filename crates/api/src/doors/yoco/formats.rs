@@ -1,6 +1,6 @@
 //! The webhook format of this door: Standard Webhooks around Yoco's events.
 
-use super::payment_name;
+use super::door::payment_name;
 use crate::http::sign::standard_headers;
 use crate::http::time::Iso;
 use domain::account::Mode;

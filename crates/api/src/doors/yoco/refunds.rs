@@ -2,8 +2,9 @@
 
 use super::checkouts::{Found, find};
 use super::door::Call;
+use super::door::{PAYMENT_PREFIX, checkout_name};
 use super::error::Problem;
-use super::{PAYMENT_PREFIX, PENDING, checkout_name};
+use crate::app::PENDING;
 use crate::http::body::Least;
 use crate::http::invalid::Invalid;
 use crate::http::payment_ref::parse_ulid;

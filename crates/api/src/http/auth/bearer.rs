@@ -1,7 +1,7 @@
 //! `Authorization: Bearer <token>`: the token itself is the proof. The engine looks it up by its
 //! SHA-256, so neither the look-up nor the database reveals it.
 
-use super::Refused;
+use super::refused::Refused;
 use engine::Engine;
 use engine::access::ApiKey;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! time and the idempotency key. Nothing is re-encoded before it is compared, because clients
 //! encode queries and JSON each in their own way (`reference/plugipay.md` §2.1 and §15).
 
-use super::Refused;
+use super::refused::Refused;
 use crate::http::headers::{IDEMPOTENCY_KEY, TIMESTAMP};
 use crate::http::query::hex_digit;
 use domain::time::Timestamp;

@@ -1,7 +1,7 @@
 //! Commands to copy: an operation as a call of curl.
 
-use super::Operation;
 use super::markup::{resolve, text};
+use super::outline::Operation;
 use crate::openapi::operation::JSON;
 use serde_json::Value;
 use std::fmt::Write as _;

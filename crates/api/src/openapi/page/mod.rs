@@ -4,6 +4,7 @@
 mod curl;
 mod example;
 mod markup;
+mod outline;
 mod schemas;
 
 use super::RenderedDocument;
@@ -15,6 +16,7 @@ use http::header::{
     X_FRAME_OPTIONS,
 };
 use markup::{escape, paragraphs, resolve, text};
+use outline::{Operation, anchor, operations};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -44,18 +46,6 @@ pub fn answer(document: &'static RenderedDocument, all: &'static [RenderedDocume
     ];
     let page = document.page.get_or_init(|| print(document, all));
     (headers, page.as_str()).into_response()
-}
-
-struct Operation<'a> {
-    method: &'a str,
-    path: &'a str,
-    value: &'a Value,
-}
-
-impl Operation<'_> {
-    fn id(&self) -> &str {
-        text(&self.value["operationId"])
-    }
 }
 
 fn print(rendered: &RenderedDocument, all: &[RenderedDocument]) -> String {
@@ -94,27 +84,12 @@ fn print(rendered: &RenderedDocument, all: &[RenderedDocument]) -> String {
     page
 }
 
-fn operations(document: &Value) -> Vec<Operation<'_>> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    paths
-        .flat_map(|(path, methods)| {
-            let methods = methods.as_object().into_iter().flatten();
-            methods.map(move |(method, value)| Operation { method, path, value })
-        })
-        .collect()
-}
-
 /// The operations that have a tag.
 fn tagged<'a>(
     operations: &'a [Operation<'a>],
     tag: &'a str,
 ) -> impl Iterator<Item = &'a Operation<'a>> {
     operations.iter().filter(move |operation| operation.value["tags"][0] == tag)
-}
-
-/// A name as part of an address within the page.
-fn anchor(name: &str) -> String {
-    name.to_ascii_lowercase().replace(' ', "-")
 }
 
 fn print_menu(page: &mut String, document: &Value, operations: &[Operation<'_>]) {

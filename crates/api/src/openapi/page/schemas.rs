@@ -1,8 +1,8 @@
 //! Schemas as lists of fields.
 
-use super::anchor;
 use super::example::kind;
 use super::markup::{escape, inline, paragraphs, text};
+use super::outline::anchor;
 use serde_json::Value;
 use std::fmt::Write as _;
 

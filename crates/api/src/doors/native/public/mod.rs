@@ -5,7 +5,7 @@ pub mod describe;
 
 use super::checkout_sessions::wire::ItemWire;
 use super::invoices::wire::InvoiceLineWire;
-use crate::App;
+use crate::app::App;
 use crate::http::admit::RateLimited;
 use crate::http::body::{self, Object, missing};
 use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number, parse_checkout_id};
