@@ -4,33 +4,28 @@
 //! changed rows, all in one durable transaction), it answers read queries, and it keeps the small
 //! tables of accounts and API keys. It decides nothing about money.
 
-mod answers;
-mod backlog;
-mod cells;
+mod copy_source;
 mod fault;
-mod lists;
-#[cfg(test)]
-mod plans;
+mod idempotent_work;
 mod postgres;
-mod prune;
-mod query;
+mod queries;
 mod sqlite;
 mod store;
-mod verify;
+mod stored_responses;
+mod tables;
 
-pub use answers::{Begun, NewRequest, Once};
-pub use backlog::Backlog;
 pub use fault::{Fault, PostgresError};
+pub use idempotent_work::Once;
 pub use postgres::{Copied, PostgresStore};
-pub use prune::{Mark, Pruned};
-pub use query::{
-    Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
-    EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent, StoredSubject,
+pub use queries::{
+    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch,
+    DueDelivery, DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page,
+    PageQuery, PostingFilter, PostingSum, Pruned, RefundFilter, Report, SortOrder as Order,
+    StoredEvent, StoredSubject,
 };
-pub use sqlite::{Place, SqliteStore};
+pub use sqlite::SqliteStore;
 pub use store::{Replay, Store};
-pub use verify::{Difference, Report};
+pub use stored_responses::{Begun, NewRequest};
 
 /// Why the database did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

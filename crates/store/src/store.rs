@@ -1,15 +1,12 @@
 //! [`Store`]: one face over both databases.
 
-use crate::answers::{Begun, NewRequest, Once};
-use crate::backlog::Backlog;
-use crate::prune::{Mark, Pruned};
-use crate::query::{
-    Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
-    EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent,
+use crate::idempotent_work::Once;
+use crate::queries::{
+    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery,
+    DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page, PageQuery,
+    PostingFilter, PostingSum, Pruned, RefundFilter, Report, StoredEvent,
 };
-use crate::sqlite::Place;
-use crate::verify::Report;
+use crate::stored_responses::{Begun, NewRequest};
 use crate::{PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Scope};
 use domain::checkout::Checkout;
@@ -157,7 +154,7 @@ both! {
     fn find_delivery(scope: Scope, id: DeliveryId) -> Option<(DueDelivery, Vec<Attempt>)>;
     /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: of each
     /// what `room` gives it, `limit` in all.
-    fn due_deliveries(now: Timestamp, after: Place, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
+    fn due_deliveries(now: Timestamp, after: EndpointCursor, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
     /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,
     /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
     fn fail_queued_deliveries(endpoint: (Scope, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;

@@ -6,34 +6,35 @@
 
 mod accounts;
 mod address;
-mod answers;
 mod batch;
 mod connect;
+mod copy_from_sqlite;
 mod deliveries;
-mod fill;
+mod error_class;
+mod idempotent_work;
 mod load;
-mod once;
 mod outbox;
-#[cfg(test)]
-mod plans;
 mod prune;
+#[cfg(test)]
+mod query_plans;
 mod reads;
 mod save;
 mod session;
 mod statement;
 mod statistics;
+mod stored_responses;
 mod tls;
-mod trouble;
 mod value;
 mod verify;
 
-pub use fill::Copied;
+pub use copy_from_sqlite::Copied;
 
 use crate::StoreError;
 use address::Address;
 use connect::Connector;
 use deadpool::Runtime;
 use deadpool::managed::{Pool, PoolError, TimeoutType};
+use error_class::{RetryBudget, TxFailure, classify};
 use session::{Session, Step};
 use statement::Statement;
 use std::hash::{BuildHasher as _, RandomState};
@@ -42,7 +43,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use trouble::{Tries, Trouble};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -105,7 +105,7 @@ impl PostgresStore {
     pub async fn migrate(&self, version: Option<i32>) -> Result<(), StoreError> {
         let failed = |error: &dyn std::fmt::Display| StoreError::Migration(error.to_string());
         let limit = self.address.answer_timeout;
-        let guard = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let guard = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(guard) = guard.into_client() else { return Err(StoreError::Closed) };
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                      SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -113,7 +113,7 @@ impl PostgresStore {
         let lock = timeout(MIGRATION, guard.batch_execute(MIGRATION_LOCK)).await;
         lock.map_err(|_| failed(&"another node has been at it for too long"))?
             .map_err(value::fault)?;
-        let worker = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let worker = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(mut client) = worker.into_client() else { return Err(StoreError::Closed) };
         if !self.address.pooled {
             let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0; \
@@ -148,19 +148,19 @@ impl PostgresStore {
         Ok(())
     }
 
-    async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, Trouble> {
+    async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, TxFailure> {
         Err(match pool.get().await {
             Ok(client) => return Ok(Session::new(self, client)),
             // Whatever the reason: there is nothing to talk to.
             Err(PoolError::Backend(unreachable)) => {
                 let away = StoreError::Away(unreachable.why);
-                if unreachable.slow { Trouble::Slow(away) } else { Trouble::Away(away) }
+                if unreachable.slow { TxFailure::Slow(away) } else { TxFailure::Away(away) }
             }
             Err(PoolError::Timeout(TimeoutType::Create)) => {
-                Trouble::Slow(StoreError::Away("no host gave a connection in time".into()))
+                TxFailure::Slow(StoreError::Away("no host gave a connection in time".into()))
             }
             // Every connection is in use for so long: who asked has waited long enough.
-            Err(error) => Trouble::Final(StoreError::Away(error.to_string())),
+            Err(error) => TxFailure::Final(StoreError::Away(error.to_string())),
         })
     }
 
@@ -174,35 +174,39 @@ impl PostgresStore {
     /// Runs one query that changes nothing. Asks once more when the connection turns out to be dead.
     async fn read(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
         let steps = [Step::Run(statement)];
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         loop {
-            let trouble = match self.once(&self.reads, &steps).await {
+            let failure = match self.once(&self.reads, &steps).await {
                 Ok(rows) => return Ok(rows),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            tries.again(trouble, self.draw()).await?;
+            budget.again(failure, self.draw()).await?;
         }
     }
 
     /// Runs one statement that is a transaction of its own and may be run twice.
     async fn write(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
         let steps = [Step::Run(statement)];
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         loop {
-            let trouble = match self.once(&self.writes, &steps).await {
+            let failure = match self.once(&self.writes, &steps).await {
                 Ok(rows) => return Ok(rows),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            tries.again(trouble, self.draw()).await?;
+            budget.again(failure, self.draw()).await?;
         }
     }
 
-    async fn once(&self, pool: &Pool<Connector>, steps: &[Step<'_>]) -> Result<Vec<Row>, Trouble> {
+    async fn once(
+        &self,
+        pool: &Pool<Connector>,
+        steps: &[Step<'_>],
+    ) -> Result<Vec<Row>, TxFailure> {
         let mut session = self.session(pool).await?;
         let replies = session.run(steps).await?;
         let mut rows = Vec::new();
         for reply in replies {
-            rows = reply.map_err(trouble::classify)?;
+            rows = reply.map_err(classify)?;
         }
         Ok(rows)
     }

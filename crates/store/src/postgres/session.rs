@@ -2,8 +2,8 @@
 
 use super::address::{BEGIN, BEGIN_BOUNDED};
 use super::connect::Connector;
+use super::error_class::TxFailure;
 use super::statement::Statement;
-use super::trouble::Trouble;
 use super::{PostgresStore, StoreError};
 use deadpool::managed::Object;
 use deadpool_postgres::ClientWrapper;
@@ -57,7 +57,7 @@ impl<'s> Session<'s> {
     /// transaction, whatever follows a step that failed fails too, and the server then turns a
     /// commit into a rollback. An error when they are not answered in time; what the server did is
     /// unknown then.
-    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Reply>, Trouble> {
+    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Reply>, TxFailure> {
         let limit = self.store.address.answer_timeout;
         let Ok(replies) = timeout(limit, self.send(steps)).await else {
             metrics::counter!("refundry_store_stalled_connections_total").increment(1);
@@ -65,7 +65,7 @@ impl<'s> Session<'s> {
             // What stopped this one has stopped the others, too; finding out would take as long.
             self.store.forget_idle();
             let text = format!("it did not answer within {limit:?}");
-            return Err(Trouble::Final(StoreError::Away(text)));
+            return Err(TxFailure::Final(StoreError::Away(text)));
         };
         for error in replies.iter().filter_map(|reply| reply.as_ref().err()) {
             self.spent = true;

@@ -10,8 +10,7 @@ use super::reads::number;
 use super::statement::Statement;
 use super::value::Value;
 use crate::StoreError;
-use crate::cells::Cells as _;
-use crate::sqlite::source::TABLES;
+use crate::tables::{self, Cells as _};
 use std::sync::atomic::Ordering;
 
 /// Batches of a node before its first look. It looks again whenever their number has doubled.
@@ -40,7 +39,7 @@ impl PostgresStore {
 
     /// Has the rows of small tables counted. One that somebody else is about to count is left out.
     async fn count_small_tables(&self) -> Result<(), StoreError> {
-        let names = TABLES.iter().map(|(table, _)| Some((*table).into())).collect();
+        let names = tables::ALL.iter().map(|(table, _)| Some((*table).into())).collect();
         let select = Statement::new(SMALL, vec![Value::Texts(names), number(KNOWN)]);
         let small = self.list(select, |c| c.required_text()).await?;
         if small.is_empty() {

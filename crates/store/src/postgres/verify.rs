@@ -2,11 +2,11 @@
 //!
 //! All checks see one snapshot, so that running nodes do not disturb them.
 
-use super::trouble::Trouble;
+use super::error_class::TxFailure;
 use super::value::fault;
 use super::{PostgresStore, within};
 use crate::StoreError;
-use crate::verify::{CHECKS, Difference, Report, readable, written};
+use crate::queries::{CHECKS, Report, written};
 use std::time::Duration;
 
 /// How long one query may take.
@@ -19,10 +19,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL enable_mergejoin = on";
 
 impl PostgresStore {
-    /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         // Not given back to the pool: whoever stops waiting for this stops it.
-        let session = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let session = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(client) = session.into_client() else {
             return Err(StoreError::Closed);
         };
@@ -44,13 +43,11 @@ impl PostgresStore {
                 Report::LIMIT
             );
             for row in within(LIMIT, client.query_typed(&sql, &[])).await? {
-                let text = |at: usize| -> Result<String, StoreError> {
+                let text = |at: usize| -> Result<&str, StoreError> {
                     let text: Option<&str> = row.try_get(at).map_err(fault)?;
-                    Ok(readable(text.unwrap_or("nothing")))
+                    Ok(text.unwrap_or("nothing"))
                 };
-                let difference =
-                    Difference { subject: text(0)?, stored: text(1)?, derived: text(2)? };
-                report.differences.push(difference);
+                report.add([text(0)?, text(1)?, text(2)?]);
             }
         }
         let _ = within(LIMIT, client.batch_execute("COMMIT")).await;

@@ -2,23 +2,20 @@
 //! only tried out. Neither touches refunds, payments, events or their sequence numbers.
 
 use super::SqliteStore;
-use super::reads::find_event;
+use super::events::find_event;
 use super::webhooks::{insert_delivery, load_subscribers};
 use crate::StoreError;
-use crate::answers::Once;
+use crate::idempotent_work::Once;
 use crate::store::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::keys::Key;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::Delivery;
+use domain::webhook::{Delivery, Subscriber};
 use rusqlite::Connection;
 
 impl SqliteStore {
-    /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
-    /// `name`; `answer` makes the text that is answered under it later.
     pub async fn replay_events(
         &self,
         scope: Scope,
@@ -38,7 +35,6 @@ impl SqliteStore {
         self.once(name, now, work).await
     }
 
-    /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
     pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
@@ -53,11 +49,7 @@ impl SqliteStore {
             .await
     }
 
-    /// The endpoints of a scope, as a batch sees them.
-    pub async fn subscribers(
-        &self,
-        scope: Scope,
-    ) -> Result<Vec<domain::webhook::Subscriber>, StoreError> {
+    pub async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
         self.read(move |c| load_subscribers(c, scope)).await
     }
 }

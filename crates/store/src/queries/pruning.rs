@@ -4,6 +4,8 @@
 //! go together, and the thing notes in the same transaction how many: whoever verifies knows exactly
 //! which must be there.
 
+use crate::StoreError;
+use crate::tables::Cells;
 use domain::account::Scope;
 use ulid::Ulid;
 
@@ -53,4 +55,21 @@ pub(crate) fn of_kind(passed: &[Passed], kind: usize) -> Vec<[u8; 16]> {
 /// The events that were walked past and are about none of [`THINGS`].
 pub(crate) fn others(passed: &[Passed]) -> impl Iterator<Item = Ulid> {
     passed.iter().filter(|(_, of)| of.iter().all(Option::is_none)).map(|(id, _)| *id)
+}
+
+/// The first scope behind `$1` that has rows in a table.
+pub(crate) fn next_scope(table: &str) -> String {
+    format!("SELECT scope FROM {table} WHERE scope > $1 ORDER BY scope LIMIT 1")
+}
+
+/// A page of a walk: rows of scope `$1` behind `$2` and before `$3`, at most `$4`.
+pub(crate) fn walk_page(table: &str, columns: &str) -> String {
+    format!(
+        "SELECT id, {columns} FROM {table} WHERE scope = $1 AND id > $2 AND id < $3 \
+         ORDER BY id LIMIT $4"
+    )
+}
+
+pub(crate) fn read_passed(c: &mut impl Cells) -> Result<Passed, StoreError> {
+    Ok((c.ulid()?, [c.take()?, c.take()?, c.take()?]))
 }

@@ -1,7 +1,7 @@
 //! How much work waits that should not.
 
 use crate::StoreError;
-use crate::cells::Cells;
+use crate::tables::Cells;
 
 /// Work that waits, each kind counted up to [`Backlog::MOST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Backlog {
     pub const MOST: u32 = 10_000;
 }
 
-/// Reads what [`COUNT`] selects.
+/// Reads what [`COUNT_BACKLOG`] selects.
 pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
     Ok(Backlog {
         overdue_refunds: c.take()?,
@@ -33,7 +33,7 @@ pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
 
 /// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest count.
 /// The states unknown (6) and in review (9) are said in the words of the index, so that it is used.
-pub(crate) const COUNT: &str = "SELECT \
+pub(crate) const COUNT_BACKLOG: &str = "SELECT \
      (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE due_at < $1 LIMIT $2) AS a), \
      (SELECT count(*) FROM \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 6 LIMIT $2) AS b), \

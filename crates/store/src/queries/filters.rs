@@ -14,9 +14,8 @@ use domain::webhook::{self as delivery, Delivery, Endpoint};
 use std::collections::BTreeMap;
 use ulid::Ulid;
 
-/// In which direction a list runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Order {
+pub enum SortOrder {
     /// Newest first.
     #[default]
     Descending,
@@ -24,7 +23,7 @@ pub enum Order {
     Ascending,
 }
 
-impl Order {
+impl SortOrder {
     /// How what follows compares, and how it is ordered.
     pub(crate) const fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -42,7 +41,7 @@ pub struct PageQuery {
     /// The last item of the page before this one.
     pub after: Option<Ulid>,
     /// In which direction.
-    pub order: Order,
+    pub order: SortOrder,
     /// Only items made at this time or later.
     pub from: Option<Timestamp>,
     /// Only items made before this time.
@@ -186,6 +185,9 @@ pub struct DueBatch {
     /// Behind which endpoint the next look goes on; `None` when the end was reached.
     pub place: Option<(Scope, EndpointId)>,
 }
+
+/// Where a search for due deliveries continues: behind this endpoint. `None` is the first one.
+pub type EndpointCursor = Option<(Scope, EndpointId)>;
 
 /// A running total of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

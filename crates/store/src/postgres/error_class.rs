@@ -8,7 +8,7 @@ use tokio_postgres::error::Severity;
 
 /// Why a transaction did not happen.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum TxFailure {
     /// Another node was in the way. Nothing was saved; again, with rows loaded afresh.
     Conflict(StoreError),
     /// The database is away. Nothing was saved; again, a little later.
@@ -19,7 +19,7 @@ pub(super) enum Trouble {
     Final(StoreError),
 }
 
-impl Trouble {
+impl TxFailure {
     pub(super) fn into_error(self) -> StoreError {
         match self {
             Self::Conflict(error) | Self::Away(error) | Self::Slow(error) | Self::Final(error) => {
@@ -30,30 +30,30 @@ impl Trouble {
 }
 
 /// What the server, or the loss of it, means.
-pub(super) fn classify(error: Error) -> Trouble {
+pub(super) fn classify(error: Error) -> TxFailure {
     let guard = |error| StoreError::Guard(Fault::Postgres(PostgresError(error)));
     let Some(code) = error.code().map(|code| code.code().to_owned()) else {
         // No answer of the server: the connection, or what it takes to make one.
-        return Trouble::Away(StoreError::Away(PostgresError(error).to_string()));
+        return TxFailure::Away(StoreError::Away(PostgresError(error).to_string()));
     };
     match code.as_str() {
         // Serialization, deadlock, and a key that somebody else was faster to take.
-        "40001" | "40P01" => Trouble::Conflict(fault(error)),
-        "23505" => Trouble::Conflict(guard(error)),
+        "40001" | "40P01" => TxFailure::Conflict(fault(error)),
+        "23505" => TxFailure::Conflict(guard(error)),
         // A division by zero is how an update says that a row is missing.
-        "22012" => Trouble::Final(StoreError::Inconsistent("a row to be updated is gone".into())),
+        "22012" => TxFailure::Final(StoreError::Inconsistent("a row to be updated is gone".into())),
         // A number that does not fit where it is to be added to.
-        "22003" => Trouble::Final(guard(error)),
+        "22003" => TxFailure::Final(guard(error)),
         // Waited for a lock or a statement for too long. Who asked has waited long enough, too.
-        "55P03" | "57014" => Trouble::Final(StoreError::Away(PostgresError(error).to_string())),
-        other if other.starts_with("23") => Trouble::Final(guard(error)),
+        "55P03" | "57014" => TxFailure::Final(StoreError::Away(PostgresError(error).to_string())),
+        other if other.starts_with("23") => TxFailure::Final(guard(error)),
         // Connections, resources, an operator's doing, a standby that cannot write, and what is
         // left of a session that timed out.
         other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
-            Trouble::Away(StoreError::Away(PostgresError(error).to_string()))
+            TxFailure::Away(StoreError::Away(PostgresError(error).to_string()))
         }
-        "25006" | "25P03" => Trouble::Away(StoreError::Away(PostgresError(error).to_string())),
-        _ => Trouble::Final(fault(error)),
+        "25006" | "25P03" => TxFailure::Away(StoreError::Away(PostgresError(error).to_string())),
+        _ => TxFailure::Final(fault(error)),
     }
 }
 
@@ -71,12 +71,12 @@ pub(super) fn may_have_committed(error: &Error) -> bool {
 }
 
 /// How often a batch is tried.
-pub(super) struct Tries {
+pub(super) struct RetryBudget {
     conflicts: u32,
     losses: u32,
 }
 
-impl Tries {
+impl RetryBudget {
     /// Conflicts after which the last one is reported.
     const CONFLICTS: u32 = 8;
 
@@ -89,18 +89,18 @@ impl Tries {
 
     /// Waits until it is time to try again; the error when it is not worth it any more. `lot` keeps
     /// nodes that got into each other's way from doing so again.
-    pub(super) async fn again(&mut self, trouble: Trouble, lot: u64) -> Result<(), StoreError> {
-        let longest_ms = match trouble {
-            Trouble::Conflict(_) if self.conflicts < Self::CONFLICTS => {
+    pub(super) async fn again(&mut self, failure: TxFailure, lot: u64) -> Result<(), StoreError> {
+        let longest_ms = match failure {
+            TxFailure::Conflict(_) if self.conflicts < Self::CONFLICTS => {
                 metrics::counter!("refundry_store_conflicts_total").increment(1);
                 self.conflicts += 1;
                 2_u64 << self.conflicts
             }
-            Trouble::Away(_) if self.losses < Self::LOSSES => {
+            TxFailure::Away(_) if self.losses < Self::LOSSES => {
                 self.losses += 1;
                 25_u64 << self.losses
             }
-            Trouble::Slow(_) if self.losses == 0 => {
+            TxFailure::Slow(_) if self.losses == 0 => {
                 self.losses = Self::LOSSES;
                 25
             }

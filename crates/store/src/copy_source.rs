@@ -1,30 +1,10 @@
-//! A database file as it is copied elsewhere: table by table, in the order of the keys.
+//! A `SQLite` file that is copied into another database: table by table, in the order of the keys.
 
-use super::SqliteStore;
-use crate::StoreError;
-use rusqlite::types::Value;
+use crate::tables::{self, PAYMENTS, REFUNDS, inconsistent};
+use crate::{SqliteStore, StoreError};
+pub(crate) use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
 use std::path::Path;
-
-/// Every table and its key, those that others refer to first.
-pub(crate) const TABLES: &[(&str, &[&str])] = &[
-    ("accounts", &["no"]),
-    ("api_keys", &["id"]),
-    ("payments", &["scope", "id"]),
-    ("refunds", &["scope", "id"]),
-    ("keys", &["scope", "hash"]),
-    ("events", &["scope", "id"]),
-    ("postings", &["scope", "id"]),
-    ("totals", &["scope", "currency", "code"]),
-    ("webhook_endpoints", &["scope", "id"]),
-    ("deliveries", &["scope", "id"]),
-    ("delivery_bodies", &["no"]),
-    ("delivery_attempts", &["scope", "delivery", "number"]),
-    ("checkouts", &["scope", "id"]),
-    ("invoices", &["scope", "id"]),
-    ("invoice_numbers", &["scope"]),
-    ("answers", &["scope", "hash"]),
-];
 
 /// Bytes of rows that are held at the same time, at least one row.
 const BYTES: usize = 4 << 20;
@@ -41,12 +21,12 @@ const STATE: &str = "SELECT (SELECT count(*) FROM events) || '/' || (SELECT coun
      UNION ALL SELECT max(updated_at) FROM webhook_endpoints UNION ALL \
      SELECT max(last_used_at) FROM api_keys UNION ALL SELECT max(revoked_at) FROM api_keys))";
 
-/// A database file that nobody writes to meanwhile.
-pub(crate) struct Source {
+/// A database file that nobody writes to during the copy.
+pub(crate) struct CopySource {
     connection: Connection,
 }
 
-impl Source {
+impl CopySource {
     /// Brings the schema up to date and keeps everybody else from writing.
     pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
         let connection = SqliteStore::migrate(file, None)?;
@@ -54,8 +34,8 @@ impl Source {
         let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' \
                    AND name NOT LIKE 'sqlite_%' AND name <> 'refinery_schema_history'";
         let tables: u32 = connection.query_row(sql, [], |row| row.get(0))?;
-        if usize::try_from(tables) != Ok(TABLES.len()) {
-            let why = format!("it has {tables} tables and {} are known", TABLES.len());
+        if usize::try_from(tables) != Ok(tables::ALL.len()) {
+            let why = format!("it has {tables} tables and {} are known", tables::ALL.len());
             return Err(StoreError::Inconsistent(why));
         }
         Ok(Self { connection })
@@ -69,7 +49,7 @@ impl Source {
     pub(crate) fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
         let count: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
-        u64::try_from(count).map_err(|_| crate::cells::inconsistent("a count"))
+        u64::try_from(count).map_err(|_| inconsistent("a count"))
     }
 
     pub(crate) fn columns(&self, table: &str) -> Result<Vec<String>, StoreError> {
@@ -77,8 +57,9 @@ impl Source {
             self.connection.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
         let names = select.query_map([table], |row| row.get(0))?;
         let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
-        // The chains of refunds, which only a file has.
-        names.retain(|name| !matches!(&**name, "last_refund" | "previous"));
+        // Only a file has the chains of refunds.
+        let chains = [PAYMENTS.chain.name(), REFUNDS.chain.name()];
+        names.retain(|name| !chains.contains(&Some(&**name)));
         Ok(names)
     }
 
@@ -87,9 +68,9 @@ impl Source {
         &self,
         (table, key): (&str, &[&str]),
         columns: &[String],
-        after: Option<&[Value]>,
+        after: Option<&[Cell]>,
         limit: usize,
-    ) -> Result<Vec<Vec<Value>>, StoreError> {
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
         let (names, order) = (columns.join(", "), key.join(", "));
         let behind = after.map_or_else(String::new, |after| {
             let numbers: Vec<_> = (1..=after.len()).map(|n| format!("?{n}")).collect();
@@ -101,7 +82,7 @@ impl Source {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < BYTES {
             let Some(row) = found.next()? else { break };
-            let row: Vec<Value> =
+            let row: Vec<Cell> =
                 (0..columns.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
             bytes += row.iter().map(size).sum::<usize>();
             rows.push(row);
@@ -110,10 +91,10 @@ impl Source {
     }
 }
 
-fn size(value: &Value) -> usize {
+fn size(value: &Cell) -> usize {
     match value {
-        Value::Null | Value::Integer(_) | Value::Real(_) => size_of::<Value>(),
-        Value::Text(text) => size_of::<Value>() + text.len(),
-        Value::Blob(bytes) => size_of::<Value>() + bytes.len(),
+        Cell::Null | Cell::Integer(_) | Cell::Real(_) => size_of::<Cell>(),
+        Cell::Text(text) => size_of::<Cell>() + text.len(),
+        Cell::Blob(bytes) => size_of::<Cell>() + bytes.len(),
     }
 }

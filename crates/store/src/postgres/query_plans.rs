@@ -4,14 +4,10 @@ use super::PostgresStore;
 use super::prune::{forget_deliveries, forget_events};
 use super::reads::number;
 use super::session::Step;
-use super::statement::{Query, Statement};
-use crate::cells::Cells as _;
-use crate::lists::{
-    checkouts_query, deliveries_query, events_query, invoices_query, payments_query,
-    postings_query, refunds_query,
-};
-use crate::plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
-use crate::query::PageQuery;
+use super::statement::{PostgresQuery, Statement};
+use crate::queries::query_plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
+use crate::queries::{COUNT_BACKLOG, PageQuery};
+use crate::tables::Cells as _;
 use domain::payment::Kind;
 use domain::time::Timestamp;
 
@@ -65,18 +61,6 @@ async fn filled() -> PostgresStore {
     store
 }
 
-fn query(list: &List, page: PageQuery) -> Query {
-    match list {
-        List::Payments => payments_query(scope(), page),
-        List::Refunds(filter) => refunds_query(scope(), *filter, page),
-        List::Events(filter) => events_query(scope(), *filter, page),
-        List::Postings(filter) => postings_query(scope(), *filter, page),
-        List::Deliveries(filter) => deliveries_query(scope(), filter, page),
-        List::Checkouts(filter) => checkouts_query(scope(), filter, page),
-        List::Invoices(filter) => invoices_query(scope(), filter, page),
-    }
-}
-
 /// Rows that the busiest part of a plan went through, those that it left out included. A few that
 /// fit are put in order rather than looked up in order: that is the planner's to choose.
 fn touched(plan: &str) -> u64 {
@@ -95,7 +79,7 @@ fn touched(plan: &str) -> u64 {
 fn check(case: &Case, page: PageQuery, plan: &str) {
     let about = || format!("{:?} {page:?}:\n{plan}", case.list);
     assert!(!plan.contains("Seq Scan"), "{}", about());
-    if case.straight {
+    if case.seeks {
         let index = if case.index == KEY { "_pkey" } else { case.index };
         assert!(plan.contains(index), "{} instead of {index}", about());
         assert!(touched(plan) < ROWS / 20, "{}", about());
@@ -108,7 +92,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     let mut checked = 0;
     for case in cases() {
         for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = query(&case.list, page).into_plan();
+            let explain = case.list.query::<PostgresQuery>(page).into_plan();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             check(&case, page, &lines.join("\n"));
             checked += 1;
@@ -144,7 +128,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     assert_eq!(explained, 9);
 
     let values = vec![number(1), number(1)];
-    let explain = Statement::new(format!("EXPLAIN {}", crate::backlog::COUNT), values);
+    let explain = Statement::new(format!("EXPLAIN {COUNT_BACKLOG}"), values);
     let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
     for index in ["refunds_due", "refunds_in_doubt", "deliveries_due"] {
         assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{plan}");
@@ -159,7 +143,7 @@ async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes
     let mut joins = 0;
     for case in cases() {
         for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = query(&case.list, page).into_plan();
+            let explain = case.list.query::<PostgresQuery>(page).into_plan();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             let plan = lines.join("\n");
             assert!(!plan.contains("Join Filter"), "{:?} {page:?}:\n{plan}", case.list);

@@ -5,12 +5,11 @@
 
 use super::PostgresStore;
 use super::statement::Statement;
-use super::value::{Columns, Id, Value};
+use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
-use crate::cells::{Cells as _, inconsistent};
-use crate::sqlite::source::{Source, TABLES};
-use crate::verify::Report;
-use rusqlite::types::Value as Cell;
+use crate::copy_source::{Cell, CopySource};
+use crate::queries::Report;
+use crate::tables::{self, Cells as _, inconsistent};
 use std::path::Path;
 
 /// Where the mark is and what it says: the state of the file that is copied.
@@ -98,16 +97,16 @@ impl PostgresStore {
         let store = Self::attach(url)?;
         store.migrate(None).await?;
         store.check_durability().await?;
-        let source = Source::open(file)?;
+        let source = CopySource::open(file)?;
         store.mark(&source.state()?).await?;
-        for &table in TABLES {
+        for &table in tables::ALL {
             let of = source.count(table.0)?;
             store.copy_table(&source, table, of, rows.unwrap_or(ROWS), &mut progress).await?;
         }
         let set = "SELECT setval('delivery_bodies_no', max(no)) FROM delivery_bodies \
                    HAVING max(no) IS NOT NULL";
         store.write(Statement::new(set, Vec::new())).await?;
-        for &(table, _) in TABLES {
+        for &(table, _) in tables::ALL {
             let (of, there) = (source.count(table)?, store.count(table).await?);
             if of != there {
                 let why = format!("{table} has {of} rows in the file and {there} in the database");
@@ -125,7 +124,8 @@ impl PostgresStore {
     async fn mark(&self, state: &str) -> Result<(), StoreError> {
         if self.is_marked().await? {
             let sql = format!("SELECT source FROM {MARK}");
-            let known = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.required_text()).await?;
+            let known =
+                self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.required_text()).await?;
             if known.as_deref() != Some(state) {
                 return Err(StoreError::Address(
                     "the file changed since the copy was begun, or is another one: copy it into an \
@@ -135,7 +135,7 @@ impl PostgresStore {
             }
             return Ok(());
         }
-        for (table, _) in TABLES {
+        for (table, _) in tables::ALL {
             if self.count(table).await? > 0 {
                 let why =
                     format!("the database is not empty, there are {table} in it: name another");
@@ -149,7 +149,7 @@ impl PostgresStore {
 
     async fn is_marked(&self) -> Result<bool, StoreError> {
         let sql = format!("SELECT (to_regclass('{MARK}') IS NOT NULL)::int");
-        let found = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.take::<bool>()).await?;
+        let found = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<bool>()).await?;
         Ok(found.unwrap_or(false))
     }
 
@@ -166,13 +166,13 @@ impl PostgresStore {
 
     async fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
-        let count = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.take::<i64>()).await?;
+        let count = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<i64>()).await?;
         u64::try_from(count.unwrap_or(0)).map_err(|_| inconsistent("a count"))
     }
 
     async fn copy_table(
         &self,
-        source: &Source,
+        source: &CopySource,
         (table, key): (&str, &[&str]),
         of: u64,
         limit: usize,
@@ -211,7 +211,7 @@ impl PostgresStore {
         let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
                    WHERE table_schema = current_schema() AND table_name = $1";
         let values = vec![Value::Text(table.to_owned().into())];
-        let read = |c: &mut Columns<'_>| Ok((c.required_text()?, c.required_text()?));
+        let read = |c: &mut PostgresCells<'_>| Ok((c.required_text()?, c.required_text()?));
         let known = self.list(Statement::new(sql, values), read).await?;
         let kind = |name: &String| {
             let (_, kind) = known.iter().find(|(known, _)| **known == **name)?;
@@ -247,7 +247,7 @@ impl PostgresStore {
             names.join(", "),
             order.join(", ")
         );
-        self.one(sql, Vec::new(), |c: &mut Columns<'_>| {
+        self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| {
             key.iter()
                 .map(|(_, kind)| {
                     Ok(match kind {

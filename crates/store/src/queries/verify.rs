@@ -211,10 +211,18 @@ pub struct Report {
 impl Report {
     /// How many differences of one kind are listed at most.
     pub const LIMIT: u32 = 1_000;
+
+    /// Adds a difference, with ids as ULIDs instead of hexadecimal digits.
+    pub(crate) fn add(&mut self, [subject, stored, derived]: [&str; 3]) {
+        self.differences.push(Difference {
+            subject: readable(subject),
+            stored: readable(stored),
+            derived: readable(derived),
+        });
+    }
 }
 
-/// The text with ids as people know them: ULIDs instead of hexadecimal.
-pub(crate) fn readable(text: &str) -> String {
+fn readable(text: &str) -> String {
     let word = |word: &str| match u128::from_str_radix(word, 16) {
         Ok(id) if word.len() == 32 => ulid::Ulid(id).to_string(),
         _ => word.to_owned(),
