@@ -52,22 +52,22 @@ impl PostgresStore {
         }
     }
 
-    pub async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE id = $1");
         self.one(sql, vec![Value::Id(id.bytes())], |c| read_account(c)).await
     }
 
-    pub async fn find_account_by_number(&self, of: u32) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account_by_number(&self, of: u32) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE no = $1");
         self.one(sql, vec![number(of.into())], |c| read_account(c)).await
     }
 
-    pub async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
+    pub(crate) async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
         let select = Statement::new(select_accounts("ORDER BY no LIMIT 1000"), Vec::new());
         self.list(select, |c| read_account(c)).await
     }
 
-    pub async fn create_api_key(
+    pub(crate) async fn create_api_key(
         &self,
         key: NewApiKey,
         secret_hash: [u8; 32],
@@ -88,11 +88,11 @@ impl PostgresStore {
         self.list(Statement::new(select_api_keys(rest), values), |c| read_api_key(c)).await
     }
 
-    pub async fn find_api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
+    pub(crate) async fn find_api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
         Ok(self.select_keys(API_KEY_BY_ID, vec![text(id)]).await?.pop())
     }
 
-    pub async fn find_api_key_by_bearer(
+    pub(crate) async fn find_api_key_by_bearer(
         &self,
         hash: [u8; 32],
     ) -> Result<Option<ApiKeyRow>, StoreError> {
@@ -100,11 +100,11 @@ impl PostgresStore {
         Ok(self.select_keys(API_KEY_BY_HASH, values).await?.pop())
     }
 
-    pub async fn list_api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
+    pub(crate) async fn list_api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
         self.select_keys(API_KEYS_IN_ORDER, Vec::new()).await
     }
 
-    pub async fn list_api_keys_of(
+    pub(crate) async fn list_api_keys_of(
         &self,
         account: u32,
         mode: Option<Mode>,
@@ -113,11 +113,11 @@ impl PostgresStore {
         self.select_keys(API_KEYS_OF_ACCOUNT, values).await
     }
 
-    pub async fn note_api_key_use(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn note_api_key_use(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
         self.write(Statement::new(NOTE_KEY_USE, vec![text(id), number(at.0)])).await.map(|_| ())
     }
 
-    pub async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
         let rows = self.write(Statement::new(REVOKE_KEY, vec![text(id), number(now.0)])).await?;
         Ok(rows.len() == 1)
     }

@@ -132,7 +132,7 @@ fn queue(deliveries: &[Delivery]) -> Result<Vec<Step<'_>>, StoreError> {
 }
 
 impl PostgresStore {
-    pub async fn replay_events(
+    pub(crate) async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
@@ -174,14 +174,14 @@ impl PostgresStore {
         Ok(done.map(|()| Replay::Queued(deliveries)))
     }
 
-    pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         if !deliveries.is_empty() {
             self.save_once(None, Timestamp(0), &queue(&deliveries)?).await?;
         }
         Ok(())
     }
 
-    pub async fn fail_queued_deliveries(
+    pub(crate) async fn fail_queued_deliveries(
         &self,
         (scope, endpoint): (Scope, EndpointId),
         why: &'static str,

@@ -38,12 +38,12 @@ const NEXT_ENDPOINTS: &str = "WITH RECURSIVE walk (scope, endpoint, next_at, ste
      SELECT scope, endpoint, next_at FROM walk ORDER BY step";
 
 impl PostgresStore {
-    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
         let select = Statement::new(select_endpoints(), vec![number(scope.code())]);
         self.list(select, |c| read_endpoint(c)).await
     }
 
-    pub async fn find_endpoint(
+    pub(crate) async fn find_endpoint(
         &self,
         scope: Scope,
         id: EndpointId,
@@ -51,14 +51,14 @@ impl PostgresStore {
         self.by_key(&ENDPOINTS, (scope, id.ulid()), |c| read_endpoint(c)).await
     }
 
-    pub async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
+    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
         let sql = format!(
             "SELECT {SUBSCRIBER_COLUMNS} FROM webhook_endpoints WHERE scope = $1 ORDER BY id"
         );
         self.list(Statement::new(sql, vec![number(scope.code())]), |c| read_subscriber(c)).await
     }
 
-    pub async fn list_deliveries(
+    pub(crate) async fn list_deliveries(
         &self,
         scope: Scope,
         filter: DeliveryFilter,
@@ -69,7 +69,7 @@ impl PostgresStore {
         Ok(Page { items: self.with_texts(scope, found.items).await?, more: found.more })
     }
 
-    pub async fn find_delivery(
+    pub(crate) async fn find_delivery(
         &self,
         scope: Scope,
         id: DeliveryId,
@@ -138,7 +138,7 @@ impl PostgresStore {
         Ok(found)
     }
 
-    pub async fn due_deliveries(
+    pub(crate) async fn due_deliveries(
         &self,
         now: Timestamp,
         after: EndpointCursor,

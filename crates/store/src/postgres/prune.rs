@@ -86,7 +86,7 @@ pub(super) fn forget_events(
 }
 
 impl PostgresStore {
-    pub async fn prune_events(
+    pub(crate) async fn prune_events(
         &self,
         before: Timestamp,
         after: Mark,
@@ -107,7 +107,7 @@ impl PostgresStore {
         Ok(Pruned { removed, after })
     }
 
-    pub async fn prune_deliveries(
+    pub(crate) async fn prune_deliveries(
         &self,
         before: Timestamp,
         after: Mark,

@@ -95,7 +95,7 @@ impl PostgresStore {
         Ok(self.list(query.into_statement(), read).await?.pop())
     }
 
-    pub async fn find_payment(
+    pub(crate) async fn find_payment(
         &self,
         scope: Scope,
         id: PaymentId,
@@ -103,7 +103,7 @@ impl PostgresStore {
         self.by_key(&PAYMENTS, (scope, id.ulid()), |c| read_payment(c)).await
     }
 
-    pub async fn list_payments(
+    pub(crate) async fn list_payments(
         &self,
         scope: Scope,
         page: PageQuery,
@@ -111,7 +111,7 @@ impl PostgresStore {
         self.page(payments_query(scope, page), page.limit, |c| read_payment(c)).await
     }
 
-    pub async fn find_refund(
+    pub(crate) async fn find_refund(
         &self,
         scope: Scope,
         id: RefundId,
@@ -119,7 +119,7 @@ impl PostgresStore {
         self.first(refund_query(scope, id), |c| read_refund_view(c)).await
     }
 
-    pub async fn list_refunds(
+    pub(crate) async fn list_refunds(
         &self,
         scope: Scope,
         filter: RefundFilter,
@@ -128,11 +128,11 @@ impl PostgresStore {
         self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
-    pub async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+    pub(crate) async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
         self.by_key(&KEYS, (scope, Ulid::from_bytes(hash.0)), |c| read_key(c)).await
     }
 
-    pub async fn list_events(
+    pub(crate) async fn list_events(
         &self,
         scope: Scope,
         filter: EventFilter,
@@ -163,7 +163,7 @@ impl PostgresStore {
         })
     }
 
-    pub async fn find_event(
+    pub(crate) async fn find_event(
         &self,
         scope: Scope,
         id: EventId,
@@ -174,7 +174,7 @@ impl PostgresStore {
         }
     }
 
-    pub async fn list_postings(
+    pub(crate) async fn list_postings(
         &self,
         scope: Scope,
         filter: PostingFilter,
@@ -183,11 +183,11 @@ impl PostgresStore {
         self.page(postings_query(scope, filter, page), page.limit, |c| read_posting(c)).await
     }
 
-    pub async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
+    pub(crate) async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
         self.list(Statement::new(BALANCES, vec![number(scope.code())]), |c| read_balance(c)).await
     }
 
-    pub async fn sum_postings(
+    pub(crate) async fn sum_postings(
         &self,
         scope: Scope,
         currency: Currency,
@@ -203,7 +203,7 @@ impl PostgresStore {
         self.list(Statement::new(SUM_POSTINGS, values), |c| read_posting_sum(c)).await
     }
 
-    pub async fn due_refunds(
+    pub(crate) async fn due_refunds(
         &self,
         now: Timestamp,
         limit: u32,
@@ -212,17 +212,18 @@ impl PostgresStore {
         self.list(Statement::new(DUE_REFUNDS, values), |c| read_due_refund(c)).await
     }
 
+    /// When the next refund is due.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.one(NEXT_REFUND_DUE.into(), Vec::new(), |c| c.time()).await
     }
 
-    pub async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
+    pub(crate) async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
         let values = vec![number(before.0), number(Backlog::MOST.into())];
         let counted = self.one(COUNT_BACKLOG.into(), values, |c| read_backlog(c)).await?;
         counted.ok_or_else(|| inconsistent("a count"))
     }
 
-    pub async fn find_checkout(
+    pub(crate) async fn find_checkout(
         &self,
         scope: Scope,
         id: PaymentId,
@@ -230,7 +231,7 @@ impl PostgresStore {
         self.by_key(&CHECKOUTS, (scope, id.ulid()), |c| read_checkout(c)).await
     }
 
-    pub async fn find_checkout_anywhere(
+    pub(crate) async fn find_checkout_anywhere(
         &self,
         id: PaymentId,
     ) -> Result<Option<Checkout>, StoreError> {
@@ -238,7 +239,7 @@ impl PostgresStore {
         self.one(sql, vec![ulid(id.ulid())], |c| read_checkout(c)).await
     }
 
-    pub async fn list_checkouts(
+    pub(crate) async fn list_checkouts(
         &self,
         scope: Scope,
         filter: CheckoutFilter,
@@ -247,7 +248,7 @@ impl PostgresStore {
         self.page(checkouts_query(scope, &filter, page), page.limit, |c| read_checkout(c)).await
     }
 
-    pub async fn due_checkouts(
+    pub(crate) async fn due_checkouts(
         &self,
         now: Timestamp,
         limit: u32,
@@ -256,7 +257,7 @@ impl PostgresStore {
         self.list(Statement::new(DUE_CHECKOUTS, values), |c| read_due_checkout(c)).await
     }
 
-    pub async fn find_invoice(
+    pub(crate) async fn find_invoice(
         &self,
         scope: Scope,
         id: InvoiceId,
@@ -264,7 +265,7 @@ impl PostgresStore {
         self.by_key(&INVOICES, (scope, id.ulid()), |c| read_invoice(c)).await
     }
 
-    pub async fn find_invoice_anywhere(
+    pub(crate) async fn find_invoice_anywhere(
         &self,
         id: InvoiceId,
     ) -> Result<Option<Invoice>, StoreError> {
@@ -272,7 +273,7 @@ impl PostgresStore {
         self.one(sql, vec![ulid(id.ulid())], |c| read_invoice(c)).await
     }
 
-    pub async fn list_invoices(
+    pub(crate) async fn list_invoices(
         &self,
         scope: Scope,
         filter: InvoiceFilter,
@@ -281,7 +282,7 @@ impl PostgresStore {
         self.page(invoices_query(scope, &filter, page), page.limit, |c| read_invoice(c)).await
     }
 
-    pub async fn due_invoices(
+    pub(crate) async fn due_invoices(
         &self,
         now: Timestamp,
         limit: u32,
@@ -290,7 +291,7 @@ impl PostgresStore {
         self.list(Statement::new(DUE_INVOICES, values), |c| read_due_invoice(c)).await
     }
 
-    pub async fn next_checkout_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn next_checkout_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let at = self.one(NEXT_CHECKOUT_DUE.into(), Vec::new(), |c| c.maybe_time()).await?;
         Ok(at.flatten())
     }

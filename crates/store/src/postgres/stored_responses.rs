@@ -42,7 +42,7 @@ fn of((scope, hash, generation): (Scope, KeyHash, Ulid)) -> Vec<Value<'static>> 
 }
 
 impl PostgresStore {
-    pub async fn begin_request(
+    pub(crate) async fn begin_request(
         &self,
         new: NewRequest,
         now: Timestamp,
@@ -92,7 +92,7 @@ impl PostgresStore {
         Ok(found.begin(new, now))
     }
 
-    pub async fn keep_answer(
+    pub(crate) async fn keep_answer(
         &self,
         at: (Scope, KeyHash, Ulid),
         status: u16,
@@ -104,7 +104,7 @@ impl PostgresStore {
         self.write(Statement::new(KEEP, values)).await.map(|_| ())
     }
 
-    pub async fn abandon_request(
+    pub(crate) async fn abandon_request(
         &self,
         at: (Scope, KeyHash, Ulid),
         now: Timestamp,
@@ -114,7 +114,7 @@ impl PostgresStore {
         self.write(Statement::new(ABANDON, values)).await.map(|_| ())
     }
 
-    pub async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
         let values = vec![number(now.0), number(limit.into())];
         Ok(self.write(Statement::new(FORGET, values)).await?.len())
     }

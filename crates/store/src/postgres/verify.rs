@@ -19,6 +19,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL enable_mergejoin = on";
 
 impl PostgresStore {
+    /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         // Not given back to the pool: whoever stops waiting for this stops it.
         let session = self.session(&self.reads).await.map_err(TxFailure::into_error)?;

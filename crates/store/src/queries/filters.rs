@@ -14,6 +14,7 @@ use domain::webhook::{self as delivery, Delivery, Endpoint};
 use std::collections::BTreeMap;
 use ulid::Ulid;
 
+/// In which direction a list runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SortOrder {
     /// Newest first.

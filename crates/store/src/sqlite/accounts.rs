@@ -42,7 +42,7 @@ fn insert_account(
 }
 
 impl SqliteStore {
-    pub async fn create_account(
+    pub(crate) async fn create_account(
         &self,
         id: AccountId,
         name: &str,
@@ -52,22 +52,22 @@ impl SqliteStore {
         self.writer.run(move |c| insert_account(c, id, &name, now)).await
     }
 
-    pub async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE id = $1");
         self.read(move |c| one(c, &sql, [id.bytes()], |c| read_account(c))).await
     }
 
-    pub async fn find_account_by_number(&self, number: u32) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account_by_number(&self, number: u32) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE no = $1");
         self.read(move |c| one(c, &sql, [number], |c| read_account(c))).await
     }
 
-    pub async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
+    pub(crate) async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
         let sql = select_accounts("ORDER BY no LIMIT 1000");
         self.read(move |c| list(c, &sql, [], |c| read_account(c))).await
     }
 
-    pub async fn create_api_key(
+    pub(crate) async fn create_api_key(
         &self,
         key: NewApiKey,
         secret_hash: [u8; 32],
@@ -91,22 +91,22 @@ impl SqliteStore {
         self.read(move |c| list(c, &sql, params, |c| read_api_key(c))).await
     }
 
-    pub async fn find_api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
+    pub(crate) async fn find_api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
         Ok(self.select_keys(API_KEY_BY_ID, [id.to_owned()]).await?.pop())
     }
 
-    pub async fn find_api_key_by_bearer(
+    pub(crate) async fn find_api_key_by_bearer(
         &self,
         hash: [u8; 32],
     ) -> Result<Option<ApiKeyRow>, StoreError> {
         Ok(self.select_keys(API_KEY_BY_HASH, [hash]).await?.pop())
     }
 
-    pub async fn list_api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
+    pub(crate) async fn list_api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
         self.select_keys(API_KEYS_IN_ORDER, []).await
     }
 
-    pub async fn list_api_keys_of(
+    pub(crate) async fn list_api_keys_of(
         &self,
         account: u32,
         mode: Option<Mode>,
@@ -114,11 +114,11 @@ impl SqliteStore {
         self.select_keys(API_KEYS_OF_ACCOUNT, (account, mode.map(Mode::code))).await
     }
 
-    pub async fn note_api_key_use(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn note_api_key_use(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
         self.change_key(NOTE_KEY_USE, id, at).await.map(|_| ())
     }
 
-    pub async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.change_key(REVOKE_KEY, id, now).await? == 1)
     }
 

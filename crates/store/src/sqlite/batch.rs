@@ -2,11 +2,11 @@
 
 use super::codec::first;
 use super::payments::Payments;
-use super::rows::{Finder, RowWriter};
+use super::rows::{Finder, RowWriter, append, save_rows};
 use super::webhooks;
 use crate::StoreError;
 use crate::tables::{
-    CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, POSTINGS, Put, REFUNDS, Table, read_checkout,
+    CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, POSTINGS, Put, REFUNDS, read_checkout,
     read_invoice, read_key, read_refund,
 };
 use domain::account::Scope;
@@ -119,32 +119,6 @@ pub(super) fn save(
         let row =
             params![scope.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
         add.execute(row)?;
-    }
-    Ok(())
-}
-
-/// Saves the rows that changed.
-pub(super) fn save_rows<'a, T>(
-    connection: &Connection,
-    table: &'static Table<T>,
-    rows: impl Iterator<Item = &'a Row<T>>,
-) -> Result<(), StoreError> {
-    let mut writer = RowWriter::new(connection, table);
-    for row in rows {
-        writer.save(row)?;
-    }
-    Ok(())
-}
-
-/// Inserts rows.
-pub(super) fn append<T>(
-    connection: &Connection,
-    table: &'static Table<T>,
-    rows: &[T],
-) -> Result<(), StoreError> {
-    let mut writer = RowWriter::new(connection, table);
-    for row in rows {
-        writer.insert(row, None)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use domain::ids::EventId;
 use rusqlite::Connection;
 
 impl SqliteStore {
-    pub async fn list_events(
+    pub(crate) async fn list_events(
         &self,
         scope: Scope,
         filter: EventFilter,
@@ -24,7 +24,7 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |cells| complete(c, read_joined(cells)?))).await
     }
 
-    pub async fn find_event(
+    pub(crate) async fn find_event(
         &self,
         scope: Scope,
         id: EventId,

@@ -20,7 +20,7 @@ use rusqlite::{Connection, params};
 use std::collections::btree_map::Entry;
 
 impl SqliteStore {
-    pub async fn due_deliveries(
+    pub(crate) async fn due_deliveries(
         &self,
         now: Timestamp,
         after: EndpointCursor,
@@ -30,12 +30,12 @@ impl SqliteStore {
         self.read(move |c| due_deliveries(c, now, after, limit, room)).await
     }
 
-    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
         let sql = select_endpoints();
         self.read(move |c| list(c, &sql, [scope.code()], |c| read_endpoint(c))).await
     }
 
-    pub async fn find_endpoint(
+    pub(crate) async fn find_endpoint(
         &self,
         scope: Scope,
         id: EndpointId,
@@ -43,7 +43,7 @@ impl SqliteStore {
         self.read(move |c| load_endpoint(c, scope, id)).await
     }
 
-    pub async fn list_deliveries(
+    pub(crate) async fn list_deliveries(
         &self,
         scope: Scope,
         filter: DeliveryFilter,
@@ -52,7 +52,7 @@ impl SqliteStore {
         self.read(move |c| list_deliveries(c, scope, &filter, page)).await
     }
 
-    pub async fn find_delivery(
+    pub(crate) async fn find_delivery(
         &self,
         scope: Scope,
         id: DeliveryId,
@@ -60,7 +60,7 @@ impl SqliteStore {
         self.read(move |c| find_delivery(c, scope, id)).await
     }
 
-    pub async fn fail_queued_deliveries(
+    pub(crate) async fn fail_queued_deliveries(
         &self,
         endpoint: (Scope, EndpointId),
         why: &'static str,

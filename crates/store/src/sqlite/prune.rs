@@ -22,7 +22,7 @@ const FORGET_ATTEMPTS: &str = "DELETE FROM delivery_attempts WHERE scope = ?1 AN
 const FORGET_BODY: &str = "DELETE FROM delivery_bodies WHERE no = ?1";
 
 impl SqliteStore {
-    pub async fn prune_events(
+    pub(crate) async fn prune_events(
         &self,
         before: Timestamp,
         after: Mark,
@@ -38,7 +38,7 @@ impl SqliteStore {
         Ok(Pruned { removed: self.writer.run(forget).await?, after })
     }
 
-    pub async fn prune_deliveries(
+    pub(crate) async fn prune_deliveries(
         &self,
         before: Timestamp,
         after: Mark,

@@ -31,6 +31,7 @@ use rusqlite::params;
 use std::sync::Arc;
 
 impl SqliteStore {
+    /// The payment with this id.
     pub async fn find_payment(
         &self,
         scope: Scope,
@@ -39,7 +40,7 @@ impl SqliteStore {
         self.read(move |c| payments::find(c, scope, id)).await
     }
 
-    pub async fn list_payments(
+    pub(crate) async fn list_payments(
         &self,
         scope: Scope,
         page: PageQuery,
@@ -48,7 +49,7 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_payment(c))).await
     }
 
-    pub async fn find_refund(
+    pub(crate) async fn find_refund(
         &self,
         scope: Scope,
         id: RefundId,
@@ -57,7 +58,7 @@ impl SqliteStore {
         self.read(move |c| Ok(query.run(c, 1, |c| read_refund_view(c))?.items.pop())).await
     }
 
-    pub async fn list_refunds(
+    pub(crate) async fn list_refunds(
         &self,
         scope: Scope,
         filter: RefundFilter,
@@ -67,11 +68,11 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_refund_view(c))).await
     }
 
-    pub async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+    pub(crate) async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
         self.read(move |c| load_key(c, scope, hash)).await
     }
 
-    pub async fn list_postings(
+    pub(crate) async fn list_postings(
         &self,
         scope: Scope,
         filter: PostingFilter,
@@ -81,11 +82,11 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_posting(c))).await
     }
 
-    pub async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
+    pub(crate) async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
         self.read(move |c| list(c, BALANCES, [scope.code()], |c| read_balance(c))).await
     }
 
-    pub async fn sum_postings(
+    pub(crate) async fn sum_postings(
         &self,
         scope: Scope,
         currency: Currency,
@@ -100,7 +101,7 @@ impl SqliteStore {
         .await
     }
 
-    pub async fn due_refunds(
+    pub(crate) async fn due_refunds(
         &self,
         now: Timestamp,
         limit: u32,
@@ -108,17 +109,17 @@ impl SqliteStore {
         self.read(move |c| list(c, DUE_REFUNDS, (now.0, limit), |c| read_due_refund(c))).await
     }
 
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(|c| one(c, NEXT_REFUND_DUE, [], |c| c.time())).await
     }
 
-    pub async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
+    pub(crate) async fn backlog(&self, before: Timestamp) -> Result<Backlog, StoreError> {
         let values = (before.0, Backlog::MOST);
         let counted = self.read(move |c| one(c, COUNT_BACKLOG, values, |c| read_backlog(c)));
         counted.await?.ok_or_else(|| inconsistent("a count"))
     }
 
-    pub async fn find_checkout(
+    pub(crate) async fn find_checkout(
         &self,
         scope: Scope,
         id: PaymentId,
@@ -126,7 +127,7 @@ impl SqliteStore {
         self.read(move |c| find_checkout(c, scope, id)).await
     }
 
-    pub async fn find_checkout_anywhere(
+    pub(crate) async fn find_checkout_anywhere(
         &self,
         id: PaymentId,
     ) -> Result<Option<Checkout>, StoreError> {
@@ -134,7 +135,7 @@ impl SqliteStore {
         self.read(move |c| one(c, &sql, [id.bytes()], |c| read_checkout(c))).await
     }
 
-    pub async fn list_checkouts(
+    pub(crate) async fn list_checkouts(
         &self,
         scope: Scope,
         filter: CheckoutFilter,
@@ -144,7 +145,7 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_checkout(c))).await
     }
 
-    pub async fn due_checkouts(
+    pub(crate) async fn due_checkouts(
         &self,
         now: Timestamp,
         limit: u32,
@@ -152,7 +153,7 @@ impl SqliteStore {
         self.read(move |c| list(c, DUE_CHECKOUTS, (now.0, limit), |c| read_due_checkout(c))).await
     }
 
-    pub async fn find_invoice(
+    pub(crate) async fn find_invoice(
         &self,
         scope: Scope,
         id: InvoiceId,
@@ -160,7 +161,7 @@ impl SqliteStore {
         self.read(move |c| find_invoice(c, scope, id)).await
     }
 
-    pub async fn find_invoice_anywhere(
+    pub(crate) async fn find_invoice_anywhere(
         &self,
         id: InvoiceId,
     ) -> Result<Option<Invoice>, StoreError> {
@@ -168,7 +169,7 @@ impl SqliteStore {
         self.read(move |c| one(c, &sql, [id.bytes()], |c| read_invoice(c))).await
     }
 
-    pub async fn list_invoices(
+    pub(crate) async fn list_invoices(
         &self,
         scope: Scope,
         filter: InvoiceFilter,
@@ -178,7 +179,7 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_invoice(c))).await
     }
 
-    pub async fn due_invoices(
+    pub(crate) async fn due_invoices(
         &self,
         now: Timestamp,
         limit: u32,
@@ -186,7 +187,7 @@ impl SqliteStore {
         self.read(move |c| list(c, DUE_INVOICES, (now.0, limit), |c| read_due_invoice(c))).await
     }
 
-    pub async fn next_checkout_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn next_checkout_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.read(|c| one(c, NEXT_CHECKOUT_DUE, [], |c| c.maybe_time())).await?.flatten())
     }
 }

@@ -16,7 +16,7 @@ use domain::webhook::{Delivery, Subscriber};
 use rusqlite::Connection;
 
 impl SqliteStore {
-    pub async fn replay_events(
+    pub(crate) async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
@@ -35,7 +35,7 @@ impl SqliteStore {
         self.once(name, now, work).await
     }
 
-    pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
                 let transaction = connection
@@ -49,7 +49,7 @@ impl SqliteStore {
             .await
     }
 
-    pub async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
+    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
         self.read(move |c| load_subscribers(c, scope)).await
     }
 }

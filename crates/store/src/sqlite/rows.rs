@@ -93,6 +93,32 @@ impl<'c, T> RowWriter<'c, T> {
     }
 }
 
+/// Saves the rows that changed.
+pub(super) fn save_rows<'a, T>(
+    connection: &Connection,
+    table: &'static Table<T>,
+    rows: impl Iterator<Item = &'a Row<T>>,
+) -> Result<(), StoreError> {
+    let mut writer = RowWriter::new(connection, table);
+    for row in rows {
+        writer.save(row)?;
+    }
+    Ok(())
+}
+
+/// Inserts rows.
+pub(super) fn append<T>(
+    connection: &Connection,
+    table: &'static Table<T>,
+    rows: &[T],
+) -> Result<(), StoreError> {
+    let mut writer = RowWriter::new(connection, table);
+    for row in rows {
+        writer.insert(row, None)?;
+    }
+    Ok(())
+}
+
 fn prepared<'s, 'c>(
     slot: &'s mut Option<CachedStatement<'c>>,
     connection: &'c Connection,

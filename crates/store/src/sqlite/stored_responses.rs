@@ -24,7 +24,7 @@ const FORGET: &str = "DELETE FROM answers WHERE (scope, hash) IN \
      (SELECT scope, hash FROM answers WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
 
 impl SqliteStore {
-    pub async fn begin_request(
+    pub(crate) async fn begin_request(
         &self,
         new: NewRequest,
         now: Timestamp,
@@ -40,7 +40,7 @@ impl SqliteStore {
             .await
     }
 
-    pub async fn keep_answer(
+    pub(crate) async fn keep_answer(
         &self,
         (scope, hash, generation): (Scope, KeyHash, Ulid),
         status: u16,
@@ -57,7 +57,7 @@ impl SqliteStore {
             .await
     }
 
-    pub async fn abandon_request(
+    pub(crate) async fn abandon_request(
         &self,
         (scope, hash, generation): (Scope, KeyHash, Ulid),
         now: Timestamp,
@@ -71,7 +71,7 @@ impl SqliteStore {
             .await
     }
 
-    pub async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {
                 Ok(connection.prepare_cached(FORGET)?.execute(params![now.0, limit])?)

@@ -1,8 +1,7 @@
 //! Webhook endpoints and deliveries: the rows of a batch.
 
-use super::batch::{append, save_rows};
 use super::codec::list;
-use super::rows::{Finder, expect_one, values_but};
+use super::rows::{Finder, append, expect_one, save_rows, values_but};
 use crate::StoreError;
 use crate::tables::{
     ATTEMPTS, DELIVERIES, ENDPOINTS, Put, SUBSCRIBER_COLUMNS, read_delivery, read_endpoint,

@@ -1,3 +1,5 @@
+//! API keys.
+
 use super::put::{bytes, int, maybe_int, maybe_text, text, time};
 use super::{Cells, Table, fixed, inconsistent, key, read_only, unread};
 use crate::StoreError;

@@ -1,3 +1,5 @@
+//! Attempts at webhook deliveries.
+
 use super::put::{id, int, maybe_int, maybe_text, maybe_time, time};
 use super::{Cells, Table, fixed, key};
 use crate::StoreError;

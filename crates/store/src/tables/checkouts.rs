@@ -1,3 +1,5 @@
+//! Checkouts.
+
 use super::put::{id, int, json, maybe_text, maybe_time, text, time};
 use super::{Cells, Table, changing, fixed, key};
 use crate::StoreError;

@@ -1,3 +1,5 @@
+//! Webhook deliveries.
+
 use super::put::{id, int, maybe_int, maybe_text, maybe_time, time};
 use super::{Cells, Table, changing, fixed, key};
 use crate::StoreError;

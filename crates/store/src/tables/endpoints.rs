@@ -1,3 +1,5 @@
+//! Webhook endpoints.
+
 use super::put::{bytes, id, int, maybe_text, maybe_time, text, time};
 use super::{Cells, Table, changing, key};
 use crate::StoreError;

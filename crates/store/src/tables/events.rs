@@ -1,3 +1,5 @@
+//! Events.
+
 use super::put::{id, int, json, maybe_int, maybe_text};
 use super::{Cells, Table, fixed, inconsistent, key};
 use crate::StoreError;

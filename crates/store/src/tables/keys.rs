@@ -1,3 +1,5 @@
+//! Unique keys: idempotency keys, references and ids of providers, found by their hash.
+
 use super::put::{id, int, maybe_int, maybe_text, maybe_time};
 use super::{Cells, Table, changing, inconsistent, key, unread};
 use crate::StoreError;

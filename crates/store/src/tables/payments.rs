@@ -1,3 +1,5 @@
+//! Payments.
+
 use super::put::{id, int, maybe_text, maybe_time, text, time};
 use super::{Cells, Chain, Table, changing, fixed, key};
 use crate::StoreError;

@@ -1,3 +1,5 @@
+//! Postings of the ledger.
+
 use super::put::{id, int, text};
 use super::{Cells, Table, fixed, key};
 use crate::StoreError;

@@ -1,3 +1,5 @@
+//! Refunds.
+
 use super::put::{id, int, maybe_text, maybe_time, text, time};
 use super::{Cells, Chain, Table, changing, fixed, key, read_only, unread};
 use crate::StoreError;
