@@ -22,7 +22,7 @@ use domain::time::Timestamp;
 const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = $2 \
      WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
 
-/// At the same time as before it is the same revocation, whose answer was lost.
+/// A revocation at the same time is the same request, whose reply was lost.
 const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = $2 \
      WHERE id = $1 AND (revoked_at IS NULL OR revoked_at = $2) RETURNING 1";
 
@@ -31,8 +31,8 @@ fn text(text: &str) -> Value<'_> {
 }
 
 impl PostgresStore {
-    /// Two nodes that give the same number are in conflict; one of them tries again. The account is there
-    /// already when the reply to an earlier try was lost.
+    /// When two nodes give the same number, one of them conflicts and tries again. The account
+    /// exists already when the reply to an earlier try was lost.
     pub async fn create_account(
         &self,
         id: AccountId,
@@ -57,7 +57,10 @@ impl PostgresStore {
         self.one(sql, vec![Value::Id(id.bytes())], |c| read_account(c)).await
     }
 
-    pub(crate) async fn find_account_by_number(&self, of: u32) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account_by_number(
+        &self,
+        of: u32,
+    ) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE no = $1");
         self.one(sql, vec![number(of.into())], |c| read_account(c)).await
     }
@@ -117,7 +120,11 @@ impl PostgresStore {
         self.write(Statement::new(NOTE_KEY_USE, vec![text(id), number(at.0)])).await.map(|_| ())
     }
 
-    pub(crate) async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn revoke_api_key(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let rows = self.write(Statement::new(REVOKE_KEY, vec![text(id), number(now.0)])).await?;
         Ok(rows.len() == 1)
     }

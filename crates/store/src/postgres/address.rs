@@ -18,26 +18,27 @@ const MAX_PLACES: usize = 16;
 /// How long one host may take to give a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer is waited for, unless the URL says otherwise. Longer than a statement may take:
-/// whatever does not answer in that time has lost the connection or stands still.
+/// How long the client waits for an answer, unless the URL says otherwise. The limit is longer than
+/// that of a statement: a connection that does not answer within it is lost or stands still.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// What comes before the URL's own parameters, which win. A dead network shows within about half a
-/// minute on connections that nobody uses; a node always writes.
+/// Defaults that the URL's own parameters override. On an idle connection a dead network shows
+/// within about half a minute; a node always writes.
 const DEFAULTS: &str = "connect_timeout=5&tcp_user_timeout=30&keepalives_idle=15\
      &keepalives_interval=5&keepalives_retries=3&application_name=refundry\
      &target_session_attrs=read-write";
 
-/// Bounds of every session, milliseconds. Rows are found by their keys and lists read in their order,
-/// whatever the planner believes of the size of a table: a batch would read all of a small one, again
-/// and again. No query is compiled, which takes longer than any of them. `options` in the URL come
-/// after them and so win.
+/// Settings of every session, times in milliseconds. Rows are found by their keys and lists are
+/// read in their order, even if the planner takes a table for small: otherwise every batch would
+/// read all rows of a small table. No query is compiled, since compilation takes longer than any
+/// query here. `options` in the URL come after these and override them.
 const OPTIONS: &str = "-c statement_timeout=10000 -c lock_timeout=5000 \
      -c idle_in_transaction_session_timeout=15000 \
      -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
      -c enable_mergejoin=off -c jit=off";
 
-/// The same for one transaction, where a session is not ours to change.
+/// The same settings for one transaction, for sessions behind a pooler that Refundry may not
+/// change.
 pub(super) const BEGIN_BOUNDED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 5000; \
      SET LOCAL idle_in_transaction_session_timeout = 15000; SET LOCAL enable_seqscan = off; \
@@ -46,19 +47,17 @@ pub(super) const BEGIN_BOUNDED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Where the database is and how it is spoken to.
+/// The servers of the database and how to connect to them.
 pub(super) struct Address {
-    /// Everything but the places.
+    /// The configuration without the servers.
     pub(super) config: Config,
     pub(super) places: Vec<Place>,
-    /// How long one host may take to give a connection.
     pub(super) connect_timeout: Duration,
-    /// How long an answer is waited for.
     pub(super) answer_timeout: Duration,
     pub(super) verify: Verify,
     pub(super) pool_size: usize,
-    /// Sessions are shared with others, as behind `PgBouncer` in transaction mode: nothing is kept
-    /// in them between two transactions.
+    /// Other clients share the sessions, as behind `PgBouncer` in transaction mode: a session keeps
+    /// nothing between two transactions.
     pub(super) pooled: bool,
 }
 
@@ -106,7 +105,8 @@ fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
     Ok((0..count).map(place).collect())
 }
 
-/// The same without its places and without a limit, which is kept for all of a place's answers.
+/// The configuration without its servers and without a time limit, since
+/// [`Connector`](super::connect::Connector) limits each server as a whole.
 fn without_places(config: &Config) -> Config {
     let mut bare = Config::new();
     bare.ssl_mode(config.get_ssl_mode())
@@ -160,7 +160,7 @@ impl Address {
             ("disable", _) => (SslMode::Disable, Verify::Nothing),
             ("prefer", _) => (SslMode::Prefer, Verify::Nothing),
             ("require", None) => (SslMode::Require, Verify::Nothing),
-            // As with libpq, a root certificate is there to be used.
+            // As with libpq, a root certificate in the URL means that it is used.
             ("require" | "verify-ca" | "verify-full", Some(root)) => {
                 (SslMode::Require, Verify::With(root))
             }
@@ -188,7 +188,7 @@ impl Address {
         Ok(Self { config, places, connect_timeout, answer_timeout, verify, pool_size, pooled })
     }
 
-    /// Where it is, without the password.
+    /// The location of the database, without the password.
     pub(super) fn to_text(&self) -> String {
         let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
         let name = self.config.get_dbname().unwrap_or("the default database");

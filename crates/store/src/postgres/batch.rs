@@ -15,7 +15,7 @@ use domain::view::{View, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio_postgres::Row;
 
-/// Parts of a total. The schema bounds each so that the sum of all fits.
+/// Parts of a total. The schema bounds each part so that the sum of all parts fits.
 const PARTS: u64 = 16;
 
 impl PostgresStore {
@@ -45,7 +45,7 @@ impl PostgresStore {
     ) -> Result<T, TxFailure> {
         let mut session = self.session(&self.writes).await?;
         let mut view = load(&mut session, wanted).await?;
-        // An assertion that does not hold ends this transaction and nothing else.
+        // A failed assertion ends this transaction and nothing else.
         let answer = match catch_unwind(AssertUnwindSafe(|| decide(&mut view))) {
             Ok(answer) => answer,
             Err(panic) => {
@@ -64,8 +64,8 @@ impl PostgresStore {
         }
     }
 
-    /// Whether a batch was saved whose commit was not answered. Only a row of it is proof; where
-    /// there is none, the commit may still be under way.
+    /// Finds out whether a batch was saved when the commit had no reply. Only a row of the batch
+    /// proves it; without one the commit may still be running.
     async fn find_out(&self, marker: Option<(Scope, EventId)>) -> Result<(), TxFailure> {
         metrics::counter!("refundry_store_lost_commits_total").increment(1);
         let unknown = TxFailure::Final(StoreError::OutcomeUnknown);
@@ -82,7 +82,7 @@ impl PostgresStore {
 
     /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
     pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        // What a batch has locked it may be about to take again.
+        // Skips keys that a batch has locked, since the batch may be about to take them again.
         let delete = "WITH old AS (SELECT scope, hash FROM keys WHERE expires_at < $1 \
              ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
              DELETE FROM keys k USING old WHERE k.scope = old.scope AND k.hash = old.hash \
@@ -92,7 +92,8 @@ impl PostgresStore {
     }
 }
 
-/// Begins and loads: what is wanted at once, and in a second round what was only found to be needed.
+/// Begins the transaction and loads the rows that the batch names; a second round loads the rows
+/// that those refer to.
 pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<View, TxFailure> {
     let mut view = View::default();
     let mut wants = load_all(wanted);
@@ -117,13 +118,14 @@ pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<V
     Ok(view)
 }
 
-/// Runs the last steps of a transaction and gives the rows of each. `Err(None)` when it may have been committed.
+/// Runs the last steps of a transaction and returns the rows of each. `Err(None)` means that the
+/// transaction may have been committed.
 pub(super) async fn commit(
     mut session: Session<'_>,
     steps: &[Step<'_>],
 ) -> Result<Vec<Vec<Row>>, Option<TxFailure>> {
     if session.is_closed() {
-        // The server went, or gave the transaction up, before anything was sent.
+        // The server closed the connection before anything was sent.
         let gone = StoreError::Away("the connection was closed within a transaction".into());
         return Err(Some(TxFailure::Away(gone)));
     }

@@ -1,4 +1,4 @@
-//! Makes connections: one host after another is asked, each for a bounded time.
+//! Makes connections: tries one host after another, each for a bounded time.
 
 use super::address::{Address, Place};
 use super::tls;
@@ -16,24 +16,24 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Addresses of one name that are asked at most.
+/// Addresses of one name that are tried at most.
 const ADDRESSES: usize = 8;
 
-/// What no host gave a connection for.
+/// No host accepted a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub(super) struct Unreachable {
-    /// What each of them said.
+    /// The error of each host.
     pub(super) why: String,
-    /// One of them took all its time, so that asking again takes as long.
+    /// One of the hosts used up its time, so another try would take as long.
     pub(super) slow: bool,
 }
 
-/// Connects to a database that may be at several places.
+/// Connects to a database with one or several servers.
 pub(super) struct Connector {
     address: Arc<Address>,
     tls: Option<MakeRustlsConnect>,
-    /// Where the last connection was made. It is asked first, since a host that is gone costs time.
+    /// The server of the last connection. It is tried first, since a dead server costs time.
     last: AtomicUsize,
 }
 
@@ -46,7 +46,7 @@ impl Connector {
         Ok(Self { address, tls, last: AtomicUsize::new(0) })
     }
 
-    /// Asks one place, at each of its addresses.
+    /// Tries one server, at each of its addresses.
     async fn ask(&self, place: &Place, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
         let mut failed = |why: String, slow| {
             let separator = if unreachable.why.is_empty() { "" } else { "; " };
@@ -85,7 +85,7 @@ impl Connector {
             if let Some(address) = address {
                 config.hostaddr(address);
             }
-            // On the heap: it is large, and rare.
+            // The future is on the heap: it is large and rarely needed.
             let connecting = Box::pin(async {
                 match &self.tls {
                     Some(tls) => connect(&config, tls.clone()).await,

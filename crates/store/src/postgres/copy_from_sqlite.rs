@@ -1,7 +1,8 @@
-//! Copies a database file into an empty database, and goes on where an earlier run ended.
+//! Copies a database file into an empty database, or continues an earlier copy.
 //!
-//! Rows go in the order of their keys, so that the last key of a table says what is there already.
-//! A mark in the database keeps nodes from working on it until everything is there and fits.
+//! Rows are copied in the order of their keys, so the last key of a table shows how far the copy
+//! is. A mark in the database keeps nodes from using the database until the copy is complete and
+//! verified.
 
 use super::PostgresStore;
 use super::statement::Statement;
@@ -10,26 +11,24 @@ use crate::StoreError;
 use crate::copy_source::{Cell, CopySource};
 use crate::queries::Report;
 use crate::tables::{self, Cells as _, inconsistent};
-use std::path::Path;
 
-/// Where the mark is and what it says: the state of the file that is copied.
+/// The table that marks a copy. Its row holds the state of the file.
 const MARK: &str = "copy_under_way";
 
 /// Rows of one statement at most.
 const ROWS: usize = 1_000;
 
-/// How far a copy is.
+/// Progress of a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Copied<'a> {
-    /// The table.
     pub table: &'a str,
-    /// Rows of it that are there.
+    /// Rows of the table that are copied.
     pub rows: u64,
-    /// Rows of it that there are.
+    /// Rows of the table in the file.
     pub of: u64,
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Number,
@@ -85,19 +84,17 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
 }
 
 impl PostgresStore {
-    /// Copies a database file into the database at `url`, which must be empty or hold what an
-    /// earlier run copied of the same file; `rows` bounds how many at a time. Nobody may write to
-    /// the file meanwhile. Verifies what is there then; only without a difference can it be used.
-    pub async fn copy_from(
+    /// Copies the database that `open` opens, see [`PostgresStore::copy_from`].
+    pub(crate) async fn copy<S: CopySource>(
         url: &str,
-        file: &Path,
+        open: impl FnOnce() -> Result<S, StoreError> + Send,
         rows: Option<usize>,
         mut progress: impl FnMut(Copied<'_>) + Send,
     ) -> Result<Report, StoreError> {
         let store = Self::attach(url)?;
         store.migrate(None).await?;
         store.check_durability().await?;
-        let source = CopySource::open(file)?;
+        let source = open()?;
         store.mark(&source.state()?).await?;
         for &table in tables::ALL {
             let of = source.count(table.0)?;
@@ -120,7 +117,7 @@ impl PostgresStore {
         Ok(report)
     }
 
-    /// Marks an empty database; one that is marked must have been filled from the same data.
+    /// Marks an empty database. A marked database must have been filled from the same data.
     async fn mark(&self, state: &str) -> Result<(), StoreError> {
         if self.is_marked().await? {
             let sql = format!("SELECT source FROM {MARK}");
@@ -142,7 +139,8 @@ impl PostgresStore {
                 return Err(StoreError::Address(why));
             }
         }
-        // One statement, so that there is no mark without its text, which is digits and slashes.
+        // One statement creates the table and its row, so that no mark is without its text. The
+        // text consists of digits and slashes.
         let sql = format!("CREATE TABLE {MARK} AS SELECT '{state}'::text AS source");
         self.write(Statement::new(sql, Vec::new())).await.map(|_| ())
     }
@@ -153,7 +151,7 @@ impl PostgresStore {
         Ok(found.unwrap_or(false))
     }
 
-    /// A database that is being filled is not worked with.
+    /// Refuses a database with an unfinished copy.
     pub(super) async fn check_whole(&self) -> Result<(), StoreError> {
         if !self.is_marked().await? {
             return Ok(());
@@ -172,7 +170,7 @@ impl PostgresStore {
 
     async fn copy_table(
         &self,
-        source: &CopySource,
+        source: &impl CopySource,
         (table, key): (&str, &[&str]),
         of: u64,
         limit: usize,
@@ -189,7 +187,7 @@ impl PostgresStore {
         let mut there = self.count(table).await?;
         let numbers: Vec<_> = (1..=columns.len()).map(|n| format!("${n}")).collect();
         let (names, numbers) = (columns.join(", "), numbers.join(", "));
-        // A statement whose answer was lost is run again.
+        // A statement runs again when its answer was lost.
         let insert = format!(
             "INSERT INTO {table} ({names}) SELECT {names} FROM unnest({numbers}) AS v ({names}) \
              ON CONFLICT DO NOTHING"
@@ -206,7 +204,7 @@ impl PostgresStore {
         }
     }
 
-    /// What each column holds, in the words of the database that is filled.
+    /// The type of each column, as PostgreSQL knows it.
     async fn kinds(&self, table: &str, columns: &[String]) -> Result<Vec<Kind>, StoreError> {
         let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
                    WHERE table_schema = current_schema() AND table_name = $1";
@@ -227,14 +225,14 @@ impl PostgresStore {
         kinds.ok_or_else(|| inconsistent("the schema"))
     }
 
-    /// The last key that is there, as the file has it.
+    /// The last key that was copied, as values of the file.
     async fn last_key(
         &self,
         table: &str,
         key: &[(&str, Kind)],
     ) -> Result<Option<Vec<Cell>>, StoreError> {
         let names: Vec<_> = key.iter().map(|(name, _)| *name).collect();
-        // The file compares texts byte by byte.
+        // SQLite compares texts byte by byte.
         let order: Vec<_> = key
             .iter()
             .map(|(name, kind)| match kind {

@@ -1,8 +1,9 @@
-//! Deliveries: the rows of a batch, and those outside of one.
+//! Webhook deliveries: the rows of a batch, replays and test events.
 //!
-//! A delivery that waits for an earlier one of its subject is let go by whoever finishes that one.
-//! So that neither misses the other, whoever queues a delivery first locks what is pending of its
-//! subject, and whoever finishes one holds its lock: one of them sees what the other did.
+//! A delivery that waits for an earlier one of its subject becomes due when the earlier one
+//! finishes. A transaction that queues a delivery first locks the pending deliveries of its
+//! subject, and a transaction that finishes one holds its lock. So one of them sees the changes of
+//! the other, and no delivery waits forever.
 
 use super::PostgresStore;
 use super::session::Step;
@@ -10,7 +11,7 @@ use super::statement::{Rows, Statement};
 use super::value::{Id, Value};
 use crate::StoreError;
 use crate::idempotent_work::Once;
-use crate::store::Replay;
+use crate::queries::Replay;
 use crate::tables::{ATTEMPTS, DELIVERIES};
 use domain::account::Scope;
 use domain::ids::{EndpointId, EventId};
@@ -20,14 +21,14 @@ use domain::view::{Change, View};
 use domain::webhook::{Body, Delivery, Status};
 use std::collections::BTreeSet;
 
-/// What is pending of the subjects of new deliveries.
+/// Locks the pending deliveries of the subjects of new deliveries.
 const LOCK_PENDING: &str = "SELECT 1 FROM deliveries d WHERE d.status = 1 \
      AND (d.scope, d.endpoint, d.subject) IN \
      (SELECT v.scope, v.endpoint, v.subject FROM {rows} WHERE v.waits = 1) \
      ORDER BY d.scope, d.id FOR UPDATE";
 
-/// When a new delivery is sent. It waits with `waits` for whatever is pending of its subject, with
-/// `follows` for an earlier one of this very batch.
+/// The time at which a new delivery is due. With `waits` it waits for the pending deliveries of its
+/// subject, with `follows` for an earlier delivery of the same batch.
 const NEXT_AT: &str = "CASE WHEN v.follows = 1 OR (v.waits = 1 AND EXISTS \
      (SELECT 1 FROM deliveries d WHERE d.scope = v.scope AND d.endpoint = v.endpoint \
      AND d.subject = v.subject AND d.status = 1)) THEN NULL ELSE v.next_at END";
@@ -37,14 +38,14 @@ const STORE_BODIES: &str = "WITH v AS (SELECT v.scope, v.id, v.text, \
      stored AS (INSERT INTO delivery_bodies (no, body) SELECT v.no, v.text FROM v) \
      UPDATE deliveries t SET body = v.no FROM v WHERE t.scope = v.scope AND t.id = v.id";
 
-/// Lets the next delivery of a subject go once the one before it is done.
+/// Makes the next delivery of a subject due after the one before it has finished.
 const RELEASE_NEXT: &str = "UPDATE deliveries t SET next_at = v.updated_at FROM {rows} \
      WHERE t.scope = v.scope AND t.id = (SELECT n.id FROM deliveries n WHERE n.scope = v.scope \
      AND n.endpoint = v.endpoint AND n.subject = v.subject AND n.status = 1 ORDER BY n.seq LIMIT 1) \
      AND t.next_at IS NULL AND t.status = 1";
 
-/// Those that wait for others first, so that none is left behind that nobody looks at. Nothing of an
-/// endpoint that is active again by now.
+/// Fails waiting deliveries first, so that none is left waiting for one that is gone. Changes
+/// nothing for an endpoint that is active again.
 const FAIL_QUEUED: [&str; 2] = [
     "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = $3, updated_at = $4 \
      WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = $1 AND endpoint = $2 \
@@ -74,7 +75,8 @@ pub(super) fn save(view: &View) -> Result<Vec<Statement<'_>>, StoreError> {
     Ok(statements)
 }
 
-/// Queues deliveries; those of which `waits` is true wait for what is pending of their subject.
+/// Queues deliveries; those for which `waits` is true wait for the pending deliveries of their
+/// subject.
 fn insert(
     deliveries: &[Delivery],
     waits: fn(&Delivery) -> bool,
@@ -96,8 +98,8 @@ fn insert(
     Ok(statements)
 }
 
-/// Stores the texts that are new. It follows the insert or update of their deliveries, which know no
-/// number for them yet.
+/// Stores new texts. The statement follows the insert or update of the deliveries, which do not
+/// know the number of the text yet.
 fn store_bodies<'a>(
     rows: impl Iterator<Item = &'a Delivery>,
 ) -> Result<Option<Statement<'a>>, StoreError> {
@@ -125,7 +127,7 @@ fn hold(scope: Scope, events: &BTreeSet<EventId>) -> Step<'static> {
     Step::Run(Statement::new(HOLD_EVENTS, values))
 }
 
-/// Queues deliveries, each of which waits for whatever is pending of its subject, and commits.
+/// Queues deliveries, each of which waits for the pending deliveries of its subject, and commits.
 fn queue(deliveries: &[Delivery]) -> Result<Vec<Step<'_>>, StoreError> {
     let statements = insert(deliveries, |_| true)?.into_iter();
     Ok(statements.map(Step::Run).chain([Step::Commit]).collect())
@@ -155,7 +157,7 @@ impl PostgresStore {
         if !unknown.is_empty() {
             return Ok(Once::Done(Replay::Unknown(unknown)));
         }
-        // In the order in which they happened, so that each waits for the one before it.
+        // In the order of the events, so that each delivery waits for the one before it.
         found.sort_by_key(|event| event.id);
         let mut view = View::default();
         let subscribers = self.subscribers(scope).await?;
@@ -174,7 +176,10 @@ impl PostgresStore {
         Ok(done.map(|()| Replay::Queued(deliveries)))
     }
 
-    pub(crate) async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
         if !deliveries.is_empty() {
             self.save_once(None, Timestamp(0), &queue(&deliveries)?).await?;
         }

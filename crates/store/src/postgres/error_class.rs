@@ -1,4 +1,4 @@
-//! What an error of the database means for whoever runs into it.
+//! Sorts errors of the database by what the caller can do about them.
 
 use super::value::fault;
 use crate::{Fault, PostgresError, StoreError};
@@ -6,16 +6,18 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::Severity;
 
-/// Why a transaction did not happen.
+/// Why a transaction failed.
 #[derive(Debug)]
 pub(super) enum TxFailure {
-    /// Another node was in the way. Nothing was saved; again, with rows loaded afresh.
+    /// Another node changed the same rows. Nothing was saved; the transaction can run again with
+    /// rows loaded afresh.
     Conflict(StoreError),
-    /// The database is away. Nothing was saved; again, a little later.
+    /// The database is away. Nothing was saved; the transaction can run again a little later.
     Away(StoreError),
-    /// The same, and it took long to find out. Once more at most, since whoever asked is waiting.
+    /// The database is away, and noticing it took long. One more try at most, since the caller is
+    /// waiting.
     Slow(StoreError),
-    /// Trying again changes nothing.
+    /// Another try would fail too.
     Final(StoreError),
 }
 
@@ -29,26 +31,26 @@ impl TxFailure {
     }
 }
 
-/// What the server, or the loss of it, means.
+/// Sorts an error of the server or of the connection.
 pub(super) fn classify(error: Error) -> TxFailure {
     let guard = |error| StoreError::Guard(Fault::Postgres(PostgresError(error)));
     let Some(code) = error.code().map(|code| code.code().to_owned()) else {
-        // No answer of the server: the connection, or what it takes to make one.
+        // The error is not from the server: the connection failed or could not be made.
         return TxFailure::Away(StoreError::Away(PostgresError(error).to_string()));
     };
     match code.as_str() {
-        // Serialization, deadlock, and a key that somebody else was faster to take.
+        // Serialization failure, deadlock, and a key that another transaction inserted first.
         "40001" | "40P01" => TxFailure::Conflict(fault(error)),
         "23505" => TxFailure::Conflict(guard(error)),
-        // A division by zero is how an update says that a row is missing.
+        // An update divides by zero when a row is missing.
         "22012" => TxFailure::Final(StoreError::Inconsistent("a row to be updated is gone".into())),
-        // A number that does not fit where it is to be added to.
+        // A sum that does not fit its column.
         "22003" => TxFailure::Final(guard(error)),
-        // Waited for a lock or a statement for too long. Who asked has waited long enough, too.
+        // The wait for a lock or a statement took too long. The caller has waited long enough, too.
         "55P03" | "57014" => TxFailure::Final(StoreError::Away(PostgresError(error).to_string())),
         other if other.starts_with("23") => TxFailure::Final(guard(error)),
-        // Connections, resources, an operator's doing, a standby that cannot write, and what is
-        // left of a session that timed out.
+        // Lost connections, missing resources, a shutdown by an operator, a standby that cannot
+        // write, and a session that timed out.
         other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
             TxFailure::Away(StoreError::Away(PostgresError(error).to_string()))
         }
@@ -57,10 +59,10 @@ pub(super) fn classify(error: Error) -> TxFailure {
     }
 }
 
-/// True when a transaction may have been committed whose commit was sent and which was answered like
-/// this. Only an ordinary error of the server ends one for certain, and that the transaction stood idle
-/// for too long. A server that goes down says something worse, and so does whoever stands between and
-/// lost it: `PgBouncer`, class 08, to any of the statements before the commit.
+/// True when the transaction may have been committed although its commit had this reply. Only an
+/// ordinary error of the server rules a commit out, and so does the end of a transaction that was
+/// idle for too long. A server that shuts down reports a more severe error, and `PgBouncer` reports
+/// class 08 to any statement when it lost the server.
 pub(super) fn may_have_committed(error: &Error) -> bool {
     let Some(said) = error.as_db_error() else { return true };
     let code = said.code().code();
@@ -70,7 +72,7 @@ pub(super) fn may_have_committed(error: &Error) -> bool {
     said.parsed_severity() != Some(Severity::Error) || code == "40003" || code.starts_with("08")
 }
 
-/// How often a batch is tried.
+/// Counts how often a batch may still be tried.
 pub(super) struct RetryBudget {
     conflicts: u32,
     losses: u32,
@@ -80,15 +82,15 @@ impl RetryBudget {
     /// Conflicts after which the last one is reported.
     const CONFLICTS: u32 = 8;
 
-    /// Losses of the database after which it is taken to be away.
+    /// Losses of the database after which it counts as away.
     const LOSSES: u32 = 3;
 
     pub(super) const fn new() -> Self {
         Self { conflicts: 0, losses: 0 }
     }
 
-    /// Waits until it is time to try again; the error when it is not worth it any more. `lot` keeps
-    /// nodes that got into each other's way from doing so again.
+    /// Waits before the next try, or returns the error when the budget is used up. The random
+    /// number `lot` spreads nodes that conflicted, so that they do not conflict again.
     pub(super) async fn again(&mut self, failure: TxFailure, lot: u64) -> Result<(), StoreError> {
         let longest_ms = match failure {
             TxFailure::Conflict(_) if self.conflicts < Self::CONFLICTS => {

@@ -41,7 +41,7 @@ fn read_holder(c: &mut PostgresCells<'_>) -> Result<(Key, Option<Box<str>>), Sto
 }
 
 impl PostgresStore {
-    /// What was answered under a name, if it is taken.
+    /// The result of earlier work under the key.
     pub(super) async fn find_once<T>(
         &self,
         name: &Key,
@@ -51,8 +51,8 @@ impl PostgresStore {
         found.map(|(taken, answer)| Once::before(name, &taken, answer)).transpose()
     }
 
-    /// Runs `steps`, which end with a commit, unless the name says that this was done before. With
-    /// them the name is taken, and what is answered under it later is stored.
+    /// Runs `steps`, which end with a commit, unless another request did the work under the same
+    /// key. The transaction also takes the key and stores the answer.
     pub(super) async fn save_once(
         &self,
         name: Option<(&Key, &str)>,
@@ -91,7 +91,7 @@ impl PostgresStore {
             let row = row.first().ok_or_else(|| TxFailure::Final(inconsistent("keys")))?;
             let (taken, answer) =
                 read_holder(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;
-            // It is one's own: the answer to the commit was lost.
+            // The holder is this request: the reply to an earlier commit was lost.
             if taken.id == name.id {
                 return Ok(Once::Done(()));
             }
@@ -100,7 +100,7 @@ impl PostgresStore {
         match commit(session, steps).await {
             Ok(_) => Ok(Once::Done(())),
             Err(Some(failure)) => Err(failure),
-            // Under a name it can be tried again, whether or not it was saved.
+            // With a key the work can be tried again, whether or not it was saved.
             Err(None) if name.is_some() => Err(TxFailure::Away(StoreError::OutcomeUnknown)),
             Err(None) => Err(TxFailure::Final(StoreError::OutcomeUnknown)),
         }

@@ -1,7 +1,8 @@
 //! Loads the rows of a batch under locks.
 //!
-//! Payments come first: whatever happens to a refund happens under the lock of its payment, so that
-//! nearly everything that could meet waits there and finds the rest as it was left.
+//! Payments are locked first. Every change of a refund happens under the lock of its payment, so
+//! nearly all transactions that could conflict wait at the payment and then find the other rows
+//! unchanged.
 
 use super::statement::{Statement, keys};
 use super::value::{PostgresCells, Value};
@@ -18,7 +19,7 @@ use domain::view::{Row, View, Wanted};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// What the rows of a statement are.
+/// The kind of rows that a statement returns.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     Payments,
@@ -79,7 +80,7 @@ fn by_scope(
     Some((what, Statement::new(sql, vec![scopes])))
 }
 
-/// Everything that a batch names.
+/// The rows that a batch names.
 pub(super) fn load_all(wanted: &Wanted) -> Wants {
     let numbers = "SELECT scope, last FROM invoice_numbers WHERE scope = ANY ($1) \
                    ORDER BY scope FOR UPDATE";
@@ -103,7 +104,8 @@ pub(super) fn load_all(wanted: &Wanted) -> Wants {
     .collect()
 }
 
-/// What the names that were found lead to, and the payments of refunds, as far as it is not there.
+/// The rows that the loaded keys lead to, and the payments of refunds, unless they are loaded
+/// already.
 pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
     let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
@@ -132,7 +134,7 @@ pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     invoices.retain(|key| !wanted.invoices.contains(key));
     let of_refunds = (!refunds.is_empty()).then(|| {
         let columns = PAYMENTS.columns_of("t");
-        // The payments of these refunds, and before them, as everywhere.
+        // The payments of these refunds. As everywhere, payments are locked before refunds.
         let sql = format!(
             "SELECT {columns} FROM payments t WHERE (t.scope, t.id) IN \
              (SELECT r.scope, r.payment FROM unnest($1, $2) AS w (of_scope, of_id) \
@@ -154,7 +156,7 @@ pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     .collect()
 }
 
-/// Puts loaded rows into the view.
+/// Adds loaded rows to the view.
 pub(super) fn put(
     view: &mut View,
     what: What,

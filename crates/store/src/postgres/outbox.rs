@@ -1,4 +1,4 @@
-//! Read queries about endpoints and deliveries: what is due, and what people ask for.
+//! Queries about webhook endpoints and deliveries: those that are due, and lists.
 
 use super::PostgresStore;
 use super::reads::number;
@@ -21,11 +21,11 @@ use domain::webhook::{Attempt, Body, Delivery, Endpoint, Subscriber};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Endpoints that one look goes through at most. The next look goes on behind the last one.
+/// Endpoints that one search visits at most. The next search continues behind the last one.
 const ENDPOINTS_PER_LOOK: i64 = 256;
 
-/// The first delivery of each of the next endpoints that have one to be sent. The walk goes from
-/// endpoint to endpoint along the index, however many deliveries each has.
+/// The first pending delivery of each of the next endpoints. The walk goes from endpoint to
+/// endpoint along the index, however many deliveries each endpoint has.
 const NEXT_ENDPOINTS: &str = "WITH RECURSIVE walk (scope, endpoint, next_at, step) AS ( \
      (SELECT scope, endpoint, next_at, 1 FROM deliveries \
       WHERE next_at IS NOT NULL AND (scope, endpoint) > ($1, $2) \
@@ -83,8 +83,7 @@ impl PostgresStore {
         Ok(self.with_texts(scope, vec![delivery]).await?.pop().map(|due| (due, attempts)))
     }
 
-    /// Adds to deliveries of one scope what is sent: their bodies or, where there is none yet, their
-    /// events.
+    /// Adds to deliveries of one scope their bodies or, before a body is rendered, their events.
     async fn with_texts(
         &self,
         scope: Scope,
@@ -174,7 +173,7 @@ impl PostgresStore {
             }
         }
         if whole {
-            // Around the end and once more from the beginning, up to where this look began.
+            // The next search starts at the first endpoint again.
             batch.place = None;
         }
         Ok(batch)

@@ -1,7 +1,7 @@
-//! Forgetting events and deliveries, on any number of nodes at once.
+//! Deletes old events and deliveries, on any number of nodes at once.
 //!
-//! Rows that somebody works on are passed over. Who tells events once more holds them until that is
-//! committed: that is waited for first, so that what is to be told is seen.
+//! Rows that another transaction has locked are skipped. A replay locks its events until it
+//! commits. Pruning waits for that lock first, so that it sees the deliveries of the replay.
 
 use super::PostgresStore;
 use super::error_class::{RetryBudget, TxFailure, classify};
@@ -29,7 +29,7 @@ fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Value<'static> {
     Value::Ids(ids.into_iter().map(|id| Some(Id(id))).collect())
 }
 
-/// Waits for whoever holds one of these events.
+/// Waits until no other transaction has locked these events.
 fn wait_for(scope: Scope, column: &str, ids: Value<'static>) -> Step<'static> {
     let sql = format!(
         "SELECT 1 FROM events WHERE scope = $1 AND {column} = ANY ($2) ORDER BY id FOR UPDATE"
@@ -46,7 +46,7 @@ pub(super) fn forget_deliveries(
     Statement::new(FORGET_DELIVERIES, vec![number(scope.code()), old, number(before.0)])
 }
 
-/// A wait and a removal for each kind of thing, in one transaction.
+/// A wait and a deletion for each kind of subject, in one transaction.
 pub(super) fn forget_events(
     scope: Scope,
     passed: &[Passed],
@@ -122,13 +122,14 @@ impl PostgresStore {
         Ok(Pruned { removed, after })
     }
 
-    /// What was removed. Removing twice is removing once, so a lost answer needs no finding out.
+    /// The number of deleted rows. A repeated deletion does no harm, so a lost answer is not looked
+    /// into.
     async fn try_forget(&self, steps: &[Step<'_>]) -> Result<usize, TxFailure> {
         let mut session = self.session(&self.writes).await?;
         let mut removed = 0;
         for (at, reply) in session.run(steps).await?.into_iter().enumerate() {
             let rows = reply.map_err(classify)?.len();
-            // Behind the beginning, waits and removals take turns.
+            // Behind `BEGIN`, waits and deletions alternate.
             removed += if at > 0 && at % 2 == 0 { rows } else { 0 };
         }
         Ok(removed)
@@ -138,7 +139,7 @@ impl PostgresStore {
         self.one(next_scope(table), vec![number(code)], |c| c.scope()).await
     }
 
-    /// The next rows of one scope that were made before a time, and where the walk goes on.
+    /// The next rows of one scope that were made before a time, and where the walk continues.
     async fn walk(
         &self,
         table: &str,

@@ -1,4 +1,4 @@
-//! No list is read off anything but its index, with as many rows as make the planner think.
+//! Every list is read off its index, with enough rows that the planner has a choice.
 
 use super::PostgresStore;
 use super::prune::{forget_deliveries, forget_events};
@@ -11,8 +11,8 @@ use crate::tables::Cells as _;
 use domain::payment::Kind;
 use domain::time::Timestamp;
 
-/// Rows of every table, each second one another account's: the `n`th is the `i`th of its account.
-/// What is rare is old, so that a walk that looks for it would be a long one.
+/// Rows of every table. They alternate between two accounts: the `n`th row of a table is the `i`th
+/// row of its account. Rare values are old, so that a walk in search of them would be long.
 const FILL: &[&str] = &[
     "INSERT INTO payments (scope, id, kind, captured, currency, refunded, reserved, held, excess, \
      reversed, last_seq, updated_at, captured_at, provider, provider_payment_id) \
@@ -61,8 +61,8 @@ async fn filled() -> PostgresStore {
     store
 }
 
-/// Rows that the busiest part of a plan went through, those that it left out included. A few that
-/// fit are put in order rather than looked up in order: that is the planner's to choose.
+/// Rows that the busiest node of a plan read, including those that its filter removed. The planner
+/// may sort a few matching rows instead of reading them in order.
 fn touched(plan: &str) -> u64 {
     let after = |line: &str, what: &str| {
         let (_, text) = line.split_once(what)?;
@@ -120,7 +120,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
         let explain = format!("EXPLAIN {}", statement.sql);
         let explain = Statement::new(explain, statement.values);
         let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
-        // There are no endpoints here, which makes reading them all cheap.
+        // There are no endpoints here, so reading them all is cheap.
         let plan = plan.replace("Seq Scan on webhook_endpoints", "");
         assert!(!plan.contains("Seq Scan"), "{plan}");
         explained += 1;
@@ -135,7 +135,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     }
 }
 
-/// On an empty database any plan is as good as any other.
+/// On an empty database the planner takes any plan for as good as any other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes() {
     let url = testkit::postgres::cluster().database().await;

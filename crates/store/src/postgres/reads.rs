@@ -1,4 +1,4 @@
-//! Read queries: pages that stay on one index however much is stored.
+//! Read queries: every page is read off one index, however many rows there are.
 
 use super::PostgresStore;
 use super::statement::{PostgresQuery, Statement, ulid};
@@ -128,7 +128,11 @@ impl PostgresStore {
         self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
-    pub(crate) async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+    pub(crate) async fn find_key(
+        &self,
+        scope: Scope,
+        hash: KeyHash,
+    ) -> Result<Option<Key>, StoreError> {
         self.by_key(&KEYS, (scope, Ulid::from_bytes(hash.0)), |c| read_key(c)).await
     }
 

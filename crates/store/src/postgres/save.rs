@@ -1,4 +1,4 @@
-//! Saves the changes of a batch, a statement per table.
+//! Saves the changes of a batch with one statement per table and kind of change.
 
 use super::deliveries;
 use super::session::Step;
@@ -45,7 +45,7 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
     Ok(statements.into_iter().flatten().map(Step::Run).collect())
 }
 
-/// A first number that another node gives too is a conflict, like any other new row.
+/// When two nodes insert the first number of a scope, they conflict, as with any other new row.
 fn invoice_numbers(view: &View) -> Vec<Statement<'_>> {
     let mut statements = Vec::new();
     for (change, sql) in [

@@ -31,7 +31,7 @@ pub(super) fn keys<'a>(
     (Value::Ints(scopes), Value::Ids(ids))
 }
 
-/// Columns in which the rows that a batch writes to a table usually agree.
+/// Columns in which the rows of one batch usually have the same value.
 const USUALLY_THE_SAME: &[&str] = &[
     "scope",
     "currency",
@@ -52,7 +52,7 @@ const USUALLY_THE_SAME: &[&str] = &[
     "settled_at",
 ];
 
-/// Rows to be written, column by column.
+/// Rows to be written, as columns of values.
 pub(super) struct Rows<'a, T: 'static> {
     table: &'static Table<T>,
     of: Vec<&'a T>,
@@ -134,9 +134,9 @@ impl<'a, T> Rows<'a, T> {
         (format!("unnest({}) AS v ({names})", numbers.join(", ")), names, values)
     }
 
-    /// Takes out the columns in which the rows of a batch usually agree, when they agree in all of
-    /// them: it is sent once then. All or none, so that there are two texts of a statement and not one
-    /// for each batch. The columns named by `but` stay.
+    /// Removes the columns in which the rows of a batch usually agree, if all rows agree in all of
+    /// them, so that each value is sent once. All or none, so that each statement has two texts and
+    /// not one per batch. The columns in `but` stay.
     fn agreed(&mut self, but: &[&str]) -> Vec<(&'static str, Value<'a>)> {
         let usual = |name: &str| USUALLY_THE_SAME.contains(&name) && !but.contains(&name);
         let columns = self.columns.iter().filter(|(name, _)| usual(name));
@@ -147,7 +147,7 @@ impl<'a, T> Rows<'a, T> {
         agreed
     }
 
-    /// Inserts the rows. What no row has a value for is left out.
+    /// Inserts the rows. Columns without a value in any row are left out.
     pub(super) fn insert(mut self) -> Statement<'a> {
         self.columns.retain(|(_, value)| !value.is_empty());
         let (table, agreed) = (self.table.name, self.agreed(&[]));
@@ -162,8 +162,8 @@ impl<'a, T> Rows<'a, T> {
         Statement::new(sql, values)
     }
 
-    /// Inserts the rows in place of those that are there, on the condition that `rest` adds with the
-    /// number of the parameter `value`.
+    /// Inserts the rows, or replaces existing ones where the condition `rest` allows it. `rest`
+    /// receives the number of the parameter `value`.
     pub(super) fn insert_or_replace(
         self,
         rest: impl Fn(usize) -> String,
@@ -177,7 +177,7 @@ impl<'a, T> Rows<'a, T> {
         statement
     }
 
-    /// Inserts the rows, which are `v`, with an expression in place of the value of one column.
+    /// Inserts the rows, named `v`, with an expression in place of the value of one column.
     pub(super) fn insert_with(self, name: &str, expression: &str) -> Statement<'a> {
         let table = self.table;
         let value = |column: &'static str| {
@@ -195,18 +195,18 @@ impl<'a, T> Rows<'a, T> {
         Statement::new(sql, parameters)
     }
 
-    /// A statement around the rows: `{rows}` in it stands for them, as `v`.
+    /// A statement that contains the rows: `{rows}` stands for them, under the name `v`.
     pub(super) fn into_statement(self, sql: &str) -> Statement<'a> {
         let (from, _, values) = self.unnest();
         Statement::new(sql.replace("{rows}", &from), values)
     }
 
-    /// Updates the rows, which the first two columns name. Each of them must be there: a row less
-    /// ends the transaction, by a division by zero.
+    /// Updates rows by the key in their first two columns. If a row is missing, a division by zero
+    /// aborts the transaction.
     ///
-    /// The names come from the rows and not from a parameter, so that the table can only be read by
-    /// them: of a table that was small when the statement was prepared, and has grown since, all rows
-    /// of an account would be read for each batch.
+    /// Both parts of the key come from the rows and neither from a parameter, so that the planner
+    /// can read the table only by key. With the scope as a parameter it would keep a plan that
+    /// reads all rows of an account, made while the table was small.
     pub(super) fn update(mut self) -> Statement<'a> {
         let (table, count) = (self.table.name, self.of.len());
         let (first, second) = (self.columns[0].0, self.columns[1].0);
@@ -230,14 +230,14 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// A query that is being put together.
+/// A query under construction.
 pub(super) struct PostgresQuery {
     sql: String,
     values: Vec<Value<'static>>,
 }
 
-/// Rows that the planner believes a page to have at most. Of a bare parameter it believes that it is a
-/// tenth of all rows, whose plan looks so bad that it makes another one for every single page.
+/// Upper bound on page size that we show the planner. For a bare `LIMIT $n` it assumes 10 % of the
+/// table, rejects the generic plan and re-plans on every call.
 const PLANNED: [u32; 2] = [128, 1024];
 
 impl ListQuery for PostgresQuery {
@@ -292,8 +292,8 @@ impl ListQuery for PostgresQuery {
     }
 }
 
-/// Joins one row of a table to each row of `joined`. `OFFSET 0` keeps the planner from reading all rows
-/// of an account, as it would where most accounts have hardly any.
+/// Joins one row of a table to each row of `joined`. `OFFSET 0` keeps the planner from reading all
+/// rows of an account, which it would do where most accounts have few rows.
 fn one_of<T>(table: &Table<T>, joined: &str, id: &str, alias: &str) -> String {
     format!(
         "LEFT JOIN LATERAL (SELECT {} FROM {} WHERE scope = {joined}.scope AND id = {id} OFFSET 0) \
@@ -312,7 +312,7 @@ impl PostgresQuery {
         self.sql.push_str(&condition.replace('?', &number));
     }
 
-    /// How the database goes about it.
+    /// Runs the query and returns its plan.
     #[cfg(test)]
     pub(super) fn into_plan(self) -> Statement<'static> {
         let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";

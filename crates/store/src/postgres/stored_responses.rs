@@ -28,15 +28,15 @@ const FORGET: &str = "WITH old AS (SELECT scope, hash FROM answers WHERE expires
      ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
      DELETE FROM answers a USING old WHERE a.scope = old.scope AND a.hash = old.hash RETURNING 1";
 
-/// Takes a key that is new or expired. The row is locked either way, so that the statements behind this
-/// one see the row as it stays until the commit.
+/// Takes a key that is new or expired. The statement locks the row in either case, so that the
+/// statements behind it see the row as it stays until the commit.
 fn take(new: &NewRequest, now: Timestamp) -> Result<Option<Statement<'_>>, StoreError> {
     let rows = Rows::inserted(&STORED_RESPONSES, [new].into_iter())?;
     let is_free = |number| format!("WHERE answers.expires_at <= ${number} RETURNING generation");
     Ok(rows.map(|rows| rows.insert_or_replace(is_free, number(now.0))))
 }
 
-/// A use of a key.
+/// The parameters that name one use of a key.
 fn of((scope, hash, generation): (Scope, KeyHash, Ulid)) -> Vec<Value<'static>> {
     vec![number(scope.code()), Value::Id(hash.0), ulid(generation)]
 }
@@ -78,7 +78,7 @@ impl PostgresStore {
             ])
             .collect();
         let session = self.session(&self.writes).await?;
-        // A request that is begun twice is begun once.
+        // Beginning the same request again is safe, so a lost commit is tried again.
         let lost = TxFailure::Away(StoreError::OutcomeUnknown);
         let replies = commit(session, &steps).await.map_err(|failure| failure.unwrap_or(lost))?;
         let broken = || TxFailure::Final(inconsistent("answers"));
@@ -114,7 +114,11 @@ impl PostgresStore {
         self.write(Statement::new(ABANDON, values)).await.map(|_| ())
     }
 
-    pub(crate) async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_answers(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<usize, StoreError> {
         let values = vec![number(now.0), number(limit.into())];
         Ok(self.write(Statement::new(FORGET, values)).await?.len())
     }

@@ -1,5 +1,5 @@
-//! Parameters of statements and cells of rows. The type of every parameter is known beforehand, so
-//! that a statement can be sent without asking the server first.
+//! Parameters of statements and cells of rows. The type of every parameter is known in advance, so
+//! that a statement can be sent without a round trip for its types.
 
 use crate::tables::{Cell, Cells, Put, inconsistent};
 use crate::{Fault, PostgresError, StoreError};
@@ -37,7 +37,7 @@ impl<'a> FromSql<'a> for Id {
     }
 }
 
-/// An integer of whatever width.
+/// An integer of any width.
 struct Int(i64);
 
 impl<'a> FromSql<'a> for Int {
@@ -99,7 +99,7 @@ impl<'a> Value<'a> {
 }
 
 impl Value<'_> {
-    /// A column without a value in any row.
+    /// True for a column without a value in any row.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Ints(values) => values.iter().all(Option::is_none),
@@ -110,7 +110,7 @@ impl Value<'_> {
         }
     }
 
-    /// The value that a column has in every row, if it is the same.
+    /// The value of a column, if all rows have the same.
     pub(super) fn everywhere(&self) -> Option<Self> {
         fn same<T: PartialEq>(values: &[T]) -> Option<&T> {
             let first = values.first()?;
@@ -202,7 +202,7 @@ fn read<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, StoreError> {
     row.try_get(at).map_err(fault)
 }
 
-/// What the database said, as it is.
+/// The error of the database as it is.
 pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
     StoreError::Database(Fault::Postgres(PostgresError(error)))
 }

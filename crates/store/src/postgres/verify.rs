@@ -12,7 +12,8 @@ use std::time::Duration;
 /// How long one query may take.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// One snapshot, for as long as it takes. Here whole tables are read.
+/// One snapshot without a time limit. A verification reads whole tables, so all kinds of scans and
+/// joins are allowed.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
      SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; \
@@ -21,7 +22,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
 impl PostgresStore {
     /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
-        // Not given back to the pool: whoever stops waiting for this stops it.
+        // The connection does not return to the pool: when the caller stops waiting, the
+        // verification ends.
         let session = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(client) = session.into_client() else {
             return Err(StoreError::Closed);

@@ -21,7 +21,7 @@ pub(crate) enum Arg {
     Text(Box<str>),
 }
 
-/// A query that is put together from fixed pieces; every value is a parameter.
+/// A query made of fixed pieces; every value is a parameter.
 pub(crate) trait ListQuery: Sized {
     /// A query of the rows of a scope, which the column named by `scope` holds.
     fn of(select: &str, scope: (&str, Scope)) -> Self;
@@ -35,10 +35,10 @@ pub(crate) trait ListQuery: Sized {
     /// Adds the condition that a column holds one of these numbers.
     fn and_one_of(&mut self, column: &str, numbers: Vec<i64>);
 
-    /// Adds order and limit, one row more than asked for.
+    /// Adds the order and a limit that is one row larger than `limit`.
     fn finish(&mut self, order: &str, limit: u32);
 
-    /// A table as it stands behind `FROM`, read off an index where that has to be said.
+    /// A table as it stands behind `FROM`, with a hint to use `index` where the database needs one.
     fn table(name: &str, index: Option<&str>) -> String;
 
     /// Refunds, `r`, joined with their payments, `p`, as they stand behind `FROM`.
@@ -47,8 +47,8 @@ pub(crate) trait ListQuery: Sized {
     /// Events, `e`, joined with their refunds, `r`, and payments, `p`, as they stand behind `FROM`.
     fn events_with_subjects(index: Option<&str>) -> String;
 
-    /// Adds the condition that a status is this one. With `rare`, in the words of an index that leaves
-    /// out what succeeded.
+    /// Adds the condition on a status. With `rare`, repeats the condition of an index that leaves
+    /// out succeeded rows.
     fn and_status(&mut self, column: &str, status: Option<i64>, rare: bool) {
         if let Some(status) = status {
             self.and(&format!("{column} = ?"), Arg::Number(status));
@@ -58,7 +58,7 @@ pub(crate) trait ListQuery: Sized {
         }
     }
 
-    /// Adds what selects and orders one page by `column`, one row more than asked for.
+    /// Adds the conditions and the order of one page by `column`, one row more than the limit.
     fn page(&mut self, column: &str, page: PageQuery) {
         let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
@@ -73,7 +73,7 @@ pub(crate) trait ListQuery: Sized {
         self.finish(&format!("{column} {direction}"), page.limit);
     }
 
-    /// The same for invoices, by the time at which they were asked for.
+    /// The same for invoices, by their time of issue.
     fn page_by_issue(&mut self, page: PageQuery) {
         let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
@@ -200,7 +200,7 @@ pub(crate) fn events_query<Q: ListQuery>(scope: Scope, filter: EventFilter, page
     query.and("e.refund = ?", Arg::Ulid(refund.ulid()));
     let (comparison, direction) = page.order.words();
     if let Some(after) = page.after {
-        // Where it is no longer kept, nothing before it is either.
+        // When that event is deleted, so are all events before it.
         let seq = "coalesce((SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?), 0)";
         query.and(&format!("e.seq {comparison} {seq}"), Arg::Ulid(after));
     }
@@ -226,7 +226,8 @@ pub(crate) fn postings_query<Q: ListQuery>(
         query.and("id = ?", Arg::Ulid(posting));
     }
     if let Some(code) = filter.code {
-        // The accounts of a posting follow from its reason: at most three numbers, no input.
+        // The ledger accounts of a posting follow from its reason; these are at most three numbers
+        // and no input.
         let reasons: Vec<String> = Reason::ALL
             .iter()
             .filter(|reason| reason.legs().0 == code || reason.legs().1 == code)

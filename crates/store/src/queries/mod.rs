@@ -45,6 +45,7 @@ pub(crate) use pruning::{
 };
 pub(crate) use verify::{CHECKS, written};
 pub use verify::{Difference, Report};
+pub use webhooks::Replay;
 pub(crate) use webhooks::{
     ACCOUNT_OF, read_due_endpoint, select_attempts, select_due_deliveries, select_endpoints,
 };

@@ -1,38 +1,38 @@
-//! What is forgotten after a while: events of things that are finished, and deliveries that are done.
+//! Old events of finished subjects and old finished deliveries, which are deleted after a while.
 //!
-//! Both are walked along their primary keys, a page at a time, from the oldest on. Events of a thing
-//! go together, and the thing notes in the same transaction how many: whoever verifies knows exactly
-//! which must be there.
+//! A walk goes along the primary key, a page at a time, from the oldest row on. All events of a
+//! subject are deleted together, and in the same transaction its row stores how many: a
+//! verification knows exactly which events must exist.
 
 use crate::StoreError;
 use crate::tables::Cells;
 use domain::account::Scope;
 use ulid::Ulid;
 
-/// Where a walk goes on: behind this row. `None` is the beginning, and the end.
+/// Where a walk continues: behind this row. `None` is the beginning, and the end.
 pub type Mark = Option<(Scope, Ulid)>;
 
-/// What became of one page of a walk.
+/// The result of one page of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pruned {
-    /// How many events, or deliveries, were removed.
+    /// The number of events or deliveries that were deleted.
     pub removed: usize,
-    /// Where the walk goes on.
+    /// Where the walk continues.
     pub after: Mark,
 }
 
-/// A row that was walked past: its id and, for an event, its refund, checkout or invoice.
+/// A row that the walk passed: its id and, for an event, its refund, checkout or invoice.
 pub(crate) type Passed = (Ulid, [Option<[u8; 16]>; 3]);
 
-/// Things whose events are numbered: their table, the column of events that names them, and when
-/// nothing more is expected to happen to one of them, `t`.
+/// Subjects with numbered events: their table, the column of events that names them, and the
+/// condition under which nothing more is expected to happen to one of them, `t`.
 pub(crate) const THINGS: [(&str, &str, &str); 3] = [
     ("refunds", "refund", "t.status <> 1"),
     ("checkouts", "checkout", "t.flight = 0 AND (t.state IN (4, 6, 7) OR t.deleted = 1)"),
     ("invoices", "invoice", "t.state >= 4"),
 ];
 
-/// No endpoint of the scope of `t` is still to be told about the thing with the id `subject`.
+/// No endpoint of the scope of `t` has a pending delivery about the subject with the id `subject`.
 pub(crate) fn is_told(subject: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM webhook_endpoints w CROSS JOIN deliveries d \
@@ -41,10 +41,10 @@ pub(crate) fn is_told(subject: &str) -> String {
     )
 }
 
-/// What the events of things without numbered events are about.
+/// The subject of an event without a sequence number.
 pub(crate) const OTHER: &str = "coalesce(t.payment, t.endpoint)";
 
-/// The ids of the things of one kind that were walked past.
+/// The ids of the subjects of one kind that the walk passed.
 pub(crate) fn of_kind(passed: &[Passed], kind: usize) -> Vec<[u8; 16]> {
     let mut ids: Vec<_> = passed.iter().filter_map(|(_, of)| of.get(kind).copied()?).collect();
     ids.sort_unstable();
@@ -52,7 +52,7 @@ pub(crate) fn of_kind(passed: &[Passed], kind: usize) -> Vec<[u8; 16]> {
     ids
 }
 
-/// The events that were walked past and are about none of [`THINGS`].
+/// The events that the walk passed and whose subject is not in [`THINGS`].
 pub(crate) fn others(passed: &[Passed]) -> impl Iterator<Item = Ulid> {
     passed.iter().filter(|(_, of)| of.iter().all(Option::is_none)).map(|(id, _)| *id)
 }

@@ -1,4 +1,4 @@
-//! Every list there is, and the index that it is to be read off on both databases.
+//! Every list, and the index that both databases must use for it.
 
 use super::lists::{
     ListQuery, checkouts_query, deliveries_query, events_query, invoices_query, is_rare,

@@ -3,8 +3,18 @@
 use crate::StoreError;
 use crate::tables::{ATTEMPTS, Cells, DELIVERIES, ENDPOINTS};
 use domain::account::Scope;
-use domain::ids::EndpointId;
+use domain::ids::{EndpointId, EventId};
 use domain::time::Timestamp;
+use domain::webhook::Delivery;
+
+/// The result of a replay of events.
+#[derive(Debug)]
+pub enum Replay {
+    /// The deliveries are queued durably.
+    Queued(Vec<Delivery>),
+    /// These events do not exist, so nothing was done.
+    Unknown(Vec<EventId>),
+}
 
 /// The endpoints of a scope, newest first.
 pub(crate) fn select_endpoints() -> String {

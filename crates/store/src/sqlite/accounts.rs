@@ -57,7 +57,10 @@ impl SqliteStore {
         self.read(move |c| one(c, &sql, [id.bytes()], |c| read_account(c))).await
     }
 
-    pub(crate) async fn find_account_by_number(&self, number: u32) -> Result<Option<Account>, StoreError> {
+    pub(crate) async fn find_account_by_number(
+        &self,
+        number: u32,
+    ) -> Result<Option<Account>, StoreError> {
         let sql = select_accounts("WHERE no = $1");
         self.read(move |c| one(c, &sql, [number], |c| read_account(c))).await
     }
@@ -118,7 +121,11 @@ impl SqliteStore {
         self.change_key(NOTE_KEY_USE, id, at).await.map(|_| ())
     }
 
-    pub(crate) async fn revoke_api_key(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn revoke_api_key(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         Ok(self.change_key(REVOKE_KEY, id, now).await? == 1)
     }
 

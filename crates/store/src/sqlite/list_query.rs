@@ -1,4 +1,4 @@
-//! Queries of lists in the words of `SQLite`.
+//! The SQL of lists for `SQLite`.
 
 use super::codec::SqliteCells;
 use crate::StoreError;
@@ -14,7 +14,7 @@ use rusqlite::{Connection, params_from_iter};
 use std::fmt::Write as _;
 use ulid::Ulid;
 
-/// A query that is being put together.
+/// A query under construction.
 pub(super) struct SqliteQuery {
     sql: String,
     values: Vec<Value>,

@@ -5,6 +5,7 @@
 mod accounts;
 mod batch;
 mod codec;
+mod copy_source;
 mod events;
 mod idempotent_work;
 mod list_query;
@@ -20,6 +21,8 @@ mod stored_responses;
 mod verify;
 mod webhooks;
 mod writer;
+
+pub(crate) use copy_source::SqliteFile;
 
 use crate::StoreError;
 use crate::queries::Report;
@@ -72,8 +75,8 @@ impl SqliteStore {
     pub fn migrate(path: &Path, version: Option<i32>) -> Result<Connection, StoreError> {
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
-        // Of a new file. Most pages that a batch changes hold one changed row, and each is written
-        // to the log as a whole.
+        // The page size applies to a new file. Most pages that a batch changes hold one changed
+        // row, and SQLite writes each page to the log as a whole.
         connection.pragma_update(None, "page_size", 2_048)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -86,8 +89,7 @@ impl SqliteStore {
         Ok(connection)
     }
 
-    /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
-    /// transaction that is durable when this returns. On an error nothing was saved.
+    /// Runs a batch, see [`Store::run_batch`](crate::Store::run_batch).
     pub async fn run_batch<T: Send + 'static>(
         &self,
         wanted: Wanted,
@@ -99,7 +101,8 @@ impl SqliteStore {
                 let transaction = connection
                     .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 let at_hand = || payments.lock().unwrap_or_else(PoisonError::into_inner);
-                // Not put back when something fails.
+                // After an error the cache stays empty, since it may hold changes that were rolled
+                // back.
                 let mut payments = std::mem::take(&mut *at_hand());
                 payments.renew(&transaction)?;
                 let mut view = batch::load(&transaction, wanted, &mut payments)?;
@@ -112,7 +115,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
+    /// Deletes unique keys that expired before `now`, at most `limit` of them. Returns their
+    /// number.
     pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
         self.writer.run(move |connection| batch::forget_keys(connection, now, limit)).await
     }
@@ -135,14 +139,15 @@ impl SqliteStore {
             };
             let answer = query(&connection);
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            // Held by the query and not by who asked, who may be gone before it ends.
+            // The query holds the permit: its caller may stop waiting before the query ends.
             drop(permit);
             answer
         };
         tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Copies the database, as it is at one moment, into a new file. Writers go on meanwhile.
+    /// Copies the state of the database at one moment into a new file. Writers continue during the
+    /// copy.
     pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
         let file = file.to_owned();
         self.read(move |c| backup(c, &file)).await
@@ -153,7 +158,7 @@ impl SqliteStore {
         self.read(verify::verify).await
     }
 
-    /// Where it is, for people.
+    /// The location of the database, for people.
     pub fn location(&self) -> String {
         format!("{}, log of {} KiB", self.path.display(), self.wal_bytes() / 1024)
     }

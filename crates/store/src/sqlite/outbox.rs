@@ -1,4 +1,4 @@
-//! Read queries about endpoints and deliveries: what is due, and what people ask for.
+//! Queries about webhook endpoints and deliveries: those that are due, and lists.
 
 use super::SqliteStore;
 use super::codec::{list, one};
@@ -71,19 +71,20 @@ impl SqliteStore {
     }
 }
 
-/// Endpoints that one look goes through at most. The next look goes on behind the last one.
+/// Endpoints that one search visits at most. The next search continues behind the last one.
 const ENDPOINTS_PER_LOOK: usize = 256;
 
-/// The first delivery of the next endpoint that has one to be sent. Behind the last moment there is,
-/// so that the search begins behind the whole backlog of the endpoint and does not walk through it.
+/// The first pending delivery of the next endpoint. The key of the search ends with the largest
+/// time, so that the search begins behind the whole backlog of the endpoint instead of walking
+/// through it.
 const NEXT_ENDPOINT: &str = "SELECT scope, endpoint, next_at FROM deliveries \
      WHERE next_at IS NOT NULL AND (scope, endpoint, next_at) > (?1, ?2, 9223372036854775807) \
      ORDER BY scope, endpoint, next_at LIMIT 1";
 
 const SELECT_BODY: &str = "SELECT body FROM delivery_bodies WHERE no = ?1";
 
-/// Finds deliveries that are due: of each endpoint at most what `room` gives it, `limit` in all,
-/// and tells which endpoints with due deliveries are not active any more.
+/// Finds deliveries that are due: at most `room` of each endpoint, at most `limit` in all. Also
+/// names the endpoints that have due deliveries and are no longer active.
 pub(super) fn due_deliveries(
     connection: &Connection,
     now: Timestamp,
@@ -96,7 +97,7 @@ pub(super) fn due_deliveries(
     let mut left = limit;
     for _ in 0..ENDPOINTS_PER_LOOK {
         let Some((scope, id, first_at)) = next_endpoint(connection, place)? else {
-            // Around the end and once more from the beginning, up to where this look began.
+            // The next search starts at the first endpoint again.
             place = None;
             break;
         };
@@ -163,7 +164,7 @@ fn load_account(connection: &Connection, number: u32) -> Result<Option<AccountId
     one(connection, ACCOUNT_OF, [number], |c| c.ulid().map(AccountId::from_ulid))
 }
 
-/// Deliveries as they are listed, each with its body where it has one, or else its event.
+/// Deliveries, each with its body or, before it is rendered, with its event.
 pub(super) fn list_deliveries(
     connection: &Connection,
     scope: Scope,
@@ -208,8 +209,8 @@ mod tests {
     use super::*;
     use rusqlite::StatementStatus;
 
-    /// Steps of SQLite's machine that the search behind an endpoint takes which has `backlog`
-    /// deliveries to be sent.
+    /// Instructions that SQLite executes to search behind an endpoint with `backlog` pending
+    /// deliveries.
     fn steps_behind(backlog: i64) -> i32 {
         let connection = Connection::open_in_memory().expect("a database");
         let schema = [

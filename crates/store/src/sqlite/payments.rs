@@ -1,4 +1,4 @@
-//! Payments in a batch: those that the writer has at hand, and the chain of refunds of each.
+//! Payments in a batch: the cache of the writer, and the chain of refunds of each payment.
 
 use super::rows::{Finder, RowWriter};
 use crate::StoreError;
@@ -11,14 +11,14 @@ use rusqlite::Connection;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-/// How many payments the writer keeps at hand. About half a kilobyte each.
+/// Payments in the cache, about half a kilobyte each.
 const AT_HAND: usize = 32_768;
 
 type Key = (Scope, PaymentId);
 
-/// Payments as they stand in the database, so that one that was refunded lately is not read again.
-/// Whoever changes them outside of a batch, or in another process, is noticed by the database's
-/// version. After a batch that failed it has to be thrown away.
+/// Cached payments as the database holds them, so that a batch does not read a payment again that
+/// was refunded lately. The data version of the database shows writes outside of a batch or by
+/// another process. The cache is dropped after a batch that failed.
 #[derive(Default)]
 pub(super) struct Payments {
     version: i64,
@@ -31,7 +31,7 @@ struct Held {
 }
 
 impl Payments {
-    /// Forgets everything when somebody else has written, or when there is too much of it.
+    /// Empties the cache when somebody else has written, or when it is too large.
     pub(super) fn renew(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let mut select = connection.prepare_cached("PRAGMA data_version")?;
         let version = select.query_row([], |row| row.get(0))?;
@@ -41,7 +41,7 @@ impl Payments {
         Ok(())
     }
 
-    /// Takes up the payments with these names and adds them to the view.
+    /// Adds the payments with these keys to the view.
     pub(super) fn load(
         &mut self,
         connection: &Connection,
@@ -63,8 +63,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Saves the payments that changed, and links the new refunds to their payments' chains. Returns
-    /// what each new refund is linked to, in the view's order.
+    /// Saves the payments that changed, and appends the new refunds to the chains of their
+    /// payments. Returns the refund before each new refund, in the order of the view.
     pub(super) fn save(
         &mut self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! Forgetting events and deliveries. The walk reads beside the writer, which is given one page of
+//! Deletes old events and deliveries. The walk reads beside the writer, which receives one page of
 //! rows at a time.
 
 use super::SqliteStore;
@@ -54,7 +54,7 @@ impl SqliteStore {
     }
 }
 
-/// Notes that the events of a thing go, if they do.
+/// Marks a finished subject as pruned; its events are deleted only if this changes its row.
 fn note((table, _, is_finished): (&str, &str, &str)) -> String {
     format!(
         "UPDATE {table} AS t SET pruned = last_seq WHERE t.scope = ?1 AND t.id = ?2 \
@@ -71,7 +71,7 @@ fn forget_other() -> String {
     format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
 }
 
-/// The next rows of one scope that were made before a time, and where the walk goes on.
+/// The next rows of one scope that were made before a time, and where the walk continues.
 fn walk(
     connection: &Connection,
     table: &str,

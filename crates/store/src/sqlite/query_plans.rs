@@ -1,4 +1,4 @@
-//! No list is read off anything but its index.
+//! Every list is read off the index that is meant for it.
 
 use super::SqliteStore;
 use super::list_query::{SqliteQuery, list_refunds};
@@ -20,7 +20,7 @@ fn query(list: &List, page: PageQuery) -> SqliteQuery {
 fn check(case: &Case, page: PageQuery, plan: &str) {
     let about = || format!("{:?} {page:?}: {plan}", case.list);
     if case.index == "refunds_by_payment" {
-        // A chain, walked from its newest refund on. Oldest first, it is turned around.
+        // A chain is walked from its newest refund on. Oldest first, the database sorts it.
         let turned = page.order == SortOrder::Ascending;
         assert_eq!(plan.contains("TEMP B-TREE"), turned, "{}", about());
         assert!(!plan.replace("SCAN c", "").contains("SCAN "), "{}", about());

@@ -68,7 +68,11 @@ impl SqliteStore {
         self.read(move |c| query.run(c, page.limit, |c| read_refund_view(c))).await
     }
 
-    pub(crate) async fn find_key(&self, scope: Scope, hash: KeyHash) -> Result<Option<Key>, StoreError> {
+    pub(crate) async fn find_key(
+        &self,
+        scope: Scope,
+        hash: KeyHash,
+    ) -> Result<Option<Key>, StoreError> {
         self.read(move |c| load_key(c, scope, hash)).await
     }
 

@@ -1,12 +1,12 @@
-//! Deliveries outside the batch of an event: events that are told once more, and events that are
-//! only tried out. Neither touches refunds, payments, events or their sequence numbers.
+//! Deliveries that do not come from a batch: replays of events, and test events. They change no
+//! refund, payment, event or sequence number.
 
 use super::SqliteStore;
 use super::events::find_event;
 use super::webhooks::{insert_delivery, load_subscribers};
 use crate::StoreError;
 use crate::idempotent_work::Once;
-use crate::store::Replay;
+use crate::queries::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::keys::Key;
@@ -35,7 +35,10 @@ impl SqliteStore {
         self.once(name, now, work).await
     }
 
-    pub(crate) async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
                 let transaction = connection
@@ -71,7 +74,7 @@ fn replay(
     if !unknown.is_empty() {
         return Ok(Replay::Unknown(unknown));
     }
-    // In the order in which they happened, so that each waits for the one before it.
+    // In the order of the events, so that each delivery waits for the one before it.
     view.book.events.sort_by_key(|event| event.id);
     let subscribers = load_subscribers(connection, scope)?;
     if !subscribers.is_empty() {

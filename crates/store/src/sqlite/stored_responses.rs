@@ -71,7 +71,11 @@ impl SqliteStore {
             .await
     }
 
-    pub(crate) async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_answers(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {
                 Ok(connection.prepare_cached(FORGET)?.execute(params![now.0, limit])?)

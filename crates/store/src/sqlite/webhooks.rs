@@ -17,15 +17,15 @@ use std::sync::LazyLock;
 
 const DELETE_ENDPOINT: &str = "DELETE FROM webhook_endpoints WHERE scope = ?1 AND id = ?2";
 
-/// Lets the next delivery of a subject go once the one before it is done.
+/// Makes the next delivery of a subject due after the one before it has finished.
 const RELEASE_NEXT: &str = "UPDATE deliveries SET next_at = ?4 WHERE (scope, id) = \
      (SELECT scope, id FROM deliveries WHERE scope = ?1 AND endpoint = ?2 AND subject = ?3 \
      AND status = 1 ORDER BY seq LIMIT 1) AND next_at IS NULL AND status = 1";
 
 const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
 
-/// Those that wait for others first, so that none is left behind that nobody looks at. Nothing of an
-/// endpoint that is active again by now.
+/// Fails waiting deliveries first, so that none is left waiting for one that is gone. Changes
+/// nothing for an endpoint that is active again.
 const FAIL_QUEUED: [&str; 2] = [
     "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = ?3, updated_at = ?4 \
      WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = ?1 AND endpoint = ?2 \
@@ -93,7 +93,7 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
     append(connection, &ATTEMPTS, &view.book.attempts)
 }
 
-/// The number of a delivery's text, which is stored when it is new.
+/// The number of a delivery's text. A new text is stored here.
 fn store_body(connection: &Connection, delivery: &Delivery) -> Result<Option<i64>, StoreError> {
     Ok(match &delivery.body {
         Body::None => None,
@@ -126,8 +126,8 @@ static INSERT_DELIVERY: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO deliveries ({}) VALUES ({})", names.join(", "), values.join(", "))
 });
 
-/// Stores a new delivery. With `waits`, pending ones of its subject go first. The first event of a
-/// subject has none before it, unless it is replayed.
+/// Stores a new delivery. With `waits`, pending deliveries of its subject go first. A subject has
+/// nothing pending before its first event, unless the event is replayed.
 pub(super) fn insert_delivery(
     connection: &Connection,
     delivery: &Delivery,
@@ -156,8 +156,8 @@ fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
     Ok(())
 }
 
-/// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active.
-/// Returns how many.
+/// Fails at most `limit` pending deliveries of an endpoint which is not active. Returns their
+/// number.
 pub(super) fn fail_queued(
     connection: &Connection,
     (scope, endpoint): (Scope, EndpointId),

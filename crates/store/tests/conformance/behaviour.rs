@@ -1,4 +1,4 @@
-//! What every store does.
+//! The behaviour of every store.
 
 use crate::world::{NOW, World, usd};
 use domain::decide::webhook::WebhookCommand;
@@ -77,7 +77,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     assert!(found.deliveries.len() >= 5, "{} deliveries", found.deliveries.len());
     for delivery in &saved.book.deliveries {
         let mut stored = found.deliveries[&(delivery.scope, delivery.id)].value.clone();
-        // Whether it waits for an earlier one of its subject is up to the store.
+        // The store decides whether the delivery waits for an earlier one of its subject.
         stored.next_at = delivery.next_at;
         assert_eq!(&stored, delivery);
     }
@@ -295,7 +295,8 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     let [first, second] = &of_refund(&world).await[..] else { panic!("two events") };
     assert_eq!((first.status, first.next_at), (Status::Succeeded, None));
     assert_eq!(second.next_at, Some(NOW.plus_ms(9)), "it is let go");
-    // Told once more, it waits for what is pending of its subject, although it is the first event.
+    // A replayed delivery waits for the pending ones of its subject, although its event is the
+    // first one.
     let again = vec![first.event];
     let ids = world.ids.clone();
     let fan_out = move |view: &mut View| {
@@ -319,7 +320,7 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     assert!(deliveries(&world).await.iter().all(|delivery| delivery.status != Status::Pending));
 }
 
-/// What is asked for and the payment that comes of it share an id, and each has a first event.
+/// A checkout and its payment share an id, and each has a first event.
 pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(world: World) {
     world.account().await;
     let endpoint = make_endpoint(&world).await;

@@ -12,7 +12,7 @@ use testkit::{eventually, within_limit};
 const CLIENTS: u8 = 6;
 const KILLS: usize = 4;
 
-/// Refunds one after another, each under a key that is repeated until it is answered.
+/// Creates refunds one after another, each under a key that is repeated until there is an answer.
 async fn client(
     world: Arc<World>,
     (number, payment): (u8, PaymentId),
