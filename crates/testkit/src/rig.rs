@@ -14,8 +14,8 @@ use engine::simulator::{
 };
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
-    MasterKey, NewPayment, Order, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter,
-    Registry, SqliteStore, Store,
+    MasterKey, NewPayment, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter, Registry,
+    SortOrder, SqliteStore, Store,
 };
 use providers::Provider;
 use std::collections::BTreeMap;
@@ -418,7 +418,7 @@ fn assert_paid_once(payouts: &[Payout]) {
 
 /// One page of everything there is, oldest first.
 fn everything() -> PageQuery {
-    PageQuery { limit: 10_000, after: None, order: Order::Ascending, from: None, until: None }
+    PageQuery { limit: 10_000, after: None, order: SortOrder::Ascending, from: None, until: None }
 }
 
 fn parts(

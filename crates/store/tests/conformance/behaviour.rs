@@ -10,16 +10,16 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
-    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery,
-    PostingFilter, RefundFilter, Replay, StoreError,
+    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, PostingFilter,
+    RefundFilter, Replay, SortOrder, StoreError,
 };
 
-pub fn page(limit: u32, order: Order) -> PageQuery {
+pub fn page(limit: u32, order: SortOrder) -> PageQuery {
     PageQuery { limit, after: None, order, from: None, until: None }
 }
 
 pub fn all() -> PageQuery {
-    page(100, Order::Ascending)
+    page(100, SortOrder::Ascending)
 }
 
 fn values<K: Clone, T: Clone>(rows: &std::collections::BTreeMap<K, Row<T>>) -> Vec<(K, T)> {
@@ -152,7 +152,7 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     for number in 0..7 {
         made.push(world.create(NOW.plus_ms(number), payment, 10).await.id);
     }
-    let walk = async |order: Order, filter: RefundFilter| {
+    let walk = async |order: SortOrder, filter: RefundFilter| {
         let (mut seen, mut query) = (Vec::<RefundId>::new(), page(3, order));
         loop {
             let page = world.store.list_refunds(world.scope, filter, query).await.expect("a read");
@@ -166,13 +166,13 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
         }
     };
     let everything = RefundFilter::default();
-    assert_eq!(walk(Order::Ascending, everything).await, made);
+    assert_eq!(walk(SortOrder::Ascending, everything).await, made);
     let status = Some(domain::refund::Status::Pending);
     let pending = RefundFilter { payment: Some(payment), status };
     let backwards: Vec<_> = made.iter().rev().copied().collect();
-    assert_eq!(walk(Order::Descending, pending).await, backwards);
+    assert_eq!(walk(SortOrder::Descending, pending).await, backwards);
     let status = Some(domain::refund::Status::Succeeded);
-    assert!(walk(Order::Ascending, RefundFilter { payment: None, status }).await.is_empty());
+    assert!(walk(SortOrder::Ascending, RefundFilter { payment: None, status }).await.is_empty());
     let some = PageQuery { from: Some(NOW.plus_ms(2)), until: Some(NOW.plus_ms(5)), ..all() };
     let found = world.store.list_refunds(world.scope, everything, some).await.expect("a read");
     let found: Vec<_> = found.items.iter().map(|(refund, _)| refund.id).collect();

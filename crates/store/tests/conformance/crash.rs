@@ -73,7 +73,7 @@ async fn survive(cluster: &Cluster, world: World) {
         let page = store::PageQuery {
             limit: 1,
             after: None,
-            order: store::Order::Descending,
+            order: store::SortOrder::Descending,
             from: None,
             until: None,
         };

@@ -3,7 +3,7 @@
 use crate::world::{NOW, World};
 use domain::decide::{Command, Done, RefundRef};
 use domain::ids::PaymentId;
-use store::{EventFilter, Order, PageQuery, RefundFilter};
+use store::{EventFilter, PageQuery, RefundFilter, SortOrder};
 use testkit::postgres::Outsider;
 
 /// Payments that are inserted at once.
@@ -15,7 +15,7 @@ const BATCHES: usize = 10;
 
 async fn look(world: &World, payment: PaymentId) {
     let page =
-        PageQuery { limit: 20, after: None, order: Order::Descending, from: None, until: None };
+        PageQuery { limit: 20, after: None, order: SortOrder::Descending, from: None, until: None };
     for payment in [None, Some(payment)] {
         let filter = RefundFilter { payment, ..RefundFilter::default() };
         world.store.list_refunds(world.scope, filter, page).await.expect("refunds");

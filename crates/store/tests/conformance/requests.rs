@@ -12,8 +12,8 @@ use domain::view::{View, Wanted};
 use domain::webhook::{Delivery, fan_out};
 use domain::{checkout, invoice};
 use store::{
-    Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Order, Replay,
-    StoreError,
+    Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Replay,
+    SortOrder, StoreError,
 };
 use ulid::Ulid;
 
@@ -331,7 +331,7 @@ pub async fn lists_are_filtered(world: World) {
         (listed.items.iter().map(|c| c.facts.id).collect::<Vec<_>>(), listed.more)
     };
     let open = Some(checkout::State::Open);
-    let (up, down) = (Order::Ascending, Order::Descending);
+    let (up, down) = (SortOrder::Ascending, SortOrder::Descending);
     assert_eq!(list(None, Some("even"), up).await, (vec![made[2], made[4]], false));
     assert_eq!(list(open, Some("odd"), down).await, (vec![made[5], made[3], made[1]], false));
     assert_eq!(list(open, None, up).await, (made[1..4].to_vec(), true));
@@ -404,8 +404,8 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
         InvoiceFilter { customer, ..span.clone() },
         InvoiceFilter { subscription: Some("sub_1".into()), ..span },
     ] {
-        assert_eq!(walk(filter.clone(), Order::Ascending).await, expected);
-        let mut backwards = walk(filter, Order::Descending).await;
+        assert_eq!(walk(filter.clone(), SortOrder::Ascending).await, expected);
+        let mut backwards = walk(filter, SortOrder::Descending).await;
         backwards.reverse();
         assert_eq!(backwards, expected);
     }

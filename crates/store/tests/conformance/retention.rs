@@ -9,7 +9,7 @@ use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::View;
 use domain::webhook::{Delivery, Status, fan_out};
-use store::{EventFilter, Once, Order, Pruned, Replay, StoreError};
+use store::{EventFilter, Once, Pruned, Replay, SortOrder, StoreError};
 use testkit::eventually;
 use testkit::postgres::Outsider;
 
@@ -97,12 +97,12 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
     cancel(&world, NOW.plus_ms(9), &refunds[1]).await;
     let seen = timeline(&world, &refunds[1]).await;
     prune_events(&world, LATER).await;
-    for order in [Order::Ascending, Order::Descending] {
+    for order in [SortOrder::Ascending, SortOrder::Descending] {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
         let list = world.store.list_events(world.scope, EventFilter::default(), query).await;
         let list: Vec<_> = list.expect("a read").items.iter().map(|e| e.event.subject).collect();
-        let expected = if order == Order::Ascending { &refunds[2..] } else { &refunds[..1] };
+        let expected = if order == SortOrder::Ascending { &refunds[2..] } else { &refunds[..1] };
         let about = |subject: &domain::event::Subject| subject.ulid();
         let expected: Vec<_> = expected.iter().map(|refund| refund.id.ulid()).collect();
         assert_eq!(list.iter().map(about).collect::<Vec<_>>(), expected);
@@ -110,7 +110,7 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
     // On a timeline every remaining event comes behind the deleted ones.
     cancel(&world, NOW.plus_ms(9), &refunds[2]).await;
     let kept = timeline(&world, &refunds[2]).await;
-    for (order, count) in [(Order::Ascending, 2), (Order::Descending, 0)] {
+    for (order, count) in [(SortOrder::Ascending, 2), (SortOrder::Descending, 0)] {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
         let filter = EventFilter { event_type: None, refund: Some(refunds[2].id) };

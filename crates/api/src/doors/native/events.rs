@@ -9,7 +9,7 @@ use crate::invalid::{Invalid, excerpt};
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::EventId;
-use engine::{EventFilter, Order};
+use engine::{EventFilter, SortOrder};
 use http::StatusCode;
 
 /// What a page of this list is.
@@ -17,13 +17,13 @@ pub const LIST: List = List {
     name: "events",
     filters: &["type"],
     range: Some(("occurredAfter", "occurredBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 
 /// A timeline reads from the beginning, and few refunds fill a page.
 pub const TIMELINE: List =
-    List { name: "timeline", filters: &[], range: None, order: Order::Ascending, limit: 100 };
+    List { name: "timeline", filters: &[], range: None, order: SortOrder::Ascending, limit: 100 };
 
 /// Lists events.
 pub async fn list(call: Call) -> Result<Response, Problem> {

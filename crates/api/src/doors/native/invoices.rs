@@ -13,7 +13,7 @@ use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line::MAX_LINES;
-use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
+use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery, SortOrder};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub const LIST: List = List {
     name: "invoices",
     filters: &["status", "customerId", "subscriptionId"],
     range: Some(("issuedAfter", "issuedBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -9,7 +9,7 @@ use crate::query::Query;
 use axum::response::Response;
 use domain::ids::{PaymentId, PostingId, RefundId};
 use domain::ledger::{Code, SourceType};
-use engine::{Order, Page, PostingFilter};
+use engine::{Page, PostingFilter, SortOrder};
 use http::StatusCode;
 use ulid::Ulid;
 
@@ -18,7 +18,7 @@ pub const LIST: List = List {
     name: "ledger",
     filters: &["code", "sourceType", "sourceId", "txId"],
     range: None,
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::{NewPayment, Order};
+use engine::{NewPayment, SortOrder};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 
@@ -19,7 +19,7 @@ pub const LIST: List = List {
     name: "payments",
     filters: &[],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

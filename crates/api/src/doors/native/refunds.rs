@@ -14,7 +14,7 @@ use domain::account::Scope;
 use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::Status;
-use engine::{Answered, NewRefund, Order, Page, RefundFilter, RefundView};
+use engine::{Answered, NewRefund, Page, RefundFilter, RefundView, SortOrder};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub const LIST: List = List {
     name: "refunds",
     filters: &["status", "sourceId", "chargeId", "paymentId"],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -13,7 +13,7 @@ use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
 use domain::line::{Line, MAX_LINES};
 use domain::payment::Kind;
-use engine::{Answered, CheckoutFilter, NewCheckout, Order, find_method, method_ids};
+use engine::{Answered, CheckoutFilter, NewCheckout, SortOrder, find_method, method_ids};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use ulid::Ulid;
@@ -23,7 +23,7 @@ pub const LIST: List = List {
     name: "checkout-sessions",
     filters: &["status", "customerId"],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 
