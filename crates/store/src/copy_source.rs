@@ -1,7 +1,7 @@
 //! The rows that a copy into another database reads.
 
 use crate::StoreError;
-pub(crate) use rusqlite::types::Value as Cell;
+pub(crate) use rusqlite::types::Value as CopiedCell;
 
 /// A database that nobody writes to during the copy.
 pub(crate) trait CopySource: Send {
@@ -19,7 +19,7 @@ pub(crate) trait CopySource: Send {
         &self,
         table: (&str, &[&str]),
         columns: &[String],
-        after: Option<&[Cell]>,
+        after: Option<&[CopiedCell]>,
         limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError>;
+    ) -> Result<Vec<Vec<CopiedCell>>, StoreError>;
 }

@@ -13,7 +13,7 @@ use tokio_postgres::config::{Host, SslMode};
 const POOL_SIZE: usize = 16;
 
 /// Servers that a URL may name.
-const MAX_PLACES: usize = 16;
+const MAX_SERVERS: usize = 16;
 
 /// How long one host may take to give a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) struct Address {
     /// The configuration without the servers.
     pub(super) config: Config,
-    pub(super) places: Vec<Place>,
+    pub(super) servers: Vec<Server>,
     pub(super) connect_timeout: Duration,
     pub(super) answer_timeout: Duration,
     pub(super) verify: Verify,
@@ -63,13 +63,13 @@ pub(super) struct Address {
 
 /// One of the servers that may have the database.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Server {
     pub(super) host: Option<Host>,
     pub(super) address: Option<IpAddr>,
     pub(super) port: u16,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.host, self.address) {
             (Some(Host::Tcp(name)), _) => write!(f, "{name}:{}", self.port),
@@ -81,14 +81,14 @@ impl fmt::Display for Place {
 }
 
 /// The servers that a URL names.
-fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
+fn servers(config: &Config) -> Result<Vec<Server>, &'static str> {
     let (hosts, addresses, ports) =
         (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());
     let fits = |len: usize| len <= 1 || len == count;
     match count {
         0 => return Err("it names no host"),
-        1..=MAX_PLACES => {}
+        1..=MAX_SERVERS => {}
         _ => return Err("it names too many hosts"),
     }
     if !fits(ports.len())
@@ -97,17 +97,17 @@ fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
         return Err("it must have one port in all or one for each host");
     }
     let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-    let place = |at| Place {
+    let server = |at| Server {
         host: hosts.get(at).cloned(),
         address: addresses.get(at).copied(),
         port: port(at),
     };
-    Ok((0..count).map(place).collect())
+    Ok((0..count).map(server).collect())
 }
 
 /// The configuration without its servers and without a time limit, since
 /// [`Connector`](super::connect::Connector) limits each server as a whole.
-fn without_places(config: &Config) -> Config {
+fn without_servers(config: &Config) -> Config {
     let mut bare = Config::new();
     bare.ssl_mode(config.get_ssl_mode())
         .ssl_negotiation(config.get_ssl_negotiation())
@@ -182,17 +182,17 @@ impl Address {
             let own = config.get_options().unwrap_or_default().to_owned();
             config.options(format!("{OPTIONS} {own}"));
         }
-        let places = places(&config).map_err(|text| wrong(text.into()))?;
+        let servers = servers(&config).map_err(|text| wrong(text.into()))?;
         let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-        let config = without_places(&config);
-        Ok(Self { config, places, connect_timeout, answer_timeout, verify, pool_size, pooled })
+        let config = without_servers(&config);
+        Ok(Self { config, servers, connect_timeout, answer_timeout, verify, pool_size, pooled })
     }
 
     /// The location of the database, without the password.
     pub(super) fn to_text(&self) -> String {
-        let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
+        let servers: Vec<_> = self.servers.iter().map(ToString::to_string).collect();
         let name = self.config.get_dbname().unwrap_or("the default database");
-        format!("{name} on {}", places.join(", "))
+        format!("{name} on {}", servers.join(", "))
     }
 }
 

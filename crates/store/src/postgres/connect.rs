@@ -1,6 +1,6 @@
 //! Makes connections: tries one host after another, each for a bounded time.
 
-use super::address::{Address, Place};
+use super::address::{Address, Server};
 use super::tls;
 use crate::{PostgresError, StoreError};
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -47,16 +47,16 @@ impl Connector {
     }
 
     /// Tries one server, at each of its addresses.
-    async fn ask(&self, place: &Place, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
+    async fn ask(&self, server: &Server, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
         let mut failed = |why: String, slow| {
             let separator = if unreachable.why.is_empty() { "" } else { "; " };
-            let _ = write!(unreachable.why, "{separator}{place}: {why}");
+            let _ = write!(unreachable.why, "{separator}{server}: {why}");
             unreachable.slow |= slow;
         };
         let limit = self.address.connect_timeout;
-        let addresses: Vec<Option<IpAddr>> = match (&place.host, place.address) {
+        let addresses: Vec<Option<IpAddr>> = match (&server.host, server.address) {
             (Some(Host::Tcp(name)), None) => {
-                match timeout(limit, lookup_host((name.as_str(), place.port))).await {
+                match timeout(limit, lookup_host((name.as_str(), server.port))).await {
                     Ok(Ok(found)) => found.take(ADDRESSES).map(|found| Some(found.ip())).collect(),
                     Ok(Err(error)) => {
                         failed(error.to_string(), false);
@@ -72,8 +72,8 @@ impl Connector {
         };
         for address in addresses {
             let mut config = self.address.config.clone();
-            config.port(place.port);
-            match &place.host {
+            config.port(server.port);
+            match &server.host {
                 Some(Host::Tcp(name)) => {
                     config.host(name);
                 }
@@ -123,10 +123,10 @@ impl Manager for Connector {
 
     async fn create(&self) -> Result<ClientWrapper, Unreachable> {
         let mut unreachable = Unreachable { why: String::new(), slow: false };
-        let places = self.address.places.iter().enumerate();
+        let servers = self.address.servers.iter().enumerate();
         let last = self.last.load(Ordering::Relaxed);
-        for (number, place) in places.clone().skip(last).chain(places.take(last)) {
-            if let Some(client) = self.ask(place, &mut unreachable).await {
+        for (number, server) in servers.clone().skip(last).chain(servers.take(last)) {
+            if let Some(client) = self.ask(server, &mut unreachable).await {
                 self.last.store(number, Ordering::Relaxed);
                 return Ok(client);
             }

@@ -8,7 +8,7 @@ use super::PostgresStore;
 use super::statement::Statement;
 use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
-use crate::copy_source::{Cell, CopySource};
+use crate::copy_source::{CopiedCell, CopySource};
 use crate::queries::Report;
 use crate::tables::{self, Cells as _, inconsistent};
 
@@ -38,15 +38,15 @@ enum Kind {
 }
 
 /// A column and the values of many rows in it.
-fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreError> {
+fn column(kind: Kind, rows: &[Vec<CopiedCell>], at: usize) -> Result<Value<'_>, StoreError> {
     let wrong = || inconsistent("a column to be copied");
     let cells = || rows.iter().map(|row| row.get(at).ok_or_else(wrong));
     Ok(match kind {
         Kind::Number => Value::Ints(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Integer(number) => Ok(Some(*number)),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Integer(number) => Ok(Some(*number)),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -54,8 +54,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Id => Value::Ids(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Blob(bytes) => {
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Blob(bytes) => {
                         bytes.as_slice().try_into().map(|id| Some(Id(id))).map_err(|_| wrong())
                     }
                     _ => Err(wrong()),
@@ -65,8 +65,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Text => Value::Texts(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Text(text) => Ok(Some(text.as_str().into())),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Text(text) => Ok(Some(text.as_str().into())),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -74,8 +74,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Bytes => Value::Blobs(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Blob(bytes) => Ok(Some(bytes.as_slice())),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Blob(bytes) => Ok(Some(bytes.as_slice())),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -230,7 +230,7 @@ impl PostgresStore {
         &self,
         table: &str,
         key: &[(&str, Kind)],
-    ) -> Result<Option<Vec<Cell>>, StoreError> {
+    ) -> Result<Option<Vec<CopiedCell>>, StoreError> {
         let names: Vec<_> = key.iter().map(|(name, _)| *name).collect();
         // SQLite compares texts byte by byte.
         let order: Vec<_> = key
@@ -249,10 +249,10 @@ impl PostgresStore {
             key.iter()
                 .map(|(_, kind)| {
                     Ok(match kind {
-                        Kind::Number => Cell::Integer(c.take()?),
-                        Kind::Id => Cell::Blob(c.take::<[u8; 16]>()?.to_vec()),
-                        Kind::Text => Cell::Text(c.required_text()?.into()),
-                        Kind::Bytes => Cell::Blob(c.take()?),
+                        Kind::Number => CopiedCell::Integer(c.take()?),
+                        Kind::Id => CopiedCell::Blob(c.take::<[u8; 16]>()?.to_vec()),
+                        Kind::Text => CopiedCell::Text(c.required_text()?.into()),
+                        Kind::Bytes => CopiedCell::Blob(c.take()?),
                     })
                 })
                 .collect()

@@ -229,7 +229,7 @@ async fn within<T>(
 }
 
 fn pool(address: &Arc<Address>, size: usize) -> Result<Pool<Connector>, StoreError> {
-    let hosts = u32::try_from(address.places.len()).unwrap_or(1);
+    let hosts = u32::try_from(address.servers.len()).unwrap_or(1);
     Pool::builder(Connector::new(address.clone())?)
         .max_size(size)
         .runtime(Runtime::Tokio1)

@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use crate::StoreError;
-use crate::copy_source::{Cell, CopySource};
+use crate::copy_source::{CopiedCell, CopySource};
 use crate::tables::{self, PAYMENTS, REFUNDS, inconsistent};
 use rusqlite::{Connection, params_from_iter};
 use std::path::Path;
@@ -69,9 +69,9 @@ impl CopySource for SqliteFile {
         &self,
         (table, key): (&str, &[&str]),
         columns: &[String],
-        after: Option<&[Cell]>,
+        after: Option<&[CopiedCell]>,
         limit: usize,
-    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+    ) -> Result<Vec<Vec<CopiedCell>>, StoreError> {
         let (names, order) = (columns.join(", "), key.join(", "));
         let behind = after.map_or_else(String::new, |after| {
             let numbers: Vec<_> = (1..=after.len()).map(|n| format!("?{n}")).collect();
@@ -83,7 +83,7 @@ impl CopySource for SqliteFile {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < BYTES {
             let Some(row) = found.next()? else { break };
-            let row: Vec<Cell> =
+            let row: Vec<CopiedCell> =
                 (0..columns.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
             bytes += row.iter().map(size).sum::<usize>();
             rows.push(row);
@@ -92,10 +92,10 @@ impl CopySource for SqliteFile {
     }
 }
 
-fn size(value: &Cell) -> usize {
+fn size(value: &CopiedCell) -> usize {
     match value {
-        Cell::Null | Cell::Integer(_) | Cell::Real(_) => size_of::<Cell>(),
-        Cell::Text(text) => size_of::<Cell>() + text.len(),
-        Cell::Blob(bytes) => size_of::<Cell>() + bytes.len(),
+        CopiedCell::Null | CopiedCell::Integer(_) | CopiedCell::Real(_) => size_of::<CopiedCell>(),
+        CopiedCell::Text(text) => size_of::<CopiedCell>() + text.len(),
+        CopiedCell::Blob(bytes) => size_of::<CopiedCell>() + bytes.len(),
     }
 }
