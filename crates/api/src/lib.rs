@@ -15,9 +15,9 @@ mod ops;
 mod site;
 
 pub use self::http::limits::{Peer, RateLimits};
-pub use app::{ApiConfig, ElasticPayConfig, YocoSettings};
 use self::http::{limits, route};
 use app::App;
+pub use app::{ApiConfig, ElasticPayConfig, YocoSettings};
 
 use ::http::{Method, Uri};
 use axum::Router;

@@ -45,6 +45,6 @@ pub use snapshot::{EventSubject, EventView};
 pub use steps::{Claimed, WebhookError};
 pub use store::{
     Account, Backlog, Balance, CheckoutFilter, Copied, DeliveryFilter, Difference, EventFilter,
-    InvoiceFilter, Order, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report,
+    InvoiceFilter, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report, SortOrder,
     SqliteStore, Store, StoreError,
 };

@@ -9,7 +9,7 @@ use domain::ids::{EntryId, EventId, PaymentId, RefundId};
 use domain::keys::Target;
 use domain::ledger::{Code, Posting};
 use domain::payment::Payment;
-use store::{Balance, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter};
+use store::{Balance, EventFilter, Page, PageQuery, PostingFilter, RefundFilter, SortOrder};
 use ulid::Ulid;
 
 /// Which side of the ledger.
@@ -142,7 +142,7 @@ impl Engine {
         filter: PostingFilter,
         page: PageQuery,
     ) -> Result<Page<Entry>, Error> {
-        let descending = page.order == Order::Descending;
+        let descending = page.order == SortOrder::Descending;
         // The second leg's id is the first one's plus one, so the posting of the last entry seen
         // may have a leg to come.
         let after = match (page.after, descending) {

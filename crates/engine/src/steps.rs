@@ -18,7 +18,7 @@ use providers::{
     Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, WebhookRefused, Why,
 };
 use std::sync::Arc;
-use store::{Backlog, Order, PageQuery, RefundFilter};
+use store::{Backlog, PageQuery, RefundFilter, SortOrder};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// How many of a payment's refunds are searched for a provider's refund id.
@@ -307,7 +307,7 @@ impl Engine {
         let page = PageQuery {
             limit: SEARCH_LIMIT,
             after: None,
-            order: Order::Descending,
+            order: SortOrder::Descending,
             from: None,
             until: None,
         };

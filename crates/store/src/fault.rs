@@ -1,17 +1,15 @@
-//! What a database said when it did not do what it was asked to.
+//! Errors of the databases.
 
-/// The words of either database.
+/// An error of one of the databases.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// `SQLite`'s.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// `PostgreSQL`'s.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
 }
 
-/// The server's own words where there are some; the driver says no more than "db error".
+/// Prints the server's message and code; the driver prints no more than "db error".
 #[derive(Debug)]
 pub struct PostgresError(pub(crate) tokio_postgres::Error);
 

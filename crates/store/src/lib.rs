@@ -4,35 +4,30 @@
 //! changed rows, all in one durable transaction), it answers read queries, and it keeps the small
 //! tables of accounts and API keys. It decides nothing about money.
 
-mod answers;
-mod backlog;
-mod cells;
+mod copy_source;
 mod fault;
-mod lists;
-#[cfg(test)]
-mod plans;
+mod idempotent_work;
 mod postgres;
-mod prune;
-mod query;
+mod queries;
 mod sqlite;
 mod store;
-mod verify;
+mod stored_responses;
+mod tables;
 
-pub use answers::{Begun, NewRequest, Once};
-pub use backlog::Backlog;
 pub use fault::{Fault, PostgresError};
+pub use idempotent_work::Once;
 pub use postgres::{Copied, PostgresStore};
-pub use prune::{Mark, Pruned};
-pub use query::{
-    Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
-    EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent, StoredSubject,
+pub use queries::{
+    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch,
+    DueDelivery, DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page,
+    PageQuery, PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report, SortOrder,
+    StoredEvent, StoredSubject,
 };
-pub use sqlite::{Place, SqliteStore};
-pub use store::{Replay, Store};
-pub use verify::{Difference, Report};
+pub use sqlite::SqliteStore;
+pub use store::Store;
+pub use stored_responses::{Begun, NewRequest};
 
-/// Why the database did not do what it was asked to.
+/// Why a store did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A guard of the schema stopped the batch. Nothing of it was saved.
@@ -50,10 +45,10 @@ pub enum StoreError {
     /// The address of the database cannot be used.
     #[error("{0}")]
     Address(String),
-    /// This database does not do that; the text says what does.
+    /// This database cannot do this; the text names a way that works.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// A row does not make sense.
+    /// A row holds values that contradict each other or the domain.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),
     /// The schema could not be brought up to date.
@@ -61,18 +56,13 @@ pub enum StoreError {
     Migration(String),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
-    File {
-        /// Which file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    File { path: String, source: std::io::Error },
     /// The store is shutting down, or its thread died.
     #[error("the database is closed")]
     Closed,
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -1,16 +1,14 @@
 //! [`Store`]: one face over both databases.
 
-use crate::answers::{Begun, NewRequest, Once};
-use crate::backlog::Backlog;
-use crate::prune::{Mark, Pruned};
-use crate::query::{
-    Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
-    EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent,
+use crate::idempotent_work::Once;
+use crate::queries::{
+    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery,
+    DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page, PageQuery,
+    PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report, StoredEvent,
 };
-use crate::sqlite::Place;
-use crate::verify::Report;
-use crate::{PostgresStore, SqliteStore, StoreError};
+use crate::sqlite::SqliteFile;
+use crate::stored_responses::{Begun, NewRequest};
+use crate::{Copied, PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Scope};
 use domain::checkout::Checkout;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
@@ -27,19 +25,10 @@ use std::path::Path;
 use std::sync::Arc;
 use ulid::Ulid;
 
-/// What became of events that were to be told once more.
-#[derive(Debug)]
-pub enum Replay {
-    /// They are queued: these deliveries, durably.
-    Queued(Vec<Delivery>),
-    /// These do not exist, so nothing was done.
-    Unknown(Vec<EventId>),
-}
-
 /// A database. Cheap to clone; closed when the last clone is dropped.
 #[derive(Clone)]
 pub enum Store {
-    /// A file of this process.
+    /// A file, which only this process uses.
     Sqlite(SqliteStore),
     /// A server that any number of nodes share.
     Postgres(PostgresStore),
@@ -57,7 +46,7 @@ impl From<PostgresStore> for Store {
     }
 }
 
-/// Methods that either database has under the same name.
+/// Methods that both databases have under the same name.
 macro_rules! both {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl Store {
@@ -75,7 +64,7 @@ macro_rules! both {
 }
 
 both! {
-    /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
+    /// Deletes at most `limit` unique keys that expired before `now`. Returns their number.
     fn forget_keys(now: Timestamp, limit: u32) -> usize;
     /// The payment with this id.
     fn find_payment(scope: Scope, id: PaymentId) -> Option<Payment>;
@@ -85,27 +74,27 @@ both! {
     fn find_refund(scope: Scope, id: RefundId) -> Option<(Refund, Arc<Facts>)>;
     /// Refunds with their payments, by id and so by time.
     fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<(Refund, Arc<Facts>)>;
-    /// What a name leads to.
+    /// The unique key with this hash.
     fn find_key(scope: Scope, hash: KeyHash) -> Option<Key>;
-    /// Events with the rows they speak of: by id, or by sequence number for one refund.
+    /// Events with their subjects: by id, or by sequence number for one refund.
     fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<StoredEvent>;
     /// The event with this id.
     fn find_event(scope: Scope, id: EventId) -> Option<StoredEvent>;
-    /// Postings, by id and so by time. A posting counts when either of its accounts fits.
+    /// Postings, by id and so by time. A filter on a ledger account fits the debit or the credit.
     fn list_postings(scope: Scope, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
     /// The running totals of every ledger account and currency.
     fn balances(scope: Scope) -> Vec<Balance>;
-    /// What was posted in one currency from `from` until before `until`, per reason.
+    /// Sums of the postings in one currency from `from` until before `until`, per reason.
     fn sum_postings(scope: Scope, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<PostingSum>;
     /// Refunds due at `now`, the longest due first.
     fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund>;
     /// When the next refund is due.
     fn next_due() -> Option<Timestamp>;
-    /// Work that waits: what was due before `before`, and refunds in doubt.
+    /// Counts the work that was due before `before`, and refunds in doubt.
     fn backlog(before: Timestamp) -> Backlog;
     /// The checkout with this id, also a deleted one.
     fn find_checkout(scope: Scope, id: PaymentId) -> Option<Checkout>;
-    /// The checkout with this id, whoever's it is. For buyers, who know no account.
+    /// The checkout with this id in any account. For buyers, who know no account.
     fn find_checkout_anywhere(id: PaymentId) -> Option<Checkout>;
     /// Checkouts that are not deleted, by id and so by time.
     fn list_checkouts(scope: Scope, filter: CheckoutFilter, page: PageQuery) -> Page<Checkout>;
@@ -113,7 +102,7 @@ both! {
     fn due_checkouts(now: Timestamp, limit: u32) -> Vec<(Scope, PaymentId)>;
     /// The invoice with this id.
     fn find_invoice(scope: Scope, id: InvoiceId) -> Option<Invoice>;
-    /// The invoice with this id, whoever's it is. For buyers, who know no account.
+    /// The invoice with this id in any account. For buyers, who know no account.
     fn find_invoice_anywhere(id: InvoiceId) -> Option<Invoice>;
     /// Invoices, by id and so by time.
     fn list_invoices(scope: Scope, filter: InvoiceFilter, page: PageQuery) -> Page<Invoice>;
@@ -129,8 +118,8 @@ both! {
     fn find_account_by_number(number: u32) -> Option<Account>;
     /// The first 1,000 accounts, oldest first.
     fn list_accounts() -> Vec<Account>;
-    /// Stores an API key and the SHA-256 of its secret, once under `name`. What is answered under it
-    /// later is the key's id.
+    /// Stores an API key and the SHA-256 of its secret, once under the unique key `name`. A
+    /// repeated request is answered with the API key's id.
     fn create_api_key(key: NewApiKey, secret_hash: [u8; 32], name: Option<Key>) -> Once<()>;
     /// The API key with this id.
     fn find_api_key(id: &str) -> Option<ApiKeyRow>;
@@ -141,7 +130,7 @@ both! {
     /// The API keys of an account, at most 1,000: those that work first, newest first. With a mode,
     /// only its keys.
     fn list_api_keys_of(account: u32, mode: Option<Mode>) -> Vec<ApiKeyRow>;
-    /// Notes when an API key was used.
+    /// Stores the time at which an API key was last used.
     fn note_api_key_use(id: &str, at: Timestamp) -> ();
     /// Revokes an API key. `false` when there is none that works.
     fn revoke_api_key(id: &str, now: Timestamp) -> bool;
@@ -155,41 +144,41 @@ both! {
     fn list_deliveries(scope: Scope, filter: DeliveryFilter, page: PageQuery) -> Page<DueDelivery>;
     /// The delivery with this id, and the attempts at it, oldest first.
     fn find_delivery(scope: Scope, id: DeliveryId) -> Option<(DueDelivery, Vec<Attempt>)>;
-    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: of each
-    /// what `room` gives it, `limit` in all.
-    fn due_deliveries(now: Timestamp, after: Place, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
-    /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,
-    /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
+    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: at most
+    /// `room` of each endpoint, at most `limit` in all.
+    fn due_deliveries(now: Timestamp, after: EndpointCursor, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
+    /// Fails at most `limit` pending deliveries of an endpoint which is not active, with `why` as
+    /// their error. Returns their number; fewer than `limit` does not mean that none is left.
     fn fail_queued_deliveries(endpoint: (Scope, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;
-    /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under the name;
-    /// `answer` makes the text that is answered under it later.
+    /// Queues deliveries of old events again. `fan_out` receives a view with the events and the
+    /// endpoints of the scope, and appends the deliveries. All happens in one transaction, once
+    /// under the unique key; `answer` makes the text that is stored with the key.
     fn replay_events(scope: Scope, events: Vec<EventId>, name: (Option<Key>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
     fn queue_deliveries(deliveries: Vec<Delivery>) -> ();
-    /// Begins a request, durably.
+    /// Begins a request under an idempotency key. The row is durable when this returns.
     fn begin_request(new: NewRequest, now: Timestamp) -> Begun;
-    /// Keeps the answer to a request.
+    /// Stores the response to a request.
     fn keep_answer(of: (Scope, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
-    /// Lets the next request under the key go on where this one ended without an answer.
+    /// Ends a request without a response, so that the next request under the key may run at once.
     fn abandon_request(of: (Scope, KeyHash, Ulid), now: Timestamp) -> ();
-    /// Forgets answers that ran out by `now`, at most `limit` of them. Returns how many.
+    /// Deletes at most `limit` stored responses that expired by `now`. Returns their number.
     fn forget_answers(now: Timestamp, limit: u32) -> usize;
-    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
-    /// untouched since `before` and told to everybody.
+    /// Reads at most `limit` events behind `after`, and deletes those whose subject is finished,
+    /// unchanged since `before` and delivered to every endpoint.
     fn prune_events(before: Timestamp, after: Mark, limit: u32) -> Pruned;
-    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
-    /// untouched since `before`, with their attempts and bodies.
+    /// Reads at most `limit` deliveries behind `after`, and deletes those that are finished and
+    /// unchanged since `before`, with their attempts and bodies.
     fn prune_deliveries(before: Timestamp, after: Mark, limit: u32) -> Pruned;
-    /// Derives every balance and the whole ledger again and compares.
+    /// Derives every balance and the whole ledger again and compares them with the stored ones.
     fn verify() -> Report;
 }
 
 impl Store {
     /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
-    /// transaction that is durable when this returns. On an error nothing was saved, except that
-    /// after [`StoreError::OutcomeUnknown`] everything may be. `decide` is called again, with rows
-    /// loaded afresh, where other nodes were in the way.
+    /// transaction that is durable when this returns. After an error nothing is saved; only after
+    /// [`StoreError::OutcomeUnknown`] the whole batch may be. When another node changed the same
+    /// rows, `decide` is called again with rows that are loaded afresh.
     pub async fn run_batch<T: Send + 'static>(
         &self,
         wanted: Wanted,
@@ -201,7 +190,8 @@ impl Store {
         }
     }
 
-    /// Copies the database, as it is at one moment, into a new file. Writers go on meanwhile.
+    /// Copies the state of the database at one moment into a new file. Writers continue during the
+    /// copy.
     pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(store) => store.backup(file).await,
@@ -212,7 +202,7 @@ impl Store {
         }
     }
 
-    /// Where it is, for people.
+    /// The location of the database, for people.
     pub fn location(&self) -> String {
         match self {
             Self::Sqlite(store) => store.location(),
@@ -223,5 +213,20 @@ impl Store {
     /// True when other nodes may work on the same data.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+}
+
+impl PostgresStore {
+    /// Copies a database file into the database at `url`. The database must be empty or hold an
+    /// earlier part of the same copy; `rows` bounds the rows of one statement. Nobody may write to the
+    /// file during the copy. Verifies the result; nodes can use the database only if the report has no
+    /// difference.
+    pub async fn copy_from(
+        url: &str,
+        file: &Path,
+        rows: Option<usize>,
+        progress: impl FnMut(Copied<'_>) + Send,
+    ) -> Result<Report, StoreError> {
+        Self::copy(url, || SqliteFile::open(file), rows, progress).await
     }
 }

@@ -11,8 +11,8 @@ use domain::refund::{Origin, Refund, State, Status};
 use domain::time::Clock;
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
-    MasterKey, NewPayment, Order, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter,
-    Registry, SqliteStore, Store,
+    MasterKey, NewPayment, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter, Registry,
+    SortOrder, SqliteStore, Store,
 };
 use providers::Provider;
 use simulator::{
@@ -409,7 +409,7 @@ fn assert_paid_once(payouts: &[Payout]) {
 
 /// A page large enough for everything in a test, oldest first.
 fn everything() -> PageQuery {
-    PageQuery { limit: 10_000, after: None, order: Order::Ascending, from: None, until: None }
+    PageQuery { limit: 10_000, after: None, order: SortOrder::Ascending, from: None, until: None }
 }
 
 fn parts(

@@ -3,14 +3,14 @@
 use domain::ids::RefundId;
 use domain::payment::Payment;
 use domain::refund::Status;
-use engine::{Order, PageQuery, RefundFilter};
+use engine::{PageQuery, RefundFilter, SortOrder};
 use testkit::EngineRig;
 
 /// Reads all pages of two.
 async fn pages(
     rig: &EngineRig,
     payment: &Payment,
-    order: Order,
+    order: SortOrder,
     status: Option<Status>,
 ) -> Vec<RefundId> {
     let filter = RefundFilter { payment: Some(payment.facts.id), status };
@@ -31,21 +31,21 @@ async fn pages(
 async fn the_refunds_of_a_payment_are_listed_in_both_directions() {
     let rig = EngineRig::open().await;
     let (one, other) = (rig.pay(1_000, "USD").await, rig.pay(1_000, "USD").await);
-    assert_eq!(pages(&rig, &one, Order::Descending, None).await, []);
+    assert_eq!(pages(&rig, &one, SortOrder::Descending, None).await, []);
     let mut made = Vec::new();
     for amount in 1..=5 {
         made.push(rig.refund(&one).amount(amount).create().await.id);
         rig.refund(&other).amount(amount).create().await;
     }
-    assert_eq!(pages(&rig, &one, Order::Ascending, None).await, made);
+    assert_eq!(pages(&rig, &one, SortOrder::Ascending, None).await, made);
     rig.engine.cancel_refund(rig.scope, made[1], None).await.expect("it is not sent yet");
     let pending = Some(Status::Pending);
     let left = [made[4], made[3], made[2], made[0]];
-    assert_eq!(pages(&rig, &one, Order::Descending, pending).await, left);
+    assert_eq!(pages(&rig, &one, SortOrder::Descending, pending).await, left);
     let canceled = Some(Status::Canceled);
-    assert_eq!(pages(&rig, &one, Order::Ascending, canceled).await, [made[1]]);
+    assert_eq!(pages(&rig, &one, SortOrder::Ascending, canceled).await, [made[1]]);
     made.reverse();
-    assert_eq!(pages(&rig, &one, Order::Descending, None).await, made);
+    assert_eq!(pages(&rig, &one, SortOrder::Descending, None).await, made);
     rig.verify_clean().await;
 }
 
@@ -60,7 +60,7 @@ async fn the_refunds_of_a_payment_are_found_by_when_they_were_made() {
     }
     let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
     let (from, until) = (Some(made[1].id.at()), Some(made[3].id.at()));
-    for order in [Order::Ascending, Order::Descending] {
+    for order in [SortOrder::Ascending, SortOrder::Descending] {
         let page = PageQuery { limit: 10, after: None, order, from, until };
         let page = rig.engine.list_refunds(rig.scope, filter, page).await.expect("a page");
         let mut found: Vec<_> = page.items.iter().map(|view| view.refund.id).collect();

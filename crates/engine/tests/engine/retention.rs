@@ -6,7 +6,7 @@ use domain::payment::Payment;
 use domain::refund::{Refund, State};
 use domain::webhook::Format;
 use engine::webhooks::EndpointDraft;
-use engine::{EventFilter, Order, PageQuery, Replayed, Retention, Sweep};
+use engine::{EventFilter, PageQuery, Replayed, Retention, SortOrder, Sweep};
 use testkit::{EngineRig, Setup};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -39,7 +39,7 @@ async fn prune(rig: &EngineRig) {
 
 async fn timeline(rig: &EngineRig, refund: &Refund) -> Vec<(u32, EventId)> {
     let filter = EventFilter { event_type: None, refund: Some(refund.id) };
-    let order = Order::Ascending;
+    let order = SortOrder::Ascending;
     let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
     let page = rig.engine.list_events(rig.scope, filter, page).await.expect("a read");
     page.items.iter().map(|view| (view.event.seq, view.event.id)).collect()

@@ -156,6 +156,6 @@ async fn differences_name_ids_as_people_know_them() {
 }
 
 fn first_page() -> engine::PageQuery {
-    let order = engine::Order::Ascending;
+    let order = engine::SortOrder::Ascending;
     engine::PageQuery { limit: 1, after: None, order, from: None, until: None }
 }

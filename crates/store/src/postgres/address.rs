@@ -13,31 +13,32 @@ use tokio_postgres::config::{Host, SslMode};
 const POOL_SIZE: usize = 16;
 
 /// Servers that a URL may name.
-const MAX_PLACES: usize = 16;
+const MAX_SERVERS: usize = 16;
 
 /// How long one host may take to give a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer is waited for, unless the URL says otherwise. Longer than a statement may take:
-/// whatever does not answer in that time has lost the connection or stands still.
+/// How long the client waits for an answer, unless the URL says otherwise. The limit is longer than
+/// that of a statement: a connection that does not answer within it is lost or stands still.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// What comes before the URL's own parameters, which win. A dead network shows within about half a
-/// minute on connections that nobody uses; a node always writes.
+/// Defaults that the URL's own parameters override. On an idle connection a dead network shows
+/// within about half a minute; a node always writes.
 const DEFAULTS: &str = "connect_timeout=5&tcp_user_timeout=30&keepalives_idle=15\
      &keepalives_interval=5&keepalives_retries=3&application_name=refundry\
      &target_session_attrs=read-write";
 
-/// Bounds of every session, milliseconds. Rows are found by their keys and lists read in their order,
-/// whatever the planner believes of the size of a table: a batch would read all of a small one, again
-/// and again. No query is compiled, which takes longer than any of them. `options` in the URL come
-/// after them and so win.
+/// Settings of every session, times in milliseconds. Rows are found by their keys and lists are
+/// read in their order, even if the planner takes a table for small: otherwise every batch would
+/// read all rows of a small table. No query is compiled, since compilation takes longer than any
+/// query here. `options` in the URL come after these and override them.
 const OPTIONS: &str = "-c statement_timeout=10000 -c lock_timeout=5000 \
      -c idle_in_transaction_session_timeout=15000 \
      -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
      -c enable_mergejoin=off -c jit=off";
 
-/// The same for one transaction, where a session is not ours to change.
+/// The same settings for one transaction, for sessions behind a pooler that Refundry may not
+/// change.
 pub(super) const BEGIN_BOUNDED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 5000; \
      SET LOCAL idle_in_transaction_session_timeout = 15000; SET LOCAL enable_seqscan = off; \
@@ -46,31 +47,29 @@ pub(super) const BEGIN_BOUNDED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Where the database is and how it is spoken to.
+/// The servers of the database and how to connect to them.
 pub(super) struct Address {
-    /// Everything but the places.
+    /// The configuration without the servers.
     pub(super) config: Config,
-    pub(super) places: Vec<Place>,
-    /// How long one host may take to give a connection.
+    pub(super) servers: Vec<Server>,
     pub(super) connect_timeout: Duration,
-    /// How long an answer is waited for.
     pub(super) answer_timeout: Duration,
     pub(super) verify: Verify,
     pub(super) pool_size: usize,
-    /// Sessions are shared with others, as behind `PgBouncer` in transaction mode: nothing is kept
-    /// in them between two transactions.
+    /// Other clients share the sessions, as behind `PgBouncer` in transaction mode: a session keeps
+    /// nothing between two transactions.
     pub(super) pooled: bool,
 }
 
 /// One of the servers that may have the database.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Server {
     pub(super) host: Option<Host>,
     pub(super) address: Option<IpAddr>,
     pub(super) port: u16,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.host, self.address) {
             (Some(Host::Tcp(name)), _) => write!(f, "{name}:{}", self.port),
@@ -82,14 +81,14 @@ impl fmt::Display for Place {
 }
 
 /// The servers that a URL names.
-fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
+fn servers(config: &Config) -> Result<Vec<Server>, &'static str> {
     let (hosts, addresses, ports) =
         (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());
     let fits = |len: usize| len <= 1 || len == count;
     match count {
         0 => return Err("it names no host"),
-        1..=MAX_PLACES => {}
+        1..=MAX_SERVERS => {}
         _ => return Err("it names too many hosts"),
     }
     if !fits(ports.len())
@@ -98,16 +97,17 @@ fn places(config: &Config) -> Result<Vec<Place>, &'static str> {
         return Err("it must have one port in all or one for each host");
     }
     let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-    let place = |at| Place {
+    let server = |at| Server {
         host: hosts.get(at).cloned(),
         address: addresses.get(at).copied(),
         port: port(at),
     };
-    Ok((0..count).map(place).collect())
+    Ok((0..count).map(server).collect())
 }
 
-/// The same without its places and without a limit, which is kept for all of a place's answers.
-fn without_places(config: &Config) -> Config {
+/// The configuration without its servers and without a time limit, since
+/// [`Connector`](super::connect::Connector) limits each server as a whole.
+fn without_servers(config: &Config) -> Config {
     let mut bare = Config::new();
     bare.ssl_mode(config.get_ssl_mode())
         .ssl_negotiation(config.get_ssl_negotiation())
@@ -160,7 +160,7 @@ impl Address {
             ("disable", _) => (SslMode::Disable, Verify::Nothing),
             ("prefer", _) => (SslMode::Prefer, Verify::Nothing),
             ("require", None) => (SslMode::Require, Verify::Nothing),
-            // As with libpq, a root certificate is there to be used.
+            // As with libpq, a root certificate in the URL means that it is used.
             ("require" | "verify-ca" | "verify-full", Some(root)) => {
                 (SslMode::Require, Verify::With(root))
             }
@@ -182,17 +182,17 @@ impl Address {
             let own = config.get_options().unwrap_or_default().to_owned();
             config.options(format!("{OPTIONS} {own}"));
         }
-        let places = places(&config).map_err(|text| wrong(text.into()))?;
+        let servers = servers(&config).map_err(|text| wrong(text.into()))?;
         let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-        let config = without_places(&config);
-        Ok(Self { config, places, connect_timeout, answer_timeout, verify, pool_size, pooled })
+        let config = without_servers(&config);
+        Ok(Self { config, servers, connect_timeout, answer_timeout, verify, pool_size, pooled })
     }
 
-    /// Where it is, without the password.
+    /// The location of the database, without the password.
     pub(super) fn to_text(&self) -> String {
-        let places: Vec<_> = self.places.iter().map(ToString::to_string).collect();
+        let servers: Vec<_> = self.servers.iter().map(ToString::to_string).collect();
         let name = self.config.get_dbname().unwrap_or("the default database");
-        format!("{name} on {}", places.join(", "))
+        format!("{name} on {}", servers.join(", "))
     }
 }
 

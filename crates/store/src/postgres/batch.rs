@@ -1,11 +1,11 @@
 //! Batches: load, decide, save, in one transaction.
 
 use super::PostgresStore;
+use super::error_class::{RetryBudget, TxFailure, classify, may_have_committed};
 use super::load::{further, load_all, put};
 use super::save::save;
 use super::session::{Session, Step};
 use super::statement::{Statement, ulid};
-use super::trouble::{self, Tries, Trouble};
 use super::value::Value;
 use crate::StoreError;
 use domain::account::Scope;
@@ -15,7 +15,7 @@ use domain::view::{View, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio_postgres::Row;
 
-/// Parts of a total. The schema bounds each so that the sum of all fits.
+/// Parts of a total. The schema bounds each part so that the sum of all parts fits.
 const PARTS: u64 = 16;
 
 impl PostgresStore {
@@ -26,14 +26,14 @@ impl PostgresStore {
         wanted: Wanted,
         mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         loop {
             match self.try_batch(&wanted, &mut decide).await {
                 Ok(answer) => {
                     self.note_batch();
                     return Ok(answer);
                 }
-                Err(trouble) => tries.again(trouble, self.draw()).await?,
+                Err(failure) => budget.again(failure, self.draw()).await?,
             }
         }
     }
@@ -42,33 +42,33 @@ impl PostgresStore {
         &self,
         wanted: &Wanted,
         decide: &mut (impl FnMut(&mut View) -> T + Send),
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, TxFailure> {
         let mut session = self.session(&self.writes).await?;
         let mut view = load(&mut session, wanted).await?;
-        // An assertion that does not hold ends this transaction and nothing else.
+        // A failed assertion ends this transaction and nothing else.
         let answer = match catch_unwind(AssertUnwindSafe(|| decide(&mut view))) {
             Ok(answer) => answer,
             Err(panic) => {
                 session.rollback().await;
-                return Err(Trouble::Final(StoreError::Inconsistent(crate::said(&*panic))));
+                return Err(TxFailure::Final(StoreError::Inconsistent(crate::said(&*panic))));
             }
         };
         let part = i64::try_from(self.draw() % PARTS).unwrap_or_default();
-        let mut steps = save(&view, part).map_err(Trouble::Final)?;
+        let mut steps = save(&view, part).map_err(TxFailure::Final)?;
         steps.push(Step::Commit);
         let marker = view.book.events.first().map(|event| (event.scope, event.id));
         match commit(session, &steps).await {
             Ok(_) => Ok(answer),
-            Err(Some(trouble)) => Err(trouble),
+            Err(Some(failure)) => Err(failure),
             Err(None) => self.find_out(marker).await.map(|()| answer),
         }
     }
 
-    /// Whether a batch was saved whose commit was not answered. Only a row of it is proof; where
-    /// there is none, the commit may still be under way.
-    async fn find_out(&self, marker: Option<(Scope, EventId)>) -> Result<(), Trouble> {
+    /// Finds out whether a batch was saved when the commit had no reply. Only a row of the batch
+    /// proves it; without one the commit may still be running.
+    async fn find_out(&self, marker: Option<(Scope, EventId)>) -> Result<(), TxFailure> {
         metrics::counter!("refundry_store_lost_commits_total").increment(1);
-        let unknown = Trouble::Final(StoreError::OutcomeUnknown);
+        let unknown = TxFailure::Final(StoreError::OutcomeUnknown);
         let Some((scope, id)) = marker else { return Err(unknown) };
         let select = Statement::new(
             "SELECT 1 FROM events WHERE scope = $1 AND id = $2",
@@ -82,7 +82,7 @@ impl PostgresStore {
 
     /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
     pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        // What a batch has locked it may be about to take again.
+        // Skips keys that a batch has locked, since the batch may be about to take them again.
         let delete = "WITH old AS (SELECT scope, hash FROM keys WHERE expires_at < $1 \
              ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
              DELETE FROM keys k USING old WHERE k.scope = old.scope AND k.hash = old.hash \
@@ -92,8 +92,9 @@ impl PostgresStore {
     }
 }
 
-/// Begins and loads: what is wanted at once, and in a second round what was only found to be needed.
-pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<View, Trouble> {
+/// Begins the transaction and loads the rows that the batch names; a second round loads the rows
+/// that those refer to.
+pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<View, TxFailure> {
     let mut view = View::default();
     let mut wants = load_all(wanted);
     let mut begin = true;
@@ -106,10 +107,10 @@ pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<V
         let replies = session.run(&steps).await?;
         let mut found = Vec::with_capacity(replies.len());
         for reply in replies {
-            found.push(reply.map_err(trouble::classify)?);
+            found.push(reply.map_err(classify)?);
         }
         for (what, rows) in what.into_iter().zip(found.into_iter().skip(skip)) {
-            put(&mut view, what, &rows).map_err(Trouble::Final)?;
+            put(&mut view, what, &rows).map_err(TxFailure::Final)?;
         }
         wants = if begin { further(wanted, &view) } else { Vec::new() };
         begin = false;
@@ -117,23 +118,24 @@ pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<V
     Ok(view)
 }
 
-/// Runs the last steps of a transaction and gives the rows of each. `Err(None)` when it may have been committed.
+/// Runs the last steps of a transaction and returns the rows of each. `Err(None)` means that the
+/// transaction may have been committed.
 pub(super) async fn commit(
     mut session: Session<'_>,
     steps: &[Step<'_>],
-) -> Result<Vec<Vec<Row>>, Option<Trouble>> {
+) -> Result<Vec<Vec<Row>>, Option<TxFailure>> {
     if session.is_closed() {
-        // The server went, or gave the transaction up, before anything was sent.
+        // The server closed the connection before anything was sent.
         let gone = StoreError::Away("the connection was closed within a transaction".into());
-        return Err(Some(Trouble::Away(gone)));
+        return Err(Some(TxFailure::Away(gone)));
     }
     let Ok(replies) = session.run(steps).await else { return Err(None) };
     let mut rows = Vec::with_capacity(replies.len());
     for reply in replies {
         match reply {
             Ok(found) => rows.push(found),
-            Err(error) if trouble::may_have_committed(&error) => return Err(None),
-            Err(error) => return Err(Some(trouble::classify(error))),
+            Err(error) if may_have_committed(&error) => return Err(None),
+            Err(error) => return Err(Some(classify(error))),
         }
     }
     Ok(rows)

@@ -1,6 +1,6 @@
-//! Makes connections: one host after another is asked, each for a bounded time.
+//! Makes connections: tries one host after another, each for a bounded time.
 
-use super::address::{Address, Place};
+use super::address::{Address, Server};
 use super::tls;
 use crate::{PostgresError, StoreError};
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -16,24 +16,24 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Addresses of one name that are asked at most.
+/// Addresses of one name that are tried at most.
 const ADDRESSES: usize = 8;
 
-/// What no host gave a connection for.
+/// No host accepted a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub(super) struct Unreachable {
-    /// What each of them said.
+    /// The error of each host.
     pub(super) why: String,
-    /// One of them took all its time, so that asking again takes as long.
+    /// One of the hosts used up its time, so another try would take as long.
     pub(super) slow: bool,
 }
 
-/// Connects to a database that may be at several places.
+/// Connects to a database with one or several servers.
 pub(super) struct Connector {
     address: Arc<Address>,
     tls: Option<MakeRustlsConnect>,
-    /// Where the last connection was made. It is asked first, since a host that is gone costs time.
+    /// The server of the last connection. It is tried first, since a dead server costs time.
     last: AtomicUsize,
 }
 
@@ -46,17 +46,17 @@ impl Connector {
         Ok(Self { address, tls, last: AtomicUsize::new(0) })
     }
 
-    /// Asks one place, at each of its addresses.
-    async fn ask(&self, place: &Place, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
+    /// Tries one server, at each of its addresses.
+    async fn ask(&self, server: &Server, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
         let mut failed = |why: String, slow| {
             let separator = if unreachable.why.is_empty() { "" } else { "; " };
-            let _ = write!(unreachable.why, "{separator}{place}: {why}");
+            let _ = write!(unreachable.why, "{separator}{server}: {why}");
             unreachable.slow |= slow;
         };
         let limit = self.address.connect_timeout;
-        let addresses: Vec<Option<IpAddr>> = match (&place.host, place.address) {
+        let addresses: Vec<Option<IpAddr>> = match (&server.host, server.address) {
             (Some(Host::Tcp(name)), None) => {
-                match timeout(limit, lookup_host((name.as_str(), place.port))).await {
+                match timeout(limit, lookup_host((name.as_str(), server.port))).await {
                     Ok(Ok(found)) => found.take(ADDRESSES).map(|found| Some(found.ip())).collect(),
                     Ok(Err(error)) => {
                         failed(error.to_string(), false);
@@ -72,8 +72,8 @@ impl Connector {
         };
         for address in addresses {
             let mut config = self.address.config.clone();
-            config.port(place.port);
-            match &place.host {
+            config.port(server.port);
+            match &server.host {
                 Some(Host::Tcp(name)) => {
                     config.host(name);
                 }
@@ -85,7 +85,7 @@ impl Connector {
             if let Some(address) = address {
                 config.hostaddr(address);
             }
-            // On the heap: it is large, and rare.
+            // The future is on the heap: it is large and rarely needed.
             let connecting = Box::pin(async {
                 match &self.tls {
                     Some(tls) => connect(&config, tls.clone()).await,
@@ -123,10 +123,10 @@ impl Manager for Connector {
 
     async fn create(&self) -> Result<ClientWrapper, Unreachable> {
         let mut unreachable = Unreachable { why: String::new(), slow: false };
-        let places = self.address.places.iter().enumerate();
+        let servers = self.address.servers.iter().enumerate();
         let last = self.last.load(Ordering::Relaxed);
-        for (number, place) in places.clone().skip(last).chain(places.take(last)) {
-            if let Some(client) = self.ask(place, &mut unreachable).await {
+        for (number, server) in servers.clone().skip(last).chain(servers.take(last)) {
+            if let Some(client) = self.ask(server, &mut unreachable).await {
                 self.last.store(number, Ordering::Relaxed);
                 return Ok(client);
             }

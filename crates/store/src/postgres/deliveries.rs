@@ -1,52 +1,51 @@
-//! Deliveries: the rows of a batch, and those outside of one.
+//! Webhook deliveries: the rows of a batch, replays and test events.
 //!
-//! A delivery that waits for an earlier one of its subject is let go by whoever finishes that one.
-//! So that neither misses the other, whoever queues a delivery first locks what is pending of its
-//! subject, and whoever finishes one holds its lock: one of them sees what the other did.
+//! A delivery that waits for an earlier one of its subject becomes due when the earlier one
+//! finishes. A transaction that queues a delivery first locks the pending deliveries of its
+//! subject, and a transaction that finishes one holds its lock. So one of them sees the changes of
+//! the other, and no delivery waits forever.
 
 use super::PostgresStore;
 use super::session::Step;
 use super::statement::{Rows, Statement};
 use super::value::{Id, Value};
 use crate::StoreError;
-use crate::answers::Once;
-use crate::store::Replay;
+use crate::idempotent_work::Once;
+use crate::queries::Replay;
+use crate::tables::{ATTEMPTS, DELIVERIES};
 use domain::account::Scope;
 use domain::ids::{EndpointId, EventId};
 use domain::keys::Key;
 use domain::time::Timestamp;
 use domain::view::{Change, View};
-use domain::webhook::{Attempt, Body, Delivery, Status};
+use domain::webhook::{Body, Delivery, Status};
 use std::collections::BTreeSet;
 
-/// What is pending of the subjects of new deliveries.
+/// Locks the pending deliveries of the subjects of new deliveries.
 const LOCK_PENDING: &str = "SELECT 1 FROM deliveries d WHERE d.status = 1 \
      AND (d.scope, d.endpoint, d.subject) IN \
      (SELECT v.scope, v.endpoint, v.subject FROM {rows} WHERE v.waits = 1) \
      ORDER BY d.scope, d.id FOR UPDATE";
 
-const INSERT_COLUMNS: &str = "scope, id, endpoint, event, subject, type, format, seq, status, \
-     attempts, once, updated_at, next_at, body";
-
-/// `waits`: it waits for whatever is pending of its subject; `follows`: for one of this very batch.
-const INSERT_SELECT: &str = "v.scope, v.id, v.endpoint, v.event, v.subject, v.type, v.format, \
-     v.seq, 1, 0, 0, v.updated_at, CASE WHEN v.follows = 1 OR (v.waits = 1 AND EXISTS \
+/// The time at which a new delivery is due. With `waits` it waits for the pending deliveries of its
+/// subject, with `follows` for an earlier delivery of the same batch.
+const NEXT_AT: &str = "CASE WHEN v.follows = 1 OR (v.waits = 1 AND EXISTS \
      (SELECT 1 FROM deliveries d WHERE d.scope = v.scope AND d.endpoint = v.endpoint \
-     AND d.subject = v.subject AND d.status = 1)) THEN NULL ELSE v.next_at END, v.body";
+     AND d.subject = v.subject AND d.status = 1)) THEN NULL ELSE v.next_at END";
 
 const STORE_BODIES: &str = "WITH v AS (SELECT v.scope, v.id, v.text, \
      nextval('delivery_bodies_no') AS no FROM {rows}), \
      stored AS (INSERT INTO delivery_bodies (no, body) SELECT v.no, v.text FROM v) \
      UPDATE deliveries t SET body = v.no FROM v WHERE t.scope = v.scope AND t.id = v.id";
 
-/// Lets the next delivery of a subject go once the one before it is done.
+/// Makes the next delivery of a subject due after the one before it has finished.
 const RELEASE_NEXT: &str = "UPDATE deliveries t SET next_at = v.updated_at FROM {rows} \
      WHERE t.scope = v.scope AND t.id = (SELECT n.id FROM deliveries n WHERE n.scope = v.scope \
      AND n.endpoint = v.endpoint AND n.subject = v.subject AND n.status = 1 ORDER BY n.seq LIMIT 1) \
      AND t.next_at IS NULL AND t.status = 1";
 
-/// Those that wait for others first, so that none is left behind that nobody looks at. Nothing of an
-/// endpoint that is active again by now.
+/// Fails waiting deliveries first, so that none is left waiting for one that is gone. Changes
+/// nothing for an endpoint that is active again.
 const FAIL_QUEUED: [&str; 2] = [
     "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = $3, updated_at = $4 \
      WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = $1 AND endpoint = $2 \
@@ -60,111 +59,61 @@ const FAIL_QUEUED: [&str; 2] = [
      WHERE scope = $1 AND id = $2 AND active = 1) RETURNING 1",
 ];
 
-/// Saves new deliveries, what became of others, and attempts.
-pub(super) fn save(view: &View) -> Vec<Statement<'_>> {
-    let mut statements = insert(&view.book.deliveries, Delivery::has_a_past);
+/// Saves the deliveries and attempts of a batch.
+pub(super) fn save(view: &View) -> Result<Vec<Statement<'_>>, StoreError> {
+    let mut statements = insert(&view.book.deliveries, Delivery::has_a_past)?;
     let changed = || {
         let rows = view.deliveries.values().filter(|row| row.change != Change::None);
         rows.map(|row| &row.value)
     };
-    statements.extend(store_bodies(changed()));
-    statements.extend(update(changed()));
+    statements.extend(Rows::updated(&DELIVERIES, changed())?.map(Rows::update));
+    statements.extend(store_bodies(changed())?);
     let done = changed().filter(|delivery| delivery.status != Status::Pending);
-    statements.extend(Rows::of("deliveries", done).map(|rows| {
-        rows.int("scope", |d: &Delivery| d.scope.code())
-            .id("endpoint", |d| d.endpoint.bytes())
-            .id("subject", |d| d.subject.to_bytes())
-            .int("updated_at", |d| d.updated_at.0)
-            .into_statement(RELEASE_NEXT)
-    }));
-    statements.extend(attempts(&view.book.attempts));
-    statements
+    let done = Rows::named(&DELIVERIES, &["scope", "endpoint", "subject", "updated_at"], done)?;
+    statements.extend(done.map(|rows| rows.into_statement(RELEASE_NEXT)));
+    statements.extend(Rows::inserted(&ATTEMPTS, view.book.attempts.iter())?.map(Rows::insert));
+    Ok(statements)
 }
 
-/// Queues deliveries; those of which `waits` is true wait for what is pending of their subject.
-fn insert(deliveries: &[Delivery], waits: fn(&Delivery) -> bool) -> Vec<Statement<'_>> {
-    let Some(waiting) = Rows::of("deliveries", deliveries.iter()) else { return Vec::new() };
-    let waiting = waiting
-        .int("scope", |d: &Delivery| d.scope.code())
-        .id("endpoint", |d| d.endpoint.bytes())
-        .id("subject", |d| d.subject.to_bytes())
-        .flag("waits", waits);
+/// Queues deliveries; those for which `waits` is true wait for the pending deliveries of their
+/// subject.
+fn insert(
+    deliveries: &[Delivery],
+    waits: fn(&Delivery) -> bool,
+) -> Result<Vec<Statement<'_>>, StoreError> {
     let mut statements = Vec::new();
     if deliveries.iter().any(waits) {
-        statements.push(waiting.into_statement(LOCK_PENDING));
+        let names = ["scope", "endpoint", "subject"];
+        let rows = Rows::named(&DELIVERIES, &names, deliveries.iter())?;
+        let rows = rows.map(|rows| rows.flag("waits", waits));
+        statements.extend(rows.map(|rows| rows.into_statement(LOCK_PENDING)));
     }
     let mut seen = BTreeSet::new();
-    let follows = move |d: &Delivery| {
-        let first = seen.insert((d.scope, d.endpoint, d.subject));
-        i64::from(!first && waits(d))
-    };
-    let rows = Rows::of("deliveries", deliveries.iter()).map(|rows| {
-        rows.int("scope", |d: &Delivery| d.scope.code())
-            .id("id", |d| d.id.bytes())
-            .id("endpoint", |d| d.endpoint.bytes())
-            .id("event", |d| d.event.bytes())
-            .id("subject", |d| d.subject.to_bytes())
-            .int("type", |d| d.event_type.code())
-            .int("format", |d| d.format.code())
-            .int("seq", |d| i64::from(d.seq))
-            .int("updated_at", |d| d.updated_at.0)
-            .int("next_at", |d| d.next_at.map(|at| at.0))
-            .int("body", |d| match d.body {
-                Body::Stored(number) => Some(number),
-                Body::None | Body::New(_) => None,
-            })
-            .flag("waits", waits)
-            .int("follows", follows)
-            .insert_select(INSERT_COLUMNS, INSERT_SELECT)
+    let follows = |d: &Delivery| !seen.insert((d.scope, d.endpoint, d.subject)) && waits(d);
+    let rows = Rows::inserted(&DELIVERIES, deliveries.iter())?.map(|rows| {
+        rows.flag("waits", waits).flag("follows", follows).insert_with("next_at", NEXT_AT)
     });
     statements.extend(rows);
-    statements.extend(store_bodies(deliveries.iter()));
-    statements
+    statements.extend(store_bodies(deliveries.iter())?);
+    Ok(statements)
 }
 
-fn store_bodies<'a>(rows: impl Iterator<Item = &'a Delivery>) -> Option<Statement<'a>> {
-    let rows = Rows::of("deliveries", rows.filter(|d| matches!(d.body, Body::New(_))))?
-        .int("scope", |d: &Delivery| d.scope.code())
-        .id("id", |d| d.id.bytes())
-        .maybe("text", |d| match &d.body {
-            Body::New(text) => Some(&**text),
-            Body::None | Body::Stored(_) => None,
-        });
-    Some(rows.into_statement(STORE_BODIES))
+/// Stores new texts. The statement follows the insert or update of the deliveries, which do not
+/// know the number of the text yet.
+fn store_bodies<'a>(
+    rows: impl Iterator<Item = &'a Delivery>,
+) -> Result<Option<Statement<'a>>, StoreError> {
+    let new = rows.filter(|delivery| matches!(delivery.body, Body::New(_)));
+    let rows = Rows::named(&DELIVERIES, &["scope", "id"], new)?;
+    let text = |delivery: &'a Delivery| match &delivery.body {
+        Body::New(text) => Some(&**text),
+        Body::None | Body::Stored(_) => None,
+    };
+    Ok(rows.map(|rows| rows.text("text", text).into_statement(STORE_BODIES)))
 }
 
-/// A body is stored once and never changed, so it is not among these columns.
-fn update<'a>(rows: impl Iterator<Item = &'a Delivery>) -> Option<Statement<'a>> {
-    let rows = Rows::of("deliveries", rows)?
-        .int("scope", |d: &Delivery| d.scope.code())
-        .id("id", |d| d.id.bytes())
-        .int("status", |d| d.status.code())
-        .int("attempts", |d| i64::from(d.attempts))
-        .flag("once", |d| d.once)
-        .int("updated_at", |d| d.updated_at.0)
-        .int("next_at", |d| d.next_at.map(|at| at.0))
-        .int("last_attempt_at", |d| d.last_attempt_at.map(|at| at.0))
-        .int("delivered_at", |d| d.delivered_at.map(|at| at.0))
-        .int("response_code", |d| d.response_code.map(i64::from))
-        .maybe("last_error", |d| d.last_error.as_deref());
-    Some(rows.update())
-}
-
-fn attempts(attempts: &[Attempt]) -> Option<Statement<'_>> {
-    let rows = Rows::of("delivery_attempts", attempts.iter())?
-        .int("scope", |a: &Attempt| a.scope.code())
-        .id("delivery", |a| a.delivery.bytes())
-        .int("number", |a| i64::from(a.number))
-        .int("attempted_at", |a| a.outcome.attempted_at.0)
-        .int("duration_ms", |a| a.outcome.duration_ms)
-        .int("response_code", |a| a.outcome.response_code.map(i64::from))
-        .int("next_at", |a| a.next_at.map(|at| at.0))
-        .maybe("error", |a| a.outcome.error.as_deref());
-    Some(rows.insert())
-}
-
-/// Keeps events from being forgotten until the transaction ends. Each must be there: one less ends it,
-/// by a division by zero.
+/// Locks the events so that pruning cannot delete them during this transaction. If one is missing, the
+/// division by zero aborts it.
 const HOLD_EVENTS: &str = "WITH held AS (SELECT 1 FROM events WHERE scope = $1 AND id = ANY ($2) \
      ORDER BY id FOR KEY SHARE) \
      SELECT 1 / (CASE WHEN count(*) = $3 THEN 1 ELSE 0 END) FROM held";
@@ -178,17 +127,14 @@ fn hold(scope: Scope, events: &BTreeSet<EventId>) -> Step<'static> {
     Step::Run(Statement::new(HOLD_EVENTS, values))
 }
 
-/// Queues deliveries, each of which waits for whatever is pending of its subject, and commits.
-fn queue(deliveries: &[Delivery]) -> Vec<Step<'_>> {
-    let statements = insert(deliveries, |_| true).into_iter();
-    statements.map(Step::Run).chain([Step::Commit]).collect()
+/// Queues deliveries, each of which waits for the pending deliveries of its subject, and commits.
+fn queue(deliveries: &[Delivery]) -> Result<Vec<Step<'_>>, StoreError> {
+    let statements = insert(deliveries, |_| true)?.into_iter();
+    Ok(statements.map(Step::Run).chain([Step::Commit]).collect())
 }
 
 impl PostgresStore {
-    /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
-    /// `name`; `answer` makes the text that is answered under it later.
-    pub async fn replay_events(
+    pub(crate) async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
@@ -211,7 +157,7 @@ impl PostgresStore {
         if !unknown.is_empty() {
             return Ok(Once::Done(Replay::Unknown(unknown)));
         }
-        // In the order in which they happened, so that each waits for the one before it.
+        // In the order of the events, so that each delivery waits for the one before it.
         found.sort_by_key(|event| event.id);
         let mut view = View::default();
         let subscribers = self.subscribers(scope).await?;
@@ -225,22 +171,22 @@ impl PostgresStore {
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
         let mut steps = vec![hold(scope, &events)];
-        steps.extend(queue(&deliveries));
+        steps.extend(queue(&deliveries)?);
         let done = self.save_once(name, now, &steps).await?;
         Ok(done.map(|()| Replay::Queued(deliveries)))
     }
 
-    /// Queues deliveries, each of which waits for whatever is pending of its subject.
-    pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
         if !deliveries.is_empty() {
-            self.save_once(None, Timestamp(0), &queue(&deliveries)).await?;
+            self.save_once(None, Timestamp(0), &queue(&deliveries)?).await?;
         }
         Ok(())
     }
 
-    /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,
-    /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
-    pub async fn fail_queued_deliveries(
+    pub(crate) async fn fail_queued_deliveries(
         &self,
         (scope, endpoint): (Scope, EndpointId),
         why: &'static str,

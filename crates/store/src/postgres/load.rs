@@ -1,28 +1,25 @@
 //! Loads the rows of a batch under locks.
 //!
-//! Payments come first: whatever happens to a refund happens under the lock of its payment, so that
-//! nearly everything that could meet waits there and finds the rest as it was left.
+//! Payments are locked first. Every change of a refund happens under the lock of its payment, so
+//! nearly all transactions that could conflict wait at the payment and then find the other rows
+//! unchanged.
 
 use super::statement::{Statement, keys};
-use super::value::{Columns, Value};
+use super::value::{PostgresCells, Value};
 use crate::StoreError;
-use crate::cells::Cells as _;
-use crate::sqlite::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_key, read_payment, read_refund};
-use crate::sqlite::checkouts::{CHECKOUT_COLUMNS, read_checkout};
-use crate::sqlite::invoices::{INVOICE_COLUMNS, read_invoice};
-use crate::sqlite::reads::of;
-use crate::sqlite::webhooks::{
-    DELIVERY_COLUMNS, ENDPOINT_COLUMNS, read_delivery, read_endpoint, read_subscriber,
+use crate::tables::{
+    CHECKOUTS, Cells as _, DELIVERIES, ENDPOINTS, INVOICES, KEYS, PAYMENTS, REFUNDS,
+    SUBSCRIBER_COLUMNS, Table, read_checkout, read_delivery, read_endpoint, read_invoice, read_key,
+    read_payment, read_refund, read_subscriber,
 };
 use domain::account::Scope;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::Target;
 use domain::view::{Row, View, Wanted};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-const KEY_COLUMNS: &str = "scope, hash, request, target, id, state, expires_at";
-
-/// What the rows of a statement are.
+/// The kind of rows that a statement returns.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     Payments,
@@ -39,12 +36,14 @@ pub(super) enum What {
 type Wants = Vec<(What, Statement<'static>)>;
 
 /// Selects rows by key, locked in the order of their keys.
-fn locked(table: &str, columns: &str, id: &str) -> String {
+fn locked<T>(table: &Table<T>) -> String {
+    let id = table.key().last().unwrap_or("id");
     format!(
         "SELECT {} FROM unnest($1, $2) AS w (of_scope, of_id) \
-         JOIN {table} t ON t.scope = w.of_scope AND t.{id} = w.of_id \
+         JOIN {} t ON t.scope = w.of_scope AND t.{id} = w.of_id \
          ORDER BY t.scope, t.{id} FOR UPDATE OF t",
-        of("t", columns)
+        table.columns_of("t"),
+        table.name
     )
 }
 
@@ -56,13 +55,13 @@ fn select(
         return None;
     }
     let sql = match what {
-        What::Payments => locked("payments", PAYMENT_COLUMNS, "id"),
-        What::Refunds => locked("refunds", REFUND_COLUMNS, "id"),
-        What::Keys => locked("keys", KEY_COLUMNS, "hash"),
-        What::Checkouts => locked("checkouts", CHECKOUT_COLUMNS, "id"),
-        What::Invoices => locked("invoices", INVOICE_COLUMNS, "id"),
-        What::Endpoints => locked("webhook_endpoints", ENDPOINT_COLUMNS, "id"),
-        What::Deliveries => locked("deliveries", DELIVERY_COLUMNS, "id"),
+        What::Payments => locked(&PAYMENTS),
+        What::Refunds => locked(&REFUNDS),
+        What::Keys => locked(&KEYS),
+        What::Checkouts => locked(&CHECKOUTS),
+        What::Invoices => locked(&INVOICES),
+        What::Endpoints => locked(&ENDPOINTS),
+        What::Deliveries => locked(&DELIVERIES),
         What::InvoiceNumbers | What::Subscribers => return None,
     };
     let (scopes, ids) = keys(wanted);
@@ -71,7 +70,7 @@ fn select(
 
 fn by_scope(
     what: What,
-    sql: &'static str,
+    sql: impl Into<Cow<'static, str>>,
     scopes: &BTreeSet<Scope>,
 ) -> Option<(What, Statement<'static>)> {
     if scopes.is_empty() {
@@ -81,12 +80,14 @@ fn by_scope(
     Some((what, Statement::new(sql, vec![scopes])))
 }
 
-/// Everything that a batch names.
+/// The rows that a batch names.
 pub(super) fn load_all(wanted: &Wanted) -> Wants {
     let numbers = "SELECT scope, last FROM invoice_numbers WHERE scope = ANY ($1) \
                    ORDER BY scope FOR UPDATE";
-    let subscribers = "SELECT scope, id, format, active, events FROM webhook_endpoints \
-                       WHERE scope = ANY ($1) ORDER BY scope, id";
+    let subscribers = format!(
+        "SELECT scope, {SUBSCRIBER_COLUMNS} FROM webhook_endpoints WHERE scope = ANY ($1) \
+         ORDER BY scope, id"
+    );
     [
         select(What::Payments, wanted.payments.iter().map(|(scope, id)| (*scope, id.bytes()))),
         select(What::Refunds, wanted.refunds.iter().map(|(scope, id)| (*scope, id.bytes()))),
@@ -103,7 +104,8 @@ pub(super) fn load_all(wanted: &Wanted) -> Wants {
     .collect()
 }
 
-/// What the names that were found lead to, and the payments of refunds, as far as it is not there.
+/// The rows that the loaded keys lead to, and the payments of refunds, unless they are loaded
+/// already.
 pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
     let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
@@ -131,8 +133,8 @@ pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     checkouts.retain(|key| !wanted.checkouts.contains(key));
     invoices.retain(|key| !wanted.invoices.contains(key));
     let of_refunds = (!refunds.is_empty()).then(|| {
-        let columns = of("t", PAYMENT_COLUMNS);
-        // The payments of these refunds, and before them, as everywhere.
+        let columns = PAYMENTS.columns_of("t");
+        // The payments of these refunds. As everywhere, payments are locked before refunds.
         let sql = format!(
             "SELECT {columns} FROM payments t WHERE (t.scope, t.id) IN \
              (SELECT r.scope, r.payment FROM unnest($1, $2) AS w (of_scope, of_id) \
@@ -154,14 +156,14 @@ pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
     .collect()
 }
 
-/// Puts loaded rows into the view.
+/// Adds loaded rows to the view.
 pub(super) fn put(
     view: &mut View,
     what: What,
     rows: &[tokio_postgres::Row],
 ) -> Result<(), StoreError> {
     for row in rows {
-        let c = &mut Columns::new(row);
+        let c = &mut PostgresCells::new(row);
         match what {
             What::Payments => {
                 let payment = read_payment(c)?;

@@ -1,39 +1,40 @@
-//! PostgreSQL: any number of nodes work on the same database and meet only in it.
+//! PostgreSQL: any number of nodes work on the same database and share nothing else.
 //!
-//! A batch is two round trips: begin and load under row locks, then save and commit. Locks are taken
-//! table by table and in key order, on every node the same. What another node did meanwhile to rows
-//! that were not there yet shows as a conflict of keys, and the batch is run again from a fresh load.
+//! A batch takes two round trips: begin and load under row locks, then save and commit. Every node
+//! takes locks table by table and in key order. When another node inserts the same row between load
+//! and save, the keys conflict, and the batch runs again from a fresh load.
 
 mod accounts;
 mod address;
-mod answers;
 mod batch;
 mod connect;
+mod copy_from_sqlite;
 mod deliveries;
-mod fill;
+mod error_class;
+mod idempotent_work;
 mod load;
-mod once;
 mod outbox;
-#[cfg(test)]
-mod plans;
 mod prune;
+#[cfg(test)]
+mod query_plans;
 mod reads;
 mod save;
 mod session;
 mod statement;
 mod statistics;
+mod stored_responses;
 mod tls;
-mod trouble;
 mod value;
 mod verify;
 
-pub use fill::Copied;
+pub use copy_from_sqlite::Copied;
 
 use crate::StoreError;
 use address::Address;
 use connect::Connector;
 use deadpool::Runtime;
 use deadpool::managed::{Pool, PoolError, TimeoutType};
+use error_class::{RetryBudget, TxFailure, classify};
 use session::{Session, Step};
 use statement::Statement;
 use std::hash::{BuildHasher as _, RandomState};
@@ -42,39 +43,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use trouble::{Tries, Trouble};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// How long a free connection is waited for.
+/// How long a caller waits for a free connection.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long bringing the schema up to date may take, and how long other nodes wait for it.
+/// How long a migration may take, and how long other nodes wait for it.
 const MIGRATION: Duration = Duration::from_mins(10);
 
-/// What stands for the right to change the schema.
+/// Holds the lock under which a node changes the schema.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8246173310245)";
 
 /// A `PostgreSQL` database. Cheap to clone.
 #[derive(Clone)]
 pub struct PostgresStore {
-    /// For queries.
+    /// Connections for queries.
     reads: Pool<Connector>,
-    /// For batches, so that queries are never in their way.
+    /// Connections for batches, so that queries never delay a batch.
     writes: Pool<Connector>,
     address: Arc<Address>,
-    /// Counts what is drawn by lot.
+    /// Makes random numbers.
     lot: Arc<(RandomState, AtomicU64)>,
     /// Counts batches.
     batches: Arc<AtomicU64>,
 }
 
 impl PostgresStore {
-    /// Connects to a database and brings its schema up to date. `url` is what libpq knows, such as
-    /// `postgres://user:password@host/database?sslmode=verify-full`, with `pool_size` and
-    /// `pgbouncer=true` as settings of ours.
+    /// Connects to a database and brings its schema up to date. `url` is a URL for libpq, such as
+    /// `postgres://user:password@host/database?sslmode=verify-full`, and may contain Refundry's own
+    /// settings such as `pool_size` and `pgbouncer=true`.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let store = Self::attach(url)?;
         store.migrate(None).await?;
@@ -83,7 +83,7 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// The same for a database whose schema is up to date. Does not connect yet.
+    /// Prepares connections to a database whose schema is up to date. Does not connect yet.
     pub fn attach(url: &str) -> Result<Self, StoreError> {
         let address = Arc::new(Address::parse(url)?);
         let writes = (address.pool_size / 4).max(1);
@@ -105,7 +105,7 @@ impl PostgresStore {
     pub async fn migrate(&self, version: Option<i32>) -> Result<(), StoreError> {
         let failed = |error: &dyn std::fmt::Display| StoreError::Migration(error.to_string());
         let limit = self.address.answer_timeout;
-        let guard = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let guard = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(guard) = guard.into_client() else { return Err(StoreError::Closed) };
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                      SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -113,7 +113,7 @@ impl PostgresStore {
         let lock = timeout(MIGRATION, guard.batch_execute(MIGRATION_LOCK)).await;
         lock.map_err(|_| failed(&"another node has been at it for too long"))?
             .map_err(value::fault)?;
-        let worker = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        let worker = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(mut client) = worker.into_client() else { return Err(StoreError::Closed) };
         if !self.address.pooled {
             let unbounded = "SET statement_timeout = 0; SET lock_timeout = 0; \
@@ -131,7 +131,7 @@ impl PostgresStore {
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
-    /// An acknowledged refund is on disk: a server that answers before that is not worked with.
+    /// Refuses a server that acknowledges a commit before it is on disk.
     async fn check_durability(&self) -> Result<(), StoreError> {
         let ask = "SELECT current_setting(name, true) FROM \
                    unnest(ARRAY['fsync', 'synchronous_commit', 'full_page_writes']) AS s (name)";
@@ -148,73 +148,77 @@ impl PostgresStore {
         Ok(())
     }
 
-    async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, Trouble> {
+    async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, TxFailure> {
         Err(match pool.get().await {
             Ok(client) => return Ok(Session::new(self, client)),
-            // Whatever the reason: there is nothing to talk to.
+            // No server accepted a connection.
             Err(PoolError::Backend(unreachable)) => {
                 let away = StoreError::Away(unreachable.why);
-                if unreachable.slow { Trouble::Slow(away) } else { Trouble::Away(away) }
+                if unreachable.slow { TxFailure::Slow(away) } else { TxFailure::Away(away) }
             }
             Err(PoolError::Timeout(TimeoutType::Create)) => {
-                Trouble::Slow(StoreError::Away("no host gave a connection in time".into()))
+                TxFailure::Slow(StoreError::Away("no host gave a connection in time".into()))
             }
-            // Every connection is in use for so long: who asked has waited long enough.
-            Err(error) => Trouble::Final(StoreError::Away(error.to_string())),
+            // Every connection was in use for the whole wait. The caller has waited long enough.
+            Err(error) => TxFailure::Final(StoreError::Away(error.to_string())),
         })
     }
 
-    /// Closes the connections that nobody uses.
+    /// Closes all idle connections.
     fn forget_idle(&self) {
         for pool in [&self.reads, &self.writes] {
             pool.retain(|_, _| false);
         }
     }
 
-    /// Runs one query that changes nothing. Asks once more when the connection turns out to be dead.
+    /// Runs one query that changes nothing. Tries again when the connection turns out to be dead.
     async fn read(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
         let steps = [Step::Run(statement)];
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         loop {
-            let trouble = match self.once(&self.reads, &steps).await {
+            let failure = match self.once(&self.reads, &steps).await {
                 Ok(rows) => return Ok(rows),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            tries.again(trouble, self.draw()).await?;
+            budget.again(failure, self.draw()).await?;
         }
     }
 
     /// Runs one statement that is a transaction of its own and may be run twice.
     async fn write(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
         let steps = [Step::Run(statement)];
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         loop {
-            let trouble = match self.once(&self.writes, &steps).await {
+            let failure = match self.once(&self.writes, &steps).await {
                 Ok(rows) => return Ok(rows),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            tries.again(trouble, self.draw()).await?;
+            budget.again(failure, self.draw()).await?;
         }
     }
 
-    async fn once(&self, pool: &Pool<Connector>, steps: &[Step<'_>]) -> Result<Vec<Row>, Trouble> {
+    async fn once(
+        &self,
+        pool: &Pool<Connector>,
+        steps: &[Step<'_>],
+    ) -> Result<Vec<Row>, TxFailure> {
         let mut session = self.session(pool).await?;
         let replies = session.run(steps).await?;
         let mut rows = Vec::new();
         for reply in replies {
-            rows = reply.map_err(trouble::classify)?;
+            rows = reply.map_err(classify)?;
         }
         Ok(rows)
     }
 
-    /// A number by lot.
+    /// A random number.
     fn draw(&self) -> u64 {
         let (state, count) = &*self.lot;
         state.hash_one(count.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// An answer outside of a session, when it comes in time.
+/// Waits for an answer outside of a session, at most for `limit`.
 async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -225,12 +229,12 @@ async fn within<T>(
 }
 
 fn pool(address: &Arc<Address>, size: usize) -> Result<Pool<Connector>, StoreError> {
-    let hosts = u32::try_from(address.places.len()).unwrap_or(1);
+    let hosts = u32::try_from(address.servers.len()).unwrap_or(1);
     Pool::builder(Connector::new(address.clone())?)
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(WAIT))
-        // One host of two addresses each, or as many hosts.
+        // Time for one host with two addresses, or for all hosts.
         .create_timeout(Some(address.connect_timeout * hosts.max(2)))
         .build()
         .map_err(|error| StoreError::Address(error.to_string()))

@@ -1,18 +1,18 @@
-//! Read queries about endpoints and deliveries: what is due, and what people ask for.
+//! Queries about webhook endpoints and deliveries: those that are due, and lists.
 
 use super::PostgresStore;
-use super::reads::{number, select_events};
-use super::statement::{Statement, ulid};
-use super::value::{Columns, Id, Value};
+use super::reads::number;
+use super::statement::{PostgresQuery, Statement, ulid};
+use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
-use crate::cells::{Cells as _, inconsistent};
-use crate::lists::deliveries_query;
-use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery, StoredEvent};
-use crate::sqlite::Place;
-use crate::sqlite::outbox::read_attempt;
-use crate::sqlite::reads::read_joined;
-use crate::sqlite::webhooks::{
-    DELIVERY_COLUMNS, ENDPOINT_COLUMNS, read_delivery, read_endpoint, read_subscriber,
+use crate::queries::{
+    ACCOUNT_OF, DeliveryFilter, DueBatch, DueDelivery, EndpointCursor, Page, PageQuery,
+    StoredEvent, deliveries_query, delivery_query, read_due_endpoint, read_joined, select_attempts,
+    select_due_deliveries, select_endpoints, select_events,
+};
+use crate::tables::{
+    Cells as _, ENDPOINTS, SUBSCRIBER_COLUMNS, inconsistent, read_attempt, read_delivery,
+    read_endpoint, read_subscriber,
 };
 use domain::account::Scope;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
@@ -21,11 +21,11 @@ use domain::webhook::{Attempt, Body, Delivery, Endpoint, Subscriber};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Endpoints that one look goes through at most. The next look goes on behind the last one.
+/// Endpoints that one search visits at most. The next search continues behind the last one.
 const ENDPOINTS_PER_LOOK: i64 = 256;
 
-/// The first delivery of each of the next endpoints that have one to be sent. The walk goes from
-/// endpoint to endpoint along the index, however many deliveries each has.
+/// The first pending delivery of each of the next endpoints. The walk goes from endpoint to
+/// endpoint along the index, however many deliveries each endpoint has.
 const NEXT_ENDPOINTS: &str = "WITH RECURSIVE walk (scope, endpoint, next_at, step) AS ( \
      (SELECT scope, endpoint, next_at, 1 FROM deliveries \
       WHERE next_at IS NOT NULL AND (scope, endpoint) > ($1, $2) \
@@ -37,39 +37,28 @@ const NEXT_ENDPOINTS: &str = "WITH RECURSIVE walk (scope, endpoint, next_at, ste
       ORDER BY d.scope, d.endpoint, d.next_at LIMIT 1) n WHERE walk.step < $3) \
      SELECT scope, endpoint, next_at FROM walk ORDER BY step";
 
-const SELECT_ATTEMPTS: &str = "SELECT number, attempted_at, duration_ms, response_code, next_at, \
-     error FROM delivery_attempts WHERE scope = $1 AND delivery = $2 ORDER BY number LIMIT 1000";
-
 impl PostgresStore {
-    /// The webhook endpoints of an account and mode, newest first.
-    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
-        let sql = format!(
-            "SELECT {ENDPOINT_COLUMNS} FROM webhook_endpoints WHERE scope = $1 ORDER BY id DESC"
-        );
-        self.list(Statement::new(sql, vec![number(scope.code())]), |c| read_endpoint(c)).await
+    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+        let select = Statement::new(select_endpoints(), vec![number(scope.code())]);
+        self.list(select, |c| read_endpoint(c)).await
     }
 
-    /// The webhook endpoint with this id.
-    pub async fn find_endpoint(
+    pub(crate) async fn find_endpoint(
         &self,
         scope: Scope,
         id: EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let sql = format!(
-            "SELECT {ENDPOINT_COLUMNS} FROM webhook_endpoints WHERE scope = $1 AND id = $2"
-        );
-        self.one(sql, vec![number(scope.code()), ulid(id.ulid())], |c| read_endpoint(c)).await
+        self.by_key(&ENDPOINTS, (scope, id.ulid()), |c| read_endpoint(c)).await
     }
 
-    /// The endpoints of a scope, as a batch sees them.
-    pub async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
-        let sql = "SELECT id, format, active, events FROM webhook_endpoints WHERE scope = $1 \
-                   ORDER BY id";
+    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
+        let sql = format!(
+            "SELECT {SUBSCRIBER_COLUMNS} FROM webhook_endpoints WHERE scope = $1 ORDER BY id"
+        );
         self.list(Statement::new(sql, vec![number(scope.code())]), |c| read_subscriber(c)).await
     }
 
-    /// Deliveries, by id and so by time, each with its body where it has one, or else its event.
-    pub async fn list_deliveries(
+    pub(crate) async fn list_deliveries(
         &self,
         scope: Scope,
         filter: DeliveryFilter,
@@ -80,24 +69,21 @@ impl PostgresStore {
         Ok(Page { items: self.with_texts(scope, found.items).await?, more: found.more })
     }
 
-    /// The delivery with this id, and the attempts at it, oldest first.
-    pub async fn find_delivery(
+    pub(crate) async fn find_delivery(
         &self,
         scope: Scope,
         id: DeliveryId,
     ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-        let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = $1 AND id = $2");
-        let values = || vec![number(scope.code()), ulid(id.ulid())];
-        let Some(delivery) = self.one(sql, values(), |c| read_delivery(c)).await? else {
-            return Ok(None);
-        };
-        let select = Statement::new(SELECT_ATTEMPTS, values());
-        let attempts = self.list(select, |c| read_attempt(c, &delivery)).await?;
+        let query: PostgresQuery = delivery_query(scope, id);
+        let found = self.list(query.into_statement(), |c| read_delivery(c)).await?.pop();
+        let Some(delivery) = found else { return Ok(None) };
+        let values = vec![number(scope.code()), ulid(id.ulid())];
+        let select = Statement::new(select_attempts(), values);
+        let attempts = self.list(select, |c| read_attempt(c)).await?;
         Ok(self.with_texts(scope, vec![delivery]).await?.pop().map(|due| (due, attempts)))
     }
 
-    /// Adds to deliveries of one scope what is sent: their bodies or, where there is none yet, their
-    /// events.
+    /// Adds to deliveries of one scope their bodies or, before a body is rendered, their events.
     async fn with_texts(
         &self,
         scope: Scope,
@@ -111,7 +97,7 @@ impl PostgresStore {
         let mut bodies = BTreeMap::new();
         if !numbers.is_empty() {
             let sql = "SELECT no, body FROM delivery_bodies WHERE no = ANY ($1)";
-            let read = |c: &mut Columns<'_>| Ok((c.take::<i64>()?, c.required_text()?));
+            let read = |c: &mut PostgresCells<'_>| Ok((c.take::<i64>()?, c.required_text()?));
             bodies.extend(self.list(Statement::new(sql, vec![Value::Ints(numbers)]), read).await?);
         }
         let fresh = deliveries.iter().filter(|delivery| stored(delivery).is_none());
@@ -141,33 +127,28 @@ impl PostgresStore {
         if ids.is_empty() {
             return Ok(found);
         }
-        let sql = format!("{} WHERE e.scope = $1 AND e.id = ANY ($2)", select_events());
-        let ids = Value::Ids(ids.iter().map(|id| Some(Id(id.bytes()))).collect());
-        let values = vec![number(scope.code()), ids];
-        for joined in self.list(Statement::new(sql, values), |c| read_joined(c)).await? {
+        let ids = ids.iter().map(|id| Some(Id(id.bytes()))).collect();
+        let mut query: PostgresQuery = select_events(None, scope);
+        query.and_value("e.id = ANY (?)", Value::Ids(ids));
+        for joined in self.list(query.into_statement(), |c| read_joined(c)).await? {
             let stored = self.complete(joined).await?;
             found.insert(stored.event.id, stored);
         }
         Ok(found)
     }
 
-    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: of each
-    /// what `room` gives it, `limit` in all.
-    pub async fn due_deliveries(
+    pub(crate) async fn due_deliveries(
         &self,
         now: Timestamp,
-        after: Place,
+        after: EndpointCursor,
         limit: u32,
         room: impl Fn(&Endpoint) -> u32 + Send + 'static,
     ) -> Result<DueBatch, StoreError> {
         let (scope, endpoint) =
             after.map_or((-1, [0; 16]), |(scope, endpoint)| (scope.code(), endpoint.bytes()));
         let values = vec![number(scope), Value::Id(endpoint), number(ENDPOINTS_PER_LOOK)];
-        let next = self
-            .list(Statement::new(NEXT_ENDPOINTS, values), |c| {
-                Ok((c.scope()?, EndpointId::from_ulid(c.ulid()?), Timestamp(c.take()?)))
-            })
-            .await?;
+        let next =
+            self.list(Statement::new(NEXT_ENDPOINTS, values), |c| read_due_endpoint(c)).await?;
         let mut batch = DueBatch::default();
         let whole = i64::try_from(next.len()).unwrap_or(i64::MAX) < ENDPOINTS_PER_LOOK;
         let mut left = limit;
@@ -192,7 +173,7 @@ impl PostgresStore {
             }
         }
         if whole {
-            // Around the end and once more from the beginning, up to where this look began.
+            // The next search starts at the first endpoint again.
             batch.place = None;
         }
         Ok(batch)
@@ -205,10 +186,6 @@ impl PostgresStore {
         limit: u32,
         batch: &mut DueBatch,
     ) -> Result<u32, StoreError> {
-        let sql = format!(
-            "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE scope = $1 AND endpoint = $2 \
-             AND next_at <= $3 ORDER BY next_at, id LIMIT $4"
-        );
         let scope = endpoint.scope;
         let values = vec![
             number(scope.code()),
@@ -216,15 +193,16 @@ impl PostgresStore {
             number(now.0),
             number(limit.into()),
         ];
-        let due = self.list(Statement::new(sql, values), |c| read_delivery(c)).await?;
+        let due = self
+            .list(Statement::new(select_due_deliveries(), values), |c| read_delivery(c))
+            .await?;
         let due = self.with_texts(scope, due).await?;
         let taken = u32::try_from(due.len()).unwrap_or(u32::MAX);
         batch.due.extend(due);
         if let Entry::Vacant(entry) = batch.accounts.entry(scope.account()) {
-            let sql = "SELECT id FROM accounts WHERE no = $1";
             let values = vec![number(scope.account().into())];
-            let read = |c: &mut Columns<'_>| Ok(AccountId::from_ulid(c.ulid()?));
-            if let Some(account) = self.one(sql.into(), values, read).await? {
+            let read = |c: &mut PostgresCells<'_>| c.ulid().map(AccountId::from_ulid);
+            if let Some(account) = self.one(ACCOUNT_OF.into(), values, read).await? {
                 entry.insert(account);
             }
         }

@@ -1,18 +1,20 @@
-//! Forgetting events and deliveries, on any number of nodes at once.
+//! Deletes old events and deliveries, on any number of nodes at once.
 //!
-//! Rows that somebody works on are passed over. Who tells events once more holds them until that is
-//! committed: that is waited for first, so that what is to be told is seen.
+//! Rows that another transaction has locked are skipped. A replay locks its events until it
+//! commits. Pruning waits for that lock first, so that it sees the deliveries of the replay.
 
 use super::PostgresStore;
+use super::error_class::{RetryBudget, TxFailure, classify};
 use super::reads::number;
 use super::session::Step;
 use super::statement::{Statement, ulid};
-use super::trouble::{self, Tries, Trouble};
-use super::value::{Columns, Id, Value};
+use super::value::{Id, Value};
 use crate::StoreError;
-use crate::cells::Cells as _;
-use crate::prune::{Mark, OTHER, Passed, Pruned, THINGS, is_told, of_kind, others};
-use crate::sqlite::reads::first_at;
+use crate::queries::{
+    Mark, OTHER, Passed, Pruned, THINGS, first_at, is_told, next_scope, of_kind, others,
+    read_passed, walk_page,
+};
+use crate::tables::Cells as _;
 use domain::account::Scope;
 use domain::time::Timestamp;
 use ulid::Ulid;
@@ -27,7 +29,7 @@ fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Value<'static> {
     Value::Ids(ids.into_iter().map(|id| Some(Id(id))).collect())
 }
 
-/// Waits for whoever holds one of these events.
+/// Waits until no other transaction has locked these events.
 fn wait_for(scope: Scope, column: &str, ids: Value<'static>) -> Step<'static> {
     let sql = format!(
         "SELECT 1 FROM events WHERE scope = $1 AND {column} = ANY ($2) ORDER BY id FOR UPDATE"
@@ -44,7 +46,7 @@ pub(super) fn forget_deliveries(
     Statement::new(FORGET_DELIVERIES, vec![number(scope.code()), old, number(before.0)])
 }
 
-/// A wait and a removal for each kind of thing, in one transaction.
+/// A wait and a deletion for each kind of subject, in one transaction.
 pub(super) fn forget_events(
     scope: Scope,
     passed: &[Passed],
@@ -84,9 +86,7 @@ pub(super) fn forget_events(
 }
 
 impl PostgresStore {
-    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
-    /// untouched since `before` and told to everybody.
-    pub async fn prune_events(
+    pub(crate) async fn prune_events(
         &self,
         before: Timestamp,
         after: Mark,
@@ -97,19 +97,17 @@ impl PostgresStore {
             return Ok(Pruned { removed: 0, after: None });
         };
         let steps = forget_events(scope, &passed, before);
-        let mut tries = Tries::new();
+        let mut budget = RetryBudget::new();
         let removed = loop {
             match self.try_forget(&steps).await {
                 Ok(removed) => break removed,
-                Err(trouble) => tries.again(trouble, self.draw()).await?,
+                Err(failure) => budget.again(failure, self.draw()).await?,
             }
         };
         Ok(Pruned { removed, after })
     }
 
-    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
-    /// untouched since `before`, with their attempts and bodies.
-    pub async fn prune_deliveries(
+    pub(crate) async fn prune_deliveries(
         &self,
         before: Timestamp,
         after: Mark,
@@ -124,24 +122,24 @@ impl PostgresStore {
         Ok(Pruned { removed, after })
     }
 
-    /// What was removed. Removing twice is removing once, so a lost answer needs no finding out.
-    async fn try_forget(&self, steps: &[Step<'_>]) -> Result<usize, Trouble> {
+    /// The number of deleted rows. A repeated deletion does no harm, so a lost answer is not looked
+    /// into.
+    async fn try_forget(&self, steps: &[Step<'_>]) -> Result<usize, TxFailure> {
         let mut session = self.session(&self.writes).await?;
         let mut removed = 0;
         for (at, reply) in session.run(steps).await?.into_iter().enumerate() {
-            let rows = reply.map_err(trouble::classify)?.len();
-            // Behind the beginning, waits and removals take turns.
+            let rows = reply.map_err(classify)?.len();
+            // Behind `BEGIN`, waits and deletions alternate.
             removed += if at > 0 && at % 2 == 0 { rows } else { 0 };
         }
         Ok(removed)
     }
 
     async fn scope_behind(&self, table: &str, code: i64) -> Result<Option<Scope>, StoreError> {
-        let sql = format!("SELECT scope FROM {table} WHERE scope > $1 ORDER BY scope LIMIT 1");
-        self.one(sql, vec![number(code)], |c| c.scope()).await
+        self.one(next_scope(table), vec![number(code)], |c| c.scope()).await
     }
 
-    /// The next rows of one scope that were made before a time, and where the walk goes on.
+    /// The next rows of one scope that were made before a time, and where the walk continues.
     async fn walk(
         &self,
         table: &str,
@@ -153,14 +151,10 @@ impl PostgresStore {
             None => self.scope_behind(table, -1).await?.map(|scope| (scope, Ulid::nil())),
         };
         let Some((scope, behind)) = start else { return Ok(None) };
-        let sql = format!(
-            "SELECT id, {of} FROM {table} WHERE scope = $1 AND id > $2 AND id < $3 \
-             ORDER BY id LIMIT $4"
-        );
         let values =
             vec![number(scope.code()), ulid(behind), ulid(first_at(before)), number(limit.into())];
-        let read = |c: &mut Columns<'_>| Ok((c.ulid()?, [c.take()?, c.take()?, c.take()?]));
-        let passed: Vec<Passed> = self.list(Statement::new(sql, values), read).await?;
+        let page = Statement::new(walk_page(table, of), values);
+        let passed = self.list(page, |c| read_passed(c)).await?;
         let full = u32::try_from(passed.len()) == Ok(limit);
         let after = match passed.last() {
             Some((id, _)) if full => Some((scope, *id)),

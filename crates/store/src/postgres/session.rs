@@ -1,9 +1,9 @@
-//! One connection, for as long as one transaction or query takes.
+//! A connection for the duration of one transaction or query.
 
 use super::address::{BEGIN, BEGIN_BOUNDED};
 use super::connect::Connector;
+use super::error_class::TxFailure;
 use super::statement::Statement;
-use super::trouble::Trouble;
 use super::{PostgresStore, StoreError};
 use deadpool::managed::Object;
 use deadpool_postgres::ClientWrapper;
@@ -15,27 +15,25 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-/// A connection out of the pool. One that is dropped within a transaction, or with which something
-/// went wrong, is closed, which ends the transaction; any other one goes back. So does one whose user
-/// stopped waiting: closing those would leave a busy server with the work and with a new connection.
+/// A connection from the pool. A session that is dropped within a transaction or after an error
+/// closes its connection, which ends the transaction; any other connection returns to the pool. It
+/// also returns when its caller stopped waiting: closing it would leave a busy server with the work
+/// and with a new connection.
 pub(super) struct Session<'a> {
     store: &'a PostgresStore,
     client: Option<Object<Connector>>,
-    /// Must not go back.
+    /// The connection must not return to the pool.
     spent: bool,
 }
 
 /// One message to the server.
 pub(super) enum Step<'a> {
-    /// Begins a transaction.
     Begin,
-    /// A statement.
     Run(Statement<'a>),
-    /// Commits.
     Commit,
 }
 
-/// What a step was answered with.
+/// The reply to a step.
 pub(super) type Reply = Result<Vec<Row>, Error>;
 
 impl<'s> Session<'s> {
@@ -44,33 +42,34 @@ impl<'s> Session<'s> {
     }
 
     fn client(&self) -> &Object<Connector> {
-        // Taken only when the session is dropped.
+        // The client is taken only when the session ends.
         self.client.as_ref().unwrap_or_else(|| unreachable!("a session has a connection"))
     }
 
-    /// True when nothing can be sent any more.
+    /// True when the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.client().is_closed()
     }
 
-    /// Sends all steps at once, in their order, and gives the replies in that order. In a
-    /// transaction, whatever follows a step that failed fails too, and the server then turns a
-    /// commit into a rollback. An error when they are not answered in time; what the server did is
+    /// Sends all steps at once, in order, and returns the replies in the same order. Within a
+    /// transaction every step behind a failed one fails too, and the server turns the commit into a
+    /// rollback. Returns an error when the replies take too long; the state of the transaction is
     /// unknown then.
-    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Reply>, Trouble> {
+    pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Reply>, TxFailure> {
         let limit = self.store.address.answer_timeout;
         let Ok(replies) = timeout(limit, self.send(steps)).await else {
             metrics::counter!("refundry_store_stalled_connections_total").increment(1);
             self.spent = true;
-            // What stopped this one has stopped the others, too; finding out would take as long.
+            // The other connections have most likely stopped for the same reason; waiting for each
+            // would take as long.
             self.store.forget_idle();
             let text = format!("it did not answer within {limit:?}");
-            return Err(Trouble::Final(StoreError::Away(text)));
+            return Err(TxFailure::Final(StoreError::Away(text)));
         };
         for error in replies.iter().filter_map(|reply| reply.as_ref().err()) {
             self.spent = true;
             if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
-                // Another server is the one to write to, or soon will be.
+                // Another server accepts writes, or soon will.
                 self.store.forget_idle();
             }
         }
@@ -135,13 +134,13 @@ impl<'s> Session<'s> {
         self.client().batch_execute(sql).await.map(|()| Vec::new())
     }
 
-    /// Ends the transaction; nothing of it is saved.
+    /// Rolls the transaction back.
     pub(super) async fn rollback(mut self) {
         let limit = self.store.address.answer_timeout;
         self.spent = !matches!(timeout(limit, self.simple("ROLLBACK")).await, Ok(Ok(_)));
     }
 
-    /// The connection itself. It does not go back to the pool.
+    /// The connection itself, which does not return to the pool.
     pub(super) fn into_client(mut self) -> Option<ClientWrapper> {
         self.client.take().map(Object::take)
     }
@@ -157,8 +156,7 @@ impl Drop for Session<'_> {
     }
 }
 
-/// Polls all futures in their order until each is done. What the first poll of each sends is sent in
-/// that order.
+/// Polls all futures in order until each is done, so that they send their messages in that order.
 async fn in_order<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut waiting: Vec<Pin<Box<_>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();

@@ -1,7 +1,9 @@
 //! Statements: SQL with its parameters, for one row or for a set of rows.
 
 use super::value::{Id, Value};
-use crate::lists::{self, Arg};
+use crate::StoreError;
+use crate::queries::{Arg, ListQuery};
+use crate::tables::{Column, PAYMENTS, REFUNDS, Table};
 use domain::account::Scope;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -29,7 +31,7 @@ pub(super) fn keys<'a>(
     (Value::Ints(scopes), Value::Ids(ids))
 }
 
-/// Columns in which the rows that a batch writes to a table usually agree.
+/// Columns in which the rows of one batch usually have the same value.
 const USUALLY_THE_SAME: &[&str] = &[
     "scope",
     "currency",
@@ -50,68 +52,72 @@ const USUALLY_THE_SAME: &[&str] = &[
     "settled_at",
 ];
 
-/// Rows to be written, column by column.
-pub(super) struct Rows<'a, T> {
-    table: &'static str,
+/// Rows to be written, as columns of values.
+pub(super) struct Rows<'a, T: 'static> {
+    table: &'static Table<T>,
     of: Vec<&'a T>,
     columns: Vec<(&'static str, Value<'a>)>,
 }
 
 impl<'a, T> Rows<'a, T> {
-    /// Rows of a table; `None` when there are none.
-    pub(super) fn of(table: &'static str, rows: impl Iterator<Item = &'a T>) -> Option<Self> {
-        let rows: Vec<_> = rows.collect();
-        if rows.is_empty() { None } else { Some(Self { table, of: rows, columns: Vec::new() }) }
+    /// Rows to be inserted; `None` when there are none.
+    pub(super) fn inserted(
+        table: &'static Table<T>,
+        rows: impl Iterator<Item = &'a T>,
+    ) -> Result<Option<Self>, StoreError> {
+        Self::of(table, table.inserted(), rows)
     }
 
-    pub(super) fn int<V: Into<Option<i64>>>(
-        self,
-        name: &'static str,
-        value: impl FnMut(&'a T) -> V,
-    ) -> Self {
-        let mut value = value;
-        let values = self.of.iter().map(|row| value(row).into()).collect();
+    /// Rows to be updated; `None` when there are none.
+    pub(super) fn updated(
+        table: &'static Table<T>,
+        rows: impl Iterator<Item = &'a T>,
+    ) -> Result<Option<Self>, StoreError> {
+        Self::of(table, table.updated(), rows)
+    }
+
+    /// Some columns of rows; `None` when there are no rows.
+    pub(super) fn named(
+        table: &'static Table<T>,
+        names: &[&str],
+        rows: impl Iterator<Item = &'a T>,
+    ) -> Result<Option<Self>, StoreError> {
+        Self::of(table, table.named(names), rows)
+    }
+
+    fn of(
+        table: &'static Table<T>,
+        columns: impl Iterator<Item = &'static Column<T>>,
+        rows: impl Iterator<Item = &'a T>,
+    ) -> Result<Option<Self>, StoreError> {
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let column = |column: &Column<T>| {
+            let values = rows.iter().map(|row| column.value(row));
+            Value::column(values).map(|values| (column.name, values))
+        };
+        let columns = columns.map(column).collect::<Result<_, _>>()?;
+        Ok(Some(Self { table, of: rows, columns }))
+    }
+
+    /// A column that the table does not have.
+    pub(super) fn flag(self, name: &'static str, mut value: impl FnMut(&'a T) -> bool) -> Self {
+        let values = self.of.iter().map(|row| Some(i64::from(value(row)))).collect();
         self.with(name, Value::Ints(values))
     }
 
-    pub(super) fn flag(self, name: &'static str, value: impl Fn(&'a T) -> bool) -> Self {
-        self.int(name, |row| i64::from(value(row)))
-    }
-
-    pub(super) fn id<V: Into<Option<[u8; 16]>>>(
-        self,
-        name: &'static str,
-        value: impl Fn(&'a T) -> V,
-    ) -> Self {
-        let values = self.of.iter().map(|row| value(row).into().map(Id)).collect();
-        self.with(name, Value::Ids(values))
-    }
-
-    pub(super) fn text(self, name: &'static str, value: impl Fn(&'a T) -> &'a str) -> Self {
-        self.maybe(name, |row| Some(value(row)))
-    }
-
-    pub(super) fn maybe(
-        self,
-        name: &'static str,
-        value: impl Fn(&'a T) -> Option<&'a str>,
-    ) -> Self {
+    /// A column that the table does not have.
+    pub(super) fn text(self, name: &'static str, value: impl Fn(&'a T) -> Option<&'a str>) -> Self {
         let values = self.of.iter().map(|row| value(row).map(Cow::Borrowed)).collect();
         self.with(name, Value::Texts(values))
     }
 
-    pub(super) fn owned(self, name: &'static str, values: Vec<Option<String>>) -> Self {
-        let values = values.into_iter().map(|text| text.map(Cow::Owned)).collect();
-        self.with(name, Value::Texts(values))
-    }
-
-    pub(super) fn blob(
-        self,
-        name: &'static str,
-        value: impl Fn(&'a T) -> Option<&'a [u8]>,
-    ) -> Self {
-        let values = self.of.iter().map(|row| value(row)).collect();
-        self.with(name, Value::Blobs(values))
+    /// The same rows with other values in one column.
+    pub(super) fn replace(mut self, name: &'static str, value: Value<'a>) -> Self {
+        self.columns.retain(|(known, _)| *known != name);
+        self.with(name, value)
     }
 
     fn with(mut self, name: &'static str, value: Value<'a>) -> Self {
@@ -128,9 +134,9 @@ impl<'a, T> Rows<'a, T> {
         (format!("unnest({}) AS v ({names})", numbers.join(", ")), names, values)
     }
 
-    /// Takes out the columns in which the rows of a batch usually agree, when they agree in all of
-    /// them: it is sent once then. All or none, so that there are two texts of a statement and not one
-    /// for each batch. The columns named by `but` stay.
+    /// Removes the columns in which the rows of a batch usually agree, if all rows agree in all of
+    /// them, so that each value is sent once. All or none, so that each statement has two texts and
+    /// not one per batch. The columns in `but` stay.
     fn agreed(&mut self, but: &[&str]) -> Vec<(&'static str, Value<'a>)> {
         let usual = |name: &str| USUALLY_THE_SAME.contains(&name) && !but.contains(&name);
         let columns = self.columns.iter().filter(|(name, _)| usual(name));
@@ -141,10 +147,10 @@ impl<'a, T> Rows<'a, T> {
         agreed
     }
 
-    /// Inserts the rows. What no row has a value for is left out.
+    /// Inserts the rows. Columns without a value in any row are left out.
     pub(super) fn insert(mut self) -> Statement<'a> {
         self.columns.retain(|(_, value)| !value.is_empty());
-        let (table, agreed) = (self.table, self.agreed(&[]));
+        let (table, agreed) = (self.table.name, self.agreed(&[]));
         let (from, mut names, mut values) = self.unnest();
         let mut selected = names.clone();
         for (name, value) in agreed {
@@ -156,28 +162,53 @@ impl<'a, T> Rows<'a, T> {
         Statement::new(sql, values)
     }
 
-    /// Inserts what `select` makes of the rows, which are `v` in it, into `columns`.
-    pub(super) fn insert_select(self, columns: &str, select: &str) -> Statement<'a> {
-        let table = self.table;
-        let (from, _, values) = self.unnest();
-        let sql = format!("INSERT INTO {table} ({columns}) SELECT {select} FROM {from}");
-        Statement::new(sql, values)
+    /// Inserts the rows, or replaces existing ones where the condition `rest` allows it. `rest`
+    /// receives the number of the parameter `value`.
+    pub(super) fn insert_or_replace(
+        self,
+        rest: impl Fn(usize) -> String,
+        value: Value<'a>,
+    ) -> Statement<'a> {
+        let or_replace = self.table.or_replace();
+        let mut statement = self.insert();
+        statement.values.push(value);
+        let rest = rest(statement.values.len());
+        statement.sql = format!("{} {or_replace} {rest}", statement.sql).into();
+        statement
     }
 
-    /// A statement around the rows: `{rows}` in it stands for them, as `v`.
+    /// Inserts the rows, named `v`, with an expression in place of the value of one column.
+    pub(super) fn insert_with(self, name: &str, expression: &str) -> Statement<'a> {
+        let table = self.table;
+        let value = |column: &'static str| {
+            if column == name { expression.to_owned() } else { format!("v.{column}") }
+        };
+        let columns: Vec<_> = table.inserted().map(|column| column.name).collect();
+        let values: Vec<_> = columns.iter().map(|column| value(column)).collect();
+        let (from, _, parameters) = self.unnest();
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {from}",
+            table.name,
+            columns.join(", "),
+            values.join(", ")
+        );
+        Statement::new(sql, parameters)
+    }
+
+    /// A statement that contains the rows: `{rows}` stands for them, under the name `v`.
     pub(super) fn into_statement(self, sql: &str) -> Statement<'a> {
         let (from, _, values) = self.unnest();
         Statement::new(sql.replace("{rows}", &from), values)
     }
 
-    /// Updates the rows, which the first two columns name. Each of them must be there: a row less
-    /// ends the transaction, by a division by zero.
+    /// Updates rows by the key in their first two columns. If a row is missing, a division by zero
+    /// aborts the transaction.
     ///
-    /// The names come from the rows and not from a parameter, so that the table can only be read by
-    /// them: of a table that was small when the statement was prepared, and has grown since, all rows
-    /// of an account would be read for each batch.
+    /// Both parts of the key come from the rows and neither from a parameter, so that the planner
+    /// can read the table only by key. With the scope as a parameter it would keep a plan that
+    /// reads all rows of an account, made while the table was small.
     pub(super) fn update(mut self) -> Statement<'a> {
-        let (table, count) = (self.table, self.of.len());
+        let (table, count) = (self.table.name, self.of.len());
         let (first, second) = (self.columns[0].0, self.columns[1].0);
         let agreed = self.agreed(&[first, second]);
         let mut sets: Vec<String> =
@@ -199,17 +230,17 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// A query that is being put together.
-pub(super) struct Query {
+/// A query under construction.
+pub(super) struct PostgresQuery {
     sql: String,
     values: Vec<Value<'static>>,
 }
 
-/// Rows that the planner believes a page to have at most. Of a bare parameter it believes that it is a
-/// tenth of all rows, whose plan looks so bad that it makes another one for every single page.
+/// Upper bound on page size that we show the planner. For a bare `LIMIT $n` it assumes 10 % of the
+/// table, rejects the generic plan and re-plans on every call.
 const PLANNED: [u32; 2] = [128, 1024];
 
-impl lists::Query for Query {
+impl ListQuery for PostgresQuery {
     fn of(select: &str, (column, scope): (&str, Scope)) -> Self {
         let sql = format!("{select} WHERE {column} = $1");
         Self { sql, values: vec![Value::Int(Some(scope.code()))] }
@@ -220,19 +251,17 @@ impl lists::Query for Query {
     }
 
     fn and(&mut self, condition: &str, value: Arg) {
-        self.values.push(match value {
+        let value = match value {
             Arg::Number(number) => Value::Int(Some(number)),
             Arg::Ulid(id) => ulid(id),
             Arg::Text(text) => Value::Text(String::from(text).into()),
-        });
-        let number = format!("${}", self.values.len());
-        self.sql.push_str(" AND ");
-        self.sql.push_str(&condition.replace('?', &number));
+        };
+        self.and_value(condition, value);
     }
 
     fn and_one_of(&mut self, column: &str, numbers: Vec<i64>) {
-        self.values.push(Value::Ints(numbers.into_iter().map(Some).collect()));
-        let _ = write!(self.sql, " AND {column} = ANY (${})", self.values.len());
+        let numbers = Value::Ints(numbers.into_iter().map(Some).collect());
+        self.and_value(&format!("{column} = ANY (?)"), numbers);
     }
 
     fn finish(&mut self, order: &str, limit: u32) {
@@ -250,17 +279,40 @@ impl lists::Query for Query {
         name.to_owned()
     }
 
-    fn select_refunds(_: Option<&str>) -> String {
-        super::reads::select_refunds()
+    fn refunds_with_payments(_: Option<&str>) -> String {
+        format!("refunds r {}", one_of(&PAYMENTS, "r", "r.payment", "p"))
     }
 
-    fn select_events(_: Option<&str>) -> String {
-        super::reads::select_events()
+    fn events_with_subjects(_: Option<&str>) -> String {
+        format!(
+            "events e {} {}",
+            one_of(&REFUNDS, "e", "e.refund", "r"),
+            one_of(&PAYMENTS, "e", "coalesce(e.payment, r.payment)", "p"),
+        )
     }
 }
 
-impl Query {
-    /// How the database goes about it.
+/// Joins one row of a table to each row of `joined`. `OFFSET 0` keeps the planner from reading all
+/// rows of an account, which it would do where most accounts have few rows.
+fn one_of<T>(table: &Table<T>, joined: &str, id: &str, alias: &str) -> String {
+    format!(
+        "LEFT JOIN LATERAL (SELECT {} FROM {} WHERE scope = {joined}.scope AND id = {id} OFFSET 0) \
+         {alias} ON true",
+        table.columns(),
+        table.name
+    )
+}
+
+impl PostgresQuery {
+    /// Adds a condition; `?` in it stands for `value`.
+    pub(super) fn and_value(&mut self, condition: &str, value: Value<'static>) {
+        self.values.push(value);
+        let number = format!("${}", self.values.len());
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&condition.replace('?', &number));
+    }
+
+    /// Runs the query and returns its plan.
     #[cfg(test)]
     pub(super) fn into_plan(self) -> Statement<'static> {
         let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";

@@ -10,18 +10,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Whose certificates are believed.
+/// The authorities whose certificates are accepted.
 #[derive(Clone, Debug)]
 pub(super) enum Verify {
-    /// Anybody's: `prefer` and `require` keep listeners out, not impostors.
+    /// Accepts any certificate: `prefer` and `require` protect against listeners, not against
+    /// impostors.
     Nothing,
-    /// Those of public authorities.
+    /// The public authorities.
     Public,
-    /// Those of the authorities in this file.
+    /// The authorities in this file.
     With(PathBuf),
 }
 
-/// What makes TLS connections.
+/// Makes TLS connections.
 pub(super) fn connector(verify: &Verify) -> Result<MakeRustlsConnect, StoreError> {
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(crypto.clone())
@@ -51,7 +52,7 @@ pub(super) fn connector(verify: &Verify) -> Result<MakeRustlsConnect, StoreError
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Believes every certificate, and still checks that the other side holds its key.
+/// Accepts every certificate, but checks that the server holds its key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

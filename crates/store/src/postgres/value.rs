@@ -1,7 +1,7 @@
-//! Parameters of statements and cells of rows. The type of every parameter is known beforehand, so
-//! that a statement can be sent without asking the server first.
+//! Parameters of statements and cells of rows. The type of every parameter is known in advance, so
+//! that a statement can be sent without a round trip for its types.
 
-use crate::cells::{Cell, Cells, inconsistent};
+use crate::tables::{Cell, Cells, Put, inconsistent};
 use crate::{Fault, PostgresError, StoreError};
 use bytes::BytesMut;
 use domain::money::Currency;
@@ -37,7 +37,7 @@ impl<'a> FromSql<'a> for Id {
     }
 }
 
-/// An integer of whatever width.
+/// An integer of any width.
 struct Int(i64);
 
 impl<'a> FromSql<'a> for Int {
@@ -68,8 +68,38 @@ pub(super) enum Value<'a> {
     Blobs(Vec<Option<&'a [u8]>>),
 }
 
+impl<'a> Value<'a> {
+    /// The values of one column, which are all of one kind.
+    pub(super) fn column(puts: impl Iterator<Item = Put<'a>>) -> Result<Self, StoreError> {
+        let (mut ints, mut ids) = (Vec::new(), Vec::new());
+        let (mut texts, mut blobs) = (Vec::new(), Vec::new());
+        for put in puts {
+            match put {
+                Put::Int(value) => ints.push(value),
+                Put::Id(value) => ids.push(value.map(Id)),
+                Put::Text(value) => texts.push(value.map(Cow::Borrowed)),
+                Put::Json(Ok(value)) => texts.push(Some(Cow::Owned(value))),
+                Put::Json(Err(error)) => {
+                    let why = format!("a value cannot be written as JSON: {error}");
+                    return Err(StoreError::Inconsistent(why));
+                }
+                Put::Bytes(value) => blobs.push(value),
+            }
+        }
+        Ok(if !ints.is_empty() {
+            Self::Ints(ints)
+        } else if !ids.is_empty() {
+            Self::Ids(ids)
+        } else if !texts.is_empty() {
+            Self::Texts(texts)
+        } else {
+            Self::Blobs(blobs)
+        })
+    }
+}
+
 impl Value<'_> {
-    /// A column without a value in any row.
+    /// True for a column without a value in any row.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Ints(values) => values.iter().all(Option::is_none),
@@ -80,7 +110,7 @@ impl Value<'_> {
         }
     }
 
-    /// The value that a column has in every row, if it is the same.
+    /// The value of a column, if all rows have the same.
     pub(super) fn everywhere(&self) -> Option<Self> {
         fn same<T: PartialEq>(values: &[T]) -> Option<&T> {
             let first = values.first()?;
@@ -135,12 +165,12 @@ impl ToSql for Value<'_> {
 }
 
 /// Reads the columns of one row from left to right.
-pub(super) struct Columns<'a> {
+pub(super) struct PostgresCells<'a> {
     row: &'a Row,
     next: usize,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> PostgresCells<'a> {
     pub(super) fn new(row: &'a Row) -> Self {
         Self { row, next: 0 }
     }
@@ -151,7 +181,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-impl Cells for Columns<'_> {
+impl Cells for PostgresCells<'_> {
     fn take<T: Cell>(&mut self) -> Result<T, StoreError> {
         let at = self.step();
         T::from_postgres(self.row, at)
@@ -172,7 +202,7 @@ fn read<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, StoreError> {
     row.try_get(at).map_err(fault)
 }
 
-/// What the database said, as it is.
+/// The error of the database as it is.
 pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
     StoreError::Database(Fault::Postgres(PostgresError(error)))
 }

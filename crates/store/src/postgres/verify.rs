@@ -2,17 +2,18 @@
 //!
 //! All checks see one snapshot, so that running nodes do not disturb them.
 
-use super::trouble::Trouble;
+use super::error_class::TxFailure;
 use super::value::fault;
 use super::{PostgresStore, within};
 use crate::StoreError;
-use crate::verify::{CHECKS, Difference, Report, readable, written};
+use crate::queries::{CHECKS, Report, written};
 use std::time::Duration;
 
 /// How long one query may take.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// One snapshot, for as long as it takes. Here whole tables are read.
+/// One snapshot without a time limit. A verification reads whole tables, so all kinds of scans and
+/// joins are allowed.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
      SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; \
@@ -21,8 +22,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
 impl PostgresStore {
     /// Derives every balance and the whole ledger again and compares.
     pub async fn verify(&self) -> Result<Report, StoreError> {
-        // Not given back to the pool: whoever stops waiting for this stops it.
-        let session = self.session(&self.reads).await.map_err(Trouble::into_error)?;
+        // The connection does not return to the pool: when the caller stops waiting, the
+        // verification ends.
+        let session = self.session(&self.reads).await.map_err(TxFailure::into_error)?;
         let Some(client) = session.into_client() else {
             return Err(StoreError::Closed);
         };
@@ -44,13 +46,11 @@ impl PostgresStore {
                 Report::LIMIT
             );
             for row in within(LIMIT, client.query_typed(&sql, &[])).await? {
-                let text = |at: usize| -> Result<String, StoreError> {
+                let text = |at: usize| -> Result<&str, StoreError> {
                     let text: Option<&str> = row.try_get(at).map_err(fault)?;
-                    Ok(readable(text.unwrap_or("nothing")))
+                    Ok(text.unwrap_or("nothing"))
                 };
-                let difference =
-                    Difference { subject: text(0)?, stored: text(1)?, derived: text(2)? };
-                report.differences.push(difference);
+                report.add([text(0)?, text(1)?, text(2)?]);
             }
         }
         let _ = within(LIMIT, client.batch_execute("COMMIT")).await;

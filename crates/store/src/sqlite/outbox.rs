@@ -1,42 +1,41 @@
-//! Read queries about endpoints and deliveries: what is due, and what people ask for.
+//! Queries about webhook endpoints and deliveries: those that are due, and lists.
 
 use super::SqliteStore;
-use super::codec::Columns;
-use super::reads::{Query, find_event};
-use super::webhooks::{
-    DELIVERY_COLUMNS, ENDPOINT_COLUMNS, fail_queued, load_endpoint, read_delivery, read_endpoint,
-};
+use super::codec::{list, one};
+use super::events::find_event;
+use super::list_query::SqliteQuery;
+use super::webhooks::{fail_queued, load_endpoint};
 use crate::StoreError;
-use crate::cells::Cells;
-use crate::lists::{Arg, Query as _, deliveries_query};
-use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery};
+use crate::queries::{
+    ACCOUNT_OF, DeliveryFilter, DueBatch, DueDelivery, EndpointCursor, Page, PageQuery,
+    deliveries_query, delivery_query, read_due_endpoint, select_attempts, select_due_deliveries,
+    select_endpoints,
+};
+use crate::tables::{Cells as _, read_attempt, read_delivery, read_endpoint};
 use domain::account::Scope;
 use domain::ids::{AccountId, DeliveryId, EndpointId};
 use domain::time::Timestamp;
-use domain::webhook::{Attempt, Body, Delivery, Endpoint, Outcome};
+use domain::webhook::{Attempt, Body, Delivery, Endpoint};
 use rusqlite::{Connection, params};
 use std::collections::btree_map::Entry;
 
 impl SqliteStore {
-    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: of each
-    /// what `room` gives it, `limit` in all.
-    pub async fn due_deliveries(
+    pub(crate) async fn due_deliveries(
         &self,
         now: Timestamp,
-        after: Place,
+        after: EndpointCursor,
         limit: u32,
         room: impl Fn(&Endpoint) -> u32 + Send + 'static,
     ) -> Result<DueBatch, StoreError> {
         self.read(move |c| due_deliveries(c, now, after, limit, room)).await
     }
 
-    /// The webhook endpoints of an account and mode, newest first.
-    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
-        self.read(move |c| list_endpoints(c, scope)).await
+    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+        let sql = select_endpoints();
+        self.read(move |c| list(c, &sql, [scope.code()], |c| read_endpoint(c))).await
     }
 
-    /// The webhook endpoint with this id.
-    pub async fn find_endpoint(
+    pub(crate) async fn find_endpoint(
         &self,
         scope: Scope,
         id: EndpointId,
@@ -44,8 +43,7 @@ impl SqliteStore {
         self.read(move |c| load_endpoint(c, scope, id)).await
     }
 
-    /// Deliveries, by id and so by time.
-    pub async fn list_deliveries(
+    pub(crate) async fn list_deliveries(
         &self,
         scope: Scope,
         filter: DeliveryFilter,
@@ -54,8 +52,7 @@ impl SqliteStore {
         self.read(move |c| list_deliveries(c, scope, &filter, page)).await
     }
 
-    /// The delivery with this id, and the attempts at it, oldest first.
-    pub async fn find_delivery(
+    pub(crate) async fn find_delivery(
         &self,
         scope: Scope,
         id: DeliveryId,
@@ -63,9 +60,7 @@ impl SqliteStore {
         self.read(move |c| find_delivery(c, scope, id)).await
     }
 
-    /// Fails at most `limit` deliveries that are still to be sent to an endpoint which is not active,
-    /// saying why. Returns how many; fewer than `limit` does not mean that none is left.
-    pub async fn fail_queued_deliveries(
+    pub(crate) async fn fail_queued_deliveries(
         &self,
         endpoint: (Scope, EndpointId),
         why: &'static str,
@@ -76,36 +71,24 @@ impl SqliteStore {
     }
 }
 
-/// Endpoints that one look goes through at most. The next look goes on behind the last one.
+/// Endpoints that one search visits at most. The next search continues behind the last one.
 const ENDPOINTS_PER_LOOK: usize = 256;
 
-/// The first delivery of the next endpoint that has one to be sent. Behind the last moment there is,
-/// so that the search begins behind the whole backlog of the endpoint and does not walk through it.
+/// The first pending delivery of the next endpoint. The key of the search ends with the largest
+/// time, so that the search begins behind the whole backlog of the endpoint instead of walking
+/// through it.
 const NEXT_ENDPOINT: &str = "SELECT scope, endpoint, next_at FROM deliveries \
      WHERE next_at IS NOT NULL AND (scope, endpoint, next_at) > (?1, ?2, 9223372036854775807) \
      ORDER BY scope, endpoint, next_at LIMIT 1";
 
-const SELECT_DUE: &str = "SELECT scope, id, endpoint, event, subject, type, format, seq, status, \
-     attempts, once, updated_at, next_at, last_attempt_at, delivered_at, response_code, body, \
-     last_error FROM deliveries WHERE scope = ?1 AND endpoint = ?2 AND next_at <= ?3 \
-     ORDER BY next_at, id LIMIT ?4";
-
 const SELECT_BODY: &str = "SELECT body FROM delivery_bodies WHERE no = ?1";
 
-const SELECT_ACCOUNT: &str = "SELECT id FROM accounts WHERE no = ?1";
-
-const SELECT_ATTEMPTS: &str = "SELECT number, attempted_at, duration_ms, response_code, next_at, \
-     error FROM delivery_attempts WHERE scope = ?1 AND delivery = ?2 ORDER BY number LIMIT 1000";
-
-/// Where a look for due deliveries goes on: behind this endpoint.
-pub type Place = Option<(Scope, EndpointId)>;
-
-/// Finds deliveries that are due: of each endpoint at most what `room` gives it, `limit` in all,
-/// and tells which endpoints with due deliveries are not active any more.
+/// Finds deliveries that are due: at most `room` of each endpoint, at most `limit` in all. Also
+/// names the endpoints that have due deliveries and are no longer active.
 pub(super) fn due_deliveries(
     connection: &Connection,
     now: Timestamp,
-    after: Place,
+    after: EndpointCursor,
     limit: u32,
     room: impl Fn(&Endpoint) -> u32,
 ) -> Result<DueBatch, StoreError> {
@@ -114,7 +97,7 @@ pub(super) fn due_deliveries(
     let mut left = limit;
     for _ in 0..ENDPOINTS_PER_LOOK {
         let Some((scope, id, first_at)) = next_endpoint(connection, place)? else {
-            // Around the end and once more from the beginning, up to where this look began.
+            // The next search starts at the first endpoint again.
             place = None;
             break;
         };
@@ -143,15 +126,11 @@ pub(super) fn due_deliveries(
 
 fn next_endpoint(
     connection: &Connection,
-    after: Place,
+    after: EndpointCursor,
 ) -> Result<Option<(Scope, EndpointId, Timestamp)>, StoreError> {
-    let mut select = connection.prepare_cached(NEXT_ENDPOINT)?;
     let (scope, endpoint) =
         after.map_or((-1, [0; 16]), |(scope, endpoint)| (scope.code(), endpoint.bytes()));
-    let mut rows = select.query(params![scope, endpoint])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let mut c = Columns::new(row);
-    Ok(Some((c.scope()?, EndpointId::from_ulid(c.ulid()?), Timestamp(c.take()?))))
+    one(connection, NEXT_ENDPOINT, params![scope, endpoint], |c| read_due_endpoint(c))
 }
 
 fn take_due(
@@ -161,16 +140,13 @@ fn take_due(
     limit: u32,
     batch: &mut DueBatch,
 ) -> Result<u32, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_DUE)?;
     let (scope, id) = (endpoint.scope, endpoint.id);
-    let mut rows = select.query(params![scope.code(), id.bytes(), now.0, limit])?;
-    let mut taken = 0;
-    while let Some(row) = rows.next()? {
-        let delivery = read_delivery(&mut Columns::new(row))?;
-        let due = with_text(connection, delivery)?;
-        batch.due.push(due);
-        taken += 1;
-    }
+    let values = params![scope.code(), id.bytes(), now.0, limit];
+    let due = list(connection, &select_due_deliveries(), values, |c| {
+        with_text(connection, read_delivery(c)?)
+    })?;
+    let taken = u32::try_from(due.len()).unwrap_or(u32::MAX);
+    batch.due.extend(due);
     if let Entry::Vacant(entry) = batch.accounts.entry(scope.account())
         && let Some(account) = load_account(connection, scope.account())?
     {
@@ -185,35 +161,17 @@ fn load_body(connection: &Connection, number: i64) -> Result<Box<str>, StoreErro
 }
 
 fn load_account(connection: &Connection, number: u32) -> Result<Option<AccountId>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_ACCOUNT)?;
-    let mut rows = select.query([number])?;
-    rows.next()?.map(|row| Ok(AccountId::from_ulid(Columns::new(row).ulid()?))).transpose()
+    one(connection, ACCOUNT_OF, [number], |c| c.ulid().map(AccountId::from_ulid))
 }
 
-pub(super) fn list_endpoints(
-    connection: &Connection,
-    scope: Scope,
-) -> Result<Vec<Endpoint>, StoreError> {
-    let sql = format!(
-        "SELECT {ENDPOINT_COLUMNS} FROM webhook_endpoints WHERE scope = ?1 ORDER BY id DESC"
-    );
-    let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([scope.code()])?;
-    let mut endpoints = Vec::new();
-    while let Some(row) = rows.next()? {
-        endpoints.push(read_endpoint(&mut Columns::new(row))?);
-    }
-    Ok(endpoints)
-}
-
-/// Deliveries as they are listed, each with its body where it has one, or else its event.
+/// Deliveries, each with its body or, before it is rendered, with its event.
 pub(super) fn list_deliveries(
     connection: &Connection,
     scope: Scope,
     filter: &DeliveryFilter,
     page: PageQuery,
 ) -> Result<Page<DueDelivery>, StoreError> {
-    let query: Query = deliveries_query(scope, filter, page);
+    let query: SqliteQuery = deliveries_query(scope, filter, page);
     let page = query.run(connection, page.limit, |c| read_delivery(c))?;
     let items = page.items.into_iter().map(|delivery| with_text(connection, delivery));
     Ok(Page { items: items.collect::<Result<_, _>>()?, more: page.more })
@@ -224,13 +182,12 @@ pub(super) fn find_delivery(
     scope: Scope,
     id: DeliveryId,
 ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-    let select = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries");
-    let mut query = Query::of(&select, ("scope", scope));
-    query.and("id = ?", Arg::Ulid(id.ulid()));
+    let query: SqliteQuery = delivery_query(scope, id);
     let Some(delivery) = query.run(connection, 1, |c| read_delivery(c))?.items.pop() else {
         return Ok(None);
     };
-    let attempts = list_attempts(connection, &delivery)?;
+    let values = params![scope.code(), id.bytes()];
+    let attempts = list(connection, &select_attempts(), values, |c| read_attempt(c))?;
     Ok(Some((with_text(connection, delivery)?, attempts)))
 }
 
@@ -247,38 +204,13 @@ fn with_text(connection: &Connection, delivery: Delivery) -> Result<DueDelivery,
     })
 }
 
-fn list_attempts(connection: &Connection, delivery: &Delivery) -> Result<Vec<Attempt>, StoreError> {
-    let mut select = connection.prepare_cached(SELECT_ATTEMPTS)?;
-    let mut rows = select.query(params![delivery.scope.code(), delivery.id.bytes()])?;
-    let mut attempts = Vec::new();
-    while let Some(row) = rows.next()? {
-        attempts.push(read_attempt(&mut Columns::new(row), delivery)?);
-    }
-    Ok(attempts)
-}
-
-/// Reads number, time, duration, response code, time of the next one, error.
-pub(crate) fn read_attempt(c: &mut impl Cells, of: &Delivery) -> Result<Attempt, StoreError> {
-    let number = c.take()?;
-    let mut outcome = Outcome {
-        attempted_at: Timestamp(c.take()?),
-        duration_ms: c.take()?,
-        response_code: c.take()?,
-        error: None,
-        retry_after_ms: None,
-    };
-    let next_at = c.take::<Option<i64>>()?.map(Timestamp);
-    outcome.error = c.text()?;
-    Ok(Attempt { scope: of.scope, delivery: of.id, number, outcome, next_at })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rusqlite::StatementStatus;
 
-    /// Steps of SQLite's machine that the search behind an endpoint takes which has `backlog`
-    /// deliveries to be sent.
+    /// Instructions that SQLite executes to search behind an endpoint with `backlog` pending
+    /// deliveries.
     fn steps_behind(backlog: i64) -> i32 {
         let connection = Connection::open_in_memory().expect("a database");
         let schema = [

@@ -1,12 +1,14 @@
-//! Forgetting events and deliveries. The walk reads beside the writer, which is given one page of
+//! Deletes old events and deliveries. The walk reads beside the writer, which receives one page of
 //! rows at a time.
 
 use super::SqliteStore;
-use super::codec::Columns;
-use super::reads::first_at;
+use super::codec::{list, one};
 use crate::StoreError;
-use crate::cells::Cells as _;
-use crate::prune::{Mark, OTHER, Passed, Pruned, THINGS, is_told, of_kind, others};
+use crate::queries::{
+    Mark, OTHER, Passed, Pruned, THINGS, first_at, is_told, next_scope, of_kind, others,
+    read_passed, walk_page,
+};
+use crate::tables::Cells as _;
 use domain::account::Scope;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -20,9 +22,7 @@ const FORGET_ATTEMPTS: &str = "DELETE FROM delivery_attempts WHERE scope = ?1 AN
 const FORGET_BODY: &str = "DELETE FROM delivery_bodies WHERE no = ?1";
 
 impl SqliteStore {
-    /// Walks at most `limit` events on behind `after`, and forgets those of things that are finished,
-    /// untouched since `before` and told to everybody.
-    pub async fn prune_events(
+    pub(crate) async fn prune_events(
         &self,
         before: Timestamp,
         after: Mark,
@@ -38,9 +38,7 @@ impl SqliteStore {
         Ok(Pruned { removed: self.writer.run(forget).await?, after })
     }
 
-    /// Walks at most `limit` deliveries on behind `after`, and forgets those that are done and
-    /// untouched since `before`, with their attempts and bodies.
-    pub async fn prune_deliveries(
+    pub(crate) async fn prune_deliveries(
         &self,
         before: Timestamp,
         after: Mark,
@@ -56,17 +54,7 @@ impl SqliteStore {
     }
 }
 
-fn first_scope(table: &str) -> String {
-    format!("SELECT min(scope) FROM {table} WHERE scope > ?1")
-}
-
-fn page(table: &str, of: &str) -> String {
-    format!(
-        "SELECT id, {of} FROM {table} WHERE scope = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4"
-    )
-}
-
-/// Notes that the events of a thing go, if they do.
+/// Marks a finished subject as pruned; its events are deleted only if this changes its row.
 fn note((table, _, is_finished): (&str, &str, &str)) -> String {
     format!(
         "UPDATE {table} AS t SET pruned = last_seq WHERE t.scope = ?1 AND t.id = ?2 \
@@ -83,32 +71,23 @@ fn forget_other() -> String {
     format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
 }
 
-/// The next rows of one scope that were made before a time, and where the walk goes on.
+/// The next rows of one scope that were made before a time, and where the walk continues.
 fn walk(
     connection: &Connection,
     table: &str,
     of: &str,
     (before, after, limit): (Timestamp, Mark, u32),
 ) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
-    let mut next = connection.prepare_cached(&first_scope(table))?;
-    let mut scope_behind = |code: i64| -> Result<Option<Scope>, StoreError> {
-        let mut rows = next.query([code])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        row.get::<_, Option<i64>>(0)?.map(|_| Columns::new(row).scope()).transpose()
-    };
+    let next = next_scope(table);
+    let scope_behind = |code: i64| one(connection, &next, [code], |c| c.scope());
     let start = match after {
         Some(place) => Some(place),
         None => scope_behind(-1)?.map(|scope| (scope, Ulid::nil())),
     };
     let Some((scope, behind)) = start else { return Ok(None) };
-    let mut select = connection.prepare_cached(&page(table, of))?;
     let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
-    let mut rows = select.query(params![scope.code(), behind, end, limit])?;
-    let mut passed: Vec<Passed> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut c = Columns::new(row);
-        passed.push((c.ulid()?, [c.take()?, c.take()?, c.take()?]));
-    }
+    let values = params![scope.code(), behind, end, limit];
+    let passed = list(connection, &walk_page(table, of), values, |c| read_passed(c))?;
     let full = u32::try_from(passed.len()) == Ok(limit);
     let after = match passed.last() {
         Some((id, _)) if full => Some((scope, *id)),
@@ -175,10 +154,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
         let mut statements = vec![
-            page("events", "refund, checkout, invoice"),
-            page("deliveries", "NULL"),
-            first_scope("events"),
-            first_scope("deliveries"),
+            walk_page("events", "refund, checkout, invoice"),
+            walk_page("deliveries", "NULL"),
+            next_scope("events"),
+            next_scope("deliveries"),
             forget_other(),
         ];
         statements.extend([FORGET_DELIVERY, FORGET_ATTEMPTS, FORGET_BODY].map(str::to_owned));

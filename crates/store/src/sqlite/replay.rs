@@ -1,25 +1,22 @@
-//! Deliveries outside the batch of an event: events that are told once more, and events that are
-//! only tried out. Neither touches refunds, payments, events or their sequence numbers.
+//! Deliveries that do not come from a batch: replays of events, and test events. They change no
+//! refund, payment, event or sequence number.
 
 use super::SqliteStore;
-use super::reads::find_event;
+use super::events::find_event;
 use super::webhooks::{insert_delivery, load_subscribers};
 use crate::StoreError;
-use crate::answers::Once;
-use crate::store::Replay;
+use crate::idempotent_work::Once;
+use crate::queries::Replay;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::keys::Key;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::Delivery;
+use domain::webhook::{Delivery, Subscriber};
 use rusqlite::Connection;
 
 impl SqliteStore {
-    /// Tells events once more. `fan_out` is given a view with the events in its book and the
-    /// endpoints of the scope, and appends the deliveries. All in one transaction, once under
-    /// `name`; `answer` makes the text that is answered under it later.
-    pub async fn replay_events(
+    pub(crate) async fn replay_events(
         &self,
         scope: Scope,
         events: Vec<EventId>,
@@ -38,8 +35,10 @@ impl SqliteStore {
         self.once(name, now, work).await
     }
 
-    /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
-    pub async fn queue_deliveries(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn queue_deliveries(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
                 let transaction = connection
@@ -53,11 +52,7 @@ impl SqliteStore {
             .await
     }
 
-    /// The endpoints of a scope, as a batch sees them.
-    pub async fn subscribers(
-        &self,
-        scope: Scope,
-    ) -> Result<Vec<domain::webhook::Subscriber>, StoreError> {
+    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
         self.read(move |c| load_subscribers(c, scope)).await
     }
 }
@@ -79,7 +74,7 @@ fn replay(
     if !unknown.is_empty() {
         return Ok(Replay::Unknown(unknown));
     }
-    // In the order in which they happened, so that each waits for the one before it.
+    // In the order of the events, so that each delivery waits for the one before it.
     view.book.events.sort_by_key(|event| event.id);
     let subscribers = load_subscribers(connection, scope)?;
     if !subscribers.is_empty() {

@@ -3,7 +3,7 @@
 //! All checks see one snapshot, so that a running server does not disturb them.
 
 use crate::StoreError;
-use crate::verify::{CHECKS, Difference, Report, readable, written};
+use crate::queries::{CHECKS, Report, written};
 use rusqlite::{Connection, params};
 
 /// The refunds of a payment are one chain: it has one beginning and one end, and does not fork.
@@ -50,11 +50,7 @@ pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
         let mut select = snapshot.prepare(&format!("SELECT * FROM ({check}) LIMIT ?1"))?;
         let mut rows = select.query(params![Report::LIMIT])?;
         while let Some(row) = rows.next()? {
-            report.differences.push(Difference {
-                subject: readable(&text(row, 0)?),
-                stored: readable(&text(row, 1)?),
-                derived: readable(&text(row, 2)?),
-            });
+            report.add([&text(row, 0)?, &text(row, 1)?, &text(row, 2)?]);
         }
     }
     let mut check = snapshot.prepare("PRAGMA quick_check(10)")?;
@@ -62,11 +58,7 @@ pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
     while let Some(row) = rows.next()? {
         let found: String = row.get(0)?;
         if found != "ok" {
-            report.differences.push(Difference {
-                subject: "database file".into(),
-                stored: found,
-                derived: "ok".into(),
-            });
+            report.add(["database file", &found, "ok"]);
         }
     }
     Ok(report)

@@ -23,13 +23,13 @@ const QUEUE: usize = 64;
 /// Pages in the log after which a checkpoint step is worth it (32 MiB).
 const STEP_PAGES: i32 = 16_000;
 
-/// Pages in the log after which it is to start over (96 MiB).
+/// Pages in the log after which SQLite must start the log over (96 MiB).
 const LIMIT_PAGES: i32 = 48_000;
 
-/// Pages that the writer may copy itself without keeping anybody waiting for long (1 MiB).
+/// Pages that the writer may copy itself without a noticeable delay (1 MiB).
 const REST_PAGES: i32 = 500;
 
-/// Smaller steps in a row at most, before the writer copies whatever is left.
+/// Smaller steps in a row at most, before the writer copies the rest.
 const SMALLER_STEPS: u32 = 4;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -67,12 +67,12 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            // An assertion that does not hold must not end the one thread that writes: its
-            // transaction is rolled back, and the row that broke it fails alone.
+            // A failed assertion must not end the only writing thread: its transaction is rolled
+            // back, and only this job fails.
             let done = catch_unwind(AssertUnwindSafe(|| job(connection)));
             let done =
                 done.unwrap_or_else(|panic| Err(StoreError::Inconsistent(crate::said(&*panic))));
-            // The caller may have given up waiting; the work is done all the same.
+            // The caller may have stopped waiting; the work is done all the same.
             let _ = reply.send(done.map_err(guard));
         });
         match self.jobs.try_send(job) {
@@ -90,7 +90,8 @@ impl Writer {
     }
 }
 
-/// Tells a guard of the schema from other faults, so that the culprit of a batch can be found.
+/// Separates violations of the schema from other faults, so that the committer can find the command
+/// that caused one.
 fn guard(error: StoreError) -> StoreError {
     match error {
         StoreError::Database(Fault::Sqlite(error))
@@ -104,9 +105,9 @@ fn guard(error: StoreError) -> StoreError {
 
 #[derive(Default)]
 struct Log {
-    /// How long the log is.
+    /// Length of the log.
     pages: AtomicI32,
-    /// Little is left to be copied, and the writer is to do that.
+    /// Little is left to copy, and the writer must copy it.
     finish: AtomicBool,
 }
 
@@ -140,7 +141,8 @@ fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Lo
     let mut done = 0;
     while woken.recv().is_ok() {
         let pages = log.pages.load(Ordering::Relaxed);
-        // The log starts over now and then; only what was added since the last step counts.
+        // SQLite starts the log over from time to time; only pages that were added since the last
+        // step count.
         if pages < done {
             done = 0;
         }

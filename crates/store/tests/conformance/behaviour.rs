@@ -1,4 +1,4 @@
-//! What every store does.
+//! The behaviour of every store.
 
 use crate::world::{NOW, World, usd};
 use domain::decide::webhook::WebhookCommand;
@@ -10,16 +10,16 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, View, Wanted};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
-    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, Order, PageQuery,
-    PostingFilter, RefundFilter, Replay, StoreError,
+    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, PostingFilter,
+    RefundFilter, Replay, SortOrder, StoreError,
 };
 
-pub fn page(limit: u32, order: Order) -> PageQuery {
+pub fn page(limit: u32, order: SortOrder) -> PageQuery {
     PageQuery { limit, after: None, order, from: None, until: None }
 }
 
 pub fn all() -> PageQuery {
-    page(100, Order::Ascending)
+    page(100, SortOrder::Ascending)
 }
 
 fn values<K: Clone, T: Clone>(rows: &std::collections::BTreeMap<K, Row<T>>) -> Vec<(K, T)> {
@@ -77,7 +77,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     assert!(found.deliveries.len() >= 5, "{} deliveries", found.deliveries.len());
     for delivery in &saved.book.deliveries {
         let mut stored = found.deliveries[&(delivery.scope, delivery.id)].value.clone();
-        // Whether it waits for an earlier one of its subject is up to the store.
+        // The store decides whether the delivery waits for an earlier one of its subject.
         stored.next_at = delivery.next_at;
         assert_eq!(&stored, delivery);
     }
@@ -152,7 +152,7 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     for number in 0..7 {
         made.push(world.create(NOW.plus_ms(number), payment, 10).await.id);
     }
-    let walk = async |order: Order, filter: RefundFilter| {
+    let walk = async |order: SortOrder, filter: RefundFilter| {
         let (mut seen, mut query) = (Vec::<RefundId>::new(), page(3, order));
         loop {
             let page = world.store.list_refunds(world.scope, filter, query).await.expect("a read");
@@ -166,13 +166,13 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
         }
     };
     let everything = RefundFilter::default();
-    assert_eq!(walk(Order::Ascending, everything).await, made);
+    assert_eq!(walk(SortOrder::Ascending, everything).await, made);
     let status = Some(domain::refund::Status::Pending);
     let pending = RefundFilter { payment: Some(payment), status };
     let backwards: Vec<_> = made.iter().rev().copied().collect();
-    assert_eq!(walk(Order::Descending, pending).await, backwards);
+    assert_eq!(walk(SortOrder::Descending, pending).await, backwards);
     let status = Some(domain::refund::Status::Succeeded);
-    assert!(walk(Order::Ascending, RefundFilter { payment: None, status }).await.is_empty());
+    assert!(walk(SortOrder::Ascending, RefundFilter { payment: None, status }).await.is_empty());
     let some = PageQuery { from: Some(NOW.plus_ms(2)), until: Some(NOW.plus_ms(5)), ..all() };
     let found = world.store.list_refunds(world.scope, everything, some).await.expect("a read");
     let found: Vec<_> = found.items.iter().map(|(refund, _)| refund.id).collect();
@@ -295,7 +295,8 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     let [first, second] = &of_refund(&world).await[..] else { panic!("two events") };
     assert_eq!((first.status, first.next_at), (Status::Succeeded, None));
     assert_eq!(second.next_at, Some(NOW.plus_ms(9)), "it is let go");
-    // Told once more, it waits for what is pending of its subject, although it is the first event.
+    // A replayed delivery waits for the pending ones of its subject, although its event is the
+    // first one.
     let again = vec![first.event];
     let ids = world.ids.clone();
     let fan_out = move |view: &mut View| {
@@ -319,7 +320,7 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     assert!(deliveries(&world).await.iter().all(|delivery| delivery.status != Status::Pending));
 }
 
-/// What is asked for and the payment that comes of it share an id, and each has a first event.
+/// A checkout and its payment share an id, and each has a first event.
 pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(world: World) {
     world.account().await;
     let endpoint = make_endpoint(&world).await;

@@ -38,7 +38,7 @@ fn columns_of(connection: &Connection) -> BTreeMap<String, Vec<String>> {
         let table: String = row.get(0).expect("a name");
         columns.entry(table).or_default().push(row.get(1).expect("a name"));
     }
-    // The chains of refunds, which only a file has.
+    // Only a file has the chains of refunds.
     for (table, column) in [("payments", "last_refund"), ("refunds", "previous")] {
         columns.get_mut(table).expect("a table").retain(|name| name != column);
     }
@@ -101,7 +101,7 @@ async fn of_postgres(url: &str, columns: &BTreeMap<String, Vec<String>>) -> Cont
 async fn full() -> World {
     let world = World::sqlite();
     world.account().await;
-    // Events that are no longer kept, which a refund notes.
+    // Prunes events, which a refund stores as a number.
     let payment = world.pay(99, 10_000).await.facts.id;
     let refund = world.create(NOW, payment, 1).await;
     cancel(&world, NOW, &refund).await;
@@ -167,7 +167,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
             None => kills += 1,
         }
         assert!(kills < 50, "it gets nowhere");
-        // What is not whole is not worked with.
+        // An incomplete copy cannot be used.
         let opened = PostgresStore::open(&url).await;
         refused += usize::from(matches!(opened, Err(StoreError::Address(_))));
     };
@@ -179,7 +179,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
         assert!(!rows.is_empty(), "{table} is empty: it would prove nothing");
     }
     assert_eq!(of_postgres(&url, &columns).await, source);
-    // The copy is worked with: what was answered is known, and new rows find their numbers.
+    // The complete copy can be used: stored answers are known, and new rows get new numbers.
     let mut copied = world;
     copied.store = opened(&url).await;
     let twin = request(&copied, 1, NOW);
@@ -195,7 +195,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
     };
     copied.run(NOW, Command::Webhook(copied.scope, Box::new(claim))).await;
     copied.verify_clean().await;
-    // And it is not overwritten.
+    // A second copy does not overwrite it.
     let again = copy(&url, &file, usize::MAX).await.expect("it ends");
     let Err(StoreError::Address(why)) = again else { panic!("{again:?}") };
     assert!(why.contains("not empty"), "{why}");

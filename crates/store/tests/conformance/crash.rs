@@ -12,7 +12,7 @@ use testkit::{eventually, within_limit};
 const CLIENTS: u8 = 6;
 const KILLS: usize = 4;
 
-/// Refunds one after another, each under a key that is repeated until it is answered.
+/// Creates refunds one after another, each under a key that is repeated until there is an answer.
 async fn client(
     world: Arc<World>,
     (number, payment): (u8, PaymentId),
@@ -73,7 +73,7 @@ async fn survive(cluster: &Cluster, world: World) {
         let page = store::PageQuery {
             limit: 1,
             after: None,
-            order: store::Order::Descending,
+            order: store::SortOrder::Descending,
             from: None,
             until: None,
         };

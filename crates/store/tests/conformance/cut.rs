@@ -12,12 +12,12 @@ use testkit::postgres::{BlockingSession, Fault, Proxy, cluster, database_of};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Both sides give up soon, but later than a busy machine stands still: the client what does not
-/// answer, the server what nobody goes on with.
+/// Limits of both sides, short but longer than a busy machine stands still: the client waits this
+/// long for an answer, the server for the next statement.
 const IMPATIENT: &str = "&answer_timeout=3&connect_timeout=3\
      &options=-c%20idle_in_transaction_session_timeout%3D1500";
 
-/// Long enough for both sides to give up and for trying again, and far from forever.
+/// Long enough for both sides to give up and try again.
 const SOON: Duration = testkit::LIMIT;
 
 /// A world behind a network that can fail.
@@ -66,7 +66,7 @@ async fn a_batch_whose_commit_fails_is_found_or_unknown_and_never_twice() {
             Ok(answers) => {
                 assert!(fault.commits() && answers[0].is_ok(), "{fault:?}: {answers:?}");
             }
-            // The client may have looked for it before the server had it.
+            // The client may have looked for the row before the server saved it.
             Err(StoreError::OutcomeUnknown) => {
                 assert!(!fault.commits() || fault == Fault::CloseToClient, "{fault:?}");
             }
@@ -136,7 +136,7 @@ async fn a_commit_that_comes_when_the_server_gave_up_is_run_again_also_without_a
 async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwards() {
     let (world, network) = behind_a_network().await;
     let payment = world.pay(1, 1_000).await.facts.id;
-    // Several connections, all of which will stand still.
+    // Several connections, which will all stand still.
     let mut reads = JoinSet::new();
     for _ in 0..8 {
         let store = world.store.clone();
@@ -145,7 +145,7 @@ async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwa
     reads.join_all().await;
     assert!(network.open() > 2, "{} connections", network.open());
     network.stall(true);
-    // The connections that were there, and then new ones.
+    // First the old connections, then new ones.
     for _ in 0..2 {
         let looked = timeout(SOON, world.store.next_due()).await;
         let looked = looked.expect("an answer in time");
@@ -229,7 +229,7 @@ async fn a_server_that_cannot_be_written_to_is_away_until_it_can() {
         let written = forget().await;
         assert!(matches!(written, Err(StoreError::Away(_))), "{written:?}");
     }
-    // Whoever asks for a server that can be written to gets no connection at all.
+    // A client that asks for a writable server gets no connection at all.
     let strict = PostgresStore::attach(&url).expect("an address");
     match strict.next_due().await {
         Err(StoreError::Away(why)) => assert!(why.contains("does not allow writes"), "{why}"),

@@ -3,10 +3,10 @@
 use crate::world::{NOW, World};
 use domain::decide::{Command, Done, RefundRef};
 use domain::ids::PaymentId;
-use store::{EventFilter, Order, PageQuery, RefundFilter};
+use store::{EventFilter, PageQuery, RefundFilter, SortOrder};
 use testkit::postgres::BlockingSession;
 
-/// Payments that come at once.
+/// Payments that are inserted at once.
 const MANY: u128 = 3_000;
 
 /// Refunds of a batch, and batches.
@@ -15,7 +15,7 @@ const BATCHES: usize = 10;
 
 async fn look(world: &World, payment: PaymentId) {
     let page =
-        PageQuery { limit: 20, after: None, order: Order::Descending, from: None, until: None };
+        PageQuery { limit: 20, after: None, order: SortOrder::Descending, from: None, until: None };
     for payment in [None, Some(payment)] {
         let filter = RefundFilter { payment, ..RefundFilter::default() };
         world.store.list_refunds(world.scope, filter, page).await.expect("refunds");
@@ -23,7 +23,7 @@ async fn look(world: &World, payment: PaymentId) {
     world.store.list_events(world.scope, EventFilter::default(), page).await.expect("events");
 }
 
-/// Creates a refund of each and cancels it.
+/// Creates a refund of each payment and cancels it.
 async fn come_and_go(world: &World, payments: &[PaymentId]) {
     let create = payments.iter().map(|payment| world.refund(*payment, 1, None)).collect();
     let created = world.try_run(NOW, create).await.expect("a batch");
@@ -52,8 +52,8 @@ fn grow(session: &BlockingSession) -> Vec<PaymentId> {
     (1..=MANY).map(|n| PaymentId::from_bytes(n.to_be_bytes())).collect()
 }
 
-/// Every statement is prepared and planned while there is one payment with a few refunds. Nobody
-/// counts the rows afterwards, so the plans stay: they must be those of a large database.
+/// Every statement is prepared and planned while there is one payment with a few refunds. The
+/// tables are not analyzed afterwards, so the plans stay: they must suit a large database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
     // One connection that reads and one that writes.
@@ -85,7 +85,7 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
         come_and_go(&world, batch).await;
         look(&world, batch[0]).await;
     }
-    // A server process tells what it did when it ends.
+    // A server process reports its statistics when it ends.
     drop(world);
     let of_payments =
         "SELECT 1 FROM pg_stat_user_tables WHERE relname = 'payments' AND idx_tup_fetch";
@@ -96,7 +96,7 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
     let least = BATCH * u128::try_from(BATCHES).expect("a number") * 4;
     let told = async || read(of_payments, least).then_some(());
     testkit::eventually("the counts of rows", told).await;
-    // Lists name some dozens each.
+    // Each list reads some dozens of rows.
     assert!(!read(of_payments, least + MANY), "payments are read that nobody named");
     assert!(!read(by_payment, MANY), "refunds are looked for by their payment");
 }

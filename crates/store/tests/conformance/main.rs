@@ -1,5 +1,5 @@
-//! What every store does, on each of them: a file of SQLite, a server of PostgreSQL, and the same
-//! behind `PgBouncer` in transaction mode.
+//! The behaviour of every store, on each of them: a file of SQLite, a server of PostgreSQL, and the
+//! same server behind `PgBouncer` in transaction mode.
 
 mod behaviour;
 mod copy;

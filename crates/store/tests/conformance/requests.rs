@@ -1,4 +1,4 @@
-//! Answers and other work under a name, settlement, visits, filtered lists: on every store.
+//! Stored responses and other work under a key, settlement, visits, filtered lists: on every store.
 
 use crate::behaviour::{all, deliveries, make_endpoint, page};
 use crate::world::{NOW, World};
@@ -12,8 +12,8 @@ use domain::view::{View, Wanted};
 use domain::webhook::{Delivery, fan_out};
 use domain::{checkout, invoice};
 use store::{
-    Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Order, Replay,
-    StoreError,
+    Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Replay,
+    SortOrder, StoreError,
 };
 use ulid::Ulid;
 
@@ -69,7 +69,7 @@ pub async fn a_request_is_taken_over_when_its_lease_ran_out(world: World) {
     let then = NOW.plus_ms(LEASE_MS);
     let other = NewRequest { request: [2; 16], ..request(&world, 1, then) };
     assert_eq!(begin(&world, other, then).await, Begun::Other);
-    // Under the name of the first, so that what the first did is not done again.
+    // The generation of the first request is kept, so that its effects are not repeated.
     let second = request(&world, 1, then);
     assert_eq!(begin(&world, second, then).await, Begun::Process(first.generation));
     assert_eq!(begin(&world, request(&world, 1, then), then).await, Begun::Running);
@@ -95,7 +95,7 @@ pub async fn answers_that_ran_out_are_forgotten(world: World) {
         world.store.keep_answer(at, 200, vec![key]).await.expect("an answer");
     }
     let end = NOW.plus_ms(KEY_LIFETIME_MS);
-    // One that ran out is new again, whatever request it is.
+    // An expired key is free again, for any request.
     let again = NewRequest { request: [2; 16], ..request(&world, 1, end) };
     assert_eq!(begin(&world, again, end).await, Begun::Process(again.generation));
     assert_eq!(world.store.forget_answers(end.plus_ms(-1), 100).await.expect("a write"), 0);
@@ -168,7 +168,7 @@ pub async fn a_key_is_made_once_under_a_name(world: World) {
     assert_eq!(&*before(again), "ak_test_1");
     let other = make_key(&world, 3, name(&world, 1, 2, NOW)).await;
     assert!(matches!(other, Ok(Once::Taken)), "{other:?}");
-    // Nothing is taken by what failed.
+    // Work that failed takes no key.
     let twin = make_key(&world, 1, name(&world, 2, 1, NOW)).await;
     assert!(matches!(twin, Err(StoreError::Guard(_))), "{twin:?}");
     let fourth = make_key(&world, 4, name(&world, 2, 1, NOW)).await;
@@ -176,7 +176,7 @@ pub async fn a_key_is_made_once_under_a_name(world: World) {
     let keys = world.store.list_api_keys().await.expect("a read");
     let keys: Vec<_> = keys.iter().map(|row| &*row.key.id).collect();
     assert_eq!(keys, ["ak_test_1", "ak_test_4"]);
-    // A name that leads to a refund is taken, too, and the other way round.
+    // A key that leads to a refund is taken, too, and the other way round.
     let payment = world.pay(9, 100).await.facts.id;
     world.run(NOW, world.refund(payment, 10, Some(7))).await;
     let taken = make_key(&world, 5, name(&world, 7, 9, NOW)).await;
@@ -233,7 +233,7 @@ pub async fn a_replay_is_told_once_under_a_name(world: World) {
     let nothing = replay(&world, name(&world, 1, 1, NOW), vec![events[0], unknown]).await;
     let Ok(Once::Done(Replay::Unknown(missing))) = &nothing else { panic!("{nothing:?}") };
     assert_eq!(missing, &[unknown]);
-    // What did nothing leaves the name free.
+    // Work that did nothing leaves the key free.
     let done = replay(&world, name(&world, 1, 2, NOW), events.clone()).await;
     let Ok(Once::Done(Replay::Queued(queued))) = &done else { panic!("{done:?}") };
     let answer = format!("{} told", queued.len());
@@ -259,7 +259,7 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
     let again = make_key(&world, 2, name(&world, 1, 2, NOW)).await;
     assert!(matches!(again, Ok(Once::Done(()))), "{again:?}");
     assert_eq!(&*before(make_key(&world, 3, name(&world, 1, 2, NOW)).await), "ak_test_2");
-    // A batch that takes it leaves nothing of the answer behind.
+    // A batch that takes the key removes the stored answer.
     let then = NOW.plus_ms(KEY_LIFETIME_MS);
     let payment = world.pay(1, 1_000).await.facts.id;
     world.run(then, world.refund(payment, 10, Some(1))).await;
@@ -331,7 +331,7 @@ pub async fn lists_are_filtered(world: World) {
         (listed.items.iter().map(|c| c.facts.id).collect::<Vec<_>>(), listed.more)
     };
     let open = Some(checkout::State::Open);
-    let (up, down) = (Order::Ascending, Order::Descending);
+    let (up, down) = (SortOrder::Ascending, SortOrder::Descending);
     assert_eq!(list(None, Some("even"), up).await, (vec![made[2], made[4]], false));
     assert_eq!(list(open, Some("odd"), down).await, (vec![made[5], made[3], made[1]], false));
     assert_eq!(list(open, None, up).await, (made[1..4].to_vec(), true));
@@ -376,7 +376,7 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
         let Done::Invoice { invoice, .. } = world.run(NOW, create).await else { panic!("one") };
         made.push(invoice.facts.id);
     }
-    // Two of them at one time, and the last one never.
+    // Two of the invoices at the same time, and the last one never.
     for (number, at) in [(3, 10), (0, 20), (4, 30), (1, 30), (2, 40)] {
         let act = invoices::Act::Finalize { methods: vec!["card".into()] };
         let id = made[number];
@@ -404,8 +404,8 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
         InvoiceFilter { customer, ..span.clone() },
         InvoiceFilter { subscription: Some("sub_1".into()), ..span },
     ] {
-        assert_eq!(walk(filter.clone(), Order::Ascending).await, expected);
-        let mut backwards = walk(filter, Order::Descending).await;
+        assert_eq!(walk(filter.clone(), SortOrder::Ascending).await, expected);
+        let mut backwards = walk(filter, SortOrder::Descending).await;
         backwards.reverse();
         assert_eq!(backwards, expected);
     }

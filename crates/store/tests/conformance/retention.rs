@@ -1,4 +1,4 @@
-//! What is forgotten after a while, and what is not.
+//! Old rows that are deleted after a while, and rows that stay.
 
 use crate::behaviour::{all, deliveries, make_endpoint, page, record};
 use crate::world::{NOW, World};
@@ -9,13 +9,13 @@ use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::View;
 use domain::webhook::{Delivery, Status, fan_out};
-use store::{EventFilter, Once, Order, Pruned, Replay, StoreError};
+use store::{EventFilter, Once, Pruned, Replay, SortOrder, StoreError};
 use testkit::eventually;
 use testkit::postgres::BlockingSession;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Everything that is made at `NOW` is older than this.
+/// Every row that is made at `NOW` is older than this.
 pub const LATER: Timestamp = Timestamp(NOW.0 + DAY_MS);
 
 async fn walk(
@@ -34,7 +34,7 @@ async fn walk(
     }
 }
 
-/// Walks through all events, two at a time. How many were removed.
+/// Walks through all events, two at a time. Returns how many were deleted.
 pub async fn prune_events(world: &World, before: Timestamp) -> usize {
     walk(async |after| world.store.prune_events(before, after, 2).await).await.0
 }
@@ -72,7 +72,7 @@ pub async fn events_of_what_is_finished_are_forgotten_and_counted(world: World) 
     let [_, told] = timeline(&world, &old).await[..] else { panic!("two events") };
     let kept = (timeline(&world, &open).await, timeline(&world, &late).await);
     assert_eq!(prune_events(&world, NOW).await, 0, "nothing is that old");
-    // Those of the refund that was canceled, and that of the payment.
+    // The events of the canceled refund and of the payment are deleted.
     assert_eq!(prune_events(&world, LATER).await, 3);
     assert!(timeline(&world, &old).await.is_empty());
     assert_eq!((timeline(&world, &open).await, timeline(&world, &late).await), kept);
@@ -81,7 +81,7 @@ pub async fn events_of_what_is_finished_are_forgotten_and_counted(world: World) 
     assert!(world.store.find_event(world.scope, told).await.expect("a read").is_none());
     assert_eq!(prune_events(&world, LATER).await, 0, "once");
     world.verify_clean().await;
-    // What goes on later goes on with the next number.
+    // A later event has the next number.
     cancel(&world, LATER, &open).await;
     assert_eq!(pruned(&world, &open).await, (0, 2));
     assert_eq!(prune_events(&world, LATER.plus_ms(1)).await, 4);
@@ -97,20 +97,20 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
     cancel(&world, NOW.plus_ms(9), &refunds[1]).await;
     let seen = timeline(&world, &refunds[1]).await;
     prune_events(&world, LATER).await;
-    for order in [Order::Ascending, Order::Descending] {
+    for order in [SortOrder::Ascending, SortOrder::Descending] {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
         let list = world.store.list_events(world.scope, EventFilter::default(), query).await;
         let list: Vec<_> = list.expect("a read").items.iter().map(|e| e.event.subject).collect();
-        let expected = if order == Order::Ascending { &refunds[2..] } else { &refunds[..1] };
+        let expected = if order == SortOrder::Ascending { &refunds[2..] } else { &refunds[..1] };
         let about = |subject: &domain::event::Subject| subject.ulid();
         let expected: Vec<_> = expected.iter().map(|refund| refund.id.ulid()).collect();
         assert_eq!(list.iter().map(about).collect::<Vec<_>>(), expected);
     }
-    // On a timeline: everything that is kept comes behind what is not.
+    // On a timeline every remaining event comes behind the deleted ones.
     cancel(&world, NOW.plus_ms(9), &refunds[2]).await;
     let kept = timeline(&world, &refunds[2]).await;
-    for (order, count) in [(Order::Ascending, 2), (Order::Descending, 0)] {
+    for (order, count) in [(SortOrder::Ascending, 2), (SortOrder::Descending, 0)] {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
         let filter = EventFilter { event_type: None, refund: Some(refunds[2].id) };
@@ -160,7 +160,7 @@ async fn replay(world: &World, events: Vec<EventId>) -> Once<Replay> {
     told.expect("a write")
 }
 
-/// A refund that was canceled, with an endpoint that wants to know.
+/// A canceled refund, with an endpoint that receives its events.
 async fn told(world: &World) -> (EndpointId, Refund) {
     world.account().await;
     let endpoint = make_endpoint(world).await;
@@ -170,7 +170,7 @@ async fn told(world: &World) -> (EndpointId, Refund) {
     (endpoint, refund)
 }
 
-/// Delivers what is due, with a text that is stored.
+/// Sends the due deliveries, with a stored text.
 async fn deliver(world: &World, endpoint: EndpointId) {
     for delivery in deliveries(world).await.into_iter().filter(|d| d.next_at.is_some()) {
         let claim = WebhookCommand::Claim {
@@ -196,7 +196,7 @@ pub async fn what_is_still_to_be_told_is_kept(world: World) {
     prune_events(&world, LATER).await;
     assert_eq!(timeline(&world, &refund).await, events, "one is left to be told");
     deliver(&world, endpoint).await;
-    // Told again, it is kept again.
+    // A replayed event stays until it is delivered again.
     assert!(matches!(replay(&world, events[..1].to_vec()).await, Once::Done(Replay::Queued(_))));
     prune_events(&world, LATER).await;
     assert_eq!(timeline(&world, &refund).await, events);
@@ -252,8 +252,8 @@ pub async fn several_prune_at_once_while_others_work(world: World) {
     };
     let (one, two, three, ()) = tokio::join!(pruner(), pruner(), pruner(), writer);
     let (mut events, mut sent) = (one.0 + two.0 + three.0, one.1 + two.1 + three.1);
-    // Those of 16 refunds and 2 payments, each once; what was passed over because somebody worked on
-    // it is left for the next walk.
+    // The events of 16 refunds and 2 payments, each once; rows that another transaction had locked
+    // are left for the next walk.
     events += prune_events(&world, LATER).await;
     sent += prune_deliveries(&world, LATER).await;
     assert_eq!((events, sent), (34, 32 + 15));
@@ -268,7 +268,7 @@ async fn events_that_are_just_told_again_on_another_node_are_kept() {
         deliver(&world, endpoint).await;
     }
     let events = timeline(&world, &refund).await;
-    // Another node tells the first event again: what a replay does, up to its commit.
+    // Another node replays the first event, up to its commit.
     let other = BlockingSession::connect(&world.url);
     other.run(
         "BEGIN; SELECT 1 FROM events WHERE refund IS NOT NULL AND seq = 1 FOR KEY SHARE; \
@@ -285,6 +285,6 @@ async fn events_that_are_just_told_again_on_another_node_are_kept() {
         other.run("COMMIT");
     };
     let (removed, ()) = tokio::join!(prune_events(&world, LATER), waits);
-    // That of the payment goes.
+    // The event of the payment is deleted.
     assert_eq!((removed, timeline(&world, &refund).await), (1, events));
 }

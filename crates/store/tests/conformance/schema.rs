@@ -1,4 +1,4 @@
-//! The schemas of both databases are the same, and so is the way to them.
+//! Both databases have the same schema and reach it by the same versions.
 
 use crate::world::{NOW, World, usd};
 use rusqlite::Connection;
@@ -50,7 +50,7 @@ async fn of_postgres(url: &str) -> Schema {
     schema
 }
 
-/// What the migrations keep for themselves.
+/// The table in which the migrations store their history.
 const HISTORY: &str = "refinery_schema_history";
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn both_databases_have_the_same_tables_and_columns() {
     drop(SqliteStore::open(&file).expect("a database"));
     let mut sqlite = of_sqlite(&Connection::open(&file).expect("it opens"));
     let mut postgres = of_postgres(&cluster().database().await).await;
-    // Two differences: a total has parts where several nodes add to it, and the refunds of a payment
-    // are a chain where an index by payment would be dear.
+    // Two differences: a total has parts where several nodes add to it, and the refunds of a
+    // payment are a chain where an index by payment would be slow.
     let only = |schema: &mut Schema, table: &str, column: &str, kind| {
         assert!(schema.get_mut(table).expect("a table").remove(&(column.to_owned(), kind)));
     };
@@ -108,7 +108,7 @@ async fn every_earlier_version_of_a_file_is_brought_up_to_date() {
     }
 }
 
-/// What the first version knew already, as `SQLite` writes it.
+/// Rows of the first version, as SQL of `SQLite`.
 const EARLY_ROWS: &str = "\
     INSERT INTO accounts (no, id, name, created_at) \
     VALUES (1, x'01890a5d000000000000000000000001', 'Early', 5); \

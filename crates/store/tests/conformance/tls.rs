@@ -1,4 +1,4 @@
-//! A server that takes nobody without TLS, and every `sslmode`.
+//! A server that refuses connections without TLS, and every `sslmode`.
 
 use store::{PostgresStore, StoreError};
 use testkit::postgres::{Cluster, cluster, database_of, free_port};

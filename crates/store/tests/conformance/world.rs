@@ -49,7 +49,7 @@ impl World {
         Self::at(testkit::postgres::cluster().database().await).await
     }
 
-    /// The same behind `PgBouncer`.
+    /// A world behind `PgBouncer`.
     pub async fn pgbouncer() -> Self {
         let url = testkit::postgres::cluster().database().await;
         Self::at(testkit::postgres::pgbouncer().await.url(&url)).await
@@ -57,7 +57,7 @@ impl World {
 
     /// A store at an address.
     pub async fn at(url: String) -> Self {
-        // On a machine that is busy, whoever starts may be slow.
+        // A server may start slowly on a busy machine.
         let store = testkit::eventually("a database", async || {
             PostgresStore::open(&url).await.inspect_err(|error| eprintln!("{error}")).ok()
         })
@@ -166,7 +166,7 @@ impl World {
         }))
     }
 
-    /// The same under a key of one's own.
+    /// Creates a refund under a given key.
     pub fn refund_under(&self, payment: PaymentId, amount: i64, key: [u8; 16]) -> Command {
         let mut command = self.refund(payment, amount, None);
         if let Command::Create(create) = &mut command {
@@ -221,7 +221,7 @@ impl World {
         self.invoice_at(NOW)
     }
 
-    /// An invoice that is asked for at this time, which is that of its id.
+    /// An invoice that is issued at this time, which is also the time of its id.
     pub fn invoice_at(&self, now: Timestamp) -> Command {
         let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
         let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];

@@ -13,7 +13,9 @@ use domain::account::Scope;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
 use domain::payment::Kind;
-use engine::{CheckoutFilter, Engine, MANUAL, NewCheckout, Order, PageQuery, Source, find_method};
+use engine::{
+    CheckoutFilter, Engine, MANUAL, NewCheckout, PageQuery, SortOrder, Source, find_method,
+};
 use http::HeaderName;
 
 /// The ways to pay that an intent offers. A payment method is `pm_` and one of them, optionally
@@ -95,7 +97,7 @@ pub fn read_paging(call: &Call, prefixes: &[&str]) -> Result<PageQuery, Invalid>
     Ok(PageQuery {
         limit: read_limit(&query)?.unwrap_or(LIMIT),
         after: after.transpose()?,
-        order: Order::Descending,
+        order: SortOrder::Descending,
         from: None,
         until: None,
     })

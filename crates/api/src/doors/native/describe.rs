@@ -128,8 +128,8 @@ impl Described {
     /// The same with the pages it answers, and the parameters that lead through them.
     pub fn gives_pages(self, text: &str, list: &List, item: &str) -> Self {
         let order = match list.order {
-            engine::Order::Ascending => "asc",
-            engine::Order::Descending => "desc",
+            engine::SortOrder::Ascending => "asc",
+            engine::SortOrder::Descending => "desc",
         };
         let limit = Schema::integer(1).with("maximum", MAX_LIMIT).with("default", list.limit);
         let words = || Schema::words(["asc", "desc"]);

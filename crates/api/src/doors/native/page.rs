@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::Scope;
 use domain::time::Timestamp;
-use engine::{Order, PageQuery};
+use engine::{PageQuery, SortOrder};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
@@ -26,7 +26,7 @@ pub struct List {
     /// The query parameters of the time range `[after, before)`.
     pub range: Option<(&'static str, &'static str)>,
     /// Default direction.
-    pub order: Order,
+    pub order: SortOrder,
     /// Default page size.
     pub limit: u32,
 }
@@ -91,13 +91,13 @@ impl Paging {
     }
 }
 
-fn read_order(query: &Query<'_>) -> Result<Option<Order>, Invalid> {
+fn read_order(query: &Query<'_>) -> Result<Option<SortOrder>, Invalid> {
     let read = |name: &'static str| {
         query
             .get(name)?
             .map(|text| match &*text {
-                "asc" => Ok(Order::Ascending),
-                "desc" => Ok(Order::Descending),
+                "asc" => Ok(SortOrder::Ascending),
+                "desc" => Ok(SortOrder::Descending),
                 other => {
                     let other = excerpt(other);
                     Err(Invalid::field(name, format!("{name} must be asc or desc; got {other:?}")))
@@ -152,13 +152,13 @@ fn fingerprint(
 #[derive(Debug, PartialEq, Eq)]
 struct Cursor {
     last: Ulid,
-    order: Order,
+    order: SortOrder,
     fingerprint: [u8; 7],
 }
 
 impl Cursor {
     fn print(&self) -> String {
-        let ascending = self.order == Order::Ascending;
+        let ascending = self.order == SortOrder::Ascending;
         let mut bytes = [0; 24];
         bytes[0] = CURSOR_VERSION | u8::from(ascending);
         bytes[1..17].copy_from_slice(&self.last.to_bytes());
@@ -183,7 +183,7 @@ impl Cursor {
         if length.flatten() != Some(24) || bytes[0] & !1 != CURSOR_VERSION {
             return None;
         }
-        let order = if bytes[0] & 1 == 1 { Order::Ascending } else { Order::Descending };
+        let order = if bytes[0] & 1 == 1 { SortOrder::Ascending } else { SortOrder::Descending };
         let last = Ulid::from_bytes(*bytes[1..].first_chunk()?);
         Some(Self { last, order, fingerprint: *bytes[17..].first_chunk()? })
     }
@@ -198,7 +198,7 @@ mod tests {
         name: "things",
         filters: &["status", "sourceId"],
         range: Some(("createdAfter", "createdBefore")),
-        order: Order::Descending,
+        order: SortOrder::Descending,
         limit: 20,
     };
 
@@ -245,7 +245,7 @@ mod tests {
         for query in ["status=pending&limit=50", "order=asc&status=pending&other=1"] {
             let paging = read(&format!("{query}&cursor={cursor}")).expect("the same list");
             assert_eq!(paging.query.after, Some(Ulid(7)));
-            assert_eq!(paging.query.order, Order::Ascending);
+            assert_eq!(paging.query.order, SortOrder::Ascending);
         }
         for query in [
             "status=failed",
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn order_has_two_names_that_must_agree() {
         for query in ["order=asc", "direction=asc", "order=asc&direction=asc"] {
-            assert_eq!(read(query).map(|paging| paging.query.order), Ok(Order::Ascending));
+            assert_eq!(read(query).map(|paging| paging.query.order), Ok(SortOrder::Ascending));
         }
         assert_eq!(read("order=up").map(|_| ()), Err("order".to_owned()));
         assert_eq!(read("direction=ASC").map(|_| ()), Err("direction".to_owned()));

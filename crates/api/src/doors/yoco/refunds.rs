@@ -15,7 +15,7 @@ use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::{self, Kind, Payment};
 use domain::refund::{Refund, Status};
-use engine::{NewRefund, Order, PageQuery, RefundFilter};
+use engine::{NewRefund, PageQuery, RefundFilter, SortOrder};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -162,7 +162,8 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let payment = call.engine().find_payment(call.scope(), id).await?;
     payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
     let filter = RefundFilter { payment: Some(id), ..RefundFilter::default() };
-    let page = PageQuery { limit: PAGE, after, order: Order::Ascending, from: None, until: None };
+    let page =
+        PageQuery { limit: PAGE, after, order: SortOrder::Ascending, from: None, until: None };
     let page = call.engine().list_refunds(call.scope(), filter, page).await?;
     let end = page.items.last().filter(|_| page.more);
     let list = List {

@@ -9,7 +9,7 @@ use domain::time::Clock as _;
 use domain::webhook::{Attempt, Endpoint, Format, Status};
 use engine::outbound::{Network, Outbound, Policy, Resolver, SystemResolver};
 use engine::webhooks::{DeliveryView, EndpointDraft, Webhooks};
-use engine::{DeliveryFilter, Engine, Order, PageQuery};
+use engine::{DeliveryFilter, Engine, PageQuery, SortOrder};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::ExposeSecret as _;
 use sha2::Sha256;
@@ -132,8 +132,13 @@ impl World {
     }
 
     pub async fn deliveries(&self) -> Vec<DeliveryView> {
-        let page =
-            PageQuery { limit: 100, after: None, order: Order::Ascending, from: None, until: None };
+        let page = PageQuery {
+            limit: 100,
+            after: None,
+            order: SortOrder::Ascending,
+            from: None,
+            until: None,
+        };
         let filter = DeliveryFilter::default();
         let (scope, account) = (self.rig.scope, self.account);
         self.engine().list_deliveries(scope, account, filter, page).await.expect("a list").items

@@ -21,7 +21,7 @@ use domain::checkout::{Checkout, State};
 use domain::line::MAX_LINES;
 use domain::payment::Kind;
 use engine::access::KeyScope::{CheckoutRead, CheckoutWrite};
-use engine::{Answered, CheckoutFilter, NewCheckout, Order, find_method, method_ids};
+use engine::{Answered, CheckoutFilter, NewCheckout, SortOrder, find_method, method_ids};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -40,7 +40,7 @@ pub const LIST: List = List {
     name: "checkout-sessions",
     filters: &["status", "customerId"],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

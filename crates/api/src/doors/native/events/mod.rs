@@ -16,7 +16,7 @@ use axum::response::Response;
 use domain::event::Type;
 use domain::ids::EventId;
 use engine::access::KeyScope::{EventRead, EventTrigger, EventWrite};
-use engine::{EventFilter, Order};
+use engine::{EventFilter, SortOrder};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -34,7 +34,7 @@ pub const LIST: List = List {
     name: "events",
     filters: &["type"],
     range: Some(("occurredAfter", "occurredBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -20,7 +20,7 @@ use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line::MAX_LINES;
 use engine::access::KeyScope::{InvoiceRead, InvoiceWrite};
-use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
+use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery, SortOrder};
 use http::{Method, StatusCode};
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub const LIST: List = List {
     name: "invoices",
     filters: &["status", "customerId", "subscriptionId"],
     range: Some(("issuedAfter", "issuedBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -15,7 +15,7 @@ use axum::response::Response;
 use domain::ids::{PaymentId, PostingId, RefundId};
 use domain::ledger::{Code, SourceType};
 use engine::access::KeyScope::LedgerRead;
-use engine::{Order, Page, PostingFilter};
+use engine::{Page, PostingFilter, SortOrder};
 use http::{Method, StatusCode};
 use ulid::Ulid;
 
@@ -31,7 +31,7 @@ pub const LIST: List = List {
     name: "ledger",
     filters: &["code", "sourceType", "sourceId", "txId"],
     range: None,
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

@@ -17,7 +17,7 @@ use domain::account::Scope;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::access::KeyScope::{PaymentRead, PaymentWrite};
-use engine::{NewPayment, Order};
+use engine::{NewPayment, SortOrder};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -34,7 +34,7 @@ pub const LIST: List = List {
     name: "payments",
     filters: &[],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

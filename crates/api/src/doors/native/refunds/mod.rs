@@ -21,7 +21,7 @@ use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::Status;
 use engine::access::KeyScope::{RefundRead, RefundWrite};
-use engine::{Answered, EventFilter, NewRefund, Order, Page, RefundFilter, RefundView};
+use engine::{Answered, EventFilter, NewRefund, Page, RefundFilter, RefundView, SortOrder};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::time::Duration;
@@ -41,13 +41,13 @@ pub const LIST: List = List {
     name: "refunds",
     filters: &["status", "sourceId", "chargeId", "paymentId"],
     range: Some(("createdAfter", "createdBefore")),
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 
 /// A timeline starts with the first event, and few refunds fill a page.
 pub const TIMELINE: List =
-    List { name: "timeline", filters: &[], range: None, order: Order::Ascending, limit: 100 };
+    List { name: "timeline", filters: &[], range: None, order: SortOrder::Ascending, limit: 100 };
 
 pub const LONGEST_REASON: usize = 500;
 pub const LONGEST_REFERENCE: usize = 200;

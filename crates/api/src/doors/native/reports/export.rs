@@ -11,7 +11,7 @@ use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::AccountId;
 use domain::money::Money;
-use engine::{Engine, Entry, Order, PageQuery, PostingFilter};
+use engine::{Engine, Entry, PageQuery, PostingFilter, SortOrder};
 use futures_util::stream;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -104,7 +104,7 @@ impl Rows {
         let query = PageQuery {
             limit: PAGE,
             after: self.after,
-            order: Order::Ascending,
+            order: SortOrder::Ascending,
             from: Some(self.span.from),
             until: Some(self.span.to),
         };

@@ -10,14 +10,14 @@ use axum::response::Response;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId};
 use domain::webhook::{Format, Status, is_event_name};
-use engine::{DeliveryFilter, Order, Page};
+use engine::{DeliveryFilter, Page, SortOrder};
 use http::StatusCode;
 
 pub const LIST: List = List {
     name: "deliveries",
     filters: &["endpointId", "status", "type"],
     range: None,
-    order: Order::Descending,
+    order: SortOrder::Descending,
     limit: 20,
 };
 

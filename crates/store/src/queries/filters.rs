@@ -1,4 +1,4 @@
-//! What can be asked of a store besides running a batch: filters, pages and small rows.
+//! Filters, pages and small rows of read queries.
 
 use domain::account::{Mode, Scope};
 use domain::checkout::{self, Checkout};
@@ -16,7 +16,7 @@ use ulid::Ulid;
 
 /// In which direction a list runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Order {
+pub enum SortOrder {
     /// Newest first.
     #[default]
     Descending,
@@ -24,8 +24,8 @@ pub enum Order {
     Ascending,
 }
 
-impl Order {
-    /// How what follows compares, and how it is ordered.
+impl SortOrder {
+    /// The comparison with the last item and the direction of the order.
     pub(crate) const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Descending => ("<", "DESC"),
@@ -37,12 +37,11 @@ impl Order {
 /// One page of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct PageQuery {
-    /// How many items at most; 1 to 100.
+    /// 1 to 100.
     pub limit: u32,
     /// The last item of the page before this one.
     pub after: Option<Ulid>,
-    /// In which direction.
-    pub order: Order,
+    pub order: SortOrder,
     /// Only items made at this time or later.
     pub from: Option<Timestamp>,
     /// Only items made before this time.
@@ -52,49 +51,42 @@ pub struct PageQuery {
 /// Items, and whether there are more behind them.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The items.
     pub items: Vec<T>,
-    /// There is at least one more.
+    /// There is at least one more item.
     pub more: bool,
 }
 
 /// Which refunds to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RefundFilter {
-    /// Only those with this public status.
     pub status: Option<Status>,
-    /// Only those of this payment.
     pub payment: Option<PaymentId>,
 }
 
 /// Which checkouts to list.
 #[derive(Clone, Debug)]
 pub struct CheckoutFilter {
-    /// Only those that go by this name.
+    /// Checkouts with the prefix of this kind.
     pub kind: Kind,
-    /// Only those in this state.
     pub state: Option<checkout::State>,
-    /// Only those of this buyer.
     pub customer: Option<Box<str>>,
 }
 
 /// Which invoices to list.
 #[derive(Clone, Debug, Default)]
 pub struct InvoiceFilter {
-    /// Only those in this state.
     pub state: Option<invoice::State>,
-    /// Only those of this buyer.
     pub customer: Option<Box<str>>,
-    /// Only those of this subscription.
     pub subscription: Option<Box<str>>,
-    /// Only those asked for at this time or later; with this or `issued_until`, by that time.
+    /// Only invoices issued at this time or later. With this or `issued_until`, the list is in the
+    /// order of issue.
     pub issued_from: Option<Timestamp>,
-    /// Only those asked for before this time.
+    /// Only invoices issued before this time.
     pub issued_until: Option<Timestamp>,
 }
 
 impl InvoiceFilter {
-    /// The list runs by the time at which they were asked for, instead of that of making.
+    /// Whether the list is in the order of issue, instead of the order of creation.
     pub(crate) const fn by_issue(&self) -> bool {
         self.issued_from.is_some() || self.issued_until.is_some()
     }
@@ -103,105 +95,86 @@ impl InvoiceFilter {
 /// Which ledger entries to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PostingFilter {
-    /// Only those on this ledger account.
+    /// Fits the debit or the credit of a posting.
     pub code: Option<Code>,
-    /// Only those about this kind of thing.
     pub source_type: Option<SourceType>,
-    /// Only those about the thing with this ULID.
     pub source: Option<Ulid>,
-    /// Only this posting.
     pub posting: Option<Ulid>,
 }
 
 /// Which events to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventFilter {
-    /// Only those of this type.
     pub event_type: Option<Type>,
-    /// Only those about this refund; listed by sequence number.
+    /// The list is in the order of sequence numbers.
     pub refund: Option<RefundId>,
 }
 
-/// An event with the rows it speaks of, as they are now. What changed since is in the event.
+/// An event with its subject as it is now. The event holds what changed since.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// The event.
     pub event: Event,
-    /// What it is about.
     pub subject: StoredSubject,
 }
 
-/// What an event is about, as it is now.
+/// The subject of an event, as it is now.
 #[derive(Clone, Debug)]
 pub enum StoredSubject {
-    /// A payment.
     Payment(Payment),
-    /// A refund, and its payment.
     Refund(Box<Refund>, Payment),
-    /// A checkout.
     Checkout(Box<Checkout>),
-    /// An invoice.
     Invoice(Box<Invoice>),
-    /// A webhook endpoint, which the event itself describes.
+    /// The event itself describes the endpoint.
     Endpoint,
 }
 
 /// Which deliveries to list.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// Only those to this endpoint.
     pub endpoint: Option<EndpointId>,
-    /// Only those that stand there.
     pub status: Option<delivery::Status>,
-    /// Only those of these types of events.
     pub types: Option<Vec<Type>>,
-    /// Only those in this format.
     pub format: Option<delivery::Format>,
 }
 
-/// A delivery and what it takes to send it: its text or, where that is not rendered yet, its event.
+/// A delivery with its text or, before the text is rendered, with its event.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
-    /// The delivery.
     pub delivery: Delivery,
-    /// Its text.
     pub body: Option<Box<str>>,
-    /// What it tells of.
     pub event: Option<StoredEvent>,
 }
 
-/// What a look for due deliveries found.
+/// The result of a search for due deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct DueBatch {
-    /// The deliveries.
     pub due: Vec<DueDelivery>,
-    /// Their endpoints.
+    /// The endpoints of the deliveries.
     pub endpoints: BTreeMap<(Scope, EndpointId), Endpoint>,
-    /// Their accounts, by number.
+    /// The accounts of the deliveries, by number.
     pub accounts: BTreeMap<u32, AccountId>,
-    /// Endpoints that have due deliveries and are not active, or gone.
+    /// Endpoints that have due deliveries but are deleted or not active.
     pub stopped: Vec<(Scope, EndpointId)>,
-    /// When the next delivery is due of the endpoints that were looked at and had none.
+    /// When the next delivery is due, among the visited endpoints without a due one.
     pub next_at: Option<Timestamp>,
-    /// Behind which endpoint the next look goes on; `None` when the end was reached.
+    /// Where the next search continues; `None` when this one reached the end.
     pub place: Option<(Scope, EndpointId)>,
 }
+
+/// Where a search for due deliveries continues: behind this endpoint. `None` is the first one.
+pub type EndpointCursor = Option<(Scope, EndpointId)>;
 
 /// A running total of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Which ledger account.
     pub code: Code,
-    /// In which currency.
     pub currency: Currency,
-    /// Its debits and credits.
     pub totals: Totals,
 }
 
-/// What was posted for one reason in a span of time.
+/// The sum of the postings for one reason in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostingSum {
-    /// Why it was posted.
     pub reason: Reason,
     /// Minor units.
     pub amount: i64,
@@ -210,24 +183,18 @@ pub struct PostingSum {
 /// A merchant.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Its short number, part of every key.
+    /// A short number, part of every key.
     pub number: u32,
-    /// Its id.
     pub id: AccountId,
-    /// Its name.
     pub name: Box<str>,
 }
 
-/// A refund that a step may look at.
+/// A refund that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueRefund {
-    /// Whose.
     pub scope: Scope,
-    /// Which.
     pub refund: RefundId,
-    /// Its payment.
     pub payment: PaymentId,
-    /// Since when.
     pub due_at: Timestamp,
 }
 
@@ -236,17 +203,16 @@ pub struct DueRefund {
 pub struct NewApiKey {
     /// Its public id, such as `ak_test_…`.
     pub id: Box<str>,
-    /// Whose it is.
+    /// The number of the account.
     pub account: u32,
-    /// The mode it works in; `None` for platform keys, which name it per request.
+    /// `None` for platform keys, which name the mode per request.
     pub mode: Option<Mode>,
-    /// It may act for other accounts.
+    /// The key may act for other accounts.
     pub platform: bool,
-    /// What it may do, space-separated.
+    /// Permissions, separated by spaces.
     pub scopes: Box<str>,
-    /// Which error table it is answered with.
+    /// The error table of the responses.
     pub error_profile: Box<str>,
-    /// What people call it.
     pub name: Box<str>,
     /// SHA-256 of the Bearer token.
     pub bearer_hash: [u8; 32],
@@ -254,19 +220,15 @@ pub struct NewApiKey {
     pub bearer_prefix: Option<Box<str>>,
     /// The signing secret, encrypted under the master key.
     pub secret_sealed: Vec<u8>,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
 /// An API key as stored.
 #[derive(Clone, Debug)]
 pub struct ApiKeyRow {
-    /// The key.
     pub key: NewApiKey,
-    /// The id of its account.
     pub account: AccountId,
-    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When it was last used, to the hour.
+    /// To the hour.
     pub last_used_at: Option<Timestamp>,
 }

@@ -1,8 +1,12 @@
-//! Every list there is, and the index that it is to be read off on both databases.
+//! Every list, and the index that both databases must use for it.
 
-use crate::query::{
-    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, Order, PageQuery, PostingFilter,
-    RefundFilter,
+use super::lists::{
+    ListQuery, checkouts_query, deliveries_query, events_query, invoices_query, is_rare,
+    payments_query, postings_query, refunds_query,
+};
+use super::{
+    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, PostingFilter,
+    RefundFilter, SortOrder,
 };
 use domain::account::{Mode, Scope};
 use domain::event::Type;
@@ -11,7 +15,7 @@ use domain::ledger::{Code, SourceType};
 use domain::payment::Kind;
 use domain::refund::Status;
 use domain::time::Timestamp;
-use domain::webhook::{Format, Status as Sent};
+use domain::webhook::{Format, Status as DeliveryStatus};
 use domain::{checkout, invoice};
 use ulid::Ulid;
 
@@ -35,20 +39,35 @@ pub enum List {
 pub struct Case {
     pub list: List,
     pub index: &'static str,
-    /// What one page may leave out on its way, however much is stored. `false` where the walk along
-    /// the index passes over rows that the filter leaves out, which the documentation says.
-    pub straight: bool,
-    /// It is put in order by itself: as much as one buyer has.
+    /// The first row of a page is found in the index, and every row behind it belongs to the page.
+    /// `false` where the walk along the index passes over rows that the filter leaves out, which the
+    /// documentation says.
+    pub seeks: bool,
+    /// The database sorts the rows, at most those of one buyer.
     pub sorts: bool,
+}
+
+impl List {
+    pub fn query<Q: ListQuery>(&self, page: PageQuery) -> Q {
+        match self {
+            Self::Payments => payments_query(scope(), page),
+            Self::Refunds(filter) => refunds_query(scope(), *filter, page),
+            Self::Events(filter) => events_query(scope(), *filter, page),
+            Self::Postings(filter) => postings_query(scope(), *filter, page),
+            Self::Deliveries(filter) => deliveries_query(scope(), filter, page),
+            Self::Checkouts(filter) => checkouts_query(scope(), filter, page),
+            Self::Invoices(filter) => invoices_query(scope(), filter, page),
+        }
+    }
 }
 
 impl Case {
     fn new(list: List, index: &'static str) -> Self {
-        Self { list, index, straight: true, sorts: false }
+        Self { list, index, seeks: true, sorts: false }
     }
 
-    fn winding(self) -> Self {
-        Self { straight: false, ..self }
+    fn scans(self) -> Self {
+        Self { seeks: false, ..self }
     }
 
     fn sorting(self) -> Self {
@@ -72,7 +91,7 @@ pub const ROWS: u64 = 30_000;
 pub fn pages(with_span: bool) -> Vec<PageQuery> {
     let time = |n: u64| Some(Timestamp(i64::try_from(n).expect("a time")));
     let mut pages = Vec::new();
-    for order in [Order::Descending, Order::Ascending] {
+    for order in [SortOrder::Descending, SortOrder::Ascending] {
         for after in [None, Some(nth(ROWS / 2))] {
             let page = PageQuery { limit: 20, after, order, from: None, until: None };
             pages.push(page);
@@ -89,9 +108,9 @@ fn refunds() -> Vec<Case> {
     let payment = Some(PaymentId::from_ulid(nth(7)));
     let mut cases = vec![
         Case::new(of(None, None), KEY),
-        Case::new(of(Some(Status::Succeeded), None), KEY).winding(),
+        Case::new(of(Some(Status::Succeeded), None), KEY).scans(),
         Case::new(of(None, payment), "refunds_by_payment"),
-        Case::new(of(Some(Status::Failed), payment), "refunds_by_payment").winding(),
+        Case::new(of(Some(Status::Failed), payment), "refunds_by_payment").scans(),
     ];
     for status in [Status::Pending, Status::Failed, Status::Canceled] {
         cases.push(Case::new(of(Some(status), None), "refunds_not_succeeded"));
@@ -106,10 +125,10 @@ fn events() -> Vec<Case> {
         Case::new(of(None, Some(RefundId::from_ulid(nth(7)))), "events_of_refund"),
     ];
     for &event_type in Type::ALL {
-        let case = if crate::lists::is_rare(event_type) {
+        let case = if is_rare(event_type) {
             Case::new(of(Some(event_type), None), "events_by_type")
         } else {
-            Case::new(of(Some(event_type), None), KEY).winding()
+            Case::new(of(Some(event_type), None), KEY).scans()
         };
         cases.push(case);
     }
@@ -123,8 +142,8 @@ fn postings() -> Vec<Case> {
     let source_type = Some(SourceType::Refund);
     vec![
         Case::new(of(all), KEY),
-        Case::new(of(PostingFilter { code: Some(Code::Revenue), ..all }), KEY).winding(),
-        Case::new(of(PostingFilter { source_type, ..all }), KEY).winding(),
+        Case::new(of(PostingFilter { code: Some(Code::Revenue), ..all }), KEY).scans(),
+        Case::new(of(PostingFilter { source_type, ..all }), KEY).scans(),
         Case::new(of(PostingFilter { source, ..all }), "postings_by_source"),
         Case::new(of(PostingFilter { source_type, source, ..all }), "postings_by_source"),
         Case::new(of(PostingFilter { posting: source, ..all }), KEY),
@@ -141,14 +160,14 @@ fn deliveries() -> Vec<Case> {
     let both = |status| DeliveryFilter { endpoint, ..by(status) };
     vec![
         Case::new(of(all.clone()), KEY),
-        Case::new(of(DeliveryFilter { types, ..all.clone() }), KEY).winding(),
-        Case::new(of(DeliveryFilter { format, ..all.clone() }), KEY).winding(),
+        Case::new(of(DeliveryFilter { types, ..all.clone() }), KEY).scans(),
+        Case::new(of(DeliveryFilter { format, ..all.clone() }), KEY).scans(),
         Case::new(of(DeliveryFilter { endpoint, ..all }), "deliveries_by_endpoint"),
-        Case::new(of(by(Sent::Succeeded)), KEY).winding(),
-        Case::new(of(by(Sent::Pending)), "deliveries_not_succeeded"),
-        Case::new(of(by(Sent::Failed)), "deliveries_not_succeeded"),
-        Case::new(of(both(Sent::Succeeded)), "deliveries_by_endpoint").winding(),
-        Case::new(of(both(Sent::Failed)), "deliveries_not_succeeded").winding(),
+        Case::new(of(by(DeliveryStatus::Succeeded)), KEY).scans(),
+        Case::new(of(by(DeliveryStatus::Pending)), "deliveries_not_succeeded"),
+        Case::new(of(by(DeliveryStatus::Failed)), "deliveries_not_succeeded"),
+        Case::new(of(both(DeliveryStatus::Succeeded)), "deliveries_by_endpoint").scans(),
+        Case::new(of(both(DeliveryStatus::Failed)), "deliveries_not_succeeded").scans(),
     ]
 }
 
@@ -161,8 +180,8 @@ fn checkouts() -> Vec<Case> {
     vec![
         Case::new(of(None, None), "checkouts_by_kind"),
         Case::new(of(open, None), "checkouts_by_state"),
-        Case::new(of(None, Some("7")), "checkouts_by_customer").winding(),
-        Case::new(of(open, Some("7")), "checkouts_by_customer").winding(),
+        Case::new(of(None, Some("7")), "checkouts_by_customer").scans(),
+        Case::new(of(open, Some("7")), "checkouts_by_customer").scans(),
     ]
 }
 
@@ -193,8 +212,8 @@ fn invoices() -> Vec<Case> {
         Case::new(of(subscription_only), "invoices_by_subscription"),
         Case::new(of(span), "invoices_by_issue"),
         Case::new(of(state_in_span), "invoices_by_state_and_issue"),
-        Case::new(of(customer_in_span), "invoices_by_customer").winding().sorting(),
-        Case::new(of(subscription_in_span), "invoices_by_subscription").winding().sorting(),
+        Case::new(of(customer_in_span), "invoices_by_customer").scans().sorting(),
+        Case::new(of(subscription_in_span), "invoices_by_subscription").scans().sorting(),
     ]
 }
 

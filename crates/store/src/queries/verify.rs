@@ -1,7 +1,7 @@
-//! What a verification looks for, in the words that both databases share, and what it finds.
+//! The checks of a verification, which both databases run, and its report.
 
-/// A thing's events count from 1 without a gap, but for the first ones that are no longer kept, and the
-/// last one tells its state. Of things of which `$which` holds.
+/// The events of a subject count from 1 without a gap, except for the first ones that are pruned,
+/// and the last event has the state of the subject. Checks subjects for which `$which` holds.
 macro_rules! last_event {
     ($thing:literal, $table:literal, $which:literal) => {
         concat!(
@@ -23,9 +23,8 @@ macro_rules! last_event {
     };
 }
 
-/// Each query names what differs, what is stored and what was derived. A column in braces stands for an
-/// id as text, `{lines}` for the lines of the invoice `i` as rows `l`.
-/// States: 1 to 9 are pending, 10 is succeeded, 11 failed, 12 canceled.
+/// Each query returns a name, the stored and the derived value. A column in braces stands for an id
+/// as text, `{lines}` for the lines of the invoice `i` as rows `l`.
 pub(crate) const CHECKS: &[&str] = &[
     // A payment's balance follows from its refunds.
     "WITH sums AS (
@@ -45,7 +44,7 @@ pub(crate) const CHECKS: &[&str] = &[
      )
      SELECT 'payment ' || {id} || ' refunded/reserved/excess', stored, derived
      FROM compared WHERE stored <> derived",
-    // A payment's balance keeps the rule that the schema has for it, should that be gone.
+    // A payment's balance keeps the rule of the schema, in case that rule is gone.
     "SELECT 'balance of payment ' || {id},
             refunded || ' + ' || reserved || ' + ' || held, 'at most ' || captured || ' + ' || excess
      FROM payments WHERE captured <= 0 OR refunded < 0 OR reserved < 0 OR held < 0 OR excess < 0
@@ -58,7 +57,7 @@ pub(crate) const CHECKS: &[&str] = &[
     "SELECT 'refund ' || {id} || ' status of state ' || state, status,
             CASE WHEN state < 10 THEN 1 ELSE state - 8 END
      FROM refunds WHERE status <> CASE WHEN state < 10 THEN 1 ELSE state - 8 END",
-    // A refund that is not decided and has work is due some time.
+    // An open refund with work to do has a due time.
     "SELECT 'refund ' || {id} || ' due in state ' || state, coalesce(CAST(due_at AS TEXT), 'never'),
             CASE WHEN state BETWEEN 2 AND 8 THEN 'some time' ELSE 'never' END
      FROM refunds WHERE (due_at IS NOT NULL) <> (state BETWEEN 2 AND 8)",
@@ -71,7 +70,7 @@ pub(crate) const CHECKS: &[&str] = &[
             '1 x ' || p.captured
      FROM payments p LEFT JOIN captures c ON c.scope = p.scope AND c.payment = p.id
      WHERE coalesce(c.n, 0) <> 1 OR c.amount <> p.captured",
-    // What is posted for a refund is its amount when it succeeded, and nothing on balance otherwise.
+    // A succeeded refund is posted with its amount; the postings of any other refund sum to zero.
     "WITH posted AS (
          SELECT scope, source, sum(CASE reason WHEN 2 THEN amount ELSE -amount END) AS net
          FROM postings WHERE source_type = 6 GROUP BY scope, source
@@ -110,7 +109,7 @@ pub(crate) const CHECKS: &[&str] = &[
     "SELECT 'ledger of scope ' || scope || ' ' || currency, sum(debits), sum(credits)
      FROM totals GROUP BY scope, currency HAVING sum(debits) <> sum(credits)",
     last_event!("refund", "refunds", "true"),
-    // Every name leads somewhere, or has its answer (6) with it.
+    // Every unique key leads to a row, or has an answer (6) of its own.
     "SELECT 'name ' || {k.hash}, {k.id}, 'no such thing'
      FROM keys k
      WHERE (k.target <> 6 OR k.answer IS NULL)
@@ -118,7 +117,7 @@ pub(crate) const CHECKS: &[&str] = &[
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)",
-    // A completed checkout (4) is one payment of the same kind and amount, any other none.
+    // A completed checkout (4) has one payment of the same kind and amount, any other has none.
     "SELECT 'checkout ' || {c.id} || ' in state ' || c.state || ' payment',
             coalesce(p.kind || ' ' || p.captured || ' ' || p.currency || ' ' || p.provider_payment_id, 'none'),
             CASE c.state WHEN 4 THEN c.kind || ' ' || c.amount || ' ' || c.currency || ' '
@@ -127,12 +126,12 @@ pub(crate) const CHECKS: &[&str] = &[
      WHERE (c.state = 4) <> (p.id IS NOT NULL)
         OR (c.state = 4 AND (p.kind <> c.kind OR p.captured <> c.amount OR p.currency <> c.currency
             OR p.provider_payment_id IS DISTINCT FROM c.provider_payment_id OR c.completed_at IS NULL))",
-    // A checkout waits for its provider exactly while an attempt is in flight, but for one that was
-    // canceled (7) meanwhile.
+    // A checkout waits for its provider exactly while an attempt is in flight, except when it was
+    // canceled (7) in the meantime.
     "SELECT 'checkout ' || {id} || ' attempt in state ' || state, flight,
             CASE state WHEN 2 THEN 'in flight' ELSE 'none' END
      FROM checkouts WHERE state <> 7 AND (state = 2) <> (flight <> 0)",
-    // Those of an invoice's checkout (kind 3) are told as the invoice's.
+    // The checkout of an invoice (kind 3) has no events of its own.
     last_event!("checkout", "checkouts", "t.kind <> 3"),
     last_event!("invoice", "invoices", "true"),
     // An invoice's sums follow from its lines.
@@ -146,7 +145,7 @@ pub(crate) const CHECKS: &[&str] = &[
      FROM invoices i LEFT JOIN sums s ON s.scope = i.scope AND s.id = i.id
      WHERE i.subtotal <> coalesce(s.subtotal, 0)
         OR i.total <> coalesce(s.subtotal, 0) - i.discount + i.tax",
-    // An invoice that was charged is a payment of its total, any other is none.
+    // A charged invoice has a payment of its total, any other has none.
     "SELECT 'invoice ' || {i.id} || ' in state ' || i.state || ' payment', coalesce(CAST(p.captured AS TEXT), 'none'),
             CASE i.charged WHEN 1 THEN CAST(i.total AS TEXT) ELSE 'none' END
      FROM invoices i LEFT JOIN payments p ON p.scope = i.scope AND p.id = i.id
@@ -157,18 +156,18 @@ pub(crate) const CHECKS: &[&str] = &[
             count(*) || ' from ' || min(i.number) || ' to ' || max(i.number)
      FROM invoices i LEFT JOIN invoice_numbers n ON n.scope = i.scope
      GROUP BY i.scope, n.last HAVING min(i.number) <> 1 OR max(i.number) <> count(*) OR n.last IS DISTINCT FROM count(*)",
-    // A pending delivery that nobody is to look at waits for an earlier one that somebody is.
+    // A pending delivery without a time waits for an earlier delivery that has one.
     "SELECT 'delivery ' || {d.id} || ' waits for', 'nothing', 'an earlier one of its subject'
      FROM deliveries d WHERE d.status = 1 AND d.next_at IS NULL AND NOT EXISTS (
          SELECT 1 FROM deliveries e WHERE e.scope = d.scope AND e.endpoint = d.endpoint
          AND e.subject = d.subject AND e.status = 1 AND e.next_at IS NOT NULL)",
-    // Attempts are logged one by one.
+    // The number of attempts is the number of logged attempts.
     "SELECT 'delivery ' || {d.id} || ' attempts', d.attempts, count(a.number)
      FROM deliveries d LEFT JOIN delivery_attempts a ON a.scope = d.scope AND a.delivery = d.id
      GROUP BY d.scope, d.id HAVING d.attempts <> count(a.number)",
 ];
 
-/// A check in the words of one database.
+/// A check in the SQL of one database.
 pub(crate) fn written(check: &str, id: impl Fn(&str) -> String, lines: &str) -> String {
     let word = |part: &str| match part.split_once('}') {
         Some(("lines", rest)) => format!("{lines}{rest}"),
@@ -178,14 +177,12 @@ pub(crate) fn written(check: &str, id: impl Fn(&str) -> String, lines: &str) -> 
     check.split('{').map(word).collect()
 }
 
-/// Two numbers that should be equal and are not.
+/// A stored value that differs from the derived one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What was compared, and for what.
+    /// The name of what was compared.
     pub subject: String,
-    /// What is stored.
     pub stored: String,
-    /// What follows from refunds and postings.
     pub derived: String,
 }
 
@@ -198,23 +195,28 @@ impl std::fmt::Display for Difference {
 /// The outcome of a verification.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// How many payments were checked.
     pub payments: u64,
-    /// How many refunds were checked.
     pub refunds: u64,
-    /// How many postings were checked.
     pub postings: u64,
-    /// What does not fit, at most [`Report::LIMIT`] of each kind.
+    /// At most [`Report::LIMIT`] differences of each kind.
     pub differences: Vec<Difference>,
 }
 
 impl Report {
     /// How many differences of one kind are listed at most.
     pub const LIMIT: u32 = 1_000;
+
+    /// Adds a difference, with ids as ULIDs instead of hexadecimal digits.
+    pub(crate) fn add(&mut self, [subject, stored, derived]: [&str; 3]) {
+        self.differences.push(Difference {
+            subject: readable(subject),
+            stored: readable(stored),
+            derived: readable(derived),
+        });
+    }
 }
 
-/// The text with ids as people know them: ULIDs instead of hexadecimal.
-pub(crate) fn readable(text: &str) -> String {
+fn readable(text: &str) -> String {
     let word = |word: &str| match u128::from_str_radix(word, 16) {
         Ok(id) if word.len() == 32 => ulid::Ulid(id).to_string(),
         _ => word.to_owned(),

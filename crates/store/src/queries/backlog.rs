@@ -1,18 +1,18 @@
-//! How much work waits that should not.
+//! Counts of overdue work.
 
 use crate::StoreError;
-use crate::cells::Cells;
+use crate::tables::Cells;
 
-/// Work that waits, each kind counted up to [`Backlog::MOST`].
+/// Overdue work, each kind counted up to [`Backlog::MOST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Refunds that should have been looked at before a given time.
+    /// Refunds that were due before a given time.
     pub overdue_refunds: u32,
-    /// Refunds of which nobody knows whether they were sent.
+    /// Refunds that may or may not have reached the provider.
     pub unknown_refunds: u32,
     /// Refunds that a person must look at.
     pub refunds_in_review: u32,
-    /// Webhooks that should have been sent before a given time.
+    /// Webhooks that were due before a given time.
     pub overdue_deliveries: u32,
 }
 
@@ -21,7 +21,7 @@ impl Backlog {
     pub const MOST: u32 = 10_000;
 }
 
-/// Reads what [`COUNT`] selects.
+/// Reads the row of [`COUNT_BACKLOG`].
 pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
     Ok(Backlog {
         overdue_refunds: c.take()?,
@@ -31,9 +31,10 @@ pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
     })
 }
 
-/// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest count.
-/// The states unknown (6) and in review (9) are said in the words of the index, so that it is used.
-pub(crate) const COUNT: &str = "SELECT \
+/// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest
+/// count. The conditions on the states unknown (6) and in review (9) repeat the condition of the
+/// index, so that the planner uses it.
+pub(crate) const COUNT_BACKLOG: &str = "SELECT \
      (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE due_at < $1 LIMIT $2) AS a), \
      (SELECT count(*) FROM \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 6 LIMIT $2) AS b), \

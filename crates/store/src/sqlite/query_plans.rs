@@ -1,30 +1,27 @@
-//! No list is read off anything but its index.
+//! Every list is read off the index that is meant for it.
 
 use super::SqliteStore;
-use super::reads::{Query, refunds_query};
-use crate::lists::{
-    checkouts_query, deliveries_query, events_query, invoices_query, payments_query, postings_query,
-};
-use crate::plans::{Case, KEY, List, cases, pages, scope};
-use crate::query::{Order, PageQuery};
+use super::list_query::{SqliteQuery, list_refunds};
+use crate::queries::query_plans::{Case, KEY, List, cases, pages, scope};
+use crate::queries::{COUNT_BACKLOG, PageQuery, SortOrder};
 
-fn query(list: &List, page: PageQuery) -> Query {
+fn query(list: &List, page: PageQuery) -> SqliteQuery {
     match list {
-        List::Payments => payments_query(scope(), page),
-        List::Refunds(filter) => refunds_query(scope(), *filter, page),
-        List::Events(filter) => events_query(scope(), *filter, page),
-        List::Postings(filter) => postings_query(scope(), *filter, page),
-        List::Deliveries(filter) => deliveries_query(scope(), filter, page),
-        List::Checkouts(filter) => checkouts_query(scope(), filter, page),
-        List::Invoices(filter) => invoices_query(scope(), filter, page),
+        List::Refunds(filter) => list_refunds(scope(), *filter, page),
+        List::Payments
+        | List::Events(_)
+        | List::Postings(_)
+        | List::Deliveries(_)
+        | List::Checkouts(_)
+        | List::Invoices(_) => list.query(page),
     }
 }
 
 fn check(case: &Case, page: PageQuery, plan: &str) {
     let about = || format!("{:?} {page:?}: {plan}", case.list);
     if case.index == "refunds_by_payment" {
-        // A chain, walked from its newest refund on. Oldest first, it is turned around.
-        let turned = page.order == Order::Ascending;
+        // A chain is walked from its newest refund on. Oldest first, the database sorts it.
+        let turned = page.order == SortOrder::Ascending;
         assert_eq!(plan.contains("TEMP B-TREE"), turned, "{}", about());
         assert!(!plan.replace("SCAN c", "").contains("SCAN "), "{}", about());
         return;
@@ -58,8 +55,7 @@ async fn what_waits_is_counted_along_indexes() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
     let plan = store.read(|connection| {
-        let mut explain =
-            connection.prepare(&format!("EXPLAIN QUERY PLAN {}", crate::backlog::COUNT))?;
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {COUNT_BACKLOG}"))?;
         let lines = explain.query_map([1, 1], |row| row.get::<_, String>(3))?;
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
     });

@@ -1,20 +1,17 @@
-//! The queries of lists, in the words that both databases share: each reads one page off one index,
-//! however much is stored.
+//! The queries of lists, for both databases: each reads one page off one index, however many rows there
+//! are.
 
-use crate::query::{
+use super::{
     CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, PostingFilter,
-    RefundFilter,
+    RefundFilter, first_at,
 };
-use crate::sqlite::batch::PAYMENT_COLUMNS;
-use crate::sqlite::checkouts::CHECKOUT_COLUMNS;
-use crate::sqlite::invoices::INVOICE_COLUMNS;
-use crate::sqlite::reads::{POSTING_COLUMNS, first_at};
-use crate::sqlite::webhooks::DELIVERY_COLUMNS;
+use crate::tables::{CHECKOUTS, DELIVERIES, EVENTS, INVOICES, PAYMENTS, POSTINGS, REFUNDS, Table};
 use domain::account::Scope;
 use domain::event::Type;
+use domain::ids::{DeliveryId, EventId, RefundId};
 use domain::ledger::Reason;
 use domain::refund::Status;
-use domain::webhook::Status as Sent;
+use domain::webhook::Status as DeliveryStatus;
 use ulid::Ulid;
 
 /// A value in a query.
@@ -24,8 +21,8 @@ pub(crate) enum Arg {
     Text(Box<str>),
 }
 
-/// A query that is put together from fixed pieces; every value is a parameter.
-pub(crate) trait Query: Sized {
+/// A query made of fixed pieces; every value is a parameter.
+pub(crate) trait ListQuery: Sized {
     /// A query of the rows of a scope, which the column named by `scope` holds.
     fn of(select: &str, scope: (&str, Scope)) -> Self;
 
@@ -38,20 +35,20 @@ pub(crate) trait Query: Sized {
     /// Adds the condition that a column holds one of these numbers.
     fn and_one_of(&mut self, column: &str, numbers: Vec<i64>);
 
-    /// Adds order and limit, one row more than asked for.
+    /// Adds the order and a limit that is one row larger than `limit`.
     fn finish(&mut self, order: &str, limit: u32);
 
-    /// A table as it stands behind `FROM`, read off an index where that has to be said.
+    /// A table as it stands behind `FROM`, with a hint to use `index` where the database needs one.
     fn table(name: &str, index: Option<&str>) -> String;
 
-    /// Refunds, `r`, with their payments, `p`.
-    fn select_refunds(index: Option<&str>) -> String;
+    /// Refunds, `r`, joined with their payments, `p`, as they stand behind `FROM`.
+    fn refunds_with_payments(index: Option<&str>) -> String;
 
-    /// Events, `e`, with the refund and the payment they speak of, `r` and `p`.
-    fn select_events(index: Option<&str>) -> String;
+    /// Events, `e`, joined with their refunds, `r`, and payments, `p`, as they stand behind `FROM`.
+    fn events_with_subjects(index: Option<&str>) -> String;
 
-    /// Adds the condition that a status is this one. With `rare`, in the words of an index that leaves
-    /// out what succeeded.
+    /// Adds the condition on a status. With `rare`, repeats the condition of an index that leaves
+    /// out succeeded rows.
     fn and_status(&mut self, column: &str, status: Option<i64>, rare: bool) {
         if let Some(status) = status {
             self.and(&format!("{column} = ?"), Arg::Number(status));
@@ -61,7 +58,7 @@ pub(crate) trait Query: Sized {
         }
     }
 
-    /// Adds what selects and orders one page by `column`, one row more than asked for.
+    /// Adds the conditions and the order of one page by `column`, one row more than the limit.
     fn page(&mut self, column: &str, page: PageQuery) {
         let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
@@ -76,7 +73,7 @@ pub(crate) trait Query: Sized {
         self.finish(&format!("{column} {direction}"), page.limit);
     }
 
-    /// The same for invoices, by the time at which they were asked for.
+    /// The same for invoices, by their time of issue.
     fn page_by_issue(&mut self, page: PageQuery) {
         let (comparison, direction) = page.order.words();
         if let Some(after) = page.after {
@@ -89,20 +86,59 @@ pub(crate) trait Query: Sized {
 
 /// Without statistics a planner prefers the primary key, and reads every other row on the way: `index`
 /// is the one that fits the filter.
-fn select<Q: Query>(columns: &str, table: &str, index: Option<&str>, scope: Scope) -> Q {
-    Q::of(&format!("SELECT {columns} FROM {}", Q::table(table, index)), ("scope", scope))
+fn select<Q: ListQuery, T>(table: &Table<T>, index: Option<&str>, scope: Scope) -> Q {
+    let from = Q::table(table.name, index);
+    Q::of(&format!("SELECT {} FROM {from}", table.columns()), ("scope", scope))
 }
 
-pub(crate) fn payments_query<Q: Query>(scope: Scope, page: PageQuery) -> Q {
-    let mut query: Q = select(PAYMENT_COLUMNS, "payments", None, scope);
+/// The columns of refunds and of their payments.
+pub(crate) fn refund_view_columns() -> String {
+    format!("{}, {}", REFUNDS.columns_of("r"), PAYMENTS.columns_of("p"))
+}
+
+fn select_refunds<Q: ListQuery>(index: Option<&str>, scope: Scope) -> Q {
+    let from = Q::refunds_with_payments(index);
+    Q::of(&format!("SELECT {} FROM {from}", refund_view_columns()), ("r.scope", scope))
+}
+
+/// Events with their subjects, which [`read_joined`](super::read_joined) reads.
+pub(crate) fn select_events<Q: ListQuery>(index: Option<&str>, scope: Scope) -> Q {
+    let (event, payment) = (EVENTS.columns_of("e"), PAYMENTS.columns_of("p"));
+    let (refund, from) = (REFUNDS.columns_of("r"), Q::events_with_subjects(index));
+    Q::of(&format!("SELECT {event}, {payment}, {refund} FROM {from}"), ("e.scope", scope))
+}
+
+pub(crate) fn refund_query<Q: ListQuery>(scope: Scope, id: RefundId) -> Q {
+    let mut query: Q = select_refunds(None, scope);
+    query.and("r.id = ?", Arg::Ulid(id.ulid()));
+    query
+}
+
+pub(crate) fn event_query<Q: ListQuery>(scope: Scope, id: EventId) -> Q {
+    let mut query: Q = select_events(None, scope);
+    query.and("e.id = ?", Arg::Ulid(id.ulid()));
+    query
+}
+
+pub(crate) fn delivery_query<Q: ListQuery>(scope: Scope, id: DeliveryId) -> Q {
+    let mut query: Q = select(&DELIVERIES, None, scope);
+    query.and("id = ?", Arg::Ulid(id.ulid()));
+    query
+}
+
+pub(crate) fn payments_query<Q: ListQuery>(scope: Scope, page: PageQuery) -> Q {
+    let mut query: Q = select(&PAYMENTS, None, scope);
     query.page("id", page);
     query
 }
 
-pub(crate) fn refunds_query<Q: Query>(scope: Scope, filter: RefundFilter, page: PageQuery) -> Q {
+pub(crate) fn refunds_query<Q: ListQuery>(
+    scope: Scope,
+    filter: RefundFilter,
+    page: PageQuery,
+) -> Q {
     let rare = filter.status.is_some_and(|status| status != Status::Succeeded);
-    let mut query =
-        Q::of(&Q::select_refunds(rare.then_some("refunds_not_succeeded")), ("r.scope", scope));
+    let mut query: Q = select_refunds(rare.then_some("refunds_not_succeeded"), scope);
     if let Some(payment) = filter.payment {
         query.and("r.payment = ?", Arg::Ulid(payment.ulid()));
     }
@@ -111,17 +147,46 @@ pub(crate) fn refunds_query<Q: Query>(scope: Scope, filter: RefundFilter, page: 
     query
 }
 
-/// Of which types of events there is an index. Of the others nearly every payment and refund has one.
+/// The condition of the index on event types, which leaves out the types that nearly every payment and
+/// refund has.
 const RARE_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
 
-/// See [`RARE_TYPES`].
-pub(crate) fn is_rare(event_type: Type) -> bool {
-    event_type.code() > Type::RefundSucceeded.code() && event_type != Type::RefundUpdated
+/// Whether the index on event types has this one, see [`RARE_TYPES`].
+pub(crate) const fn is_rare(event_type: Type) -> bool {
+    match event_type {
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundSucceeded
+        | Type::RefundUpdated => false,
+        Type::RefundFailed
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutCompleted
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => true,
+    }
 }
 
-pub(crate) fn events_query<Q: Query>(scope: Scope, filter: EventFilter, page: PageQuery) -> Q {
+pub(crate) fn events_query<Q: ListQuery>(scope: Scope, filter: EventFilter, page: PageQuery) -> Q {
     let rare = filter.refund.is_none() && filter.event_type.is_some_and(is_rare);
-    let mut query = Q::of(&Q::select_events(rare.then_some("events_by_type")), ("e.scope", scope));
+    let mut query: Q = select_events(rare.then_some("events_by_type"), scope);
     if let Some(event_type) = filter.event_type {
         query.and("e.type = ?", Arg::Number(event_type.code()));
     }
@@ -135,7 +200,7 @@ pub(crate) fn events_query<Q: Query>(scope: Scope, filter: EventFilter, page: Pa
     query.and("e.refund = ?", Arg::Ulid(refund.ulid()));
     let (comparison, direction) = page.order.words();
     if let Some(after) = page.after {
-        // Where it is no longer kept, nothing before it is either.
+        // When that event is deleted, so are all events before it.
         let seq = "coalesce((SELECT seq FROM events a WHERE a.scope = e.scope AND a.id = ?), 0)";
         query.and(&format!("e.seq {comparison} {seq}"), Arg::Ulid(after));
     }
@@ -143,10 +208,14 @@ pub(crate) fn events_query<Q: Query>(scope: Scope, filter: EventFilter, page: Pa
     query
 }
 
-pub(crate) fn postings_query<Q: Query>(scope: Scope, filter: PostingFilter, page: PageQuery) -> Q {
+pub(crate) fn postings_query<Q: ListQuery>(
+    scope: Scope,
+    filter: PostingFilter,
+    page: PageQuery,
+) -> Q {
     let by_source = filter.source.is_some() && filter.posting.is_none();
     let index = by_source.then_some("postings_by_source");
-    let mut query: Q = select(POSTING_COLUMNS, "postings", index, scope);
+    let mut query: Q = select(&POSTINGS, index, scope);
     if let Some(source) = filter.source {
         query.and("source = ?", Arg::Ulid(source));
     }
@@ -157,7 +226,8 @@ pub(crate) fn postings_query<Q: Query>(scope: Scope, filter: PostingFilter, page
         query.and("id = ?", Arg::Ulid(posting));
     }
     if let Some(code) = filter.code {
-        // The accounts of a posting follow from its reason: at most three numbers, no input.
+        // The ledger accounts of a posting follow from its reason; these are at most three numbers
+        // and no input.
         let reasons: Vec<String> = Reason::ALL
             .iter()
             .filter(|reason| reason.legs().0 == code || reason.legs().1 == code)
@@ -169,7 +239,7 @@ pub(crate) fn postings_query<Q: Query>(scope: Scope, filter: PostingFilter, page
     query
 }
 
-pub(crate) fn checkouts_query<Q: Query>(
+pub(crate) fn checkouts_query<Q: ListQuery>(
     scope: Scope,
     filter: &CheckoutFilter,
     page: PageQuery,
@@ -179,7 +249,7 @@ pub(crate) fn checkouts_query<Q: Query>(
         (None, Some(_)) => "checkouts_by_state",
         (None, None) => "checkouts_by_kind",
     };
-    let mut query: Q = select(CHECKOUT_COLUMNS, "checkouts", Some(index), scope);
+    let mut query: Q = select(&CHECKOUTS, Some(index), scope);
     query.push(" AND deleted = 0");
     query.and("kind = ?", Arg::Number(filter.kind.code()));
     if let Some(state) = filter.state {
@@ -192,7 +262,11 @@ pub(crate) fn checkouts_query<Q: Query>(
     query
 }
 
-pub(crate) fn invoices_query<Q: Query>(scope: Scope, filter: &InvoiceFilter, page: PageQuery) -> Q {
+pub(crate) fn invoices_query<Q: ListQuery>(
+    scope: Scope,
+    filter: &InvoiceFilter,
+    page: PageQuery,
+) -> Q {
     let index = match filter {
         InvoiceFilter { customer: Some(_), .. } => Some("invoices_by_customer"),
         InvoiceFilter { subscription: Some(_), .. } => Some("invoices_by_subscription"),
@@ -202,7 +276,7 @@ pub(crate) fn invoices_query<Q: Query>(scope: Scope, filter: &InvoiceFilter, pag
         InvoiceFilter { state: Some(_), .. } => Some("invoices_by_state"),
         _ => filter.by_issue().then_some("invoices_by_issue"),
     };
-    let mut query: Q = select(INVOICE_COLUMNS, "invoices", index, scope);
+    let mut query: Q = select(&INVOICES, index, scope);
     if let Some(state) = filter.state {
         query.and("state = ?", Arg::Number(state.code()));
     }
@@ -226,22 +300,22 @@ pub(crate) fn invoices_query<Q: Query>(scope: Scope, filter: &InvoiceFilter, pag
     query
 }
 
-pub(crate) fn deliveries_query<Q: Query>(
+pub(crate) fn deliveries_query<Q: ListQuery>(
     scope: Scope,
     filter: &DeliveryFilter,
     page: PageQuery,
 ) -> Q {
-    let rare = filter.status.is_some_and(|status| status != Sent::Succeeded);
+    let rare = filter.status.is_some_and(|status| status != DeliveryStatus::Succeeded);
     let index = if rare {
         Some("deliveries_not_succeeded")
     } else {
         filter.endpoint.is_some().then_some("deliveries_by_endpoint")
     };
-    let mut query: Q = select(DELIVERY_COLUMNS, "deliveries", index, scope);
+    let mut query: Q = select(&DELIVERIES, index, scope);
     if let Some(endpoint) = filter.endpoint {
         query.and("endpoint = ?", Arg::Ulid(endpoint.ulid()));
     }
-    query.and_status("status", filter.status.map(Sent::code), rare);
+    query.and_status("status", filter.status.map(DeliveryStatus::code), rare);
     if let Some(types) = &filter.types {
         query.and_one_of("type", types.iter().map(|event| event.code()).collect());
     }

@@ -1,21 +1,16 @@
-//! Requests under an idempotency key and what they were answered, for doors that repeat the whole
-//! answer.
+//! Requests under an idempotency key and their stored responses.
 
 use super::SqliteStore;
-use super::codec::Columns;
+use super::codec::one;
+use super::rows::RowWriter;
 use crate::StoreError;
-use crate::answers::{Begun, NewRequest};
+use crate::stored_responses::{Begun, NewRequest};
+use crate::tables::{STORED_RESPONSES, read_stored_response};
 use domain::account::Scope;
 use domain::keys::KeyHash;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 use ulid::Ulid;
-
-const SELECT: &str = "SELECT request, generation, lease_until, status, body FROM answers \
-     WHERE scope = ?1 AND hash = ?2 AND expires_at > ?3";
-
-const BEGIN: &str = "INSERT OR REPLACE INTO answers \
-     (scope, hash, request, generation, lease_until, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const TAKE_OVER: &str = "UPDATE answers SET lease_until = ?3 WHERE scope = ?1 AND hash = ?2";
 
@@ -29,8 +24,7 @@ const FORGET: &str = "DELETE FROM answers WHERE (scope, hash) IN \
      (SELECT scope, hash FROM answers WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
 
 impl SqliteStore {
-    /// Begins a request, durably.
-    pub async fn begin_request(
+    pub(crate) async fn begin_request(
         &self,
         new: NewRequest,
         now: Timestamp,
@@ -46,8 +40,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Keeps the answer to a request.
-    pub async fn keep_answer(
+    pub(crate) async fn keep_answer(
         &self,
         (scope, hash, generation): (Scope, KeyHash, Ulid),
         status: u16,
@@ -64,8 +57,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Lets the next request under the key go on where this one ended without an answer.
-    pub async fn abandon_request(
+    pub(crate) async fn abandon_request(
         &self,
         (scope, hash, generation): (Scope, KeyHash, Ulid),
         now: Timestamp,
@@ -79,8 +71,11 @@ impl SqliteStore {
             .await
     }
 
-    /// Forgets answers that ran out by `now`, at most `limit` of them. Returns how many.
-    pub async fn forget_answers(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_answers(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<usize, StoreError> {
         self.writer
             .run(move |connection| {
                 Ok(connection.prepare_cached(FORGET)?.execute(params![now.0, limit])?)
@@ -90,23 +85,17 @@ impl SqliteStore {
 }
 
 fn begin(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<Begun, StoreError> {
-    let (scope, hash) = (new.scope.code(), new.hash.0);
-    let mut select = connection.prepare_cached(SELECT)?;
-    let mut rows = select.query(params![scope, hash, now.0])?;
-    let Some(row) = rows.next()? else {
-        connection.prepare_cached(BEGIN)?.execute(params![
-            scope,
-            hash,
-            new.request,
-            new.generation.to_bytes(),
-            new.lease_until.0,
-            new.expires_at.0,
-        ])?;
+    let key = (new.scope.code(), new.hash.0);
+    let select = format!("{} AND expires_at > ?3", STORED_RESPONSES.texts().select);
+    let found = one(connection, &select, (key.0, key.1, now.0), |c| read_stored_response(c))?;
+    let Some(found) = found else {
+        RowWriter::new(connection, &STORED_RESPONSES).replace(new)?;
         return Ok(Begun::Process(new.generation));
     };
-    let begun = Begun::read(&mut Columns::new(row), new, now)?;
+    let begun = found.begin(new, now);
     if let Begun::Process(_) = begun {
-        connection.prepare_cached(TAKE_OVER)?.execute(params![scope, hash, new.lease_until.0])?;
+        let mut take_over = connection.prepare_cached(TAKE_OVER)?;
+        take_over.execute(params![key.0, key.1, new.lease_until.0])?;
     }
     Ok(begun)
 }

@@ -1,22 +1,18 @@
-//! No list is read off anything but its index, with as many rows as make the planner think.
+//! Every list is read off its index, with enough rows that the planner has a choice.
 
 use super::PostgresStore;
 use super::prune::{forget_deliveries, forget_events};
 use super::reads::number;
 use super::session::Step;
-use super::statement::{Query, Statement};
-use crate::cells::Cells as _;
-use crate::lists::{
-    checkouts_query, deliveries_query, events_query, invoices_query, payments_query,
-    postings_query, refunds_query,
-};
-use crate::plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
-use crate::query::PageQuery;
+use super::statement::{PostgresQuery, Statement};
+use crate::queries::query_plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
+use crate::queries::{COUNT_BACKLOG, PageQuery};
+use crate::tables::Cells as _;
 use domain::payment::Kind;
 use domain::time::Timestamp;
 
-/// Rows of every table, each second one another account's: the `n`th is the `i`th of its account.
-/// What is rare is old, so that a walk that looks for it would be a long one.
+/// Rows of every table. They alternate between two accounts: the `n`th row of a table is the `i`th
+/// row of its account. Rare values are old, so that a walk in search of them would be long.
 const FILL: &[&str] = &[
     "INSERT INTO payments (scope, id, kind, captured, currency, refunded, reserved, held, excess, \
      reversed, last_seq, updated_at, captured_at, provider, provider_payment_id) \
@@ -65,20 +61,8 @@ async fn filled() -> PostgresStore {
     store
 }
 
-fn query(list: &List, page: PageQuery) -> Query {
-    match list {
-        List::Payments => payments_query(scope(), page),
-        List::Refunds(filter) => refunds_query(scope(), *filter, page),
-        List::Events(filter) => events_query(scope(), *filter, page),
-        List::Postings(filter) => postings_query(scope(), *filter, page),
-        List::Deliveries(filter) => deliveries_query(scope(), filter, page),
-        List::Checkouts(filter) => checkouts_query(scope(), filter, page),
-        List::Invoices(filter) => invoices_query(scope(), filter, page),
-    }
-}
-
-/// Rows that the busiest part of a plan went through, those that it left out included. A few that
-/// fit are put in order rather than looked up in order: that is the planner's to choose.
+/// Rows that the busiest node of a plan read, including those that its filter removed. The planner
+/// may sort a few matching rows instead of reading them in order.
 fn touched(plan: &str) -> u64 {
     let after = |line: &str, what: &str| {
         let (_, text) = line.split_once(what)?;
@@ -95,7 +79,7 @@ fn touched(plan: &str) -> u64 {
 fn check(case: &Case, page: PageQuery, plan: &str) {
     let about = || format!("{:?} {page:?}:\n{plan}", case.list);
     assert!(!plan.contains("Seq Scan"), "{}", about());
-    if case.straight {
+    if case.seeks {
         let index = if case.index == KEY { "_pkey" } else { case.index };
         assert!(plan.contains(index), "{} instead of {index}", about());
         assert!(touched(plan) < ROWS / 20, "{}", about());
@@ -108,7 +92,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     let mut checked = 0;
     for case in cases() {
         for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = query(&case.list, page).into_plan();
+            let explain = case.list.query::<PostgresQuery>(page).into_plan();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             check(&case, page, &lines.join("\n"));
             checked += 1;
@@ -136,7 +120,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
         let explain = format!("EXPLAIN {}", statement.sql);
         let explain = Statement::new(explain, statement.values);
         let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
-        // There are no endpoints here, which makes reading them all cheap.
+        // There are no endpoints here, so reading them all is cheap.
         let plan = plan.replace("Seq Scan on webhook_endpoints", "");
         assert!(!plan.contains("Seq Scan"), "{plan}");
         explained += 1;
@@ -144,14 +128,14 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     assert_eq!(explained, 9);
 
     let values = vec![number(1), number(1)];
-    let explain = Statement::new(format!("EXPLAIN {}", crate::backlog::COUNT), values);
+    let explain = Statement::new(format!("EXPLAIN {COUNT_BACKLOG}"), values);
     let plan = store.list(explain, |c| c.required_text()).await.expect("a plan").join("\n");
     for index in ["refunds_due", "refunds_in_doubt", "deliveries_due"] {
         assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{plan}");
     }
 }
 
-/// On an empty database any plan is as good as any other.
+/// On an empty database the planner takes any plan for as good as any other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes() {
     let url = testkit::postgres::cluster().database().await;
@@ -159,7 +143,7 @@ async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes
     let mut joins = 0;
     for case in cases() {
         for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = query(&case.list, page).into_plan();
+            let explain = case.list.query::<PostgresQuery>(page).into_plan();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             let plan = lines.join("\n");
             assert!(!plan.contains("Join Filter"), "{:?} {page:?}:\n{plan}", case.list);

@@ -1,36 +1,34 @@
-//! Copies a database file into an empty database, and goes on where an earlier run ended.
+//! Copies a database file into an empty database, or continues an earlier copy.
 //!
-//! Rows go in the order of their keys, so that the last key of a table says what is there already.
-//! A mark in the database keeps nodes from working on it until everything is there and fits.
+//! Rows are copied in the order of their keys, so the last key of a table shows how far the copy
+//! is. A mark in the database keeps nodes from using the database until the copy is complete and
+//! verified.
 
 use super::PostgresStore;
 use super::statement::Statement;
-use super::value::{Columns, Id, Value};
+use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
-use crate::cells::{Cells as _, inconsistent};
-use crate::sqlite::source::{Source, TABLES};
-use crate::verify::Report;
-use rusqlite::types::Value as Cell;
-use std::path::Path;
+use crate::copy_source::{CopiedCell, CopySource};
+use crate::queries::Report;
+use crate::tables::{self, Cells as _, inconsistent};
 
-/// Where the mark is and what it says: the state of the file that is copied.
+/// The table that marks a copy. Its row holds the state of the file.
 const MARK: &str = "copy_under_way";
 
 /// Rows of one statement at most.
 const ROWS: usize = 1_000;
 
-/// How far a copy is.
+/// Progress of a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Copied<'a> {
-    /// The table.
     pub table: &'a str,
-    /// Rows of it that are there.
+    /// Rows of the table that are copied.
     pub rows: u64,
-    /// Rows of it that there are.
+    /// Rows of the table in the file.
     pub of: u64,
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Number,
@@ -40,15 +38,15 @@ enum Kind {
 }
 
 /// A column and the values of many rows in it.
-fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreError> {
+fn column(kind: Kind, rows: &[Vec<CopiedCell>], at: usize) -> Result<Value<'_>, StoreError> {
     let wrong = || inconsistent("a column to be copied");
     let cells = || rows.iter().map(|row| row.get(at).ok_or_else(wrong));
     Ok(match kind {
         Kind::Number => Value::Ints(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Integer(number) => Ok(Some(*number)),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Integer(number) => Ok(Some(*number)),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -56,8 +54,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Id => Value::Ids(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Blob(bytes) => {
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Blob(bytes) => {
                         bytes.as_slice().try_into().map(|id| Some(Id(id))).map_err(|_| wrong())
                     }
                     _ => Err(wrong()),
@@ -67,8 +65,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Text => Value::Texts(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Text(text) => Ok(Some(text.as_str().into())),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Text(text) => Ok(Some(text.as_str().into())),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -76,8 +74,8 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
         Kind::Bytes => Value::Blobs(
             cells()
                 .map(|cell| match cell? {
-                    Cell::Null => Ok(None),
-                    Cell::Blob(bytes) => Ok(Some(bytes.as_slice())),
+                    CopiedCell::Null => Ok(None),
+                    CopiedCell::Blob(bytes) => Ok(Some(bytes.as_slice())),
                     _ => Err(wrong()),
                 })
                 .collect::<Result<_, _>>()?,
@@ -86,28 +84,26 @@ fn column(kind: Kind, rows: &[Vec<Cell>], at: usize) -> Result<Value<'_>, StoreE
 }
 
 impl PostgresStore {
-    /// Copies a database file into the database at `url`, which must be empty or hold what an
-    /// earlier run copied of the same file; `rows` bounds how many at a time. Nobody may write to
-    /// the file meanwhile. Verifies what is there then; only without a difference can it be used.
-    pub async fn copy_from(
+    /// Copies the database that `open` opens, see [`PostgresStore::copy_from`].
+    pub(crate) async fn copy<S: CopySource>(
         url: &str,
-        file: &Path,
+        open: impl FnOnce() -> Result<S, StoreError> + Send,
         rows: Option<usize>,
         mut progress: impl FnMut(Copied<'_>) + Send,
     ) -> Result<Report, StoreError> {
         let store = Self::attach(url)?;
         store.migrate(None).await?;
         store.check_durability().await?;
-        let source = Source::open(file)?;
+        let source = open()?;
         store.mark(&source.state()?).await?;
-        for &table in TABLES {
+        for &table in tables::ALL {
             let of = source.count(table.0)?;
             store.copy_table(&source, table, of, rows.unwrap_or(ROWS), &mut progress).await?;
         }
         let set = "SELECT setval('delivery_bodies_no', max(no)) FROM delivery_bodies \
                    HAVING max(no) IS NOT NULL";
         store.write(Statement::new(set, Vec::new())).await?;
-        for &(table, _) in TABLES {
+        for &(table, _) in tables::ALL {
             let (of, there) = (source.count(table)?, store.count(table).await?);
             if of != there {
                 let why = format!("{table} has {of} rows in the file and {there} in the database");
@@ -121,11 +117,12 @@ impl PostgresStore {
         Ok(report)
     }
 
-    /// Marks an empty database; one that is marked must have been filled from the same data.
+    /// Marks an empty database. A marked database must have been filled from the same data.
     async fn mark(&self, state: &str) -> Result<(), StoreError> {
         if self.is_marked().await? {
             let sql = format!("SELECT source FROM {MARK}");
-            let known = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.required_text()).await?;
+            let known =
+                self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.required_text()).await?;
             if known.as_deref() != Some(state) {
                 return Err(StoreError::Address(
                     "the file changed since the copy was begun, or is another one: copy it into an \
@@ -135,25 +132,26 @@ impl PostgresStore {
             }
             return Ok(());
         }
-        for (table, _) in TABLES {
+        for (table, _) in tables::ALL {
             if self.count(table).await? > 0 {
                 let why =
                     format!("the database is not empty, there are {table} in it: name another");
                 return Err(StoreError::Address(why));
             }
         }
-        // One statement, so that there is no mark without its text, which is digits and slashes.
+        // One statement creates the table and its row, so that no mark is without its text. The
+        // text consists of digits and slashes.
         let sql = format!("CREATE TABLE {MARK} AS SELECT '{state}'::text AS source");
         self.write(Statement::new(sql, Vec::new())).await.map(|_| ())
     }
 
     async fn is_marked(&self) -> Result<bool, StoreError> {
         let sql = format!("SELECT (to_regclass('{MARK}') IS NOT NULL)::int");
-        let found = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.take::<bool>()).await?;
+        let found = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<bool>()).await?;
         Ok(found.unwrap_or(false))
     }
 
-    /// A database that is being filled is not worked with.
+    /// Refuses a database with an unfinished copy.
     pub(super) async fn check_whole(&self) -> Result<(), StoreError> {
         if !self.is_marked().await? {
             return Ok(());
@@ -166,13 +164,13 @@ impl PostgresStore {
 
     async fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
-        let count = self.one(sql, Vec::new(), |c: &mut Columns<'_>| c.take::<i64>()).await?;
+        let count = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<i64>()).await?;
         u64::try_from(count.unwrap_or(0)).map_err(|_| inconsistent("a count"))
     }
 
     async fn copy_table(
         &self,
-        source: &Source,
+        source: &impl CopySource,
         (table, key): (&str, &[&str]),
         of: u64,
         limit: usize,
@@ -189,7 +187,7 @@ impl PostgresStore {
         let mut there = self.count(table).await?;
         let numbers: Vec<_> = (1..=columns.len()).map(|n| format!("${n}")).collect();
         let (names, numbers) = (columns.join(", "), numbers.join(", "));
-        // A statement whose answer was lost is run again.
+        // A statement runs again when its answer was lost.
         let insert = format!(
             "INSERT INTO {table} ({names}) SELECT {names} FROM unnest({numbers}) AS v ({names}) \
              ON CONFLICT DO NOTHING"
@@ -206,12 +204,12 @@ impl PostgresStore {
         }
     }
 
-    /// What each column holds, in the words of the database that is filled.
+    /// The type of each column, as PostgreSQL knows it.
     async fn kinds(&self, table: &str, columns: &[String]) -> Result<Vec<Kind>, StoreError> {
         let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
                    WHERE table_schema = current_schema() AND table_name = $1";
         let values = vec![Value::Text(table.to_owned().into())];
-        let read = |c: &mut Columns<'_>| Ok((c.required_text()?, c.required_text()?));
+        let read = |c: &mut PostgresCells<'_>| Ok((c.required_text()?, c.required_text()?));
         let known = self.list(Statement::new(sql, values), read).await?;
         let kind = |name: &String| {
             let (_, kind) = known.iter().find(|(known, _)| **known == **name)?;
@@ -227,14 +225,14 @@ impl PostgresStore {
         kinds.ok_or_else(|| inconsistent("the schema"))
     }
 
-    /// The last key that is there, as the file has it.
+    /// The last key that was copied, as values of the file.
     async fn last_key(
         &self,
         table: &str,
         key: &[(&str, Kind)],
-    ) -> Result<Option<Vec<Cell>>, StoreError> {
+    ) -> Result<Option<Vec<CopiedCell>>, StoreError> {
         let names: Vec<_> = key.iter().map(|(name, _)| *name).collect();
-        // The file compares texts byte by byte.
+        // SQLite compares texts byte by byte.
         let order: Vec<_> = key
             .iter()
             .map(|(name, kind)| match kind {
@@ -247,14 +245,14 @@ impl PostgresStore {
             names.join(", "),
             order.join(", ")
         );
-        self.one(sql, Vec::new(), |c: &mut Columns<'_>| {
+        self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| {
             key.iter()
                 .map(|(_, kind)| {
                     Ok(match kind {
-                        Kind::Number => Cell::Integer(c.take()?),
-                        Kind::Id => Cell::Blob(c.take::<[u8; 16]>()?.to_vec()),
-                        Kind::Text => Cell::Text(c.required_text()?.into()),
-                        Kind::Bytes => Cell::Blob(c.take()?),
+                        Kind::Number => CopiedCell::Integer(c.take()?),
+                        Kind::Id => CopiedCell::Blob(c.take::<[u8; 16]>()?.to_vec()),
+                        Kind::Text => CopiedCell::Text(c.required_text()?.into()),
+                        Kind::Bytes => CopiedCell::Blob(c.take()?),
                     })
                 })
                 .collect()

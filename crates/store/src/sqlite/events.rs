@@ -1,0 +1,59 @@
+//! Events with the rows that they are about.
+
+use super::SqliteStore;
+use super::batch::{find_checkout, find_invoice};
+use super::list_query::SqliteQuery;
+use crate::StoreError;
+use crate::queries::{
+    EventFilter, Joined, Page, PageQuery, StoredEvent, StoredSubject, event_query, events_query,
+    read_joined,
+};
+use crate::tables::inconsistent;
+use domain::account::Scope;
+use domain::ids::EventId;
+use rusqlite::Connection;
+
+impl SqliteStore {
+    pub(crate) async fn list_events(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        page: PageQuery,
+    ) -> Result<Page<StoredEvent>, StoreError> {
+        let query: SqliteQuery = events_query(scope, filter, page);
+        self.read(move |c| query.run(c, page.limit, |cells| complete(c, read_joined(cells)?))).await
+    }
+
+    pub(crate) async fn find_event(
+        &self,
+        scope: Scope,
+        id: EventId,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        self.read(move |c| find_event(c, scope, id)).await
+    }
+}
+
+pub(super) fn find_event(
+    connection: &Connection,
+    scope: Scope,
+    id: EventId,
+) -> Result<Option<StoredEvent>, StoreError> {
+    let query: SqliteQuery = event_query(scope, id);
+    Ok(query.run(connection, 1, |c| complete(connection, read_joined(c)?))?.items.pop())
+}
+
+/// Looks up what was not joined to an event.
+fn complete(connection: &Connection, joined: Joined) -> Result<StoredEvent, StoreError> {
+    let broken = || inconsistent("events");
+    Ok(match joined {
+        Joined::Whole(whole) => whole,
+        Joined::Checkout(event, id) => {
+            let found = find_checkout(connection, event.scope, id)?.ok_or_else(broken)?;
+            StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+        }
+        Joined::Invoice(event, id) => {
+            let found = find_invoice(connection, event.scope, id)?.ok_or_else(broken)?;
+            StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+        }
+    })
+}

@@ -1,0 +1,65 @@
+//! Work that is done once per unique key. Its answer is stored with the key, in the transaction of the
+//! work itself.
+
+use super::SqliteStore;
+use super::batch::load_key;
+use super::rows::values_but;
+use crate::StoreError;
+use crate::idempotent_work::Once;
+use crate::tables::{KEYS, Put};
+use domain::keys::Key;
+use domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+
+const SELECT_ANSWER: &str = "SELECT answer FROM keys WHERE scope = ?1 AND hash = ?2";
+
+impl SqliteStore {
+    /// Does `work` unless another request did it under the same key. Work that returns an answer takes
+    /// the key; without an answer it changed nothing and the key stays free.
+    pub(super) async fn once<T: Send + 'static>(
+        &self,
+        key: Option<Key>,
+        now: Timestamp,
+        work: impl FnOnce(&Connection) -> Result<(T, Option<String>), StoreError> + Send + 'static,
+    ) -> Result<Once<T>, StoreError> {
+        self.writer
+            .run(move |connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                if let Some(key) = &key
+                    && let Some(before) = find(&transaction, key, now)?
+                {
+                    return Ok(before);
+                }
+                let (done, answer) = work(&transaction)?;
+                if let (Some(key), Some(answer)) = (&key, answer) {
+                    keep(&transaction, key, &answer)?;
+                }
+                transaction.commit()?;
+                Ok(Once::Done(done))
+            })
+            .await
+    }
+}
+
+fn find<T>(
+    connection: &Connection,
+    key: &Key,
+    now: Timestamp,
+) -> Result<Option<Once<T>>, StoreError> {
+    let holder = load_key(connection, key.scope, key.hash)?;
+    let is_live = |key: &Key| key.expires_at.is_none_or(|at| now < at);
+    let Some(holder) = holder.filter(is_live) else { return Ok(None) };
+    let mut select = connection.prepare_cached(SELECT_ANSWER)?;
+    let at = params![key.scope.code(), key.hash.0];
+    let answer: Option<Option<String>> = select.query_row(at, |row| row.get(0)).optional()?;
+    Once::before(key, &holder, answer.flatten().map(Into::into)).map(Some)
+}
+
+/// Takes the key, also from a holder that expired and is not yet deleted.
+fn keep(connection: &Connection, key: &Key, answer: &str) -> Result<(), StoreError> {
+    let text = format!("{} {}", KEYS.texts().insert, KEYS.or_replace());
+    let values = values_but(KEYS.inserted(), key, "answer", || Put::Text(Some(answer)));
+    connection.prepare_cached(&text)?.execute(params_from_iter(values))?;
+    Ok(())
+}

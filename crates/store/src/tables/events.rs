@@ -1,0 +1,92 @@
+//! Events.
+
+use super::put::{id, int, json, maybe_int, maybe_text};
+use super::{Cells, Table, fixed, inconsistent, key};
+use crate::StoreError;
+use domain::event::{Detail, Event, Subject, Type};
+use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::refund::State;
+use domain::{checkout, invoice};
+
+/// One of the columns `payment`, `refund`, `checkout`, `invoice` and `endpoint` has a value.
+pub(crate) static EVENTS: Table<Event> = Table::new(
+    "events",
+    &[
+        key("scope", |e| int(e.scope.code())),
+        key("id", |e| id(e.id.bytes())),
+        fixed("type", |e| int(e.event_type.code())),
+        fixed("payment", |e| id(Ids::of(e.subject).payment)),
+        fixed("refund", |e| id(Ids::of(e.subject).refund)),
+        fixed("state", |e| maybe_int(state_of(e.subject))),
+        fixed("seq", |e| int(e.seq)),
+        fixed("detail", |e| e.detail.as_ref().map_or(maybe_text(None), json)),
+        fixed("checkout", |e| id(Ids::of(e.subject).checkout)),
+        fixed("invoice", |e| id(Ids::of(e.subject).invoice)),
+        fixed("endpoint", |e| id(Ids::of(e.subject).endpoint)),
+    ],
+);
+
+type Id = Option<[u8; 16]>;
+
+/// The id of a subject, in the column of its kind.
+#[derive(Default)]
+struct Ids {
+    payment: Id,
+    refund: Id,
+    checkout: Id,
+    invoice: Id,
+    endpoint: Id,
+}
+
+impl Ids {
+    fn of(subject: Subject) -> Self {
+        match subject {
+            Subject::Payment(id) => Self { payment: Some(id.bytes()), ..Self::default() },
+            Subject::Refund(id, _) => Self { refund: Some(id.bytes()), ..Self::default() },
+            Subject::Checkout(id, _) => Self { checkout: Some(id.bytes()), ..Self::default() },
+            Subject::Invoice(id, _) => Self { invoice: Some(id.bytes()), ..Self::default() },
+            Subject::Endpoint(id) => Self { endpoint: Some(id.bytes()), ..Self::default() },
+        }
+    }
+}
+
+fn state_of(subject: Subject) -> Option<i64> {
+    match subject {
+        Subject::Refund(_, state) => Some(state.code()),
+        Subject::Checkout(_, state) => Some(state.code()),
+        Subject::Invoice(_, state) => Some(state.code()),
+        Subject::Payment(_) | Subject::Endpoint(_) => None,
+    }
+}
+
+pub(crate) fn read_event(c: &mut impl Cells) -> Result<Event, StoreError> {
+    let (scope, id) = (c.scope()?, EventId::from_ulid(c.ulid()?));
+    let event_type = c.code(Type::from_code, "events.type")?;
+    let (payment, refund) = (c.take()?, c.take()?);
+    let (state, seq) = (c.take::<Option<i64>>()?, c.take()?);
+    let detail: Option<Box<Detail>> = match c.text()? {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|_| inconsistent("events.detail"))?),
+        None => None,
+    };
+    let ids = Ids { payment, refund, checkout: c.take()?, invoice: c.take()?, endpoint: c.take()? };
+    let subject = read_subject(&ids, state).ok_or_else(|| inconsistent("events"))?;
+    Ok(Event { scope, id, event_type, subject, seq, detail })
+}
+
+fn read_subject(ids: &Ids, state: Option<i64>) -> Option<Subject> {
+    let code = state.unwrap_or_default();
+    Some(match (ids.payment, ids.refund, ids.checkout, ids.invoice) {
+        (Some(id), None, None, None) => Subject::Payment(PaymentId::from_bytes(id)),
+        (None, Some(id), None, None) => {
+            Subject::Refund(RefundId::from_bytes(id), State::from_code(code)?)
+        }
+        (None, None, Some(id), None) => {
+            Subject::Checkout(PaymentId::from_bytes(id), checkout::State::from_code(code)?)
+        }
+        (None, None, None, Some(id)) => {
+            Subject::Invoice(InvoiceId::from_bytes(id), invoice::State::from_code(code)?)
+        }
+        (None, None, None, None) => Subject::Endpoint(EndpointId::from_bytes(ids.endpoint?)),
+        _ => return None,
+    })
+}

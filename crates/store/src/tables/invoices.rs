@@ -1,0 +1,78 @@
+//! Invoices.
+
+use super::put::{id, int, json, maybe_text, maybe_time, text, time};
+use super::{Cells, Table, changing, fixed, key};
+use crate::StoreError;
+use domain::ids::InvoiceId;
+use domain::invoice::{Facts, Invoice, State, Totals};
+use std::sync::Arc;
+
+pub(crate) static INVOICES: Table<Invoice> = Table::new(
+    "invoices",
+    &[
+        key("scope", |i| int(i.facts.scope.code())),
+        key("id", |i| id(i.facts.id.bytes())),
+        fixed("number", |i| int(i.facts.number)),
+        fixed("currency", |i| text(i.facts.currency.as_str())),
+        fixed("subtotal", |i| int(i.facts.totals.subtotal)),
+        fixed("discount", |i| int(i.facts.totals.discount)),
+        fixed("tax", |i| int(i.facts.totals.tax)),
+        fixed("total", |i| int(i.facts.totals.total)),
+        changing("state", |i| int(i.state.code())),
+        changing("charged", |i| int(i.charged)),
+        changing("attempts", |i| int(i.attempts)),
+        changing("last_seq", |i| int(i.last_seq)),
+        changing("updated_at", |i| time(i.updated_at)),
+        fixed("due_at", |i| maybe_time(i.facts.due_at)),
+        changing("wake_at", |i| maybe_time(i.wake_at)),
+        changing("issued_at", |i| maybe_time(i.issued_at)),
+        changing("paid_at", |i| maybe_time(i.paid_at)),
+        changing("voided_at", |i| maybe_time(i.voided_at)),
+        fixed("customer", |i| text(&i.facts.customer)),
+        fixed("lines", |i| json(&i.facts.lines)),
+        fixed("subscription", |i| maybe_text(i.facts.subscription.as_deref())),
+        fixed("template", |i| maybe_text(i.facts.template.as_deref())),
+        fixed("memo", |i| maybe_text(i.facts.memo.as_deref())),
+        fixed("metadata", |i| maybe_text(i.facts.metadata.as_deref())),
+    ],
+);
+
+pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
+    let (scope, id) = (c.scope()?, InvoiceId::from_ulid(c.ulid()?));
+    let (number, currency) = (c.take()?, c.currency()?);
+    let totals =
+        Totals { subtotal: c.take()?, discount: c.take()?, tax: c.take()?, total: c.take()? };
+    let state = c.code(State::from_code, "invoices.state")?;
+    let (charged, attempts) = (c.take()?, c.take()?);
+    let (last_seq, updated_at) = (c.take()?, c.time()?);
+    let (due_at, wake_at, issued_at) = (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
+    let (paid_at, voided_at) = (c.maybe_time()?, c.maybe_time()?);
+    let customer = c.required_text()?;
+    let lines = c.json("invoices.lines")?;
+    let facts = Facts {
+        scope,
+        id,
+        number,
+        customer,
+        subscription: c.text()?,
+        template: c.text()?,
+        memo: c.text()?,
+        metadata: c.text()?,
+        currency,
+        lines,
+        totals,
+        due_at,
+    };
+    Ok(Invoice {
+        facts: Arc::new(facts),
+        state,
+        issued_at,
+        paid_at,
+        voided_at,
+        charged,
+        attempts,
+        wake_at,
+        last_seq,
+        updated_at,
+    })
+}

@@ -1,0 +1,67 @@
+//! Payments.
+
+use super::put::{id, int, maybe_text, maybe_time, text, time};
+use super::{Cells, Chain, Table, changing, fixed, key};
+use crate::StoreError;
+use domain::ids::PaymentId;
+use domain::payment::{Facts, Kind, Payment};
+use std::sync::Arc;
+
+pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
+    "payments",
+    Chain::Changing("last_refund"),
+    &[
+        key("scope", |p| int(p.facts.scope.code())),
+        key("id", |p| id(p.facts.id.bytes())),
+        fixed("kind", |p| int(p.facts.kind.code())),
+        fixed("captured", |p| int(p.facts.captured)),
+        fixed("currency", |p| text(p.facts.currency.as_str())),
+        changing("refunded", |p| int(p.refunded)),
+        changing("reserved", |p| int(p.reserved)),
+        changing("held", |p| int(p.held)),
+        changing("excess", |p| int(p.excess)),
+        changing("reversed", |p| int(p.reversed)),
+        changing("last_seq", |p| int(p.last_seq)),
+        changing("updated_at", |p| time(p.updated_at)),
+        fixed("captured_at", |p| time(p.facts.captured_at)),
+        changing("settled_at", |p| maybe_time(p.settled_at)),
+        fixed("provider", |p| text(&p.facts.provider)),
+        fixed("provider_payment_id", |p| text(&p.facts.provider_payment_id)),
+        fixed("reference", |p| maybe_text(p.facts.reference.as_deref())),
+        fixed("metadata", |p| maybe_text(p.facts.metadata.as_deref())),
+    ],
+);
+
+pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
+    let scope = c.scope()?;
+    let id = PaymentId::from_ulid(c.ulid()?);
+    let kind = c.code(Kind::from_code, "payments.kind")?;
+    let captured = c.take()?;
+    let currency = c.currency()?;
+    let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
+    let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
+    let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
+    let facts = Facts {
+        scope,
+        id,
+        kind,
+        captured,
+        currency,
+        provider: c.required_text()?,
+        provider_payment_id: c.required_text()?,
+        captured_at,
+        reference: c.text()?,
+        metadata: c.text()?,
+    };
+    Ok(Payment {
+        facts: Arc::new(facts),
+        settled_at,
+        refunded,
+        reserved,
+        held,
+        excess,
+        reversed,
+        last_seq,
+        updated_at,
+    })
+}

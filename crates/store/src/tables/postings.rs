@@ -1,0 +1,34 @@
+//! Postings of the ledger.
+
+use super::put::{id, int, text};
+use super::{Cells, Table, fixed, key};
+use crate::StoreError;
+use domain::ids::{PaymentId, PostingId};
+use domain::ledger::{Posting, Reason, SourceType};
+
+pub(crate) static POSTINGS: Table<Posting> = Table::new(
+    "postings",
+    &[
+        key("scope", |p| int(p.scope.code())),
+        key("id", |p| id(p.id.bytes())),
+        fixed("reason", |p| int(p.reason.code())),
+        fixed("source_type", |p| int(p.source_type.code())),
+        fixed("source", |p| id(p.source.to_bytes())),
+        fixed("payment", |p| id(p.payment.bytes())),
+        fixed("amount", |p| int(p.amount)),
+        fixed("currency", |p| text(p.currency.as_str())),
+    ],
+);
+
+pub(crate) fn read_posting(c: &mut impl Cells) -> Result<Posting, StoreError> {
+    Ok(Posting {
+        scope: c.scope()?,
+        id: PostingId::from_ulid(c.ulid()?),
+        reason: c.code(Reason::from_code, "postings.reason")?,
+        source_type: c.code(SourceType::from_code, "postings.source_type")?,
+        source: c.ulid()?,
+        payment: PaymentId::from_ulid(c.ulid()?),
+        amount: c.take()?,
+        currency: c.currency()?,
+    })
+}
