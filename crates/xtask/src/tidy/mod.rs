@@ -5,7 +5,6 @@
 
 mod circles;
 mod crates;
-mod docs;
 mod english;
 mod exceptions;
 mod metrics;
@@ -67,12 +66,10 @@ fn lists(tree: &Tree) -> Vec<List<'_>> {
     let modules = Modules::of(&rust);
     let pages = tree.files.iter().filter(|file| file.is("md")).flat_map(english::check_page);
     let comments = rust.iter().flat_map(english::check_comments);
-    let production = rust.iter().filter(|rust| rust.is_production());
     vec![
         list(tree, "paths", Names::Files, by_file(paths::check(&modules))),
         list(tree, "circles", Names::Circles, circles::find(&modules)),
         list(tree, "english", Names::Files, by_file(pages.chain(comments))),
-        list(tree, "docs", Names::Files, by_file(production.flat_map(docs::check))),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! No file has too many lines, a path of one machine, an ignored test or a dead link.
+//! Every source file of a crate has a header, and no file has too many lines, a path of one machine, an ignored test or a dead link.
 
 use crate::tree::{File, Tree};
 use std::path::{Component, Path, PathBuf};
@@ -31,11 +31,20 @@ pub fn check(tree: &Tree) -> Vec<String> {
         if file.is("rs") && lines > LINES && !LONG_FILES.contains(&path.as_str()) {
             wrong.push(format!("{path}: {lines} lines; {LINES} are the limit, split it"));
         }
+        if file.is("rs") && path.starts_with("crates/") && path.contains("/src/") {
+            check_header(file, &mut wrong);
+        }
         if file.is("md") {
             check_links(tree, file, &mut wrong);
         }
     }
     wrong
+}
+
+fn check_header(file: &File, wrong: &mut Vec<String>) {
+    if !file.text.lines().any(|line| line.starts_with("//!")) {
+        wrong.push(format!("{}:1: the file has no header (`//!`)", file.path));
+    }
 }
 
 fn check_words(file: &File, wrong: &mut Vec<String>) {
