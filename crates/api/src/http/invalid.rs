@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     pub field: Option<Cow<'static, str>>,
-    /// What was wrong, and what to do about it.
+    /// The fault and its mend, for people.
     pub message: Cow<'static, str>,
 }
 

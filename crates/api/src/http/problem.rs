@@ -15,7 +15,7 @@ pub struct Problem {
     pub status: StatusCode,
     /// The stable word that clients branch on.
     pub code: &'static str,
-    /// What was wrong, and what to do about it.
+    /// The fault and its mend, for people.
     pub message: Cow<'static, str>,
     pub field: Option<Cow<'static, str>>,
     /// Data for programs.
