@@ -4,11 +4,10 @@
 
 use crate::account::Scope;
 use crate::codes::codes;
-use crate::decide::MAX_AMOUNT;
 use crate::ids::{InvoiceId, PaymentId};
 use crate::line::{self, Line};
 use crate::machine::Next;
-use crate::money::Currency;
+use crate::money::{Currency, MAX_AMOUNT};
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Lines: what is sold, how many, for how much. Of checkouts and of invoices.
 
-use crate::decide::MAX_AMOUNT;
+use crate::money::MAX_AMOUNT;
 use serde::{Deserialize, Serialize};
 
 /// How many lines a checkout or an invoice can have.

@@ -5,11 +5,10 @@
 //! idle engine commits a single refund at once.
 
 use crate::Error;
-use domain::decide::{Command, Done, Refusal, decide};
+use domain::decide::{Command, Done, Refusal, decide, fan_out};
 use domain::ids::Ids;
 use domain::time::Clock;
 use domain::view::{View, Wanted};
-use domain::webhook::fan_out;
 use rand_chacha::ChaCha20Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -34,7 +34,7 @@ pub struct NewPayment {
     pub kind: Kind,
     /// The id it shares with what it paid for; a new one when `None`.
     pub id: Option<PaymentId>,
-    /// Captured amount, minor units, 1 to [`domain::decide::MAX_AMOUNT`].
+    /// Captured amount, minor units, 1 to [`domain::money::MAX_AMOUNT`].
     pub captured: i64,
     /// Its currency.
     pub currency: Currency,
@@ -82,7 +82,7 @@ pub struct NewCheckout {
     pub scope: Scope,
     /// What it is called.
     pub kind: Kind,
-    /// Minor units, 1 to [`domain::decide::MAX_AMOUNT`].
+    /// Minor units, 1 to [`domain::money::MAX_AMOUNT`].
     pub amount: i64,
     /// Its currency.
     pub currency: Currency,

@@ -5,13 +5,13 @@ use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
 use crate::{Engine, Error, EventSubject, EventView, names};
 use domain::account::Scope;
-use domain::decide::{KEY_LIFETIME_MS, Refusal};
+use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
 use domain::keys::{Key, Target};
 use domain::refund::{Failure, State};
 use domain::time::Timestamp;
-use domain::webhook::{Body, Delivery, Status, Subscriber, fan_out};
+use domain::webhook::{Body, Delivery, Status, Subscriber};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use store::{Once, Replay, StoreError};
@@ -220,7 +220,27 @@ const fn state_after(event_type: Type) -> Option<State> {
         Type::RefundFailed => Some(State::Failed),
         Type::RefundCanceled => Some(State::Canceled),
         Type::RefundNeedsReview => Some(State::NeedsReview),
-        _ => None,
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutCompleted
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
     }
 }
 

@@ -118,11 +118,12 @@ fn move_money<R: Rng>(
     refund.state = to;
     refund.late = from == State::Succeeded;
     refund.due_at = arrival.due_at.filter(|_| to.has_work());
-    refund.checks = match (from, to) {
-        (State::Sending, State::Queued | State::WaitingForFunds) => refund.checks.saturating_add(1),
-        (_, State::Sending) => refund.checks,
-        _ => 0,
-    };
+    let retries = from == State::Sending && matches!(to, State::Queued | State::WaitingForFunds);
+    if retries {
+        refund.checks = refund.checks.saturating_add(1);
+    } else if to != State::Sending {
+        refund.checks = 0;
+    }
     refund.failure = arrival.failure;
     if let Some(evidence) = arrival.evidence {
         if refund.provider_refund_id.is_none() {

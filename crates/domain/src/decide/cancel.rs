@@ -28,12 +28,11 @@ pub(super) fn decide<R: Rng>(
         return Ok(Done::Refund { refund: Box::new(refund), payment, replayed: true });
     }
     let (refund, payment, book) = rows(view, of)?;
-    let state = refund.value.state;
-    let done = advance(refund, payment, book, Fact::Withdrawn, Arrival::default(), now, ids)
-        .map_err(|refusal| match refusal {
-            Refusal::Impossible { .. } => Refusal::TooLateToCancel(state),
-            other => other,
-        })?;
+    let done = advance(refund, payment, book, Fact::Withdrawn, Arrival::default(), now, ids);
+    if let Err(Refusal::Impossible { state, .. }) = done {
+        return Err(Refusal::TooLateToCancel(state));
+    }
+    let done = done?;
     if let Some(name) = key {
         let key = Key {
             scope: of.scope,

@@ -6,6 +6,7 @@ use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
 use crate::keys::{Key, Target};
+use crate::money::Money;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
 use crate::time::Timestamp;
@@ -113,11 +114,14 @@ fn check_amount(payment: &Payment, create: &CreateRefund) -> Result<i64, Refusal
     {
         return Err(Refusal::BalanceChanged { expected, refundable });
     }
+    let status = payment.status();
     match create.amount {
-        None if refundable == 0 => Err(Refusal::NothingRefundable),
+        None if refundable == 0 => Err(Refusal::NothingRefundable { status }),
         None => Ok(refundable),
         Some(requested) if requested < 1 || requested > refundable => {
-            Err(Refusal::OverRefund { requested, refundable })
+            let money = |minor| Money::new(minor, payment.facts.currency);
+            let (requested, refundable) = (money(requested), money(refundable));
+            Err(Refusal::OverRefund { requested, refundable, status })
         }
         Some(requested) => Ok(requested),
     }

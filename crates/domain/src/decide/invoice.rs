@@ -183,10 +183,34 @@ pub(super) fn follow<R: Rng>(
             pay(invoice, to, now);
             Type::InvoicePaid
         }
-        _ => {
+        Type::CheckoutPendingReview
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted => {
             invoice.attempts = invoice.attempts.saturating_add(1);
             Type::InvoiceFailed
         }
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundSucceeded
+        | Type::RefundFailed
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => return,
     };
     tell_invoice(invoice, &mut view.book, event, None, now, ids);
 }

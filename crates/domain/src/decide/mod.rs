@@ -10,6 +10,7 @@ mod charge;
 pub mod checkout;
 mod claim;
 mod create;
+mod fan_out;
 pub mod invoice;
 mod names;
 mod record;
@@ -18,23 +19,21 @@ mod settle;
 mod tell;
 pub mod webhook;
 
+pub use fan_out::fan_out;
+
 use crate::account::Scope;
 use crate::checkout::{self as checkout_state, Checkout};
 use crate::evidence::Evidence;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
 use crate::keys::KeyHash;
-use crate::money::Currency;
-use crate::payment::{Facts, Kind, Payment};
+use crate::money::{Currency, Money};
+use crate::payment::{self, Facts, Kind, Payment};
 use crate::refund::{Fact, Refund, State};
 use crate::time::Timestamp;
 use crate::view::{Book, Row, View, Wanted};
 use crate::webhook::{Delivery, Endpoint};
 use rand_core::Rng;
-
-/// The largest amount of one payment in minor units: 2^53 - 1, which every client language reads
-/// exactly, JavaScript included.
-pub const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
 
 /// How long a name other than a refund's is remembered.
 pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -339,17 +338,14 @@ pub enum Refusal {
     },
     /// More than what remains.
     #[error(
-        "amount exceeds refundable balance: {requested} was asked for and {refundable} is refundable"
+        "amount exceeds refundable balance: {} was asked for and {} is refundable",
+        requested.minor,
+        refundable.minor
     )]
-    OverRefund {
-        /// Asked for, minor units.
-        requested: i64,
-        /// What remains, minor units.
-        refundable: i64,
-    },
+    OverRefund { requested: Money, refundable: Money, status: payment::Status },
     /// Nothing remains to refund.
     #[error("nothing is refundable: the payment is refunded or its refunds are under way")]
-    NothingRefundable,
+    NothingRefundable { status: payment::Status },
     /// The balance is not what the caller expected.
     #[error("{expected} was expected to be refundable and {refundable} is")]
     BalanceChanged {

@@ -3,11 +3,9 @@
 //! A delivery is made in the transaction of its event ([`fan_out`]). Deliveries of one subject go to
 //! an endpoint one after another; deliveries of different subjects do not wait for each other.
 
-mod fan_out;
 mod format;
 mod schedule;
 
-pub use fan_out::fan_out;
 pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 

@@ -1,9 +1,9 @@
 //! Refunds that were made at the provider itself.
 
 use crate::desk::*;
-use domain::decide::{Command, MAX_AMOUNT, Refusal};
+use domain::decide::{Command, Refusal};
 use domain::evidence::{Claim, Evidence};
-use domain::money::{Currency, Money};
+use domain::money::{Currency, MAX_AMOUNT, Money};
 use domain::payment::Status;
 use domain::refund::{Origin, State};
 
@@ -40,10 +40,7 @@ fn an_adoption_beyond_what_was_captured_is_booked_and_flagged() {
     desk.adopt(payment, "re_1", told_of(9_000, Claim::Completed, 5)).expect("adopted");
     assert_eq!(desk.balance(payment), (9_000, 8_000, 7_000));
     assert_eq!(desk.payment(payment).refundable(), 0);
-    assert_eq!(
-        desk.create(ask(payment, 1)),
-        Err(Refusal::OverRefund { requested: 1, refundable: 0 })
-    );
+    assert_eq!(desk.create(ask(payment, 1)), Err(over_refund(1, 0)));
     let told = desk.rows.events.iter().rev().find_map(|event| event.detail.as_ref()?.excess);
     assert_eq!(told, Some(7_000), "the payment's event says so");
 

@@ -25,7 +25,7 @@ fn an_amount_left_out_is_all_that_remains() {
     assert_eq!(created.refund.amount, 7_500);
     assert_eq!((created.payment.reserved, created.payment.refundable()), (10_000, 0));
     let nothing = desk.create(CreateRefund { amount: None, ..ask(payment, 0) });
-    assert_eq!(nothing, Err(Refusal::NothingRefundable));
+    assert_eq!(nothing, Err(Refusal::NothingRefundable { status: Status::Succeeded }));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_refund_beyond_what_remains_is_refused_with_the_balance() {
     desk.send(payment, 9_999);
     for requested in [2, 10_000, i64::MAX, 0, -1, i64::MIN] {
         let refused = desk.create(ask(payment, requested));
-        assert_eq!(refused, Err(Refusal::OverRefund { requested, refundable: 1 }));
+        assert_eq!(refused, Err(over_refund(requested, 1)));
     }
     desk.send(payment, 1);
 }

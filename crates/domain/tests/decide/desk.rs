@@ -9,7 +9,7 @@ use domain::evidence::{Claim, Evidence, Source};
 use domain::ids::{Ids, PaymentId};
 use domain::keys::KeyHash;
 use domain::money::{Currency, Money};
-use domain::payment::{Facts, Kind, Payment};
+use domain::payment::{Facts, Kind, Payment, Status};
 use domain::refund::{Refund, State};
 use domain::time::Timestamp;
 use rand_chacha::ChaCha8Rng;
@@ -170,6 +170,15 @@ pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
         key: None,
         request: hash("request", &format!("{payment} {amount}")).0,
         start: Start::Send { lease_until: START.plus_ms(30_000) },
+    }
+}
+
+/// The refusal of a refund in dollars of a payment from which money remains.
+pub fn over_refund(requested: i64, refundable: i64) -> Refusal {
+    Refusal::OverRefund {
+        requested: Money::new(requested, usd()),
+        refundable: Money::new(refundable, usd()),
+        status: Status::Succeeded,
     }
 }
 

@@ -96,7 +96,7 @@ fn register_acts() -> impl Strategy<Value = Act> {
 }
 
 fn amounts() -> impl Strategy<Value = i64> {
-    prop_oneof![6 => 1..10_000_i64, 1 => Just(domain::decide::MAX_AMOUNT), 1 => Just(1)]
+    prop_oneof![6 => 1..10_000_i64, 1 => Just(domain::money::MAX_AMOUNT), 1 => Just(1)]
 }
 
 fn asks() -> impl Strategy<Value = Asked> {
@@ -133,7 +133,7 @@ fn said() -> impl Strategy<Value = Said> {
         0.7,
         prop_oneof![
             16 => Just(SaidOf::TheAmount),
-            1 => prop_oneof![1..10_000_i64, Just(domain::decide::MAX_AMOUNT), Just(0)].prop_map(SaidOf::Another),
+            1 => prop_oneof![1..10_000_i64, Just(domain::money::MAX_AMOUNT), Just(0)].prop_map(SaidOf::Another),
             1 => Just(SaidOf::AnotherCurrency),
         ],
     );

@@ -40,7 +40,7 @@ async fn of_a_thousand_full_refunds_through_three_nodes_exactly_one_wins() {
     for error in answers.into_iter().filter_map(Result::err) {
         let refused = matches!(
             error,
-            Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)
+            Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. })
         );
         assert!(refused, "{error:?}");
     }

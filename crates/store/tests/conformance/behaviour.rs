@@ -49,7 +49,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
             for command in &commands {
                 domain::decide::decide(view, command, NOW, &mut ids).expect("not refused");
             }
-            domain::webhook::fan_out(view, NOW, &mut ids);
+            domain::decide::fan_out(view, NOW, &mut ids);
             view.clone()
         })
         .await
@@ -299,7 +299,7 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     let again = vec![first.event];
     let ids = world.ids.clone();
     let fan_out = move |view: &mut View| {
-        domain::webhook::fan_out(view, NOW.plus_ms(10), &mut ids.lock().expect("the ids"));
+        domain::decide::fan_out(view, NOW.plus_ms(10), &mut ids.lock().expect("the ids"));
     };
     let answer = |deliveries: &[Delivery]| deliveries.len().to_string();
     let name = (None, NOW.plus_ms(10));

@@ -3,13 +3,13 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page};
 use crate::world::{NOW, World};
 use domain::decide::checkout::{Act, ActOnCheckout};
-use domain::decide::{Command, Done, KEY_LIFETIME_MS, invoice as invoices};
+use domain::decide::{Command, Done, KEY_LIFETIME_MS, fan_out, invoice as invoices};
 use domain::ids::EventId;
 use domain::keys::{Key, KeyHash, Target};
 use domain::payment::Kind;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
-use domain::webhook::{Delivery, fan_out};
+use domain::webhook::Delivery;
 use domain::{checkout, invoice};
 use store::{
     Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Order, Replay,

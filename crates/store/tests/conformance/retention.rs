@@ -3,12 +3,12 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page, record};
 use crate::world::{NOW, World};
 use domain::decide::webhook::WebhookCommand;
-use domain::decide::{Command, Done, RefundRef, checkout, invoice};
+use domain::decide::{Command, Done, RefundRef, checkout, fan_out, invoice};
 use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId};
 use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::{Delivery, Status, fan_out};
+use domain::webhook::{Delivery, Status};
 use store::{EventFilter, Once, Order, Pruned, Replay, StoreError};
 use testkit::eventually;
 use testkit::postgres::Outsider;

@@ -6,7 +6,7 @@ use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
 use domain::decide::webhook::{NewEndpoint, WebhookCommand};
 use domain::decide::{
-    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide,
+    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide, fan_out,
 };
 use domain::ids::{AccountId, Ids, PaymentId};
 use domain::invoice::{self, Totals};
@@ -17,7 +17,7 @@ use domain::payment::{Facts, Kind, Payment};
 use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
-use domain::webhook::{Format, Sealed, fan_out};
+use domain::webhook::{Format, Sealed};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::sync::{Arc, Mutex};

@@ -9,7 +9,7 @@ use crate::doors::native::mark_replayed;
 use crate::headers::preferred_wait;
 use crate::invalid::{Invalid, excerpt};
 use axum::response::Response;
-use domain::ids::{PaymentId, RefundId};
+use domain::ids::RefundId;
 use engine::{Answered, NewRefund, RefundFilter, RefundView};
 use std::time::Duration;
 
@@ -34,10 +34,8 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         reference: None,
         metadata: draft.metadata,
     };
-    let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
-        Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, payment, &error).await),
-    };
+    let answered = call.engine().create_refund(new, call.idempotency_key()).await;
+    let answered = answered.map_err(|error| Problem::of_engine(&error))?;
     let answered = wait(&call, answered).await;
     let mut response = call.answer(&RefundAnswer::new(&answered.value));
     mark_replayed(&mut response, answered.replayed);
@@ -72,13 +70,6 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
         return Err(Invalid::field(field, message));
     }
     Ok(Some(reason.into()))
-}
-
-/// A refusal, with how the intent stands where that is why.
-async fn explain(call: &Call, payment: PaymentId, error: &engine::Error) -> Problem {
-    let payment = call.engine().find_payment(call.scope(), payment).await;
-    let status = payment.ok().flatten().map(|payment| payment.status());
-    Problem::of_refund(error, status)
 }
 
 /// Waits for the provider. The refund is made whatever becomes of the waiting, so a wait that fails

@@ -212,7 +212,7 @@ impl From<Refused> for Problem {
                 "there is no such account to act on behalf of; check its id, acc_…",
             ),
             Refused::Invalid(invalid) => invalid.into(),
-            Refused::Engine(error) => Self::of_engine(&error, ErrorProfile::Node, None),
+            Refused::Engine(error) => Self::of_engine(&error, ErrorProfile::Node),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Visit {
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn refused(error: engine::Error) -> Problem {
-    Problem::of_engine(&error, ErrorProfile::Node, None)
+    Problem::of_engine(&error, ErrorProfile::Node)
 }
 
 #[derive(Serialize)]

@@ -44,7 +44,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = draft.of(target, call.scope());
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, target, &error).await),
+        Err(error) => return Err(explain(&call, target, &error)),
     };
     let (answered, waited) = wait(&call, answered).await;
     let view = &answered.value;
@@ -98,16 +98,11 @@ impl Draft {
     }
 }
 
-/// A refusal with the field that caused it and, where amounts are compared, their currency.
-async fn explain(call: &Call, target: Target, error: &engine::Error) -> Problem {
+/// A refusal with the field that caused it.
+fn explain(call: &Call, target: Target, error: &engine::Error) -> Problem {
     match error {
         engine::Error::Refused(Refusal::PaymentNotFound) => {
             Problem::not_found("payment").about(target.field)
-        }
-        engine::Error::Refused(Refusal::OverRefund { .. }) => {
-            let payment = call.engine().find_payment(call.scope(), target.payment).await;
-            let currency = payment.ok().flatten().map(|payment| payment.facts.currency);
-            call.refused_in(error, currency)
         }
         _ => call.refused(error),
     }

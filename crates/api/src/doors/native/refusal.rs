@@ -8,7 +8,7 @@ use crate::invalid::Invalid;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
-use domain::money::{Currency, Money};
+use domain::money::Money;
 use domain::payment::Kind;
 use engine::access::ErrorProfile;
 use http::StatusCode;
@@ -22,8 +22,10 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
     const OVER: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "over_refund");
     match (refusal, profile) {
         (Refusal::OverRefund { .. }, ErrorProfile::Node) => OVER,
-        (Refusal::NothingRefundable, ErrorProfile::Node) => STATE,
-        (Refusal::OverRefund { .. } | Refusal::NothingRefundable, ErrorProfile::Go) => INVALID,
+        (Refusal::NothingRefundable { .. }, ErrorProfile::Node) => STATE,
+        (Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. }, ErrorProfile::Go) => {
+            INVALID
+        }
         (
             Refusal::PaymentNotFound
             | Refusal::RefundNotFound
@@ -61,14 +63,10 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
 }
 
 impl Problem {
-    /// What the engine did not do. `currency` is the payment's, where it is known.
-    pub fn of_engine(
-        error: &engine::Error,
-        profile: ErrorProfile,
-        currency: Option<Currency>,
-    ) -> Self {
+    /// What the engine did not do.
+    pub fn of_engine(error: &engine::Error, profile: ErrorProfile) -> Self {
         match error {
-            engine::Error::Refused(refusal) => Self::of_refusal(refusal, profile, currency),
+            engine::Error::Refused(refusal) => Self::of_refusal(refusal, profile),
             engine::Error::Invalid { field, message } => {
                 Invalid::field(camel_case(field), message.clone()).into()
             }
@@ -95,7 +93,7 @@ impl Problem {
         }
     }
 
-    fn of_refusal(refusal: &Refusal, profile: ErrorProfile, currency: Option<Currency>) -> Self {
+    fn of_refusal(refusal: &Refusal, profile: ErrorProfile) -> Self {
         let (status, code) = code_of(refusal, profile);
         let says = |message: String| Self::new(status, code, message);
         match *refusal {
@@ -128,10 +126,10 @@ impl Problem {
                 "the payment is in {expected}, not {given}; send {expected} or leave currency out"
             ))
             .about("currency"),
-            Refusal::OverRefund { requested, refundable } => {
-                over_refund(says, requested, refundable, currency)
+            Refusal::OverRefund { requested, refundable, .. } => {
+                over_refund(says, requested, refundable)
             }
-            Refusal::NothingRefundable => says(
+            Refusal::NothingRefundable { .. } => says(
                 "amount exceeds refundable balance: nothing remains, the payment is refunded or its \
                  refunds are under way; list its refunds to see them"
                     .to_owned(),
@@ -200,26 +198,14 @@ fn payment_exists(says: impl Fn(String) -> Problem, payment: PaymentId) -> Probl
         .with(Details::Payment { payment_id: payment.to_string() })
 }
 
-fn over_refund(
-    says: impl Fn(String) -> Problem,
-    requested: i64,
-    refundable: i64,
-    currency: Option<Currency>,
-) -> Problem {
-    let Some(currency) = currency else {
-        return says(format!(
-            "amount exceeds refundable balance: {requested} was asked for and {refundable} is \
-             refundable; ask for less"
-        ))
-        .about("amount");
-    };
-    let (asked, left) = (Money::new(requested, currency), Money::new(refundable, currency));
+fn over_refund(says: impl Fn(String) -> Problem, asked: Money, left: Money) -> Problem {
+    let (requested, refundable) = (asked.minor, left.minor);
     says(format!(
         "amount exceeds refundable balance: {requested} ({asked}) was asked for and {refundable} \
          ({left}) is refundable; ask for less, or leave amount out to refund all that remains"
     ))
     .about("amount")
-    .with(Details::OverRefund { requested, refundable, currency: currency.to_string() })
+    .with(Details::OverRefund { requested, refundable, currency: asked.currency.to_string() })
 }
 
 /// The engine names fields as `domain` does.
@@ -237,22 +223,39 @@ fn camel_case(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::money::Currency;
+    use domain::payment;
     use domain::refund::{Fact, State};
+
+    fn usd() -> Currency {
+        Currency::parse("USD").expect("a currency")
+    }
+
+    fn over(requested: i64, refundable: i64) -> Refusal {
+        Refusal::OverRefund {
+            requested: Money::new(requested, usd()),
+            refundable: Money::new(refundable, usd()),
+            status: payment::Status::Succeeded,
+        }
+    }
+
+    fn nothing_left() -> Refusal {
+        Refusal::NothingRefundable { status: payment::Status::Succeeded }
+    }
 
     fn table(profile: ErrorProfile) -> Vec<String> {
         let refund = RefundId::from_bytes([1; 16]);
         let payment = PaymentId::from_bytes([2; 16]);
-        let usd = Currency::parse("USD").expect("a currency");
         [
-            Refusal::OverRefund { requested: 5, refundable: 3 },
-            Refusal::NothingRefundable,
+            over(5, 3),
+            nothing_left(),
             Refusal::PaymentNotFound,
             Refusal::RefundNotFound,
             Refusal::KeyReused,
             Refusal::ReferenceTaken(refund),
             Refusal::ChargeTaken(payment),
             Refusal::PaymentExists(payment),
-            Refusal::CurrencyMismatch { expected: usd, given: usd },
+            Refusal::CurrencyMismatch { expected: usd(), given: usd() },
             Refusal::BalanceChanged { expected: 5, refundable: 3 },
             Refusal::TooLateToCancel(State::Sending),
             Refusal::NotDue,
@@ -262,7 +265,7 @@ mod tests {
         ]
         .into_iter()
         .map(|refusal| {
-            let problem = Problem::of_engine(&refusal.into(), profile, Some(usd));
+            let problem = Problem::of_engine(&refusal.into(), profile);
             assert!(!problem.message.is_empty());
             let field = problem.field.unwrap_or_default();
             format!("{} {} {field}", problem.status.as_u16(), problem.code)
@@ -297,26 +300,16 @@ mod tests {
 
     #[test]
     fn messages_about_the_balance_hold_the_words_that_go_clients_look_for() {
-        let usd = Currency::parse("USD").ok();
-        for refusal in
-            [Refusal::OverRefund { requested: 500, refundable: 300 }, Refusal::NothingRefundable]
-        {
-            for currency in [usd, None] {
-                let problem =
-                    Problem::of_engine(&refusal.clone().into(), ErrorProfile::Go, currency);
-                assert!(problem.message.contains("amount exceeds refundable balance"));
-            }
+        for refusal in [over(500, 300), nothing_left()] {
+            let problem = Problem::of_engine(&refusal.into(), ErrorProfile::Go);
+            assert!(problem.message.contains("amount exceeds refundable balance"));
         }
     }
 
     #[test]
     fn details_print_as_documented() {
-        let usd = Currency::parse("USD").ok();
         for (refusal, expected) in [
-            (
-                Refusal::OverRefund { requested: 500, refundable: 300 },
-                r#"{"requested":500,"refundable":300,"currency":"USD"}"#,
-            ),
+            (over(500, 300), r#"{"requested":500,"refundable":300,"currency":"USD"}"#),
             (
                 Refusal::BalanceChanged { expected: 500, refundable: 300 },
                 r#"{"expected":500,"refundable":300}"#,
@@ -326,7 +319,7 @@ mod tests {
                 r#"{"refundId":"rfd_00000000000000000000000000"}"#,
             ),
         ] {
-            let problem = Problem::of_engine(&refusal.into(), ErrorProfile::Node, usd);
+            let problem = Problem::of_engine(&refusal.into(), ErrorProfile::Node);
             let details = serde_json::to_string(&problem.details).expect("details print");
             assert_eq!(details, expected);
         }
@@ -335,7 +328,7 @@ mod tests {
     #[test]
     fn engine_fields_are_printed_as_the_wire_names_them() {
         let error = engine::Error::Invalid { field: "provider_payment_id", message: "no".into() };
-        let problem = Problem::of_engine(&error, ErrorProfile::Node, None);
+        let problem = Problem::of_engine(&error, ErrorProfile::Node);
         assert_eq!(problem.field.as_deref(), Some("providerPaymentId"));
         assert_eq!(problem.status, StatusCode::BAD_REQUEST);
     }
@@ -347,7 +340,7 @@ mod tests {
             (engine::Error::TimedOut, 503),
             (engine::Error::InProgress, 409),
         ] {
-            let problem = Problem::of_engine(&error, ErrorProfile::Node, None);
+            let problem = Problem::of_engine(&error, ErrorProfile::Node);
             assert_eq!((problem.status.as_u16(), problem.retry_after_s), (status, Some(1)));
         }
     }

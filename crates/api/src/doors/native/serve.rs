@@ -222,16 +222,7 @@ impl Call {
 
     /// What the engine did not do, in the words of the caller's error profile.
     pub fn refused(&self, error: &engine::Error) -> Problem {
-        Problem::of_engine(error, self.profile, None)
-    }
-
-    /// The same, where the payment's currency is known.
-    pub fn refused_in(
-        &self,
-        error: &engine::Error,
-        currency: Option<domain::money::Currency>,
-    ) -> Problem {
-        Problem::of_engine(error, self.profile, currency)
+        Problem::of_engine(error, self.profile)
     }
 
     /// An answer with one thing in it.

@@ -70,7 +70,7 @@ async fn find_scope(
         return Ok(None);
     };
     let account = app.engine.find_account(id).await;
-    let account = account.map_err(|error| Problem::of_engine(&error, ErrorProfile::Node, None))?;
+    let account = account.map_err(|error| Problem::of_engine(&error, ErrorProfile::Node))?;
     Ok(account.map(|account| Scope::new(account.number, mode)))
 }
 

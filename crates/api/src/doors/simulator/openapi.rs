@@ -4,7 +4,7 @@ use crate::openapi::Chapter;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::account::Mode;
-use domain::decide::MAX_AMOUNT;
+use domain::money::MAX_AMOUNT;
 use engine::simulator::RefundStatus;
 use http::Method;
 use serde_json::json;

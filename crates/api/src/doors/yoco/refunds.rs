@@ -10,7 +10,7 @@ use crate::time::Iso;
 use domain::account::Mode;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
-use domain::payment::{self, Kind, Payment};
+use domain::payment::Kind;
 use domain::refund::{Refund, Status};
 use engine::{NewRefund, Order, PageQuery, RefundFilter};
 use http::StatusCode;
@@ -68,11 +68,8 @@ pub async fn create(call: Call) -> Result<Reply, Problem> {
         reference: None,
         metadata,
     };
-    let made = match call.engine().create_refund(new, call.key()).await {
-        Ok(made) => made.value.refund,
-        Err(error) => return Err(explain(&call, &payment, error).await),
-    };
-    let refund = wait(&call, made).await;
+    let made = call.engine().create_refund(new, call.key()).await?;
+    let refund = wait(&call, made.value.refund).await;
     accepted(&refund, settings.refund_status)
 }
 
@@ -104,24 +101,6 @@ fn accepted(refund: &Refund, word: &'static str) -> Result<Reply, Problem> {
         status: word,
     };
     Reply::json(StatusCode::ACCEPTED, &accepted)
-}
-
-/// A refusal in the words of this door. Where nothing is left, it matters whether everything went back.
-async fn explain(call: &Call, payment: &Payment, error: engine::Error) -> Problem {
-    let nothing_left = matches!(
-        error,
-        engine::Error::Refused(
-            Refusal::NothingRefundable | Refusal::OverRefund { refundable: 0, .. }
-        )
-    );
-    if !nothing_left {
-        return error.into();
-    }
-    match call.engine().find_payment(call.scope(), payment.facts.id).await {
-        Ok(Some(now)) if now.status() != payment::Status::Succeeded => Problem::already_refunded(),
-        Ok(_) => Refusal::NothingRefundable.into(),
-        Err(error) => error.into(),
-    }
 }
 
 #[derive(Serialize)]

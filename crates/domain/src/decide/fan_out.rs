@@ -1,10 +1,10 @@
 //! Which endpoints are told of which events.
 
-use super::{Body, Delivery, Status, Subscriber};
 use crate::event::Event;
 use crate::ids::Ids;
 use crate::time::Timestamp;
 use crate::view::View;
+use crate::webhook::{Body, Delivery, Status, Subscriber};
 use rand_core::Rng;
 
 /// Appends a delivery for each event of the batch and each active endpoint that wants it. To be
