@@ -145,7 +145,7 @@ pub struct Detail {
     /// The refund had succeeded before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// Where the evidence came from.
+    /// [`crate::outcome::Source`] of the statement that led to the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<str>>,
     /// The provider's own time of it, milliseconds since the epoch.

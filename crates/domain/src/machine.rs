@@ -7,6 +7,6 @@ pub enum Next<S> {
     Move(S),
     /// It says nothing new: a duplicate, or older than what is known.
     Stay,
-    /// It cannot happen here: a caller's mistake, or evidence that must not be believed.
+    /// It cannot happen here: a caller's mistake, or a statement that must not be believed.
     Refuse,
 }

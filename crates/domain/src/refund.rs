@@ -8,6 +8,7 @@ use crate::codes::codes;
 use crate::ids::{PaymentId, RefundId};
 use crate::machine::Next;
 use crate::money::{Currency, Money};
+use crate::outcome::{Failure, ProviderOutcome};
 use crate::time::Timestamp;
 use State as S;
 
@@ -24,7 +25,7 @@ codes! {
         Sending = 4 "sending",
         /// The provider has it.
         Submitted = 5 "submitted",
-        /// It may have been sent; only evidence moves it on.
+        /// It may have been sent; only a provider's statement moves it on.
         Unknown = 6 "unknown",
         /// Someone must act at the provider.
         RequiresAction = 7 "requires_action",
@@ -75,17 +76,17 @@ codes! {
         /// The grace delay is over.
         DelayOver = 3 "delay_over",
         /// A node commits the intent to call the provider.
-        Claimed = 4 "claimed",
+        Leased = 4 "claimed",
         /// Certain: no byte left.
         NeverSent = 5 "never_sent",
         /// May have been sent; no usable answer.
-        Lost = 6 "lost",
+        Unknown = 6 "lost",
         /// The provider has it.
         Accepted = 7 "accepted",
         /// Someone must act at the provider.
         ActionRequired = 8 "action_required",
         /// The provider waits for the merchant's money.
-        FundsMissing = 9 "funds_missing",
+        WaitingForFunds = 9 "funds_missing",
         /// The money went back.
         Completed = 10 "completed",
         /// The provider refused it or took it back.
@@ -93,11 +94,26 @@ codes! {
         /// The caller withdrew it.
         Withdrawn = 12 "withdrawn",
         /// The provider canceled it.
-        CanceledByProvider = 13 "canceled_by_provider",
+        Canceled = 13 "canceled_by_provider",
         /// The provider speaks of another amount, currency or payment.
         Contradicted = 14 "contradicted",
-        /// Looking for evidence has gone on for too long.
+        /// Nobody found out about it for too long.
         GivenUp = 15 "given_up",
+    }
+}
+
+impl From<ProviderOutcome> for Fact {
+    fn from(outcome: ProviderOutcome) -> Self {
+        match outcome {
+            ProviderOutcome::NeverSent => Self::NeverSent,
+            ProviderOutcome::Unknown => Self::Unknown,
+            ProviderOutcome::Accepted => Self::Accepted,
+            ProviderOutcome::ActionRequired => Self::ActionRequired,
+            ProviderOutcome::WaitingForFunds => Self::WaitingForFunds,
+            ProviderOutcome::Completed => Self::Completed,
+            ProviderOutcome::Failed => Self::Failed,
+            ProviderOutcome::Canceled => Self::Canceled,
+        }
     }
 }
 
@@ -139,9 +155,9 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         ) => Refuse,
 
         // A provider that waited for funds or for an action is asked again under the same key.
-        (Fact::Claimed, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
+        (Fact::Leased, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
         (
-            Fact::Claimed,
+            Fact::Leased,
             S::AwaitingApproval
             | S::Scheduled
             | S::Sending
@@ -167,9 +183,9 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        (Fact::Lost, S::Sending) => Move(S::Unknown),
+        (Fact::Unknown, S::Sending) => Move(S::Unknown),
         (
-            Fact::Lost,
+            Fact::Unknown,
             S::Submitted
             | S::Unknown
             | S::RequiresAction
@@ -202,10 +218,10 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        (Fact::FundsMissing, S::Sending) => Move(S::WaitingForFunds),
+        (Fact::WaitingForFunds, S::Sending) => Move(S::WaitingForFunds),
         // An `unknown` refund is asked for again under its key until an answer settles it.
         (
-            Fact::FundsMissing,
+            Fact::WaitingForFunds,
             S::Submitted
             | S::Unknown
             | S::RequiresAction
@@ -216,7 +232,7 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        // `failed` comes back only on newer evidence; the caller of `next` sees to that.
+        // `failed` comes back only on a newer statement; the caller of `next` sees to that.
         (
             Fact::Completed,
             S::Sending
@@ -242,13 +258,12 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         ) => Move(S::Failed),
         (Fact::Failed, S::Failed | S::Canceled) => Stay,
 
-        (
-            Fact::CanceledByProvider,
-            S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds,
-        ) => Move(S::Canceled),
+        (Fact::Canceled, S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds) => {
+            Move(S::Canceled)
+        }
         // From here the money goes back to the merchant as after a failure.
-        (Fact::CanceledByProvider, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
-        (Fact::CanceledByProvider, S::Failed | S::Canceled) => Stay,
+        (Fact::Canceled, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
+        (Fact::Canceled, S::Failed | S::Canceled) => Stay,
 
         (
             Fact::Contradicted,
@@ -272,13 +287,13 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         // Nobody at a provider can know of a refund that was never sent.
         (
             Fact::NeverSent
-            | Fact::Lost
+            | Fact::Unknown
             | Fact::Accepted
             | Fact::ActionRequired
-            | Fact::FundsMissing
+            | Fact::WaitingForFunds
             | Fact::Completed
             | Fact::Failed
-            | Fact::CanceledByProvider
+            | Fact::Canceled
             | Fact::Contradicted
             | Fact::GivenUp,
             S::AwaitingApproval | S::Scheduled | S::Queued,
@@ -352,15 +367,6 @@ impl State {
             S::AwaitingApproval | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled => false,
         }
     }
-}
-
-/// Why a refund did not succeed, or what was last wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// A stable word.
-    pub code: Box<str>,
-    /// A sentence for people.
-    pub message: Box<str>,
 }
 
 /// Money on its way back.
@@ -515,7 +521,7 @@ mod tests {
             for &fact in Fact::ALL {
                 if let Next::Move(S::Failed | S::Canceled) = next(state, fact) {
                     assert!(
-                        matches!(fact, Fact::Failed | Fact::CanceledByProvider | Fact::Withdrawn),
+                        matches!(fact, Fact::Failed | Fact::Canceled | Fact::Withdrawn),
                         "{state} {fact}"
                     );
                 }

@@ -13,10 +13,9 @@ use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
 use domain::decide::{Command, Done, KeyUse, Refusal};
 use domain::ids::{InvoiceId, PaymentId};
+use domain::outcome::Failure;
 use domain::payment::Kind;
-use domain::refund::Failure;
 use domain::time::Timestamp;
-use providers::Why;
 use providers::simulator::{self, ChargeAnswer, ChargeOrder, Method};
 use std::sync::Arc;
 use store::{CheckoutFilter, Page, PageQuery};
@@ -330,7 +329,7 @@ impl Engine {
         };
         let limit = self.config().provider_timeout;
         let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-            ChargeAnswer::Unknown(Why::new("timeout", "the provider did not answer in time"))
+            ChargeAnswer::Unknown(Failure::new("timeout", "the provider did not answer in time"))
         });
         self.record_charge(checkout, answer).await;
     }
@@ -340,7 +339,10 @@ impl Engine {
         let patience = self.config().policies.of(PROVIDER);
         let backoff = match &answer {
             ChargeAnswer::Unknown(_) => patience.unknown,
-            _ => patience.pending,
+            ChargeAnswer::Paid { .. }
+            | ChargeAnswer::Declined(_)
+            | ChargeAnswer::ActionRequired
+            | ChargeAnswer::Processing => patience.pending,
         };
         let mut wait = self.with_ids(|ids| backoff.wait_ms(checkout.checks, ids.rng()));
         let mut charge = None;
@@ -349,9 +351,7 @@ impl Engine {
                 charge = Some(self.charge_of(&provider_payment_id));
                 Outcome::Paid { provider_payment_id, money, at }
             }
-            ChargeAnswer::Declined(why) => {
-                Outcome::Declined(Failure { code: why.code, message: why.message })
-            }
+            ChargeAnswer::Declined(why) => Outcome::Declined(why),
             ChargeAnswer::ActionRequired => {
                 wait = ACTION_MS;
                 Outcome::ActionRequired

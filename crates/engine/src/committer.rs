@@ -131,7 +131,7 @@ fn about(command: &Command) -> Option<Ulid> {
         Command::Register(register) => register.facts.id.ulid(),
         Command::Create(create) => create.payment.ulid(),
         Command::Cancel { of, .. }
-        | Command::Claim { of, .. }
+        | Command::Lease { of, .. }
         | Command::Record { of, .. }
         | Command::GiveUp { of } => of.payment.ulid(),
         Command::Adopt { payment, .. } | Command::Settle { payment, .. } => payment.ulid(),

@@ -1,6 +1,6 @@
 //! When to look again at a refund whose outcome is not known.
 
-use domain::evidence::Claim;
+use domain::outcome::ProviderOutcome;
 use rand_core::Rng;
 use std::collections::BTreeMap;
 
@@ -66,16 +66,16 @@ impl Policies {
 }
 
 impl Patience {
-    /// The wait after an answer that claims `claim`.
-    pub(crate) fn after(&self, claim: Claim) -> Backoff {
-        match claim {
-            Claim::NeverSent | Claim::WaitingForFunds => self.retry,
-            Claim::Lost => self.unknown,
-            Claim::Accepted
-            | Claim::ActionRequired
-            | Claim::Completed
-            | Claim::Failed
-            | Claim::Canceled => self.pending,
+    /// The waits after an outcome.
+    pub(crate) fn after(&self, outcome: ProviderOutcome) -> Backoff {
+        match outcome {
+            ProviderOutcome::NeverSent | ProviderOutcome::WaitingForFunds => self.retry,
+            ProviderOutcome::Unknown => self.unknown,
+            ProviderOutcome::Accepted
+            | ProviderOutcome::ActionRequired
+            | ProviderOutcome::Completed
+            | ProviderOutcome::Failed
+            | ProviderOutcome::Canceled => self.pending,
         }
     }
 }

@@ -9,14 +9,15 @@ use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
 use domain::keys::{Key, Target};
-use domain::refund::{Failure, State};
+use domain::outcome::Failure;
+use domain::refund::State;
 use domain::time::Timestamp;
 use domain::webhook::{Body, Delivery, Status, Subscriber};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use store::{Once, Replay, StoreError};
 
-/// Where the evidence of a tried-out event comes from.
+/// The source that a tried-out event names.
 const TRIGGER: &str = "trigger";
 
 /// What became of events that were to be told once more.

@@ -4,8 +4,9 @@ use crate::facade::RefundView;
 use domain::checkout::{self, Checkout};
 use domain::event::{Detail, EndpointDetail, Event, Subject};
 use domain::invoice::{self, Invoice};
+use domain::outcome::Failure;
 use domain::payment::Payment;
-use domain::refund::{Failure, Refund, State};
+use domain::refund::{Refund, State};
 use domain::time::Timestamp;
 use store::{StoredEvent, StoredSubject};
 

@@ -9,14 +9,12 @@ use crate::facade::Engine;
 use crate::{Error, names};
 use domain::account::Scope;
 use domain::decide::{Command, Done, RefundRef, Refusal};
-use domain::evidence::{Claim, Evidence, Source};
 use domain::ids::RefundId;
+use domain::outcome::{Failure, Observation, ProviderOutcome, Said, Source};
 use domain::payment::Facts;
 use domain::refund::{Refund, State};
 use domain::time::Timestamp;
-use providers::{
-    Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, WebhookRefused, Why,
-};
+use providers::{InboundWebhook, Lookup, Notice, Provider, RefundOrder, WebhookRefused};
 use std::sync::Arc;
 use store::{Backlog, Order, PageQuery, RefundFilter};
 use tokio::sync::OwnedSemaphorePermit;
@@ -74,7 +72,7 @@ impl Engine {
             let of = RefundRef { scope: due.scope, refund: due.refund, payment: due.payment };
             let Ok(slot) = self.slots().clone().try_acquire_owned() else { break };
             // A full queue leaves the rest for the next step.
-            let Ok(claim) = self.committer().submit(Command::Claim { of, lease_until }, None)
+            let Ok(claim) = self.committer().submit(Command::Lease { of, lease_until }, None)
             else {
                 break;
             };
@@ -121,8 +119,8 @@ impl Engine {
     pub async fn work(&self, claimed: Claimed) {
         let Claimed { refund, payment, slot } = claimed;
         let provider = self.registry().find(refund.scope, &payment.provider).cloned();
-        if let Some(evidence) = self.gather(provider.as_deref(), &refund, &payment).await {
-            self.record(&refund, &payment, evidence).await;
+        if let Some(observation) = self.gather(provider.as_deref(), &refund, &payment).await {
+            self.record(&refund, &payment, observation).await;
         }
         drop(slot);
     }
@@ -133,7 +131,7 @@ impl Engine {
         provider: Option<&dyn Provider>,
         refund: &Refund,
         payment: &Arc<Facts>,
-    ) -> Option<Evidence> {
+    ) -> Option<Observation> {
         let Some(provider) = provider else { return Some(unconfigured(refund, payment)) };
         let order = order_of(refund, payment);
         Some(match refund.state {
@@ -151,32 +149,32 @@ impl Engine {
         })
     }
 
-    async fn submit(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
+    async fn submit(&self, provider: &dyn Provider, order: &RefundOrder) -> Observation {
         metrics::counter!("refundry_provider_calls_total", "provider" => provider.name(), "call" => "submit")
             .increment(1);
         let answer = self.in_time(provider.submit(order)).await;
-        answer.unwrap_or_else(Answer::Unknown).into_evidence(Source::Submit)
+        Observation { source: Source::Submit, said: answer.unwrap_or_else(Said::unknown) }
     }
 
     /// Waits for a provider, but not forever.
-    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Why> {
+    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::time::timeout(self.config().provider_timeout, call)
             .await
-            .map_err(|_| Why::new("timeout", "the provider did not answer in time"))
+            .map_err(|_| Failure::new("timeout", "the provider did not answer in time"))
     }
 
     async fn ask(&self, provider: &dyn Provider, order: &RefundOrder) -> Lookup {
         self.in_time(provider.lookup(order)).await.unwrap_or_else(Lookup::Unknown)
     }
 
-    /// Looks for evidence of a refund that may have been sent: first by asking for it, then, where
-    /// the provider honours keys, by sending it again under its key.
-    async fn resolve(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
+    /// Finds out about a refund that may have been sent: first by asking for it, then, where the
+    /// provider honours keys, by sending it again under its key.
+    async fn resolve(&self, provider: &dyn Provider, order: &RefundOrder) -> Observation {
         let abilities = provider.capabilities();
         if abilities.can_look_up {
             match self.ask(provider, order).await {
-                Lookup::Found(answer) => return answer.into_evidence(Source::Lookup),
-                Lookup::Unknown(why) => return Answer::Unknown(why).into_evidence(Source::Lookup),
+                Lookup::Found(said) => return Observation { source: Source::Lookup, said },
+                Lookup::Unknown(why) => return unknown(why),
                 Lookup::Absent => {}
             }
         }
@@ -187,42 +185,40 @@ impl Engine {
             && let Ok(Ok(notices)) = self.in_time(provider.list_for_payment(&order.payment)).await
             && let Some(notice) = notices.into_iter().find(|n| n.key.as_ref() == Some(&order.key))
         {
-            return notice.answer.into_evidence(Source::List);
+            return Observation { source: Source::List, said: notice.said };
         }
-        Evidence::new(Source::Lookup, Claim::Lost)
-            .because("not_found", "the provider does not know of this refund, which is no proof")
+        not_found()
     }
 
     /// Asks the provider how a refund stands that it has.
-    async fn look_up(&self, provider: &dyn Provider, order: &RefundOrder) -> Evidence {
+    async fn look_up(&self, provider: &dyn Provider, order: &RefundOrder) -> Observation {
         if !provider.capabilities().can_look_up {
-            return Evidence::new(Source::Lookup, Claim::Lost)
-                .because("no_look_up", "the provider cannot be asked; its webhook will tell");
+            let why = "the provider cannot be asked; its webhook will tell";
+            return unknown(Failure::new("no_look_up", why));
         }
         match self.ask(provider, order).await {
-            Lookup::Found(answer) => answer.into_evidence(Source::Lookup),
-            Lookup::Absent => Evidence::new(Source::Lookup, Claim::Lost).because(
-                "not_found",
-                "the provider does not know of this refund, which is no proof",
-            ),
-            Lookup::Unknown(why) => Answer::Unknown(why).into_evidence(Source::Lookup),
+            Lookup::Found(said) => Observation { source: Source::Lookup, said },
+            Lookup::Absent => not_found(),
+            Lookup::Unknown(why) => unknown(why),
         }
     }
 
-    async fn record(&self, refund: &Refund, payment: &Facts, evidence: Evidence) {
+    async fn record(&self, refund: &Refund, payment: &Facts, observation: Observation) {
         let patience = self.config().policies.of(&payment.provider);
         let now = self.now();
         let waited = now.ms_since(refund.updated_at);
+        let outcome = observation.said.outcome;
         if refund.state == State::Unknown
-            && evidence.claim == Claim::Lost
+            && outcome == ProviderOutcome::Unknown
             && waited > patience.give_up_after_ms
         {
             return self.finish(refund.id, Command::GiveUp { of: refund.into() }).await;
         }
-        let backoff = patience.after(evidence.claim);
+        let backoff = patience.after(outcome);
         let wait = self.with_ids(|ids| backoff.wait_ms(refund.checks, ids.rng()));
         let recheck_at = now.plus_ms(wait);
-        self.finish(refund.id, Command::Record { of: refund.into(), evidence, recheck_at }).await;
+        self.finish(refund.id, Command::Record { of: refund.into(), observation, recheck_at })
+            .await;
     }
 
     /// Records the outcome of a call. When that fails the lease runs out and a step looks again.
@@ -230,7 +226,7 @@ impl Engine {
         match self.committer().run(command).await {
             Ok(_) => {}
             Err(Error::Refused(refusal @ Refusal::Impossible { .. })) => {
-                tracing::error!(%refund, %refusal, "evidence was refused");
+                tracing::error!(%refund, %refusal, "an outcome was refused");
                 metrics::counter!("refundry_evidence_refused_total").increment(1);
             }
             Err(error) => tracing::warn!(%refund, %error, "an outcome was not recorded"),
@@ -265,21 +261,21 @@ impl Engine {
             tracing::warn!(payment = %notice.provider_payment_id, "a webhook speaks of a payment that is not registered");
             return Ok(());
         };
-        let evidence = notice.answer.into_evidence(source);
+        let observation = Observation { source, said: notice.said };
         let patience = self.config().policies.of(provider.name());
         let wait = self.with_ids(|ids| patience.pending.wait_ms(0, ids.rng()));
         let recheck_at = self.now().plus_ms(wait);
         let ours = match notice.key.as_deref().and_then(|key| RefundId::parse(key).ok()) {
             Some(id) => self.find_refund(scope, id).await?.map(|view| view.refund),
-            None => self.find_by_provider_id(scope, payment, &evidence).await?,
+            None => self.find_by_provider_id(scope, payment, &observation.said).await?,
         };
-        let command = match (ours, evidence.provider_refund_id.as_deref()) {
+        let command = match (ours, observation.said.provider_refund_id.as_deref()) {
             (Some(refund), _) if refund.payment == payment => {
-                Command::Record { of: RefundRef::from(&refund), evidence, recheck_at }
+                Command::Record { of: RefundRef::from(&refund), observation, recheck_at }
             }
             (_, Some(id)) => {
                 let name = names::external_refund(provider.name(), id);
-                Command::Adopt { scope, payment, name, evidence, recheck_at }
+                Command::Adopt { scope, payment, name, observation, recheck_at }
             }
             (_, None) => return Ok(()),
         };
@@ -295,14 +291,14 @@ impl Engine {
         }
     }
 
-    /// The payment's refund that the provider knows under the id in the evidence.
+    /// The payment's refund that the provider knows under the id that it names.
     async fn find_by_provider_id(
         &self,
         scope: Scope,
         payment: domain::ids::PaymentId,
-        evidence: &Evidence,
+        said: &Said,
     ) -> Result<Option<Refund>, Error> {
-        let Some(id) = &evidence.provider_refund_id else { return Ok(None) };
+        let Some(id) = &said.provider_refund_id else { return Ok(None) };
         let filter = RefundFilter { payment: Some(payment), status: None };
         let page = PageQuery {
             limit: SEARCH_LIMIT,
@@ -318,11 +314,22 @@ impl Engine {
 }
 
 /// Nobody was called. For a refund that was to be sent, that is certain.
-fn unconfigured(refund: &Refund, payment: &Facts) -> Evidence {
+fn unconfigured(refund: &Refund, payment: &Facts) -> Observation {
     tracing::error!(refund = %refund.id, provider = %payment.provider, "the provider is not configured");
-    let claim = if refund.state == State::Sending { Claim::NeverSent } else { Claim::Lost };
-    Evidence::new(Source::Submit, claim)
-        .because("provider_not_configured", "the payment's provider is not configured here")
+    let sending = refund.state == State::Sending;
+    let outcome = if sending { ProviderOutcome::NeverSent } else { ProviderOutcome::Unknown };
+    let why = "the payment's provider is not configured here";
+    let said = Said::new(outcome).because(Failure::new("provider_not_configured", why));
+    Observation { source: Source::Submit, said }
+}
+
+fn unknown(why: Failure) -> Observation {
+    Observation { source: Source::Lookup, said: Said::unknown(why) }
+}
+
+fn not_found() -> Observation {
+    let why = "the provider does not know of this refund, which is no proof";
+    unknown(Failure::new("not_found", why))
 }
 
 fn order_of(refund: &Refund, payment: &Arc<Facts>) -> RefundOrder {

@@ -1,8 +1,8 @@
 //! Payment providers behind one interface.
 //!
 //! A provider adapter turns a [`RefundOrder`] into the provider's own call and the provider's answer
-//! into an [`Answer`]. It decides nothing about money: what an answer means for a refund is decided
-//! in `domain`. Adapters know neither the store nor the engine.
+//! into a [`Said`](domain::outcome::Said). It decides nothing about money: `domain` decides the meaning of a
+//! statement for the refund. Adapters know neither the store nor the engine.
 
 pub mod outbound;
 mod provider;
@@ -10,7 +10,7 @@ mod registry;
 pub mod simulator;
 
 pub use provider::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    Report, WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    WebhookRefused,
 };
 pub use registry::Registry;

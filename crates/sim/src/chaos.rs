@@ -3,11 +3,12 @@
 use crate::dice::Dice;
 use async_trait::async_trait;
 use domain::account::Scope;
+use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Facts;
 use engine::simulator::Simulator;
 use providers::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    WebhookRefused,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -103,8 +104,8 @@ impl Chaos {
     }
 }
 
-fn lost() -> Why {
-    Why::new("timeout", "the simulation lost a call or its answer")
+fn lost() -> Failure {
+    Failure::new("timeout", "the simulation lost a call or its answer")
 }
 
 #[async_trait]
@@ -117,16 +118,15 @@ impl Provider for Chaos {
         self.simulator.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Answer {
+    async fn submit(&self, order: &RefundOrder) -> Said {
         match self.fate(&order.key) {
             Fate::Arrives => self.simulator.submit(order).await,
-            Fate::NotConnected => {
-                Answer::NeverSent(Why::new("connection_refused", "the simulation sent nothing"))
-            }
-            Fate::LostOnTheWay => Answer::Unknown(lost()),
+            Fate::NotConnected => Said::new(ProviderOutcome::NeverSent)
+                .because(Failure::new("connection_refused", "the simulation sent nothing")),
+            Fate::LostOnTheWay => Said::unknown(lost()),
             Fate::AnswerLost => {
                 self.simulator.submit(order).await;
-                Answer::Unknown(lost())
+                Said::unknown(lost())
             }
             Fate::HangsBefore => {
                 self.hang().await;
@@ -156,7 +156,7 @@ impl Provider for Chaos {
         }
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure> {
         self.simulator.list_for_payment(payment).await
     }
 
@@ -164,7 +164,7 @@ impl Provider for Chaos {
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why> {
+    ) -> Result<Option<PaymentReport>, Failure> {
         self.simulator.fetch_payment(scope, provider_payment_id).await
     }
 

@@ -3,10 +3,11 @@
 use crate::within_limit;
 use async_trait::async_trait;
 use domain::account::Scope;
+use domain::outcome::{Failure, Said};
 use domain::payment::Facts;
 use providers::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    WebhookRefused,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -68,7 +69,7 @@ impl Provider for Stopping {
         self.inner.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Answer {
+    async fn submit(&self, order: &RefundOrder) -> Said {
         self.pass(StopAt::BeforeSubmit).await;
         let answer = self.inner.submit(order).await;
         self.pass(StopAt::AfterSubmit).await;
@@ -82,7 +83,7 @@ impl Provider for Stopping {
         found
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure> {
         self.inner.list_for_payment(payment).await
     }
 
@@ -90,7 +91,7 @@ impl Provider for Stopping {
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why> {
+    ) -> Result<Option<PaymentReport>, Failure> {
         self.inner.fetch_payment(scope, provider_payment_id).await
     }
 

@@ -3,12 +3,12 @@
 use super::tell::{tell_payment, tell_refund};
 use super::{Done, Refusal};
 use crate::event::Type;
-use crate::evidence::{Evidence, Source};
 use crate::ids::Ids;
 use crate::ledger::{Posting, Reason};
 use crate::machine::Next;
+use crate::outcome::{Failure, Observation, Source};
 use crate::payment::Payment;
-use crate::refund::{Bucket, Fact, Failure, Refund, State, Status, next};
+use crate::refund::{Bucket, Fact, Refund, State, Status, next};
 use crate::time::Timestamp;
 use crate::view::{Book, Row};
 use rand_core::Rng;
@@ -20,8 +20,7 @@ pub(super) struct Arrival<'a> {
     pub(super) due_at: Option<Timestamp>,
     /// What is wrong with it now.
     pub(super) failure: Option<Failure>,
-    /// What was said.
-    pub(super) evidence: Option<&'a Evidence>,
+    pub(super) observation: Option<&'a Observation>,
     /// Something newer is already known, so nothing moves.
     pub(super) stale: bool,
 }
@@ -47,13 +46,14 @@ pub(super) fn advance<R: Rng>(
     Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
 }
 
-/// Nothing moved: remember what else the evidence said, and look again later.
+/// Without a move: notes what else was said, and sets the time of the next look.
 fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
-    let asked = arrival.evidence.is_some_and(|e| e.source != Source::Webhook);
+    let asked = arrival.observation.is_some_and(|seen| seen.source != Source::Webhook);
+    let said = arrival.observation.map(|seen| &seen.said);
     let refund = &row.value;
     let learns_id = refund.provider_refund_id.is_none()
-        && arrival.evidence.is_some_and(|e| e.provider_refund_id.is_some());
-    let newer_at = arrival.evidence.and_then(|e| e.at).filter(|at| Some(*at) > refund.evidence_at);
+        && said.is_some_and(|said| said.provider_refund_id.is_some());
+    let newer_at = said.and_then(|said| said.at).filter(|at| Some(*at) > refund.evidence_at);
     let reschedules = refund.state.has_work() && asked;
     if !(learns_id || newer_at.is_some() || reschedules) {
         return;
@@ -64,9 +64,9 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
         refund.checks = refund.checks.saturating_add(1);
     }
     if learns_id {
-        refund.provider_refund_id = arrival.evidence.and_then(|e| e.provider_refund_id.clone());
+        refund.provider_refund_id = said.and_then(|said| said.provider_refund_id.clone());
     }
-    // A failed refund keeps the time of its failure: only evidence newer than that revives it.
+    // A failed refund keeps the time of its failure: only a newer statement revives it.
     if newer_at.is_some() && !arrival.stale {
         refund.evidence_at = newer_at;
     }
@@ -125,13 +125,13 @@ fn move_money<R: Rng>(
         refund.checks = 0;
     }
     refund.failure = arrival.failure;
-    if let Some(evidence) = arrival.evidence {
+    if let Some(Observation { said, .. }) = arrival.observation {
         if refund.provider_refund_id.is_none() {
-            refund.provider_refund_id.clone_from(&evidence.provider_refund_id);
+            refund.provider_refund_id.clone_from(&said.provider_refund_id);
         }
-        refund.evidence_at = evidence.at.max(refund.evidence_at);
+        refund.evidence_at = said.at.max(refund.evidence_at);
     }
-    tell_refund(refund, book, Type::of_arrival(to), arrival.evidence, now, ids);
+    tell_refund(refund, book, Type::of_arrival(to), arrival.observation, now, ids);
 
     if from.bucket() != to.bucket() {
         let before_settlement = refund.before_settlement;

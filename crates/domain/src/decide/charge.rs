@@ -9,8 +9,8 @@ use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
 use crate::ledger::Posting;
+use crate::outcome::Failure;
 use crate::payment::{self, Payment};
-use crate::refund::Failure;
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -34,7 +34,7 @@ pub(super) fn record<R: Rng>(
             }
             let asked = checkout.facts.money();
             let message = format!("the provider took {money} and {asked} was asked for");
-            let failure = Failure { code: "amount_mismatch".into(), message: message.into() };
+            let failure = Failure::new("amount_mismatch", &message);
             checkout.provider_payment_id = Some(provider_payment_id.clone());
             return land(checkout, Fact::Contradicted, failure, Type::CheckoutPendingReview);
         }

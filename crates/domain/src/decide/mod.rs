@@ -8,10 +8,10 @@ mod advance;
 mod cancel;
 mod charge;
 pub mod checkout;
-mod claim;
 mod create;
 mod fan_out;
 pub mod invoice;
+mod lease;
 mod names;
 mod record;
 mod register;
@@ -23,11 +23,11 @@ pub use fan_out::fan_out;
 
 use crate::account::Scope;
 use crate::checkout::{self as checkout_state, Checkout};
-use crate::evidence::Evidence;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
 use crate::keys::KeyHash;
 use crate::money::{Currency, Money};
+use crate::outcome::Observation;
 use crate::payment::{self, Facts, Kind, Payment};
 use crate::refund::{Fact, Refund, State};
 use crate::time::Timestamp;
@@ -143,7 +143,7 @@ pub enum Command {
         key: Option<KeyUse>,
     },
     /// Takes the work on a refund that is due, until the lease runs out.
-    Claim {
+    Lease {
         /// Which.
         of: RefundRef,
         /// When another node may take over.
@@ -154,11 +154,11 @@ pub enum Command {
         /// Which.
         of: RefundRef,
         /// What was said.
-        evidence: Evidence,
+        observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
-    /// Stops looking for evidence of an unknown refund.
+    /// Stops asking about an unknown refund.
     GiveUp {
         /// Which.
         of: RefundRef,
@@ -172,7 +172,7 @@ pub enum Command {
         /// Name of the provider's refund id: it is adopted once.
         name: KeyHash,
         /// What the provider says; must carry the money.
-        evidence: Evidence,
+        observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
@@ -210,7 +210,7 @@ impl Command {
                 wanted.keys.extend(key.map(|key| (of.scope, key.hash)));
                 of.wants(wanted);
             }
-            Self::Claim { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
+            Self::Lease { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
                 of.wants(wanted);
             }
             Self::Adopt { scope, payment, name, .. } => {
@@ -360,7 +360,7 @@ pub enum Refusal {
     /// Another node works on it, or it is not due.
     #[error("the refund is not due")]
     NotDue,
-    /// The evidence cannot be true of a refund in this state.
+    /// The fact cannot be true of a refund in this state.
     #[error("{fact} cannot happen to a refund that is {state}")]
     Impossible {
         /// The refund's state.
@@ -368,7 +368,7 @@ pub enum Refusal {
         /// What was claimed.
         fact: Fact,
     },
-    /// The evidence lacks what it takes to book it.
+    /// An adoption must name the amount that it books.
     #[error("the evidence names no amount")]
     NoAmount,
     /// No such checkout for this account and mode.
@@ -426,14 +426,14 @@ pub fn decide<R: Rng>(
         }
         Command::Create(command) => create::decide(view, command, now, ids),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
-        Command::Claim { of, lease_until } => claim::decide(view, *of, *lease_until, now, ids),
-        Command::Record { of, evidence, recheck_at } => {
-            record::decide(view, *of, evidence, *recheck_at, now, ids)
+        Command::Lease { of, lease_until } => lease::decide(view, *of, *lease_until, now, ids),
+        Command::Record { of, observation, recheck_at } => {
+            record::decide(view, *of, observation, *recheck_at, now, ids)
         }
         Command::GiveUp { of } => record::give_up(view, *of, now, ids),
-        Command::Adopt { scope, payment, name, evidence, recheck_at } => {
+        Command::Adopt { scope, payment, name, observation, recheck_at } => {
             let key = (*scope, *name);
-            adopt::decide(view, key, *payment, evidence, *recheck_at, now, ids)
+            adopt::decide(view, key, *payment, observation, *recheck_at, now, ids)
         }
         Command::OpenCheckout(command) => checkout::open(view, command, now, ids),
         Command::Checkout(command) => checkout::act(view, command, now, ids),

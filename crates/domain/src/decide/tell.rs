@@ -2,9 +2,9 @@
 
 use crate::checkout::Checkout;
 use crate::event::{Detail, Event, Subject, Type};
-use crate::evidence::Evidence;
 use crate::ids::Ids;
 use crate::invoice::Invoice;
+use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::time::Timestamp;
@@ -15,7 +15,7 @@ pub(super) fn tell_refund<R: Rng>(
     refund: &mut Refund,
     book: &mut Book,
     event_type: Type,
-    evidence: Option<&Evidence>,
+    observation: Option<&Observation>,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
@@ -26,8 +26,8 @@ pub(super) fn tell_refund<R: Rng>(
         failure_code: refund.failure.as_ref().map(|f| f.code.clone()),
         failure_message: refund.failure.as_ref().map(|f| f.message.clone()),
         late: refund.late,
-        source: evidence.map(|e| e.source.as_str().into()),
-        provider_at: evidence.and_then(|e| e.at).map(|at| at.0),
+        source: observation.map(|seen| seen.source.as_str().into()),
+        provider_at: observation.and_then(|seen| seen.said.at).map(|at| at.0),
         ..Detail::default()
     };
     book.events.push(Event {

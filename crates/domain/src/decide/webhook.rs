@@ -56,7 +56,7 @@ pub enum WebhookCommand {
     /// Forgets an endpoint.
     Remove(EndpointId),
     /// Takes the work on a delivery that is due, until the lease runs out.
-    Claim {
+    Lease {
         /// Which.
         delivery: DeliveryId,
         /// When it was due as far as the caller knows; at another time somebody else has it.
@@ -91,7 +91,7 @@ impl WebhookCommand {
             Self::Change(endpoint, _) | Self::Rotate(endpoint, _) | Self::Remove(endpoint) => {
                 (Some(*endpoint), None)
             }
-            Self::Claim { delivery, .. } => (None, Some(*delivery)),
+            Self::Lease { delivery, .. } => (None, Some(*delivery)),
             Self::Record { delivery, endpoint, .. } | Self::Retry { delivery, endpoint } => {
                 (Some(*endpoint), Some(*delivery))
             }
@@ -113,9 +113,9 @@ pub(super) fn decide<R: Rng>(
         WebhookCommand::Change(id, changes) => change(view, (scope, *id), changes, now),
         WebhookCommand::Rotate(id, secret) => rotate(view, (scope, *id), secret, now),
         WebhookCommand::Remove(id) => remove(view, (scope, *id)),
-        WebhookCommand::Claim { delivery, seen_at, lease_until, body } => {
+        WebhookCommand::Lease { delivery, seen_at, lease_until, body } => {
             let row = delivery_row(view, scope, *delivery)?;
-            claim(row, *seen_at, *lease_until, body.as_deref())
+            lease(row, *seen_at, *lease_until, body.as_deref())
         }
         WebhookCommand::Record { delivery, endpoint, outcome } => {
             record(view, (scope, *delivery), *endpoint, outcome, now, ids)
@@ -220,7 +220,7 @@ fn remove(view: &mut View, key: (Scope, EndpointId)) -> Result<Done, Refusal> {
     Ok(Done::Endpoint(Box::new(row.value)))
 }
 
-fn claim(
+fn lease(
     row: &mut Row<Delivery>,
     seen_at: Timestamp,
     lease_until: Timestamp,

@@ -6,8 +6,8 @@ use domain::decide::{
     Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, Start,
 };
 use domain::event::{Subject, Type};
-use domain::evidence::Claim;
 use domain::money::Currency;
+use domain::outcome::{Failure, ProviderOutcome};
 use domain::payment::{Kind, Status};
 use domain::refund::State;
 
@@ -97,8 +97,11 @@ fn a_key_that_comes_again_is_answered_as_the_first_time_whatever_happened_since(
     let request = || under_key("k", ask(payment, 4_000));
     let first = desk.create(request()).expect("created");
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(Claim::Accepted, 5)).expect("recorded");
-    let failed = told(Claim::Failed, 9).because("card_closed", "the card is closed");
+    desk.say(of, told(ProviderOutcome::Accepted, 5)).expect("recorded");
+    let failed = webhook(
+        saying(ProviderOutcome::Failed, 9)
+            .because(Failure::new("card_closed", "the card is closed")),
+    );
     desk.say(of, failed).expect("recorded");
     desk.now = desk.now.plus_ms(90 * KEY_LIFETIME_MS);
 
@@ -175,7 +178,7 @@ fn a_reference_names_one_refund_forever() {
     assert_eq!(desk.create(with_reference("r-1", ask(payment, 4_001))), taken);
     assert_eq!(desk.create(with_reference("r-1", ask(other, 4_000))), taken);
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(Claim::Failed, 1)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Failed, 1)).expect("recorded");
     assert_eq!(
         desk.create(with_reference("r-1", ask(payment, 4_001))),
         taken,
@@ -284,9 +287,9 @@ fn a_full_refund_asked_for_before_the_payment_settled_reverses_it() {
         desk.run(Command::Register(command)).expect("registered");
         let of = desk.send(payment, 500);
         assert_eq!(desk.payment(payment).status(), Status::Succeeded);
-        desk.say(of, told(Claim::Completed, 1)).expect("recorded");
+        desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
         assert_eq!(desk.payment(payment).status(), status);
-        desk.say(of, told(Claim::Failed, 2)).expect("recorded");
+        desk.say(of, told(ProviderOutcome::Failed, 2)).expect("recorded");
         assert_eq!(desk.payment(payment).status(), Status::Succeeded, "a late failure undoes it");
     }
 }
@@ -296,8 +299,8 @@ fn a_payment_tells_of_its_registration_and_of_each_refund_that_succeeds() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let (first, second) = (desk.send(payment, 4_000), desk.send(payment, 6_000));
-    desk.say(first, told(Claim::Completed, 1)).expect("recorded");
-    desk.say(second, told(Claim::Completed, 2)).expect("recorded");
+    desk.say(first, told(ProviderOutcome::Completed, 1)).expect("recorded");
+    desk.say(second, told(ProviderOutcome::Completed, 2)).expect("recorded");
     let of_payment = desk.rows.events.iter().filter(|e| e.subject == Subject::Payment(payment));
     let types: Vec<Type> = of_payment.map(|event| event.event_type).collect();
     let partly = Type::PaymentPartiallyRefunded;
@@ -310,7 +313,7 @@ fn sums_at_the_edge_of_64_bits_are_refused_and_not_wrapped() {
     let payment = desk.pay(i64::MAX);
     let of = desk.send(payment, i64::MAX);
     assert_eq!(desk.payment(payment).refundable(), 0);
-    desk.say(of, told(Claim::Completed, 1)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
     assert_eq!(desk.balance(payment), (i64::MAX, 0, 0));
 
     // Two captures of the most there is do not fit into one running total of one batch.

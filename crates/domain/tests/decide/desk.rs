@@ -5,10 +5,10 @@ use domain::account::{Mode, Scope};
 use domain::decide::{
     Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
 };
-use domain::evidence::{Claim, Evidence, Source};
 use domain::ids::{Ids, PaymentId};
 use domain::keys::KeyHash;
 use domain::money::{Currency, Money};
+use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::payment::{Facts, Kind, Payment, Status};
 use domain::refund::{Refund, State};
 use domain::time::Timestamp;
@@ -86,10 +86,10 @@ impl Desk {
         RefundRef::from(&created.refund)
     }
 
-    /// Records evidence and returns where the refund is then.
-    pub fn say(&mut self, of: RefundRef, evidence: Evidence) -> Result<State, Refusal> {
+    /// Records an observation and returns where the refund is then.
+    pub fn say(&mut self, of: RefundRef, observation: Observation) -> Result<State, Refusal> {
         let recheck_at = self.now.plus_ms(1_000);
-        self.run(Command::Record { of, evidence, recheck_at })?;
+        self.run(Command::Record { of, observation, recheck_at })?;
         Ok(self.refund(of).state)
     }
 
@@ -97,21 +97,21 @@ impl Desk {
         &mut self,
         payment: PaymentId,
         name: &str,
-        evidence: Evidence,
+        observation: Observation,
     ) -> Result<Refund, Refusal> {
         let recheck_at = self.now.plus_ms(1_000);
         let name = hash("external", name);
-        let adopt = Command::Adopt { scope: scope(), payment, name, evidence, recheck_at };
+        let adopt = Command::Adopt { scope: scope(), payment, name, observation, recheck_at };
         let done = self.run(adopt)?;
         let Done::Refund { refund, .. } = done else { panic!("{done:?}") };
         Ok(*refund)
     }
 
     /// Takes the work on a refund when it is due.
-    pub fn claim_when_due(&mut self, of: RefundRef) -> Result<State, Refusal> {
+    pub fn lease_when_due(&mut self, of: RefundRef) -> Result<State, Refusal> {
         self.now = self.refund(of).due_at.expect("it is due some time").max(self.now);
         let lease_until = self.now.plus_ms(30_000);
-        self.run(Command::Claim { of, lease_until })?;
+        self.run(Command::Lease { of, lease_until })?;
         Ok(self.refund(of).state)
     }
 
@@ -192,12 +192,22 @@ pub fn with_reference(reference: &str, create: CreateRefund) -> CreateRefund {
     CreateRefund { reference: Some((reference.into(), hash("reference", reference))), ..create }
 }
 
-/// What a webhook says that was sent `ms` after the start.
-pub fn told(claim: Claim, ms: i64) -> Evidence {
-    Evidence { at: Some(START.plus_ms(ms)), ..Evidence::new(Source::Webhook, claim) }
+/// A statement about `ms` after the start.
+pub fn saying(outcome: ProviderOutcome, ms: i64) -> Said {
+    Said { at: Some(START.plus_ms(ms)), ..Said::new(outcome) }
+}
+
+/// A statement that a webhook brings.
+pub fn webhook(said: Said) -> Observation {
+    Observation { source: Source::Webhook, said }
+}
+
+/// A webhook about `ms` after the start.
+pub fn told(outcome: ProviderOutcome, ms: i64) -> Observation {
+    webhook(saying(outcome, ms))
 }
 
 /// The same, of an amount in dollars.
-pub fn told_of(minor: i64, claim: Claim, ms: i64) -> Evidence {
-    Evidence { money: Some(Money::new(minor, usd())), ..told(claim, ms) }
+pub fn told_of(minor: i64, outcome: ProviderOutcome, ms: i64) -> Observation {
+    webhook(Said { money: Some(Money::new(minor, usd())), ..saying(outcome, ms) })
 }

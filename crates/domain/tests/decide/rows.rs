@@ -263,7 +263,7 @@ impl Rows {
                     || new.provider_refund_id == old.provider_refund_id
             );
             let seen = (old.evidence_at, new.evidence_at);
-            assert!(seen.0 <= seen.1, "{} forgot newer evidence", old.id);
+            assert!(seen.0 <= seen.1, "{} forgot a newer statement", old.id);
         }
     }
 

@@ -120,7 +120,7 @@ impl Engine {
             Some(self.render(&delivery, &event.into(), account))
         });
         let body = body.unwrap_or_default();
-        let claim = WebhookCommand::Claim {
+        let claim = WebhookCommand::Lease {
             delivery: delivery.id,
             // What is due has a time; without one the claim is refused.
             seen_at: delivery.next_at.unwrap_or_default(),

@@ -9,9 +9,9 @@ use super::Simulator;
 use super::book::Book;
 use super::desk::Fault;
 use super::rows::currency;
-use crate::Why;
 use domain::account::Scope;
 use domain::money::Money;
+use domain::outcome::Failure;
 use domain::time::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use ulid::Ulid;
@@ -92,13 +92,13 @@ pub enum ChargeAnswer {
         at: Timestamp,
     },
     /// It was not, and will not be.
-    Declined(Why),
+    Declined(Failure),
     /// The buyer must agree first.
     ActionRequired,
     /// It is being worked on.
     Processing,
     /// No usable answer; ask again under the same key.
-    Unknown(Why),
+    Unknown(Failure),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,9 +167,9 @@ impl Simulator {
     {
         self.desk.ask(work).await.unwrap_or_else(|fault| {
             ChargeAnswer::Unknown(match fault {
-                Fault::Busy => Why::new("overloaded", "too many calls"),
-                Fault::Failed => Why::new("internal_error", "the book could not be written"),
-                Fault::Closed => Why::new("connection_refused", "the simulator is closed"),
+                Fault::Busy => Failure::new("overloaded", "too many calls"),
+                Fault::Failed => Failure::new("internal_error", "the book could not be written"),
+                Fault::Closed => Failure::new("connection_refused", "the simulator is closed"),
             })
         })
     }
@@ -180,7 +180,7 @@ fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> 
     if let Some(charge) = find_settled(book, order.scope, &order.key, now)? {
         if charge.status != Status::Declined && charge.money != order.money {
             let message = "this key belongs to a charge of another amount";
-            return Ok(ChargeAnswer::Unknown(Why::new("idempotency_key_reused", message)));
+            return Ok(ChargeAnswer::Unknown(Failure::new("idempotency_key_reused", message)));
         }
         return Ok(answer(&charge));
     }
@@ -198,7 +198,7 @@ fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> 
     }
     if outcome == Some(Some("timeout")) {
         let message = "the request was sent and no answer came back";
-        return Ok(ChargeAnswer::Unknown(Why::new("timeout", message)));
+        return Ok(ChargeAnswer::Unknown(Failure::new("timeout", message)));
     }
     Ok(answer(&charge))
 }
@@ -206,7 +206,10 @@ fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> 
 fn approve(book: &mut Book, scope: Scope, key: &str) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
     let Some(mut charge) = find_settled(book, scope, key, now)? else {
-        return Ok(ChargeAnswer::Unknown(Why::new("no_such_charge", "there is no such charge")));
+        return Ok(ChargeAnswer::Unknown(Failure::new(
+            "no_such_charge",
+            "there is no such charge",
+        )));
     };
     if charge.status == Status::ActionRequired {
         charge.status = Status::Paid;
@@ -264,7 +267,7 @@ fn answer(charge: &Charge) -> ChargeAnswer {
             at: charge.at,
         },
         Status::Declined => {
-            ChargeAnswer::Declined(Why::new("payment_declined", "The payment was declined."))
+            ChargeAnswer::Declined(Failure::new("payment_declined", "The payment was declined."))
         }
     }
 }

@@ -3,16 +3,17 @@
 use crate::till::*;
 use domain::account::{Mode, Scope};
 use domain::money::Money;
+use domain::outcome::{ProviderOutcome, Said};
 use domain::time::{Clock, Timestamp};
 use providers::simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
-use providers::{Answer, Provider, RefundOrder};
+use providers::{Provider, RefundOrder};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Submits orders all at once.
-async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Answer> {
+async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Said> {
     let calls: Vec<_> = orders
         .into_iter()
         .map(|order| {
@@ -181,11 +182,11 @@ async fn a_file_that_is_no_book_is_not_opened() {
 async fn accounts_do_not_see_each_others_refunds() {
     let till = Till::open();
     let mine = order("k1", "succeed");
-    let report = completed(till.submit(&mine).await);
+    let said = completed(till.submit(&mine).await);
     let other = Scope::new(2, Mode::Test);
     let theirs = RefundOrder {
         payment: Arc::new(facts(other, None)),
-        provider_refund_id: report.provider_refund_id.clone(),
+        provider_refund_id: said.provider_refund_id.clone(),
         ..mine
     };
     assert!(till.is_absent(&theirs).await);
@@ -193,7 +194,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     assert_eq!(till.simulator.payment_book(other, PAYMENT).await, Ok(PaymentBook::default()));
     let second = completed(till.submit(&theirs).await);
     assert_ne!(
-        second.provider_refund_id, report.provider_refund_id,
+        second.provider_refund_id, said.provider_refund_id,
         "another key, so another refund"
     );
 }
@@ -261,8 +262,9 @@ async fn what_reaches_a_dead_psp_is_certain_never_to_have_been_sent() {
     assert_eq!(&*unknown(simulator.submit(&order).await), "internal_error");
     // The thread is on its way out; until it is gone calls are taken and dropped.
     for _ in 0..100_000 {
-        if let Answer::NeverSent(why) = simulator.submit(&order).await {
-            assert_eq!(&*why.code, "connection_refused");
+        let said = simulator.submit(&order).await;
+        if said.outcome == ProviderOutcome::NeverSent {
+            assert_eq!(&*said.failure.expect("a reason").code, "connection_refused");
             return;
         }
     }

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use domain::account::{Mode, Scope};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
+use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::{Facts, Kind};
 use domain::time::{Clock, Timestamp};
 use providers::simulator::{
     PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
 };
-use providers::{Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, Report, Why};
+use providers::{InboundWebhook, Lookup, Notice, Provider, RefundOrder};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -109,12 +110,12 @@ impl Till {
         open_book(self.dir.path(), config, &self.clock)
     }
 
-    pub async fn submit(&self, order: &RefundOrder) -> Answer {
+    pub async fn submit(&self, order: &RefundOrder) -> Said {
         self.simulator.submit(order).await
     }
 
     /// What a look-up by key finds now.
-    pub async fn look_up(&self, order: &RefundOrder) -> Answer {
+    pub async fn look_up(&self, order: &RefundOrder) -> Said {
         match self.simulator.lookup(order).await {
             Lookup::Found(answer) => answer,
             other => panic!("{other:?}"),
@@ -224,31 +225,26 @@ pub fn simulate(script: &str) -> Box<str> {
     format!(r#"{{"orderId":"42","simulate":"{script}"}}"#).into()
 }
 
-pub fn completed(answer: Answer) -> Report {
-    match answer {
-        Answer::Completed(report) => report,
-        other => panic!("not completed: {other:?}"),
-    }
+pub fn completed(said: Said) -> Said {
+    of_outcome(said, ProviderOutcome::Completed)
 }
 
-pub fn accepted(answer: Answer) -> Report {
-    match answer {
-        Answer::Accepted(report) => report,
-        other => panic!("not accepted: {other:?}"),
-    }
+pub fn accepted(said: Said) -> Said {
+    of_outcome(said, ProviderOutcome::Accepted)
 }
 
-pub fn rejected(answer: Answer) -> (Report, Why) {
-    match answer {
-        Answer::Rejected(report, why) => (report, why),
-        other => panic!("not rejected: {other:?}"),
-    }
+pub fn rejected(said: Said) -> (Said, Failure) {
+    let said = of_outcome(said, ProviderOutcome::Failed);
+    let why = said.failure.clone().expect("a reason");
+    (said, why)
 }
 
 /// The code of an answer that leaves it open whether money moved.
-pub fn unknown(answer: Answer) -> Box<str> {
-    match answer {
-        Answer::Unknown(why) => why.code,
-        other => panic!("not unknown: {other:?}"),
-    }
+pub fn unknown(said: Said) -> Box<str> {
+    of_outcome(said, ProviderOutcome::Unknown).failure.expect("a reason").code
+}
+
+pub fn of_outcome(said: Said, outcome: ProviderOutcome) -> Said {
+    assert_eq!(said.outcome, outcome, "{said:?}");
+    said
 }

@@ -360,7 +360,7 @@ pub async fn a_delivery_keeps_its_text(world: World) {
     let payment = world.pay(1, 10_000).await.facts.id;
     world.create(NOW, payment, 10).await;
     let [delivery] = &deliveries(&world).await[..] else { panic!("one event") };
-    let claim = WebhookCommand::Claim {
+    let claim = WebhookCommand::Lease {
         delivery: delivery.id,
         seen_at: delivery.next_at.expect("it is due"),
         lease_until: NOW.plus_ms(30_000),

@@ -173,7 +173,7 @@ async fn told(world: &World) -> (EndpointId, Refund) {
 /// Delivers what is due, with a text that is stored.
 async fn deliver(world: &World, endpoint: EndpointId) {
     for delivery in deliveries(world).await.into_iter().filter(|d| d.next_at.is_some()) {
-        let claim = WebhookCommand::Claim {
+        let claim = WebhookCommand::Lease {
             delivery: delivery.id,
             seen_at: delivery.next_at.expect("it is due"),
             lease_until: NOW.plus_ms(30_000),

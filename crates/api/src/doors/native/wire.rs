@@ -8,8 +8,8 @@ use domain::event::Subject;
 use domain::ids::{
     AccountId, EndpointId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId,
 };
+use domain::outcome::Failure;
 use domain::payment::{Kind, Payment};
-use domain::refund::Failure;
 use engine::{Balance, Engine, Entry, EventSubject, EventView, RefundView};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
