@@ -136,6 +136,34 @@ impl State {
     }
 }
 
+/// A checkout to open.
+#[derive(Clone, Debug)]
+pub struct NewCheckout {
+    pub scope: Scope,
+    /// The word and the prefix by which it is known.
+    pub kind: Kind,
+    /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
+    pub amount: i64,
+    pub currency: Currency,
+    /// The ways to pay that are offered.
+    pub methods: Vec<Box<str>>,
+    /// Where the buyer goes after paying, http or https.
+    pub success_url: Option<Box<str>>,
+    /// Where the buyer goes instead, http or https.
+    pub cancel_url: Option<Box<str>>,
+    pub lines: Vec<Line>,
+    /// The caller's id of the buyer.
+    pub customer: Option<Box<str>>,
+    /// The caller's id of a template; only kept.
+    pub template: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+    /// Further fields of the door that opened it, as JSON.
+    pub extra: Option<Box<str>>,
+    /// How long it can be paid, milliseconds; for ever when `None`.
+    pub expires_in_ms: Option<i64>,
+}
+
 /// What never changes about a checkout.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -170,6 +198,26 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The terms of a new checkout. It is as old as its id.
+    pub fn of(new: &NewCheckout, id: PaymentId) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            kind: new.kind,
+            amount: new.amount,
+            currency: new.currency,
+            methods: new.methods.clone(),
+            success_url: new.success_url.clone(),
+            cancel_url: new.cancel_url.clone(),
+            lines: new.lines.clone(),
+            customer: new.customer.clone(),
+            template: new.template.clone(),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+            expires_at: new.expires_in_ms.map(|ms| id.at().plus_ms(ms)),
+        }
+    }
+
     /// What is asked for.
     pub const fn money(&self) -> Money {
         Money::new(self.amount, self.currency)

@@ -78,6 +78,30 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
     }
 }
 
+/// An invoice to write.
+#[derive(Clone, Debug)]
+pub struct NewInvoice {
+    pub scope: Scope,
+    /// The caller's id of the buyer.
+    pub customer: Box<str>,
+    pub currency: Currency,
+    pub lines: Vec<Line>,
+    /// Taken off, minor units.
+    pub discount: i64,
+    /// Put on, minor units.
+    pub tax: i64,
+    pub due_at: Option<Timestamp>,
+    /// Finalize it at once.
+    pub open: bool,
+    pub memo: Option<Box<str>>,
+    /// The caller's id of a subscription; only kept.
+    pub subscription: Option<Box<str>>,
+    /// The caller's id of a template; only kept.
+    pub template: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
 /// What never changes about an invoice.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -105,6 +129,26 @@ pub struct Facts {
     pub totals: Totals,
     /// When it is to be paid by.
     pub due_at: Option<Timestamp>,
+}
+
+impl Facts {
+    /// The terms of a new invoice under the number that it was given.
+    pub fn of(new: &NewInvoice, id: InvoiceId, number: i64, totals: Totals) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            number,
+            customer: new.customer.clone(),
+            subscription: new.subscription.clone(),
+            template: new.template.clone(),
+            memo: new.memo.clone(),
+            metadata: new.metadata.clone(),
+            currency: new.currency,
+            lines: new.lines.clone(),
+            totals,
+            due_at: new.due_at,
+        }
+    }
 }
 
 /// The sums of an invoice, minor units.

@@ -9,6 +9,7 @@ pub mod checkout;
 mod codes;
 pub mod decide;
 pub mod event;
+pub mod event_view;
 pub mod ids;
 pub mod invoice;
 pub mod keys;

@@ -48,6 +48,28 @@ codes! {
     }
 }
 
+/// A captured payment to register.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    pub scope: Scope,
+    pub kind: Kind,
+    /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
+    pub captured: i64,
+    pub currency: Currency,
+    /// Name of the provider.
+    pub provider: Box<str>,
+    /// The provider's own id of the charge.
+    pub provider_payment_id: Box<str>,
+    /// When it was captured; now when `None`.
+    pub captured_at: Option<Timestamp>,
+    /// When it settled or will settle; `None` when unknown.
+    pub settled_at: Option<Timestamp>,
+    /// The caller's own id, not unique.
+    pub reference: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
 /// What never changes about a payment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -95,6 +117,24 @@ pub struct Payment {
     pub last_seq: u32,
     /// When any of this last changed.
     pub updated_at: Timestamp,
+}
+
+impl Facts {
+    /// The capture of a payment that is registered at `now`.
+    pub fn of(new: &NewPayment, id: PaymentId, now: Timestamp) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            kind: new.kind,
+            captured: new.captured,
+            currency: new.currency,
+            provider: new.provider.clone(),
+            provider_payment_id: new.provider_payment_id.clone(),
+            captured_at: new.captured_at.unwrap_or(now),
+            reference: new.reference.clone(),
+            metadata: new.metadata.clone(),
+        }
+    }
 }
 
 impl Payment {

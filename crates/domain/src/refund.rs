@@ -9,8 +9,10 @@ use crate::ids::{PaymentId, RefundId};
 use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::outcome::{Failure, ProviderOutcome};
+use crate::payment::{Facts, Kind};
 use crate::time::Timestamp;
 use State as S;
+use std::sync::Arc;
 
 codes! {
     /// Where a refund really is. Printed as `statusDetail`.
@@ -369,6 +371,43 @@ impl State {
     }
 }
 
+/// A refund to make.
+#[derive(Clone, Debug)]
+pub struct NewRefund {
+    pub scope: Scope,
+    pub payment: PaymentId,
+    /// The kind that the caller believes the payment to be; another kind is not found.
+    pub kind: Option<Kind>,
+    /// Minor units; all that remains when `None`.
+    pub amount: Option<i64>,
+    /// The currency that the caller believes in.
+    pub currency: Option<Currency>,
+    /// The balance that the caller believes in; another one refuses the refund.
+    pub expected_refundable: Option<i64>,
+    pub reason: Option<Box<str>>,
+    /// The caller's own id, unique per account and mode forever.
+    pub reference: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
+impl NewRefund {
+    /// A refund of all that remains of a payment.
+    pub const fn of(scope: Scope, payment: PaymentId) -> Self {
+        Self {
+            scope,
+            payment,
+            kind: None,
+            amount: None,
+            currency: None,
+            expected_refundable: None,
+            reason: None,
+            reference: None,
+            metadata: None,
+        }
+    }
+}
+
 /// Money on its way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
@@ -426,6 +465,13 @@ impl Refund {
     pub fn provider_key(&self) -> String {
         self.id.to_string()
     }
+}
+
+/// A refund and the unchanging part of its payment.
+#[derive(Clone, Debug)]
+pub struct RefundView {
+    pub refund: Refund,
+    pub payment: Arc<Facts>,
 }
 
 #[cfg(test)]

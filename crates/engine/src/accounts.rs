@@ -1,9 +1,9 @@
 //! Accounts and API keys: making them, finding them, revoking them.
 
+use crate::Engine;
 use crate::access::{ApiKey, ErrorProfile, KeyForm, Permissions};
-use crate::facade::Engine;
-use crate::input::IdempotencyKey;
-use crate::{Error, names};
+use crate::input::{IdempotencyKey, KeyRequest};
+use crate::{Error, unique_keys};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::{Mode, Scope};
@@ -29,25 +29,6 @@ const KEY_CACHE_LIMIT: usize = 10_000;
 
 /// How much of a Bearer token is kept in the clear, for people to tell keys apart.
 const PREFIX_LENGTH: usize = 12;
-
-/// What a new key is to be.
-#[derive(Clone, Debug)]
-pub struct KeyRequest {
-    /// The account it belongs to.
-    pub account: AccountId,
-    /// The mode it works in; `None` makes a platform key that works in both.
-    pub mode: Option<Mode>,
-    /// It may act for other accounts, as a key without a mode always may.
-    pub platform: bool,
-    /// What its Bearer token looks like.
-    pub form: KeyForm,
-    /// What it may do, space-separated scopes.
-    pub scopes: String,
-    /// Its error table.
-    pub error_profile: ErrorProfile,
-    /// What people call it, at most 80 characters.
-    pub name: String,
-}
 
 /// A new key's secrets. They cannot be shown again.
 pub struct NewKey {
@@ -204,7 +185,7 @@ impl Engine {
         request: KeyRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<MadeKey, Error> {
-        let name = key.map(|key| self.name_answer(scope, key, names::key_request(&request)));
+        let name = key.map(|key| self.name_answer(scope, key, unique_keys::key_request(&request)));
         match self.make_key(request, name).await? {
             (new, Once::Done(())) => Ok(MadeKey::New(new)),
             (_, Once::Taken) => Err(Refusal::KeyReused.into()),

@@ -5,9 +5,9 @@
 //! the name of this use of the key, so a crash between any two of them leaves a request that is
 //! processed again, by whoever repeats it, to the same effect.
 
-use crate::facade::Engine;
+use crate::Engine;
 use crate::input::IdempotencyKey;
-use crate::{Error, names};
+use crate::{Error, unique_keys};
 use domain::account::Scope;
 use domain::decide::KEY_LIFETIME_MS;
 use domain::keys::KeyHash;
@@ -59,11 +59,11 @@ impl Engine {
         parts: &[&[u8]],
     ) -> Result<Begun, Error> {
         let now = self.now();
-        let (door, hash) = (key.door, names::idempotency(key));
+        let (door, hash) = (key.door, unique_keys::idempotency(key));
         let new = NewRequest {
             scope,
             hash,
-            request: names::whole_request(parts),
+            request: unique_keys::whole_request(parts),
             generation: self.with_ids(|ids| ids.ulid(now)),
             lease_until: now.plus_ms(self.config().lease_ms),
             expires_at: now.plus_ms(KEY_LIFETIME_MS),

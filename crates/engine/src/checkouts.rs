@@ -4,11 +4,12 @@
 //! outside of any transaction under the attempt's own key, the outcome is committed. A crash between
 //! any two leaves an attempt whose lease runs out; a step asks again under the same key.
 
-use crate::facade::{Answered, Engine};
-use crate::input::{IdempotencyKey, NewCheckout};
-use crate::{Error, names};
+use crate::Engine;
+use crate::answered::Answered;
+use crate::input::IdempotencyKey;
+use crate::{Error, unique_keys};
 use domain::account::Scope;
-use domain::checkout::{Checkout, Facts, Flight, Outcome, State};
+use domain::checkout::{Checkout, Flight, NewCheckout, Outcome, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
 use domain::decide::{Command, Done, KeyUse, Refusal};
@@ -16,8 +17,7 @@ use domain::ids::{InvoiceId, PaymentId};
 use domain::outcome::Failure;
 use domain::payment::Kind;
 use domain::time::Timestamp;
-use providers::simulator::{self, ChargeAnswer, ChargeOrder, Method};
-use std::sync::Arc;
+use providers::simulator::{self, ChargeAnswer, ChargeInstruction, Method};
 use store::{CheckoutFilter, Page, PageQuery};
 
 /// The provider that checkouts are paid through.
@@ -63,27 +63,12 @@ impl Engine {
             return Err(Error::Invalid { field: "methods", message });
         }
         let (now, scope) = (self.now(), new.scope);
-        let request = names::checkout_request(&new);
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
-        let facts = Facts {
-            scope,
-            id: PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now))),
-            kind: new.kind,
-            amount: new.amount,
-            currency: new.currency,
-            methods: new.methods,
-            success_url: new.success_url,
-            cancel_url: new.cancel_url,
-            lines: new.lines,
-            customer: new.customer,
-            template: new.template,
-            metadata: new.metadata,
-            extra: new.extra,
-            expires_at: new.expires_in_ms.map(|ms| now.plus_ms(ms)),
-        };
-        let open = OpenCheckout { facts: Arc::new(facts), key };
+        let request = unique_keys::checkout_request(&new);
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let id = PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
+        let open = OpenCheckout { new, id, key };
         let command = Command::OpenCheckout(Box::new(open));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
     /// The checkout of this kind and id.
@@ -272,10 +257,10 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
         let (scope, id) = (checkout.facts.scope, checkout.facts.id);
-        let request = names::act_request(word, id.ulid());
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let request = unique_keys::act_request(word, id.ulid());
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key }));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
     async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
@@ -298,12 +283,12 @@ impl Engine {
     /// Asks the provider, whether or not whoever started it stays to hear the answer.
     async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
         let (engine, attempt) = (self.clone(), started.clone());
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (finish, finished) = tokio::sync::oneshot::channel();
         self.spawn(async move {
             engine.attempt(&attempt).await;
-            let _ = tell.send(());
+            let _ = finish.send(());
         });
-        let _ = told.await;
+        let _ = finished.await;
         self.read_again(&started).await
     }
 
@@ -324,8 +309,9 @@ impl Engine {
             }
             let method = checkout.method.clone().unwrap_or_default();
             let key = key.clone().into();
-            let order = ChargeOrder { scope: facts.scope, key, money: facts.money(), method };
-            simulator.charge(order).await
+            let instruction =
+                ChargeInstruction { scope: facts.scope, key, money: facts.money(), method };
+            simulator.charge(instruction).await
         };
         let limit = self.config().provider_timeout;
         let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
@@ -336,13 +322,13 @@ impl Engine {
 
     /// Records an answer. When that fails the lease runs out and a step asks again.
     async fn record_charge(&self, checkout: &Checkout, answer: ChargeAnswer) {
-        let patience = self.config().policies.of(PROVIDER);
+        let policy = self.config().policies.of(PROVIDER);
         let backoff = match &answer {
-            ChargeAnswer::Unknown(_) => patience.unknown,
+            ChargeAnswer::Unknown(_) => policy.unknown,
             ChargeAnswer::Paid { .. }
             | ChargeAnswer::Declined(_)
             | ChargeAnswer::ActionRequired
-            | ChargeAnswer::Processing => patience.pending,
+            | ChargeAnswer::Processing => policy.pending,
         };
         let mut wait = self.with_ids(|ids| backoff.wait_ms(checkout.checks, ids.rng()));
         let mut charge = None;
@@ -418,7 +404,7 @@ impl Engine {
         Charge {
             provider: PROVIDER.into(),
             id: provider_payment_id.into(),
-            name: names::charge(provider_payment_id),
+            name: unique_keys::charge(provider_payment_id),
             settles_after_ms: self.settles_after_ms(PROVIDER),
         }
     }
@@ -443,12 +429,5 @@ impl Engine {
             }
             None => Refusal::PaymentNotFound,
         })
-    }
-}
-
-fn answer(done: Done) -> Result<Answered<Checkout>, Error> {
-    match done {
-        Done::Checkout { checkout, replayed } => Ok(Answered { value: *checkout, replayed }),
-        _ => Err(Error::Refused(Refusal::KeyReused)),
     }
 }

@@ -37,13 +37,13 @@ impl Default for CommitterConfig {
     }
 }
 
-/// Is told what was committed, before the caller is answered. Must not block.
+/// Acts on commits before callers are answered. Must not block.
 pub(crate) trait Committed: Send + Sync + 'static {
     /// A command changed something, durably. `slot` is the dispatch slot the command came with.
     fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>);
 
-    /// Events were committed that webhook endpoints are to be told of.
-    fn told(&self);
+    /// Deliveries of events were committed.
+    fn events_committed(&self);
 }
 
 struct Job {
@@ -82,7 +82,7 @@ impl Committer {
                 clock: clock.clone(),
                 ids: ids.clone(),
                 listener: listener.clone(),
-                told: Arc::default(),
+                has_deliveries: Arc::default(),
             };
             tokio::spawn(lane.run(inbox, config.batch));
             jobs
@@ -128,19 +128,17 @@ impl Committer {
 /// What a command is about: a payment or what becomes one. `None` for webhooks.
 fn about(command: &Command) -> Option<Ulid> {
     Some(match command {
-        Command::Register(register) => register.facts.id.ulid(),
-        Command::Create(create) => create.payment.ulid(),
+        Command::Register(register) => register.id.ulid(),
+        Command::Create(create) => create.new.payment.ulid(),
         Command::Cancel { of, .. }
         | Command::Lease { of, .. }
         | Command::Record { of, .. }
         | Command::GiveUp { of } => of.payment.ulid(),
         Command::Adopt { payment, .. } | Command::Settle { payment, .. } => payment.ulid(),
-        Command::OpenCheckout(open) => open.facts.id.ulid(),
+        Command::OpenCheckout(open) => open.id.ulid(),
         Command::Checkout(act) => act.id.ulid(),
         // All of an account and mode take their numbers from one row.
-        Command::CreateInvoice(create) => {
-            Ulid(u128::from(create.facts.scope.code().unsigned_abs()))
-        }
+        Command::CreateInvoice(create) => Ulid(u128::from(create.new.scope.code().unsigned_abs())),
         Command::Invoice(act) => act.id.ulid(),
         Command::Webhook(..) => return None,
     })
@@ -151,8 +149,8 @@ struct Lane {
     clock: Arc<dyn Clock>,
     ids: SharedIds,
     listener: Arc<dyn Committed>,
-    /// The batch under way has events that webhook endpoints are to be told of.
-    told: Arc<AtomicBool>,
+    /// The batch under way queued deliveries.
+    has_deliveries: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -167,8 +165,8 @@ impl Lane {
                 replies.push((job.slot, job.reply));
             }
             let answers = self.commit(commands).await;
-            if self.told.swap(false, Ordering::Relaxed) {
-                self.listener.told();
+            if self.has_deliveries.swap(false, Ordering::Relaxed) {
+                self.listener.events_committed();
             }
             for ((slot, reply), answer) in replies.into_iter().zip(answers) {
                 if let Ok(done) = &answer {
@@ -215,11 +213,11 @@ impl Lane {
         }
         let commands = commands.clone();
         let (clock, ids) = (self.clock.clone(), self.ids.clone());
-        let told = self.told.clone();
+        let has_deliveries = self.has_deliveries.clone();
         self.store
             .run_batch(wanted, move |view| {
                 let answers = decide_all(view, &commands[from..to], &*clock, &ids);
-                told.fetch_or(!view.book.deliveries.is_empty(), Ordering::Relaxed);
+                has_deliveries.fetch_or(!view.book.deliveries.is_empty(), Ordering::Relaxed);
                 answers
             })
             .await
@@ -247,11 +245,11 @@ fn refused(refusal: Refusal) -> Error {
 fn log(error: StoreError) -> Error {
     tracing::error!(%error, cause = %cause(&error), "a batch was not committed");
     metrics::counter!("refundry_batch_failures_total").increment(1);
-    match error {
+    if let StoreError::OutcomeUnknown = error {
         // To a caller it is the same: the idempotency key finds out.
-        StoreError::OutcomeUnknown => Error::TimedOut,
-        other => Error::from(other),
+        return Error::TimedOut;
     }
+    Error::from(error)
 }
 
 /// What lies under an error, in one line.

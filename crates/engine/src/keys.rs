@@ -1,9 +1,9 @@
 //! API keys as merchants manage them: their own only, and never more than they hold.
 
+use crate::Engine;
 use crate::Error;
 use crate::access::ApiKey;
 use crate::accounts::KeyListing;
-use crate::facade::Engine;
 use domain::account::Mode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

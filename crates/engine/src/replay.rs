@@ -3,10 +3,11 @@
 
 use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
-use crate::{Engine, Error, EventSubject, EventView, names};
+use crate::{Engine, Error, unique_keys};
 use domain::account::Scope;
 use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
 use domain::keys::{Key, Target};
 use domain::outcome::Failure;
@@ -58,7 +59,8 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Replayed, Error> {
         let (engine, now, asked) = (self.clone(), self.now(), events.clone());
-        let name = key.map(|key| self.name_answer(scope, key, names::replay_request(&events)));
+        let name =
+            key.map(|key| self.name_answer(scope, key, unique_keys::replay_request(&events)));
         let again = move |view: &mut _| engine.with_ids(|ids| fan_out(view, now, ids));
         let answer = {
             let asked = asked.clone();
@@ -91,7 +93,7 @@ impl Engine {
         let now = self.now();
         Key {
             scope,
-            hash: names::idempotency(key),
+            hash: unique_keys::idempotency(key),
             request,
             target: Target::Answer,
             id: self.with_ids(|ids| ids.ulid(now)),

@@ -4,8 +4,8 @@
 //! busy with it for long. Past days do not change, so the sums of a span are of one moment but for
 //! today.
 
+use crate::Engine;
 use crate::Error;
-use crate::facade::Engine;
 use domain::account::Scope;
 use domain::ledger::Reason;
 use domain::money::Currency;

@@ -59,6 +59,12 @@ impl Engine {
         })
     }
 
+    /// Forgets idempotency keys that ran out, at most `limit`. Never those of refunds.
+    pub async fn step_expire(&self, limit: u32) -> Result<usize, Error> {
+        let keys = self.store().forget_keys(self.now(), limit).await?;
+        Ok(keys + self.store().forget_answers(self.now(), limit).await?)
+    }
+
     fn time_before(&self, kept_ms: Option<i64>) -> Option<Timestamp> {
         kept_ms.map(|kept_ms| self.now().plus_ms(kept_ms.saturating_neg()))
     }

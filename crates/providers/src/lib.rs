@@ -1,6 +1,6 @@
 //! Payment providers behind one interface.
 //!
-//! A provider adapter turns a [`RefundOrder`] into the provider's own call and the provider's answer
+//! A provider adapter turns a [`RefundInstruction`] into the provider's own call and the provider's answer
 //! into a [`Said`](domain::outcome::Said). It decides nothing about money: `domain` decides the meaning of a
 //! statement for the refund. Adapters know neither the store nor the engine.
 
@@ -10,7 +10,7 @@ mod registry;
 pub mod simulator;
 
 pub use provider::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
 };
 pub use registry::Registry;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A refund as a provider is asked to make it.
 #[derive(Clone, Debug)]
-pub struct RefundOrder {
+pub struct RefundInstruction {
     /// The refund's one idempotency key for life; also our reference at the provider.
     pub key: String,
     /// The payment to refund.
@@ -110,10 +110,10 @@ pub trait Provider: Send + Sync {
 
     /// Asks for a refund. Called again with the same order, and so the same key, when an answer was
     /// lost and the provider honours keys.
-    async fn submit(&self, order: &RefundOrder) -> Said;
+    async fn submit(&self, order: &RefundInstruction) -> Said;
 
     /// Finds a refund by our key or its own id.
-    async fn lookup(&self, order: &RefundOrder) -> Lookup;
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup;
 
     /// Lists the refunds of a payment, ours and others.
     async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure>;

@@ -63,7 +63,7 @@ async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) 
 
 async fn due_loop(engine: Engine) {
     loop {
-        match engine.claim_due(CLAIM).await {
+        match engine.lease_due(CLAIM).await {
             Ok(claimed) if !claimed.is_empty() => {
                 for claimed in claimed {
                     let worker = engine.clone();

@@ -7,7 +7,7 @@ use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Facts;
 use engine::simulator::Simulator;
 use providers::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
 };
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ impl Provider for Chaos {
         self.simulator.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Said {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         match self.fate(&order.key) {
             Fate::Arrives => self.simulator.submit(order).await,
             Fate::NotConnected => Said::new(ProviderOutcome::NeverSent)
@@ -140,7 +140,7 @@ impl Provider for Chaos {
         }
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         match self.fate(&order.key) {
             Fate::Arrives => self.simulator.lookup(order).await,
             Fate::NotConnected | Fate::LostOnTheWay | Fate::AnswerLost => Lookup::Unknown(lost()),

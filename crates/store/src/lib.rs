@@ -26,7 +26,7 @@ pub use prune::{Mark, Pruned};
 pub use query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Order, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent, StoredSubject,
+    RefundFilter,
 };
 pub use sqlite::{Place, SqliteStore};
 pub use store::{Replay, Store};

@@ -1,14 +1,15 @@
 //! What can be asked of a store besides running a batch: filters, pages and small rows.
 
 use domain::account::{Mode, Scope};
-use domain::checkout::{self, Checkout};
-use domain::event::{Event, Type};
+use domain::checkout;
+use domain::event::Type;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, EndpointId, PaymentId, RefundId};
-use domain::invoice::{self, Invoice};
+use domain::invoice;
 use domain::ledger::{Code, Reason, SourceType, Totals};
 use domain::money::Currency;
-use domain::payment::{Kind, Payment};
-use domain::refund::{Refund, Status};
+use domain::payment::Kind;
+use domain::refund::Status;
 use domain::time::Timestamp;
 use domain::webhook::{self as delivery, Delivery, Endpoint};
 use std::collections::BTreeMap;
@@ -122,30 +123,6 @@ pub struct EventFilter {
     pub refund: Option<RefundId>,
 }
 
-/// An event with the rows it speaks of, as they are now. What changed since is in the event.
-#[derive(Clone, Debug)]
-pub struct StoredEvent {
-    /// The event.
-    pub event: Event,
-    /// What it is about.
-    pub subject: StoredSubject,
-}
-
-/// What an event is about, as it is now.
-#[derive(Clone, Debug)]
-pub enum StoredSubject {
-    /// A payment.
-    Payment(Payment),
-    /// A refund, and its payment.
-    Refund(Box<Refund>, Payment),
-    /// A checkout.
-    Checkout(Box<Checkout>),
-    /// An invoice.
-    Invoice(Box<Invoice>),
-    /// A webhook endpoint, which the event itself describes.
-    Endpoint,
-}
-
 /// Which deliveries to list.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
@@ -167,7 +144,7 @@ pub struct DueDelivery {
     /// Its text.
     pub body: Option<Box<str>>,
     /// What it tells of.
-    pub event: Option<StoredEvent>,
+    pub event: Option<EventView>,
 }
 
 /// What a look for due deliveries found.

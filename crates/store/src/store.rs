@@ -6,25 +6,25 @@ use crate::prune::{Mark, Pruned};
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter, PostingSum,
-    RefundFilter, StoredEvent,
+    RefundFilter,
 };
 use crate::sqlite::Place;
 use crate::verify::Report;
 use crate::{PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Scope};
 use domain::checkout::Checkout;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
 use domain::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::path::Path;
-use std::sync::Arc;
 use ulid::Ulid;
 
 /// What became of events that were to be told once more.
@@ -82,15 +82,15 @@ both! {
     /// Payments, by id and so by time.
     fn list_payments(scope: Scope, page: PageQuery) -> Page<Payment>;
     /// The refund with this id, and the unchanging part of its payment.
-    fn find_refund(scope: Scope, id: RefundId) -> Option<(Refund, Arc<Facts>)>;
+    fn find_refund(scope: Scope, id: RefundId) -> Option<RefundView>;
     /// Refunds with their payments, by id and so by time.
-    fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<(Refund, Arc<Facts>)>;
+    fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
     /// What a name leads to.
     fn find_key(scope: Scope, hash: KeyHash) -> Option<Key>;
     /// Events with the rows they speak of: by id, or by sequence number for one refund.
-    fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<StoredEvent>;
+    fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<EventView>;
     /// The event with this id.
-    fn find_event(scope: Scope, id: EventId) -> Option<StoredEvent>;
+    fn find_event(scope: Scope, id: EventId) -> Option<EventView>;
     /// Postings, by id and so by time. A posting counts when either of its accounts fits.
     fn list_postings(scope: Scope, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
     /// The running totals of every ledger account and currency.

@@ -209,7 +209,6 @@ impl EngineRig {
         NewPayment {
             scope: self.scope,
             kind: Kind::Payment,
-            id: None,
             captured,
             currency: Currency::parse(currency).expect("a currency"),
             provider: "simulator".into(),
@@ -335,7 +334,7 @@ impl EngineRig {
     }
 
     /// Lets time pass until the refund is decided or needs a person, and gives it as it is then.
-    pub async fn run_until_settled(&self, refund: &Refund) -> Refund {
+    pub async fn run_until_decided(&self, refund: &Refund) -> Refund {
         for _ in 0..ROUNDS {
             self.run_now().await;
             let now = self.reload(refund).await;

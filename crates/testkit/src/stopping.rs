@@ -6,7 +6,7 @@ use domain::account::Scope;
 use domain::outcome::{Failure, Said};
 use domain::payment::Facts;
 use providers::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
 };
 use std::sync::Arc;
@@ -69,14 +69,14 @@ impl Provider for Stopping {
         self.inner.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Said {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         self.pass(StopAt::BeforeSubmit).await;
         let answer = self.inner.submit(order).await;
         self.pass(StopAt::AfterSubmit).await;
         answer
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         self.pass(StopAt::BeforeLookup).await;
         let found = self.inner.lookup(order).await;
         self.pass(StopAt::AfterLookup).await;

@@ -7,7 +7,7 @@ use super::names::{insert_key, live_key};
 use super::tell::tell_checkout;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
 use crate::account::Scope;
-use crate::checkout::{Checkout, Fact, Facts, Flight, Outcome, State, next};
+use crate::checkout::{Checkout, Fact, Facts, Flight, NewCheckout, Outcome, State, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice;
@@ -22,8 +22,9 @@ use std::sync::Arc;
 /// Asks somebody to pay.
 #[derive(Debug)]
 pub struct OpenCheckout {
-    /// What never changes about it.
-    pub facts: Arc<Facts>,
+    pub new: NewCheckout,
+    /// The id that it gets.
+    pub id: PaymentId,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
@@ -134,7 +135,7 @@ pub(super) fn open<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (open.facts.scope, open.facts.id);
+    let (scope, id) = (open.new.scope, open.id);
     if let Some(taken) = replayed(view, scope, open.key, now)? {
         let row = view.checkouts.get(&(scope, taken)).ok_or(Refusal::CheckoutNotFound)?;
         let checkout = Checkout::new(row.value.facts.clone(), taken.at());
@@ -144,7 +145,7 @@ pub(super) fn open<R: Rng>(
         return Err(Refusal::PaymentExists(id));
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let mut checkout = Checkout::new(open.facts.clone(), id.at());
+    let mut checkout = Checkout::new(Arc::new(Facts::of(&open.new, id)), id.at());
     tell_checkout(&mut checkout, &mut view.book, Type::CheckoutCreated, id.at(), ids);
     take_key(view, scope, id, open.key, now);
     view.checkouts.insert((scope, id), Row::inserted(checkout.clone()));

@@ -8,7 +8,7 @@ use crate::account::Scope;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
-use crate::invoice::{Fact, Facts, Invoice, State, next};
+use crate::invoice::{Fact, Facts, Invoice, NewInvoice, State, Totals, next};
 use crate::keys::{Key, Target};
 use crate::machine::Next;
 use crate::payment::Kind;
@@ -20,10 +20,13 @@ use std::sync::Arc;
 /// Writes an invoice.
 #[derive(Debug)]
 pub struct CreateInvoice {
-    /// What never changes about it, but for its number, which is given to it.
-    pub facts: Arc<Facts>,
-    /// Ask for it at once; the ways to pay that are offered then.
-    pub open: Option<Vec<Box<str>>>,
+    pub new: NewInvoice,
+    /// The sums of `new`.
+    pub totals: Totals,
+    /// The id that it gets.
+    pub id: InvoiceId,
+    /// The ways to pay that are offered if it is finalized at once.
+    pub methods: Vec<Box<str>>,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
@@ -76,11 +79,11 @@ pub(super) fn create<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (create.facts.scope, create.facts.id);
+    let (scope, id) = (create.new.scope, create.id);
     if let Some(taken) = replayed(view, scope, create.key, now)? {
         let row = view.invoices.get(&(scope, taken)).ok_or(Refusal::InvoiceNotFound)?;
         let mut invoice = blank(row.value.facts.clone(), taken.at());
-        if create.open.is_some() {
+        if create.new.open {
             issue(&mut invoice, taken.at());
         }
         return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
@@ -97,10 +100,11 @@ pub(super) fn create<R: Rng>(
         }
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let mut invoice = blank(Arc::new(numbered(&create.facts, number)), id.at());
+    let facts = Facts::of(&create.new, id, number, create.totals);
+    let mut invoice = blank(Arc::new(facts), id.at());
     tell_invoice(&mut invoice, &mut view.book, Type::InvoiceCreated, None, id.at(), ids);
-    if let Some(methods) = &create.open {
-        ask_for(view, &mut invoice, methods, id.at(), ids);
+    if create.new.open {
+        ask_for(view, &mut invoice, &create.methods, id.at(), ids);
     }
     take_key(view, scope, id, create.key, now);
     view.invoices.insert((scope, id), Row::inserted(invoice.clone()));
@@ -288,23 +292,6 @@ fn ask_for<R: Rng>(
     };
     let at = (facts.scope, facts.id);
     view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(facts), now)));
-}
-
-fn numbered(facts: &Facts, number: i64) -> Facts {
-    Facts {
-        scope: facts.scope,
-        id: facts.id,
-        number,
-        customer: facts.customer.clone(),
-        subscription: facts.subscription.clone(),
-        template: facts.template.clone(),
-        memo: facts.memo.clone(),
-        metadata: facts.metadata.clone(),
-        currency: facts.currency,
-        lines: facts.lines.clone(),
-        totals: facts.totals,
-        due_at: facts.due_at,
-    }
 }
 
 /// The invoice that an idempotency key led to before.

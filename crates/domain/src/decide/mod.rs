@@ -28,8 +28,8 @@ use crate::invoice::{self as invoice_state, Invoice};
 use crate::keys::KeyHash;
 use crate::money::{Currency, Money};
 use crate::outcome::Observation;
-use crate::payment::{self, Facts, Kind, Payment};
-use crate::refund::{Fact, Refund, State};
+use crate::payment::{self, Kind, NewPayment, Payment};
+use crate::refund::{Fact, NewRefund, Refund, State};
 use crate::time::Timestamp;
 use crate::view::{Book, Row, View, Wanted};
 use crate::webhook::{Delivery, Endpoint};
@@ -69,10 +69,12 @@ pub enum Start {
 /// Registers a captured payment.
 #[derive(Debug)]
 pub struct RegisterPayment {
-    /// The payment.
-    pub facts: Facts,
-    /// When it settled, if it has.
-    pub settled_at: Option<Timestamp>,
+    pub new: NewPayment,
+    /// The id that it gets.
+    pub id: PaymentId,
+    /// How long after the capture the provider pays the merchant out, milliseconds, where that is
+    /// known. A settlement that the caller names comes first.
+    pub settles_after_ms: Option<i64>,
     /// Name of the provider's payment id: a second payment under it is refused.
     pub charge: KeyUse,
     /// The caller's idempotency key.
@@ -82,29 +84,13 @@ pub struct RegisterPayment {
 /// Asks for a refund.
 #[derive(Debug)]
 pub struct CreateRefund {
-    /// Whose payment.
-    pub scope: Scope,
-    /// Which payment.
-    pub payment: PaymentId,
-    /// What kind of payment the caller named; another kind is not found.
-    pub kind: Option<Kind>,
-    /// Minor units; `None` is all that remains.
-    pub amount: Option<i64>,
-    /// The currency the caller believes in.
-    pub currency: Option<Currency>,
-    /// What the caller believes is refundable; another balance refuses the refund.
-    pub expected_refundable: Option<i64>,
-    /// Why.
-    pub reason: Option<Box<str>>,
-    /// The caller's own id, and its name.
-    pub reference: Option<(Box<str>, KeyHash)>,
-    /// JSON object.
-    pub metadata: Option<Box<str>>,
+    pub new: NewRefund,
+    /// The name of the caller's reference.
+    pub reference: Option<KeyHash>,
     /// The caller's idempotency key.
     pub key: Option<KeyHash>,
-    /// Hash of everything above but the keys.
+    /// Hash of `new`.
     pub request: [u8; 16],
-    /// How it starts.
     pub start: Start,
 }
 
@@ -193,18 +179,19 @@ impl Command {
     pub fn wants(&self, wanted: &mut Wanted) {
         match self {
             Self::Register(register) => {
-                let scope = register.facts.scope;
+                let scope = register.new.scope;
                 wanted.keys.insert((scope, register.charge.hash));
                 wanted.keys.extend(register.key.map(|key| (scope, key.hash)));
-                wanted.payments.insert((scope, register.facts.id));
+                wanted.payments.insert((scope, register.id));
             }
             Self::Settle { scope, payment, .. } => {
                 wanted.payments.insert((*scope, *payment));
             }
             Self::Create(create) => {
-                wanted.keys.extend(create.key.map(|key| (create.scope, key)));
-                wanted.keys.extend(create.reference.as_ref().map(|(_, key)| (create.scope, *key)));
-                wanted.payments.insert((create.scope, create.payment));
+                let scope = create.new.scope;
+                wanted.keys.extend(create.key.map(|key| (scope, key)));
+                wanted.keys.extend(create.reference.map(|key| (scope, key)));
+                wanted.payments.insert((scope, create.new.payment));
             }
             Self::Cancel { of, key } => {
                 wanted.keys.extend(key.map(|key| (of.scope, key.hash)));
@@ -218,15 +205,15 @@ impl Command {
                 wanted.payments.insert((*scope, *payment));
             }
             Self::OpenCheckout(open) => {
-                let scope = open.facts.scope;
+                let scope = open.new.scope;
                 wanted.keys.extend(open.key.map(|key| (scope, key.hash)));
-                wanted.checkouts.insert((scope, open.facts.id));
+                wanted.checkouts.insert((scope, open.id));
             }
             Self::Checkout(act) => act.wants(wanted),
             Self::CreateInvoice(create) => {
-                let scope = create.facts.scope;
+                let scope = create.new.scope;
                 wanted.keys.extend(create.key.map(|key| (scope, key.hash)));
-                wanted.invoices.insert((scope, create.facts.id));
+                wanted.invoices.insert((scope, create.id));
                 wanted.invoice_numbers.insert(scope);
             }
             Self::Invoice(act) => act.wants(wanted),

@@ -19,7 +19,7 @@ pub(super) fn decide<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let scope = register.facts.scope;
+    let scope = register.new.scope;
     if let Some(key) = register.key
         && let Some(taken) = live_key(view, scope, key.hash, now)
     {
@@ -39,11 +39,13 @@ pub(super) fn decide<R: Rng>(
         }
         return Ok(replay);
     }
-    let id = register.facts.id;
+    let id = register.id;
     if view.payments.contains_key(&(scope, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let mut payment = Payment::new(copy_facts(&register.facts), register.settled_at, now);
+    let facts = Facts::of(&register.new, id, now);
+    let settles_at = register.settles_after_ms.map(|ms| facts.captured_at.plus_ms(ms));
+    let mut payment = Payment::new(facts, register.new.settled_at.or(settles_at), now);
     let posting = Posting::capture(ids.posting(now), &payment);
     if !view.book.post(posting) {
         return Err(Refusal::TooLarge);
@@ -66,21 +68,6 @@ fn payment_key(scope: Scope, id: PaymentId, name: KeyUse, expires_at: Option<Tim
         id: id.ulid(),
         state: None,
         expires_at,
-    }
-}
-
-fn copy_facts(facts: &Facts) -> Facts {
-    Facts {
-        scope: facts.scope,
-        id: facts.id,
-        kind: facts.kind,
-        captured: facts.captured,
-        currency: facts.currency,
-        provider: facts.provider.clone(),
-        provider_payment_id: facts.provider_payment_id.clone(),
-        captured_at: facts.captured_at,
-        reference: facts.reference.clone(),
-        metadata: facts.metadata.clone(),
     }
 }
 

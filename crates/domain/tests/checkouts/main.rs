@@ -1,13 +1,13 @@
 //! Checkouts and invoices: random sequences of acts, of which every one must keep the promises.
 
 use domain::account::{Mode, Scope};
-use domain::checkout::{self, Checkout, Flight, Outcome, State};
+use domain::checkout::{Checkout, Flight, NewCheckout, Outcome, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, Refusal, decide};
 use domain::event::Subject;
 use domain::ids::{Ids, InvoiceId, PaymentId};
-use domain::invoice::{self, Totals};
+use domain::invoice::{self, NewInvoice, Totals};
 use domain::keys::KeyHash;
 use domain::line::Line;
 use domain::money::{Currency, Money};
@@ -19,7 +19,6 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use ulid::Ulid;
 
 const AMOUNT: i64 = 1_000;
@@ -34,9 +33,8 @@ fn usd() -> Currency {
 }
 
 fn session(id: PaymentId) -> Command {
-    let facts = checkout::Facts {
+    let new = NewCheckout {
         scope: scope(),
-        id,
         kind: Kind::CheckoutSession,
         amount: AMOUNT,
         currency: usd(),
@@ -48,28 +46,29 @@ fn session(id: PaymentId) -> Command {
         template: None,
         metadata: None,
         extra: None,
-        expires_at: Some(Timestamp(LIFETIME_MS)),
+        expires_in_ms: Some(LIFETIME_MS),
     };
-    Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
+    Command::OpenCheckout(Box::new(OpenCheckout { new, id, key: None }))
 }
 
 fn open_invoice(id: InvoiceId) -> Command {
     let lines = vec![Line { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
-    let facts = invoice::Facts {
+    let totals = Totals::of(&lines, 0, 0).expect("they add up");
+    let new = NewInvoice {
         scope: scope(),
-        id,
-        number: 0,
         customer: "cus".into(),
         subscription: None,
         template: None,
         memo: None,
         metadata: None,
         currency: usd(),
-        totals: Totals::of(&lines, 0, 0).expect("they add up"),
         lines,
+        discount: 0,
+        tax: 0,
+        open: true,
         due_at: Some(Timestamp(LIFETIME_MS)),
     };
-    let create = CreateInvoice { facts: Arc::new(facts), open: Some(Vec::new()), key: None };
+    let create = CreateInvoice { new, totals, id, methods: Vec::new(), key: None };
     Command::CreateInvoice(Box::new(create))
 }
 

@@ -9,8 +9,8 @@ use domain::ids::{Ids, PaymentId};
 use domain::keys::KeyHash;
 use domain::money::{Currency, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
-use domain::payment::{Facts, Kind, Payment, Status};
-use domain::refund::{Refund, State};
+use domain::payment::{Kind, NewPayment, Payment, Status};
+use domain::refund::{NewRefund, Refund, State};
 use domain::time::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -53,24 +53,33 @@ impl Desk {
     /// Registers a payment in dollars under a charge id of its own.
     pub fn pay(&mut self, captured: i64) -> PaymentId {
         self.charges += 1;
-        let facts = self.facts(&format!("ch_{}", self.charges), captured);
-        let id = facts.id;
-        self.run(register(facts, None)).expect("registered");
+        let capture = self.capture(&format!("ch_{}", self.charges), captured);
+        let id = capture.id;
+        self.run(register(capture, None)).expect("registered");
         id
     }
 
-    pub fn facts(&mut self, charge: &str, captured: i64) -> Facts {
-        Facts {
+    /// A payment in dollars that is captured now.
+    pub fn capture(&mut self, charge: &str, captured: i64) -> RegisterPayment {
+        let request = hash("request", &format!("{charge} {captured}")).0;
+        let new = NewPayment {
             scope: scope(),
-            id: self.ids.payment(self.now),
             kind: Kind::Payment,
             captured,
             currency: usd(),
             provider: "simulator".into(),
             provider_payment_id: charge.into(),
-            captured_at: self.now,
+            captured_at: Some(self.now),
+            settled_at: None,
             reference: None,
             metadata: None,
+        };
+        RegisterPayment {
+            new,
+            id: self.ids.payment(self.now),
+            settles_after_ms: None,
+            charge: KeyUse { hash: hash("charge", charge), request },
+            key: None,
         }
     }
 
@@ -149,28 +158,30 @@ pub fn hash(namespace: &str, text: &str) -> KeyHash {
     KeyHash(hash)
 }
 
-pub fn register(facts: Facts, key: Option<KeyUse>) -> Command {
-    let request = hash("request", &format!("{} {}", facts.provider_payment_id, facts.captured)).0;
-    let charge = KeyUse { hash: hash("charge", &facts.provider_payment_id), request };
-    Command::Register(Box::new(RegisterPayment { facts, settled_at: None, charge, key }))
+pub fn register(register: RegisterPayment, key: Option<KeyUse>) -> Command {
+    Command::Register(Box::new(RegisterPayment { key, ..register }))
 }
 
 /// A request for a refund that is sent at once.
 pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
     CreateRefund {
-        scope: scope(),
-        payment,
-        kind: None,
-        amount: Some(amount),
-        currency: None,
-        expected_refundable: None,
-        reason: None,
+        new: NewRefund { amount: Some(amount), ..NewRefund::of(scope(), payment) },
         reference: None,
-        metadata: None,
         key: None,
         request: hash("request", &format!("{payment} {amount}")).0,
         start: Start::Send { lease_until: START.plus_ms(30_000) },
     }
+}
+
+/// The same request for all that remains.
+pub fn ask_for_all(payment: PaymentId) -> CreateRefund {
+    changed(ask(payment, 0), |new| new.amount = None)
+}
+
+/// The same request with another refund.
+pub fn changed(mut create: CreateRefund, change: impl FnOnce(&mut NewRefund)) -> CreateRefund {
+    change(&mut create.new);
+    create
 }
 
 /// The refusal of a refund in dollars of a payment from which money remains.
@@ -189,7 +200,8 @@ pub fn under_key(key: &str, create: CreateRefund) -> CreateRefund {
 
 /// The same request with the caller's own id.
 pub fn with_reference(reference: &str, create: CreateRefund) -> CreateRefund {
-    CreateRefund { reference: Some((reference.into(), hash("reference", reference))), ..create }
+    let create = changed(create, |new| new.reference = Some(reference.into()));
+    CreateRefund { reference: Some(hash("reference", reference)), ..create }
 }
 
 /// A statement about `ms` after the start.

@@ -9,7 +9,7 @@ use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::payment::Payment;
-use domain::refund::Refund;
+use domain::refund::{NewRefund, Refund};
 use domain::time::Timestamp;
 use proptest::collection::vec;
 use proptest::option::{of as optional, weighted};
@@ -194,14 +194,12 @@ impl Script<'_> {
         key: Option<u8>,
         settles: bool,
     ) -> Command {
-        let mut facts = self.desk.facts(&format!("ch_{charge}"), captured);
-        facts.currency = Currency::parse(currency).expect("a currency");
+        let mut capture = self.desk.capture(&format!("ch_{charge}"), captured);
+        capture.new.currency = Currency::parse(currency).expect("a currency");
+        capture.new.settled_at = settles.then(|| self.desk.now.plus_ms(5_000));
         let request = hash("request", &format!("{charge} {captured} {currency}")).0;
-        let key = key.map(|key| KeyUse { hash: name("key", key), request });
-        let Command::Register(mut command) = register(facts, key) else { unreachable!() };
-        command.charge.request = request;
-        command.settled_at = settles.then(|| self.desk.now.plus_ms(5_000));
-        Command::Register(command)
+        capture.charge.request = request;
+        register(capture, key.map(|key| KeyUse { hash: name("key", key), request }))
     }
 
     fn creation(&self, asked: &Asked) -> Option<Command> {
@@ -221,17 +219,19 @@ impl Script<'_> {
             _ => Start::AwaitApproval,
         };
         let request = format!("{} {amount:?} {:?}", payment.facts.id, asked.reference);
-        Some(Command::Create(Box::new(CreateRefund {
+        let new = NewRefund {
             amount,
             currency: asked.currency.map(|code| Currency::parse(code).expect("a currency")),
             expected_refundable: asked.expects.map(|right| refundable + i64::from(!right)),
-            reference: asked
-                .reference
-                .map(|number| (format!("r-{number}").into(), name("reference", number))),
+            reference: asked.reference.map(|number| format!("r-{number}").into()),
+            ..NewRefund::of(scope(), payment.facts.id)
+        };
+        Some(Command::Create(Box::new(CreateRefund {
+            new,
+            reference: asked.reference.map(|number| name("reference", number)),
             key: asked.key.map(|number| name("key", number)),
             request: hash("request", &request).0,
             start,
-            ..ask(payment.facts.id, 0)
         })))
     }
 

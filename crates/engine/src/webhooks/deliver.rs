@@ -1,13 +1,13 @@
 //! Sending what is due.
 
 use super::{Flight, Looked, Signing, WebhookFormat};
+use crate::Engine;
 use crate::Error;
 use crate::committer::Pending;
-use crate::facade::Engine;
-use crate::snapshot::EventView;
 use domain::account::Scope;
 use domain::decide::webhook::WebhookCommand;
 use domain::decide::{Command, Done};
+use domain::event_view::EventView;
 use domain::ids::{AccountId, EndpointId};
 use domain::time::Timestamp;
 use domain::webhook::{Delivery, Endpoint, NOT_ACTIVE, Outcome};
@@ -117,7 +117,7 @@ impl Engine {
         let fresh = body.is_none();
         let body = body.or_else(|| {
             let (event, account) = event.zip(account)?;
-            Some(self.render(&delivery, &event.into(), account))
+            Some(self.render(&delivery, &event, account))
         });
         let body = body.unwrap_or_default();
         let claim = WebhookCommand::Lease {
@@ -289,8 +289,7 @@ impl Engine {
     /// What is sent, or would be.
     pub(super) fn text_of(&self, due: DueDelivery, account: AccountId) -> (Delivery, Box<str>) {
         let DueDelivery { delivery, body, event } = due;
-        let body =
-            body.or_else(|| event.map(|event| self.render(&delivery, &event.into(), account)));
+        let body = body.or_else(|| event.map(|event| self.render(&delivery, &event, account)));
         (delivery, body.unwrap_or_default())
     }
 }

@@ -1,12 +1,11 @@
 //! Webhook endpoints and the log of deliveries, as their owner sees them.
 
-use crate::Error;
-use crate::facade::Engine;
+use crate::{Engine, Error, answered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::account::Scope;
 use domain::decide::webhook::{EndpointChanges, NewEndpoint, WebhookCommand};
-use domain::decide::{Command, Done, Refusal};
+use domain::decide::{Command, Refusal};
 use domain::ids::{AccountId, DeliveryId, EndpointId};
 use domain::webhook::{Attempt, Delivery, Endpoint, Format, Sealed, is_event_name};
 use providers::outbound::check_url;
@@ -162,13 +161,10 @@ impl Engine {
         let found = self.find_delivery(scope, account, id).await?;
         let (view, _) = found.ok_or(Refusal::DeliveryNotFound)?;
         let retry = WebhookCommand::Retry { delivery: id, endpoint: view.delivery.endpoint };
-        match self.commit(Command::Webhook(scope, Box::new(retry)), None, None).await? {
-            Done::Delivery { delivery, .. } => {
-                self.outbox().wake();
-                Ok(DeliveryView { delivery: *delivery, ..view })
-            }
-            _ => Err(Error::closed()),
-        }
+        let done = self.commit(Command::Webhook(scope, Box::new(retry)), None, None).await?;
+        let delivery = answered::delivery(done)?;
+        self.outbox().wake();
+        Ok(DeliveryView { delivery, ..view })
     }
 
     async fn decide_endpoint(
@@ -176,11 +172,9 @@ impl Engine {
         scope: Scope,
         command: WebhookCommand,
     ) -> Result<Endpoint, Error> {
-        match self.commit(Command::Webhook(scope, Box::new(command)), None, None).await? {
-            Done::Endpoint(endpoint) => Ok(*endpoint),
-            // Commands about endpoints are answered with endpoints.
-            _ => Err(Error::closed()),
-        }
+        answered::endpoint(
+            self.commit(Command::Webhook(scope, Box::new(command)), None, None).await?,
+        )
     }
 
     fn check_endpoint(

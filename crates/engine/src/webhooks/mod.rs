@@ -10,8 +10,9 @@ mod endpoints;
 pub use deliver::{ClaimedDelivery, Look};
 pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
 
-use crate::{Engine, EventView};
+use crate::Engine;
 use domain::account::{Mode, Scope};
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
 use domain::webhook::{Endpoint, Format};

@@ -11,7 +11,7 @@ use super::wire::{
 };
 use super::{RefundStatus, Simulator};
 use crate::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
 };
 use async_trait::async_trait;
@@ -40,7 +40,7 @@ impl Provider for Simulator {
         }
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Said {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         let payment = &order.payment;
         let request = RefundRequest {
             scope: payment.scope,
@@ -59,7 +59,7 @@ impl Provider for Simulator {
         }
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         let id = order.provider_refund_id.as_deref().and_then(parse_id).map(Name::Id);
         let key = Name::Key(order.key.as_str().into());
         let names = id.into_iter().chain([key]).collect();

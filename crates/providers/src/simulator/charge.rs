@@ -68,7 +68,7 @@ const PROCESSING_MS: i64 = 1_500;
 
 /// A charge as it is asked for.
 #[derive(Clone, Debug)]
-pub struct ChargeOrder {
+pub struct ChargeInstruction {
     /// Whose customer pays.
     pub scope: Scope,
     /// The attempt's one idempotency key.
@@ -144,7 +144,7 @@ pub fn parse_method(text: &str) -> Option<(&'static Method, Option<&'static str>
 
 impl Simulator {
     /// Takes the money, or tells what became of the charge with this key.
-    pub async fn charge(&self, order: ChargeOrder) -> ChargeAnswer {
+    pub async fn charge(&self, order: ChargeInstruction) -> ChargeAnswer {
         self.at_the_till(move |book| take(book, &order)).await
     }
 
@@ -175,7 +175,7 @@ impl Simulator {
     }
 }
 
-fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> {
+fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
     if let Some(charge) = find_settled(book, order.scope, &order.key, now)? {
         if charge.status != Status::Declined && charge.money != order.money {

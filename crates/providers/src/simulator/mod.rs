@@ -52,7 +52,7 @@ mod timeline;
 mod webhook;
 mod wire;
 
-pub use charge::{ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, parse_method};
+pub use charge::{ChargeAnswer, ChargeInstruction, METHODS, Method, OUTCOMES, parse_method};
 pub use dashboard::{DashboardError, DashboardRefund, PaymentBook, Payout};
 
 use crate::InboundWebhook;

@@ -6,14 +6,14 @@ use domain::money::Money;
 use domain::outcome::{ProviderOutcome, Said};
 use domain::time::{Clock, Timestamp};
 use providers::simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
-use providers::{Provider, RefundOrder};
+use providers::{Provider, RefundInstruction};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Submits orders all at once.
-async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Said> {
+async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundInstruction>) -> Vec<Said> {
     let calls: Vec<_> = orders
         .into_iter()
         .map(|order| {
@@ -57,11 +57,11 @@ async fn a_hundred_keys_pay_a_hundred_times() {
 async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothing() {
     let till = Till::open();
     completed(till.submit(&order("k1", "succeed")).await);
-    let more = RefundOrder { money: usd(ASKED + 1), ..order("k1", "succeed") };
+    let more = RefundInstruction { money: usd(ASKED + 1), ..order("k1", "succeed") };
     assert_eq!(&*unknown(till.submit(&more).await), "idempotency_key_reused");
     let mut other = facts(scope(), None);
     other.provider_payment_id = "ch_2".into();
-    let elsewhere = RefundOrder { payment: Arc::new(other), ..order("k1", "succeed") };
+    let elsewhere = RefundInstruction { payment: Arc::new(other), ..order("k1", "succeed") };
     assert_eq!(&*unknown(till.submit(&elsewhere).await), "idempotency_key_reused");
     assert_eq!(till.paid_out().await, ASKED);
 }
@@ -69,9 +69,10 @@ async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothin
 #[tokio::test]
 async fn nothing_or_another_currency_is_refused() {
     let till = Till::open();
-    let euros = RefundOrder { money: Money::new(5, currency("EUR")), ..order("k1", "succeed") };
+    let euros =
+        RefundInstruction { money: Money::new(5, currency("EUR")), ..order("k1", "succeed") };
     assert_eq!(&*rejected(till.submit(&euros).await).1.code, "currency_mismatch");
-    let nothing = RefundOrder { money: usd(0), ..order("k2", "succeed") };
+    let nothing = RefundInstruction { money: usd(0), ..order("k2", "succeed") };
     assert_eq!(&*rejected(till.submit(&nothing).await).1.code, "invalid_amount");
     assert_eq!(till.paid_out().await, 0);
 }
@@ -99,7 +100,8 @@ async fn without_honoured_keys_every_call_pays_and_a_look_up_finds_the_first() {
     assert_ne!(first.provider_refund_id, second.provider_refund_id);
     assert_eq!(till.paid_out().await, 2 * ASKED);
     assert_eq!(completed(till.look_up(&order).await), first);
-    let by_id = RefundOrder { provider_refund_id: second.provider_refund_id.clone(), ..order };
+    let by_id =
+        RefundInstruction { provider_refund_id: second.provider_refund_id.clone(), ..order };
     assert_eq!(completed(till.look_up(&by_id).await), second);
 }
 
@@ -184,7 +186,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     let mine = order("k1", "succeed");
     let said = completed(till.submit(&mine).await);
     let other = Scope::new(2, Mode::Test);
-    let theirs = RefundOrder {
+    let theirs = RefundInstruction {
         payment: Arc::new(facts(other, None)),
         provider_refund_id: said.provider_refund_id.clone(),
         ..mine

@@ -25,12 +25,12 @@ async fn succeed_is_booked_and_answered_at_once_and_schedules_nothing() {
 #[tokio::test]
 async fn without_a_word_a_refund_succeeds_and_the_payments_word_is_the_second_choice() {
     let till = Till::open();
-    let plain = providers::RefundOrder { metadata: None, ..order("k1", "") };
+    let plain = providers::RefundInstruction { metadata: None, ..order("k1", "") };
     completed(till.submit(&plain).await);
     let payment = Arc::new(facts(scope(), Some("stay_pending")));
-    let of_payment = providers::RefundOrder { payment, key: "k2".to_owned(), ..plain };
+    let of_payment = providers::RefundInstruction { payment, key: "k2".to_owned(), ..plain };
     accepted(till.submit(&of_payment).await);
-    let own = providers::RefundOrder {
+    let own = providers::RefundInstruction {
         metadata: Some(simulate("succeed")),
         key: "k3".to_owned(),
         ..of_payment
@@ -122,7 +122,7 @@ async fn wrong_amount_books_and_reports_one_minor_unit_off() {
     assert_eq!(completed(till.submit(&less).await).money, Some(usd(ASKED - 1)));
     assert_eq!(till.paid_out().await, ASKED - 1);
     assert_eq!(completed(till.submit(&less).await).money, Some(usd(ASKED - 1)), "a replay");
-    let one = providers::RefundOrder { money: usd(1), ..order("k2", "wrong_amount") };
+    let one = providers::RefundInstruction { money: usd(1), ..order("k2", "wrong_amount") };
     assert_eq!(completed(till.submit(&one).await).money, Some(usd(2)));
 }
 

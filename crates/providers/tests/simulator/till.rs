@@ -10,7 +10,7 @@ use domain::time::{Clock, Timestamp};
 use providers::simulator::{
     PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
 };
-use providers::{InboundWebhook, Lookup, Notice, Provider, RefundOrder};
+use providers::{InboundWebhook, Lookup, Notice, Provider, RefundInstruction};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -110,19 +110,19 @@ impl Till {
         open_book(self.dir.path(), config, &self.clock)
     }
 
-    pub async fn submit(&self, order: &RefundOrder) -> Said {
+    pub async fn submit(&self, order: &RefundInstruction) -> Said {
         self.simulator.submit(order).await
     }
 
     /// What a look-up by key finds now.
-    pub async fn look_up(&self, order: &RefundOrder) -> Said {
+    pub async fn look_up(&self, order: &RefundInstruction) -> Said {
         match self.simulator.lookup(order).await {
             Lookup::Found(answer) => answer,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn is_absent(&self, order: &RefundOrder) -> bool {
+    pub async fn is_absent(&self, order: &RefundInstruction) -> bool {
         self.simulator.lookup(order).await == Lookup::Absent
     }
 
@@ -208,8 +208,8 @@ pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
 }
 
 /// An order of 25.00 USD of the one payment, under a key of its own.
-pub fn order(key: &str, script: &str) -> RefundOrder {
-    RefundOrder {
+pub fn order(key: &str, script: &str) -> RefundInstruction {
+    RefundInstruction {
         key: key.to_owned(),
         payment: Arc::new(facts(scope(), None)),
         money: usd(ASKED),

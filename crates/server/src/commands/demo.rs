@@ -135,7 +135,6 @@ async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<PaymentK
         let new = NewPayment {
             scope,
             kind: Kind::Payment,
-            id: None,
             captured,
             currency,
             provider: "simulator".into(),

@@ -7,7 +7,7 @@ use super::value::{Columns, Id, Value};
 use crate::StoreError;
 use crate::cells::{Cells as _, inconsistent};
 use crate::lists::deliveries_query;
-use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery, StoredEvent};
+use crate::query::{DeliveryFilter, DueBatch, DueDelivery, Page, PageQuery};
 use crate::sqlite::Place;
 use crate::sqlite::outbox::read_attempt;
 use crate::sqlite::reads::read_joined;
@@ -15,6 +15,7 @@ use crate::sqlite::webhooks::{
     DELIVERY_COLUMNS, ENDPOINT_COLUMNS, read_delivery, read_endpoint, read_subscriber,
 };
 use domain::account::Scope;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
 use domain::webhook::{Attempt, Body, Delivery, Endpoint, Subscriber};
@@ -136,7 +137,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         ids: &[EventId],
-    ) -> Result<BTreeMap<EventId, StoredEvent>, StoreError> {
+    ) -> Result<BTreeMap<EventId, EventView>, StoreError> {
         let mut found = BTreeMap::new();
         if ids.is_empty() {
             return Ok(found);

@@ -11,7 +11,7 @@ use crate::lists::{
 };
 use crate::query::{
     Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, Page, PageQuery, PostingFilter,
-    PostingSum, RefundFilter, StoredEvent, StoredSubject,
+    PostingSum, RefundFilter,
 };
 use crate::sqlite::batch::{PAYMENT_COLUMNS, REFUND_COLUMNS, read_key, read_payment, read_posting};
 use crate::sqlite::checkouts::{CHECKOUT_COLUMNS, read_checkout};
@@ -21,15 +21,15 @@ use crate::sqlite::reads::{
 };
 use domain::account::Scope;
 use domain::checkout::Checkout;
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::{Posting, Reason};
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
-use std::sync::Arc;
 use tokio_postgres::Row;
 
 pub(super) fn number(value: i64) -> Value<'static> {
@@ -130,7 +130,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         id: RefundId,
-    ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Option<RefundView>, StoreError> {
         let sql = format!("{} WHERE r.scope = $1 AND r.id = $2", select_refunds());
         self.one(sql, vec![number(scope.code()), ulid(id.ulid())], |c| read_refund_view(c)).await
     }
@@ -141,7 +141,7 @@ impl PostgresStore {
         scope: Scope,
         filter: RefundFilter,
         page: PageQuery,
-    ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Page<RefundView>, StoreError> {
         self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
@@ -158,7 +158,7 @@ impl PostgresStore {
         scope: Scope,
         filter: EventFilter,
         page: PageQuery,
-    ) -> Result<Page<StoredEvent>, StoreError> {
+    ) -> Result<Page<EventView>, StoreError> {
         let query = events_query(scope, filter, page);
         let found = self.page(query, page.limit, |c| read_joined(c)).await?;
         let mut items = Vec::with_capacity(found.items.len());
@@ -169,17 +169,17 @@ impl PostgresStore {
     }
 
     /// Looks up what was not joined to an event.
-    pub(super) async fn complete(&self, joined: Joined) -> Result<StoredEvent, StoreError> {
+    pub(super) async fn complete(&self, joined: Joined) -> Result<EventView, StoreError> {
         let broken = || inconsistent("events");
         Ok(match joined {
             Joined::Whole(whole) => whole,
             Joined::Checkout(event, id) => {
                 let found = self.find_checkout(event.scope, id).await?.ok_or_else(broken)?;
-                StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+                EventView::of(event, EventSubject::Checkout(Box::new(found)))
             }
             Joined::Invoice(event, id) => {
                 let found = self.find_invoice(event.scope, id).await?.ok_or_else(broken)?;
-                StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+                EventView::of(event, EventSubject::Invoice(Box::new(found)))
             }
         })
     }
@@ -189,7 +189,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         id: EventId,
-    ) -> Result<Option<StoredEvent>, StoreError> {
+    ) -> Result<Option<EventView>, StoreError> {
         let sql = format!("{} WHERE e.scope = $1 AND e.id = $2", select_events());
         let values = vec![number(scope.code()), ulid(id.ulid())];
         match self.one(sql, values, |c| read_joined(c)).await? {

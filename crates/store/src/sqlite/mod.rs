@@ -29,18 +29,19 @@ use crate::answers::Once;
 use crate::backlog::Backlog;
 use crate::query::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DueRefund, EventFilter, InvoiceFilter, NewApiKey,
-    Page, PageQuery, PostingFilter, PostingSum, RefundFilter, StoredEvent,
+    Page, PageQuery, PostingFilter, PostingSum, RefundFilter,
 };
 use crate::verify::Report;
 use domain::account::{Mode, Scope};
 use domain::checkout::Checkout;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
 use payments::Payments;
@@ -183,7 +184,7 @@ impl SqliteStore {
         &self,
         scope: Scope,
         id: RefundId,
-    ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Option<RefundView>, StoreError> {
         self.read(move |c| reads::find_refund(c, scope, id)).await
     }
 
@@ -193,7 +194,7 @@ impl SqliteStore {
         scope: Scope,
         filter: RefundFilter,
         page: PageQuery,
-    ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Page<RefundView>, StoreError> {
         self.read(move |c| reads::list_refunds(c, scope, filter, page)).await
     }
 
@@ -208,7 +209,7 @@ impl SqliteStore {
         scope: Scope,
         filter: EventFilter,
         page: PageQuery,
-    ) -> Result<Page<StoredEvent>, StoreError> {
+    ) -> Result<Page<EventView>, StoreError> {
         self.read(move |c| reads::list_events(c, scope, filter, page)).await
     }
 
@@ -217,7 +218,7 @@ impl SqliteStore {
         &self,
         scope: Scope,
         id: EventId,
-    ) -> Result<Option<StoredEvent>, StoreError> {
+    ) -> Result<Option<EventView>, StoreError> {
         self.read(move |c| reads::find_event(c, scope, id)).await
     }
 

@@ -10,21 +10,20 @@ use crate::cells::{Cells, inconsistent};
 use crate::lists::{self, Arg, Query as _, events_query, payments_query, postings_query};
 use crate::query::{
     Balance, DueRefund, EventFilter, Order, Page, PageQuery, PostingFilter, RefundFilter,
-    StoredEvent, StoredSubject,
 };
 use domain::account::Scope;
 use domain::checkout;
 use domain::event::{Detail, Event, Subject, Type};
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice;
 use domain::ledger::{Code, Posting, Totals};
-use domain::payment::{Facts, Payment};
-use domain::refund::{Refund, State, Status};
+use domain::payment::Payment;
+use domain::refund::{RefundView, State, Status};
 use domain::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::fmt::Write as _;
-use std::sync::Arc;
 use ulid::Ulid;
 
 pub(crate) const POSTING_COLUMNS: &str =
@@ -152,15 +151,15 @@ pub(super) fn list_payments(
     query.run(connection, page.limit, |c| read_payment(c))
 }
 
-pub(crate) fn read_refund_view(c: &mut impl Cells) -> Result<(Refund, Arc<Facts>), StoreError> {
-    Ok((read_refund(c)?, read_payment(c)?.facts))
+pub(crate) fn read_refund_view(c: &mut impl Cells) -> Result<RefundView, StoreError> {
+    Ok(RefundView { refund: read_refund(c)?, payment: read_payment(c)?.facts })
 }
 
 pub(super) fn find_refund(
     connection: &Connection,
     scope: Scope,
     id: RefundId,
-) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+) -> Result<Option<RefundView>, StoreError> {
     let mut query = Query::of(&Query::select_refunds(None), ("r.scope", scope));
     query.and("r.id = ?", Arg::Ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_refund_view(c))?.items.pop())
@@ -171,7 +170,7 @@ pub(super) fn list_refunds(
     scope: Scope,
     filter: RefundFilter,
     page: PageQuery,
-) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+) -> Result<Page<RefundView>, StoreError> {
     refunds_query(scope, filter, page).run(connection, page.limit, |c| read_refund_view(c))
 }
 
@@ -227,7 +226,7 @@ fn chain_query(scope: Scope, payment: PaymentId, status: Option<Status>, page: P
 /// be looked up.
 pub(crate) enum Joined {
     /// Everything is there.
-    Whole(StoredEvent),
+    Whole(EventView),
     /// Its checkout is missing.
     Checkout(Event, PaymentId),
     /// Its invoice is missing.
@@ -255,14 +254,15 @@ pub(crate) fn read_joined(c: &mut impl Cells) -> Result<Joined, StoreError> {
     let event = |subject| Event { scope, id, event_type, subject, seq, detail };
     Ok(match (payment, refund, checkout, invoice) {
         (Some(id), None, None, None) => {
-            let subject = StoredSubject::Payment(read_payment(c)?);
-            Joined::Whole(StoredEvent { event: event(Subject::Payment(id)), subject })
+            let now = EventSubject::Payment(Box::new(read_payment(c)?));
+            Joined::Whole(EventView::of(event(Subject::Payment(id)), now))
         }
         (None, Some(id), None, None) => {
             let state = State::from_code(code).ok_or_else(broken)?;
-            let payment = read_payment(c)?;
-            let subject = StoredSubject::Refund(Box::new(read_refund(c)?), payment);
-            Joined::Whole(StoredEvent { event: event(Subject::Refund(id, state)), subject })
+            let payment = read_payment(c)?.facts;
+            let refund = read_refund(c)?;
+            let now = EventSubject::Refund(Box::new(RefundView { refund, payment }));
+            Joined::Whole(EventView::of(event(Subject::Refund(id, state)), now))
         }
         (None, None, Some(id), None) => {
             let state = checkout::State::from_code(code).ok_or_else(broken)?;
@@ -274,8 +274,8 @@ pub(crate) fn read_joined(c: &mut impl Cells) -> Result<Joined, StoreError> {
         }
         (None, None, None, None) => {
             let id = endpoint.ok_or_else(broken)?;
-            let subject = StoredSubject::Endpoint;
-            Joined::Whole(StoredEvent { event: event(Subject::Endpoint(id)), subject })
+            let now = EventSubject::Endpoint(Box::default());
+            Joined::Whole(EventView::of(event(Subject::Endpoint(id)), now))
         }
         _ => return Err(broken()),
     })
@@ -284,17 +284,17 @@ pub(crate) fn read_joined(c: &mut impl Cells) -> Result<Joined, StoreError> {
 fn read_stored_event(
     connection: &Connection,
     c: &mut Columns<'_, '_>,
-) -> Result<StoredEvent, StoreError> {
+) -> Result<EventView, StoreError> {
     let broken = || inconsistent("events");
     Ok(match read_joined(c)? {
         Joined::Whole(whole) => whole,
         Joined::Checkout(event, id) => {
             let found = find_checkout(connection, event.scope, id)?.ok_or_else(broken)?;
-            StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+            EventView::of(event, EventSubject::Checkout(Box::new(found)))
         }
         Joined::Invoice(event, id) => {
             let found = find_invoice(connection, event.scope, id)?.ok_or_else(broken)?;
-            StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+            EventView::of(event, EventSubject::Invoice(Box::new(found)))
         }
     })
 }
@@ -304,7 +304,7 @@ pub(super) fn list_events(
     scope: Scope,
     filter: EventFilter,
     page: PageQuery,
-) -> Result<Page<StoredEvent>, StoreError> {
+) -> Result<Page<EventView>, StoreError> {
     let query: Query = events_query(scope, filter, page);
     query.run(connection, page.limit, |c| read_stored_event(connection, c))
 }
@@ -313,7 +313,7 @@ pub(super) fn find_event(
     connection: &Connection,
     scope: Scope,
     id: EventId,
-) -> Result<Option<StoredEvent>, StoreError> {
+) -> Result<Option<EventView>, StoreError> {
     let mut query = Query::of(&Query::select_events(None), ("e.scope", scope));
     query.and("e.id = ?", Arg::Ulid(id.ulid()));
     Ok(query.run(connection, 1, |c| read_stored_event(connection, c))?.items.pop())

@@ -127,7 +127,7 @@ pub async fn a_row_that_is_already_there_is_a_guard(world: World) {
     let stopped = stopped.await;
     assert!(matches!(stopped, Err(StoreError::Guard(_))), "{stopped:?}");
     let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
-    assert_eq!(found.map(|(refund, _)| refund), Some(refund));
+    assert_eq!(found.map(|view| view.refund), Some(refund));
 }
 
 pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
@@ -157,8 +157,8 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
         loop {
             let page = world.store.list_refunds(world.scope, filter, query).await.expect("a read");
             assert!(page.items.len() == 3 || !page.more, "a short page is the last one");
-            seen.extend(page.items.iter().map(|(refund, _)| refund.id));
-            assert!(page.items.iter().all(|(_, facts)| facts.id == payment));
+            seen.extend(page.items.iter().map(|view| view.refund.id));
+            assert!(page.items.iter().all(|view| view.payment.id == payment));
             if !page.more {
                 return seen;
             }
@@ -175,7 +175,7 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     assert!(walk(Order::Ascending, RefundFilter { payment: None, status }).await.is_empty());
     let some = PageQuery { from: Some(NOW.plus_ms(2)), until: Some(NOW.plus_ms(5)), ..all() };
     let found = world.store.list_refunds(world.scope, everything, some).await.expect("a read");
-    let found: Vec<_> = found.items.iter().map(|(refund, _)| refund.id).collect();
+    let found: Vec<_> = found.items.iter().map(|view| view.refund.id).collect();
     assert_eq!(found, made[2..5]);
     let timeline = EventFilter { event_type: None, refund: Some(made[0]) };
     let events = world.store.list_events(world.scope, timeline, all()).await.expect("a read");

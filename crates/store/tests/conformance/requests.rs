@@ -287,8 +287,7 @@ pub async fn a_payment_settles_when_somebody_says_so(world: World) {
 pub async fn the_first_visit_is_noted(world: World) {
     let mut open = world.checkout();
     if let Command::OpenCheckout(open) = &mut open {
-        let facts = std::sync::Arc::get_mut(&mut open.facts).expect("nobody else has it");
-        facts.extra = Some("{\"line\":\"é\"}".into());
+        open.new.extra = Some("{\"line\":\"é\"}".into());
     }
     let Done::Checkout { checkout, .. } = world.run(NOW, open).await else { panic!("a checkout") };
     let find = async || {
@@ -315,8 +314,7 @@ pub async fn lists_are_filtered(world: World) {
         let now = NOW.plus_ms(ms);
         let mut open = world.checkout();
         if let Command::OpenCheckout(open) = &mut open {
-            let facts = std::sync::Arc::get_mut(&mut open.facts).expect("nobody else has it");
-            facts.customer = Some(if ms % 2 == 0 { "even" } else { "odd" }.into());
+            open.new.customer = Some(if ms % 2 == 0 { "even" } else { "odd" }.into());
         }
         let Done::Checkout { checkout, .. } = world.run(now, open).await else { panic!("one") };
         made.push(checkout.facts.id);
@@ -371,7 +369,7 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
     for ms in 0..6 {
         let mut create = world.invoice_at(NOW.plus_ms(ms));
         if let Command::CreateInvoice(create) = &mut create {
-            create.open = None;
+            create.new.open = false;
         }
         let Done::Invoice { invoice, .. } = world.run(NOW, create).await else { panic!("one") };
         made.push(invoice.facts.id);

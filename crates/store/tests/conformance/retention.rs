@@ -56,7 +56,7 @@ async fn timeline(world: &World, refund: &Refund) -> Vec<EventId> {
 
 async fn pruned(world: &World, refund: &Refund) -> (u32, u32) {
     let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
-    let (refund, _) = found.expect("a refund is never forgotten");
+    let refund = found.expect("a refund is never forgotten").refund;
     (refund.pruned, refund.last_seq)
 }
 

@@ -1,7 +1,7 @@
 //! A store with an account, and commands to run on it.
 
 use domain::account::{Mode, Scope};
-use domain::checkout;
+use domain::checkout::NewCheckout;
 use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
 use domain::decide::webhook::{NewEndpoint, WebhookCommand};
@@ -9,12 +9,12 @@ use domain::decide::{
     Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide, fan_out,
 };
 use domain::ids::{AccountId, Ids, PaymentId};
-use domain::invoice::{self, Totals};
+use domain::invoice::{NewInvoice, Totals};
 use domain::keys::KeyHash;
 use domain::line::Line;
 use domain::money::Currency;
-use domain::payment::{Facts, Kind, Payment};
-use domain::refund::Refund;
+use domain::payment::{Kind, NewPayment, Payment};
+use domain::refund::{NewRefund, Refund};
 use domain::time::Timestamp;
 use domain::view::{View, Wanted};
 use domain::webhook::{Format, Sealed};
@@ -126,16 +126,17 @@ impl World {
         Command::Register(Box::new(RegisterPayment {
             charge: use_of(1),
             key: Some(use_of(2)),
-            settled_at: None,
-            facts: Facts {
+            id,
+            settles_after_ms: None,
+            new: NewPayment {
                 scope: self.scope,
-                id,
                 kind: Kind::Payment,
                 captured,
                 currency: usd(),
                 provider: "simulator".into(),
                 provider_payment_id: format!("ch_{number}").into(),
-                captured_at: NOW,
+                captured_at: Some(NOW),
+                settled_at: None,
                 reference: Some("order \"7\"".into()),
                 metadata: Some("{\"a\":\"é\\n\"}".into()),
             },
@@ -150,16 +151,14 @@ impl World {
     }
 
     pub fn refund(&self, payment: PaymentId, amount: i64, key: Option<u8>) -> Command {
-        Command::Create(Box::new(CreateRefund {
-            scope: self.scope,
-            payment,
-            kind: None,
+        let new = NewRefund {
             amount: Some(amount),
-            currency: None,
-            expected_refundable: None,
             reason: Some("broken".into()),
+            ..NewRefund::of(self.scope, payment)
+        };
+        Command::Create(Box::new(CreateRefund {
+            new,
             reference: None,
-            metadata: None,
             key: key.map(|key| KeyHash([key; 16])),
             request: [9; 16],
             start: Start::Queue,
@@ -198,9 +197,8 @@ impl World {
 
     pub fn checkout(&self) -> Command {
         let id = self.with_ids(|ids| ids.payment(NOW));
-        let facts = checkout::Facts {
+        let new = NewCheckout {
             scope: self.scope,
-            id,
             kind: Kind::CheckoutSession,
             amount: 1_500,
             currency: usd(),
@@ -212,9 +210,9 @@ impl World {
             template: None,
             metadata: None,
             extra: None,
-            expires_at: Some(NOW.plus_ms(60_000)),
+            expires_in_ms: Some(60_000),
         };
-        Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
+        Command::OpenCheckout(Box::new(OpenCheckout { new, id, key: None }))
     }
 
     pub fn invoice(&self) -> Command {
@@ -225,22 +223,23 @@ impl World {
     pub fn invoice_at(&self, now: Timestamp) -> Command {
         let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
         let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];
-        let facts = invoice::Facts {
+        let totals = Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 };
+        let new = NewInvoice {
             scope: self.scope,
-            id,
-            number: 0,
             customer: "cus_1".into(),
             subscription: Some("sub_1".into()),
             template: None,
             memo: None,
             metadata: None,
             currency: usd(),
-            totals: Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 },
             lines,
+            discount: 100,
+            tax: 50,
+            open: true,
             due_at: Some(NOW.plus_ms(1_000)),
         };
-        let open = Some(vec!["card".into()]);
-        Command::CreateInvoice(Box::new(CreateInvoice { facts: Arc::new(facts), open, key: None }))
+        let methods = vec!["card".into()];
+        Command::CreateInvoice(Box::new(CreateInvoice { new, totals, id, methods, key: None }))
     }
 
     /// How many rows a table has.

@@ -24,15 +24,10 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = Draft::read(&call)?;
     let payment = resolve(&call).await?;
     let new = NewRefund {
-        scope: call.scope(),
-        payment,
-        kind: None,
         amount: draft.amount,
-        currency: None,
-        expected_refundable: None,
         reason: draft.reason,
-        reference: None,
         metadata: draft.metadata,
+        ..NewRefund::of(call.scope(), payment)
     };
     let answered = call.engine().create_refund(new, call.idempotency_key()).await;
     let answered = answered.map_err(|error| Problem::of_engine(&error))?;

@@ -58,15 +58,10 @@ pub async fn create(call: Call) -> Result<Reply, Problem> {
         ));
     }
     let new = NewRefund {
-        scope: call.scope(),
-        payment: payment.facts.id,
         kind: Some(Kind::Checkout),
         amount,
-        currency: None,
-        expected_refundable: None,
-        reason: None,
-        reference: None,
         metadata,
+        ..NewRefund::of(call.scope(), payment.facts.id)
     };
     let made = call.engine().create_refund(new, call.key()).await?;
     let refund = wait(&call, made.value.refund).await;

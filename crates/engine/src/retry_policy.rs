@@ -25,9 +25,9 @@ impl Backoff {
     }
 }
 
-/// How patiently one provider is asked.
+/// When one provider is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// When nothing reached it, or it waits for the merchant's money.
     pub retry: Backoff,
     /// When its answer was lost.
@@ -38,7 +38,7 @@ pub struct Patience {
     pub give_up_after_ms: i64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             retry: Backoff { first_ms: 1_000, most_ms: 15 * 60_000 },
@@ -49,23 +49,23 @@ impl Default for Patience {
     }
 }
 
-/// The patience with each provider.
+/// The policy of each provider.
 #[derive(Clone, Debug, Default)]
-pub struct Policies {
-    /// With providers that are not named.
-    pub default: Patience,
+pub struct RetryPolicies {
+    /// For providers that are not named.
+    pub default: RetryPolicy,
     /// By the provider's name.
-    pub by_provider: BTreeMap<String, Patience>,
+    pub by_provider: BTreeMap<String, RetryPolicy>,
 }
 
-impl Policies {
-    /// The patience with `provider`.
-    pub fn of(&self, provider: &str) -> Patience {
+impl RetryPolicies {
+    /// The policy of `provider`.
+    pub fn of(&self, provider: &str) -> RetryPolicy {
         self.by_provider.get(provider).copied().unwrap_or(self.default)
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// The waits after an outcome.
     pub(crate) fn after(&self, outcome: ProviderOutcome) -> Backoff {
         match outcome {

@@ -1,12 +1,15 @@
 //! Hashes of the names that callers and providers give, and of requests.
 
-use crate::accounts::KeyRequest;
-use crate::input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund};
+use crate::input::{IdempotencyKey, KeyRequest};
 use domain::account::Mode;
+use domain::checkout::NewCheckout;
 use domain::ids::EventId;
+use domain::invoice::NewInvoice;
 use domain::keys::KeyHash;
 use domain::line::Line;
 use domain::money::Currency;
+use domain::payment::NewPayment;
+use domain::refund::NewRefund;
 use sha2::{Digest, Sha256};
 
 /// Hashes fields one after another; each is preceded by its length, so that no two lists of fields
