@@ -7,7 +7,7 @@
 use crate::account::Scope;
 use crate::codes::codes;
 use crate::ids::PaymentId;
-use crate::line::Line;
+use crate::line_item::LineItem;
 use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::outcome::Failure;
@@ -62,7 +62,7 @@ codes! {
 
 codes! {
     /// How far the attempt that is in flight has come.
-    pub enum Flight {
+    pub enum PaymentAttempt {
         /// There is none.
         None = 0 "none",
         /// The intent is durable; the provider may have been asked.
@@ -151,7 +151,7 @@ pub struct NewCheckout {
     pub success_url: Option<Box<str>>,
     /// Where the buyer goes instead, http or https.
     pub cancel_url: Option<Box<str>>,
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineItem>,
     /// The caller's id of the buyer.
     pub customer: Option<Box<str>>,
     /// The caller's id of a template; only kept.
@@ -166,7 +166,7 @@ pub struct NewCheckout {
 
 /// What never changes about a checkout.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Terms {
     /// Whose it is.
     pub scope: Scope,
     /// Its id, which is also the id of the payment that it becomes.
@@ -184,7 +184,7 @@ pub struct Facts {
     /// Where the buyer goes instead, http or https.
     pub cancel_url: Option<Box<str>>,
     /// What is sold.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineItem>,
     /// The caller's id of the buyer.
     pub customer: Option<Box<str>>,
     /// The caller's id of a template; only kept.
@@ -197,7 +197,7 @@ pub struct Facts {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Facts {
+impl Terms {
     /// The terms of a new checkout. It is as old as its id.
     pub fn of(new: &NewCheckout, id: PaymentId) -> Self {
         Self {
@@ -233,7 +233,7 @@ impl Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
     /// What never changes.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<Terms>,
     /// Where it is.
     pub state: State,
     /// The way to pay that was chosen last.
@@ -242,7 +242,7 @@ pub struct Checkout {
     pub attempts: u32,
     /// How far the last attempt has come. Also set after a cancellation, until the provider has
     /// stopped the attempt.
-    pub flight: Flight,
+    pub flight: PaymentAttempt,
     /// How often in a row asking about the attempt settled nothing.
     pub checks: u32,
     /// The provider's id of the payment, once there is one.
@@ -267,14 +267,14 @@ pub struct Checkout {
 
 impl Checkout {
     /// A checkout that nobody has tried to pay yet.
-    pub fn new(facts: Arc<Facts>, now: Timestamp) -> Self {
+    pub fn new(facts: Arc<Terms>, now: Timestamp) -> Self {
         Self {
             due_at: facts.expires_at,
             facts,
             state: State::Open,
             method: None,
             attempts: 0,
-            flight: Flight::None,
+            flight: PaymentAttempt::None,
             checks: 0,
             provider_payment_id: None,
             failure: None,

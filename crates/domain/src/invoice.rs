@@ -5,7 +5,7 @@
 use crate::account::Scope;
 use crate::codes::codes;
 use crate::ids::{InvoiceId, PaymentId};
-use crate::line::{self, Line};
+use crate::line_item::{self, LineItem};
 use crate::machine::Next;
 use crate::money::{Currency, MAX_AMOUNT};
 use crate::time::Timestamp;
@@ -85,7 +85,7 @@ pub struct NewInvoice {
     /// The caller's id of the buyer.
     pub customer: Box<str>,
     pub currency: Currency,
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineItem>,
     /// Taken off, minor units.
     pub discount: i64,
     /// Put on, minor units.
@@ -104,7 +104,7 @@ pub struct NewInvoice {
 
 /// What never changes about an invoice.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Terms {
     /// Whose it is.
     pub scope: Scope,
     /// Its id; a payment of it shares the ULID.
@@ -124,14 +124,14 @@ pub struct Facts {
     /// Its currency.
     pub currency: Currency,
     /// What is sold.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineItem>,
     /// Its sums.
     pub totals: Totals,
     /// When it is to be paid by.
     pub due_at: Option<Timestamp>,
 }
 
-impl Facts {
+impl Terms {
     /// The terms of a new invoice under the number that it was given.
     pub fn of(new: &NewInvoice, id: InvoiceId, number: i64, totals: Totals) -> Self {
         Self {
@@ -177,8 +177,8 @@ pub enum NoTotal {
 
 impl Totals {
     /// Adds up: lines, less the discount, plus the tax.
-    pub fn of(lines: &[Line], discount: i64, tax: i64) -> Result<Self, NoTotal> {
-        let subtotal = line::sum(lines).ok_or(NoTotal::TooLarge)?;
+    pub fn of(lines: &[LineItem], discount: i64, tax: i64) -> Result<Self, NoTotal> {
+        let subtotal = line_item::sum(lines).ok_or(NoTotal::TooLarge)?;
         let rest = subtotal.checked_sub(discount).filter(|rest| *rest >= 0 && discount >= 0);
         let rest = rest.ok_or(NoTotal::Discount)?;
         let total = rest.checked_add(tax).filter(|total| *total <= MAX_AMOUNT && tax >= 0);
@@ -191,7 +191,7 @@ impl Totals {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
     /// What never changes.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<Terms>,
     /// Where it is.
     pub state: State,
     /// When it was first asked for.
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn totals_add_up_or_are_refused() {
-        let lines = [Line { text: "Tea".into(), quantity: 3, unit_amount: 500 }];
+        let lines = [LineItem { text: "Tea".into(), quantity: 3, unit_amount: 500 }];
         let totals = Totals::of(&lines, 200, 130).expect("they add up");
         assert_eq!((totals.subtotal, totals.total), (1_500, 1_430));
         assert_eq!(Totals::of(&lines, 1_500, 0).map(|totals| totals.total), Ok(0));

@@ -14,7 +14,7 @@ pub mod ids;
 pub mod invoice;
 pub mod keys;
 pub mod ledger;
-pub mod line;
+pub mod line_item;
 pub mod machine;
 pub mod money;
 pub mod outcome;

@@ -72,7 +72,7 @@ pub struct NewPayment {
 
 /// What never changes about a payment.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Capture {
     /// Whose it is.
     pub scope: Scope,
     /// Its id; the ULID is shared with the thing it paid for.
@@ -99,7 +99,7 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// What never changes.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<Capture>,
     /// When the provider paid the merchant out, if it has.
     pub settled_at: Option<Timestamp>,
     /// Sum of the refunds that succeeded, minor units.
@@ -119,7 +119,7 @@ pub struct Payment {
     pub updated_at: Timestamp,
 }
 
-impl Facts {
+impl Capture {
     /// The capture of a payment that is registered at `now`.
     pub fn of(new: &NewPayment, id: PaymentId, now: Timestamp) -> Self {
         Self {
@@ -139,7 +139,7 @@ impl Facts {
 
 impl Payment {
     /// A payment of which nothing has gone back yet.
-    pub fn new(facts: Facts, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
+    pub fn new(facts: Capture, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             facts: Arc::new(facts),
             settled_at,

@@ -9,7 +9,7 @@ use crate::ids::{PaymentId, RefundId};
 use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::outcome::{Failure, ProviderOutcome};
-use crate::payment::{Facts, Kind};
+use crate::payment::{Capture, Kind};
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;
@@ -471,7 +471,7 @@ impl Refund {
 #[derive(Clone, Debug)]
 pub struct RefundView {
     pub refund: Refund,
-    pub payment: Arc<Facts>,
+    pub payment: Arc<Capture>,
 }
 
 #[cfg(test)]

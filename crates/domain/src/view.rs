@@ -55,7 +55,7 @@ impl<T> Row<T> {
 
 /// Keys of the rows that a batch needs. Sorted, so that every node locks in the same order.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct RowKeys {
     /// Names. The refunds and payments that found names lead to are loaded with them.
     pub keys: BTreeSet<(Scope, KeyHash)>,
     /// Payments.
@@ -74,7 +74,7 @@ pub struct Wanted {
     pub deliveries: BTreeSet<(Scope, DeliveryId)>,
 }
 
-impl Wanted {
+impl RowKeys {
     /// The scopes that something may happen in, whose subscribers are loaded with the rows.
     pub fn scopes(&self) -> BTreeSet<Scope> {
         let keys = self.keys.iter().map(|(scope, _)| *scope);
@@ -109,12 +109,12 @@ pub struct View {
     /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
     pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
     /// What the batch appends.
-    pub book: Book,
+    pub new_rows: NewRows,
 }
 
 /// What a batch appends: rows that are written once and never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct NewRows {
     /// New events in the order they happened.
     pub events: Vec<Event>,
     /// New postings.
@@ -129,7 +129,7 @@ pub struct Book {
     pub removed_endpoints: Vec<(Scope, EndpointId)>,
 }
 
-impl Book {
+impl NewRows {
     /// Appends a posting and adds it to the running totals. `false` when a total would overflow;
     /// nothing is changed then.
     #[must_use]

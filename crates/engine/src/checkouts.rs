@@ -9,7 +9,7 @@ use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
 use domain::account::Scope;
-use domain::checkout::{Checkout, Flight, NewCheckout, Outcome, State};
+use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
 use domain::decide::{Command, Done, KeyUse, Refusal};
@@ -202,7 +202,7 @@ impl Engine {
             })) => return self.read_again(checkout).await.map(fresh),
             Err(error) => return Err(error),
         };
-        if started.flight == Flight::None {
+        if started.flight == PaymentAttempt::None {
             return Ok(fresh(started));
         }
         self.see_through(started).await.map(fresh)
@@ -211,7 +211,7 @@ impl Engine {
     /// The buyer agrees to the attempt that needs it, or does not.
     pub async fn answer_action(&self, checkout: &Checkout, agree: bool) -> Result<Checkout, Error> {
         let checkout = self.read_again(checkout).await?;
-        if checkout.flight != Flight::ActionRequired || checkout.state != State::Pending {
+        if checkout.flight != PaymentAttempt::ActionRequired || checkout.state != State::Pending {
             return Ok(checkout);
         }
         let Some(simulator) = self.simulator().cloned() else { return Ok(checkout) };
@@ -302,7 +302,7 @@ impl Engine {
         // Nobody waits for it any more, or the buyer did not agree in time.
         let stop = checkout.state != State::Pending
             || checkout.has_run_out(self.now())
-            || checkout.flight == Flight::ActionRequired;
+            || checkout.flight == PaymentAttempt::ActionRequired;
         let call = async {
             if stop {
                 return simulator.stop_charge(facts.scope, &key, facts.money()).await;
@@ -387,7 +387,7 @@ impl Engine {
         let mut attempts = tokio::task::JoinSet::new();
         for answer in pending {
             match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
-                Ok(Done::Checkout { checkout, .. }) if checkout.flight != Flight::None => {
+                Ok(Done::Checkout { checkout, .. }) if checkout.flight != PaymentAttempt::None => {
                     let engine = self.clone();
                     attempts.spawn(async move { engine.attempt(&checkout).await });
                 }

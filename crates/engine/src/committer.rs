@@ -8,7 +8,7 @@ use crate::Error;
 use domain::decide::{Command, Done, Refusal, decide, fan_out};
 use domain::ids::Ids;
 use domain::time::Clock;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use rand_chacha::ChaCha20Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -207,7 +207,7 @@ impl Lane {
         from: usize,
         to: usize,
     ) -> Result<Vec<Result<Done, Error>>, StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in &commands[from..to] {
             command.wants(&mut wanted);
         }
@@ -217,7 +217,7 @@ impl Lane {
         self.store
             .run_batch(wanted, move |view| {
                 let answers = decide_all(view, &commands[from..to], &*clock, &ids);
-                has_deliveries.fetch_or(!view.book.deliveries.is_empty(), Ordering::Relaxed);
+                has_deliveries.fetch_or(!view.new_rows.deliveries.is_empty(), Ordering::Relaxed);
                 answers
             })
             .await

@@ -13,7 +13,7 @@ use crate::webhooks::Outbox;
 use domain::decide::{Command, Done, RefundRef, Refusal};
 use domain::ids::RefundId;
 use domain::outcome::{Failure, Observation, ProviderOutcome, Said, Source};
-use domain::payment::Facts;
+use domain::payment::Capture;
 use domain::refund::{Refund, State};
 use domain::time::Timestamp;
 use providers::{Lookup, Provider, RefundInstruction};
@@ -27,7 +27,7 @@ const OVERDUE_MS: i64 = 60_000;
 /// A refund that this node holds the lease of.
 pub struct Leased {
     pub(crate) refund: Box<Refund>,
-    pub(crate) payment: Arc<Facts>,
+    pub(crate) payment: Arc<Capture>,
     /// Counts against the calls under way; released when the work is done.
     pub(crate) slot: Option<OwnedSemaphorePermit>,
 }
@@ -165,7 +165,7 @@ impl Engine {
         &self,
         provider: Option<&dyn Provider>,
         refund: &Refund,
-        payment: &Arc<Facts>,
+        payment: &Arc<Capture>,
     ) -> Option<Observation> {
         let Some(provider) = provider else { return Some(unconfigured(refund, payment)) };
         let instruction = instruction_of(refund, payment);
@@ -252,7 +252,7 @@ impl Engine {
         }
     }
 
-    async fn record(&self, refund: &Refund, payment: &Facts, observation: Observation) {
+    async fn record(&self, refund: &Refund, payment: &Capture, observation: Observation) {
         let policy = self.config().policies.of(&payment.provider);
         let now = self.now();
         let waited = now.ms_since(refund.updated_at);
@@ -284,7 +284,7 @@ impl Engine {
 }
 
 /// Nobody was called. For a refund that was to be sent, that is certain.
-fn unconfigured(refund: &Refund, payment: &Facts) -> Observation {
+fn unconfigured(refund: &Refund, payment: &Capture) -> Observation {
     tracing::error!(refund = %refund.id, provider = %payment.provider, "the provider is not configured");
     let sending = refund.state == State::Sending;
     let outcome = if sending { ProviderOutcome::NeverSent } else { ProviderOutcome::Unknown };
@@ -302,7 +302,7 @@ fn not_found() -> Observation {
     unknown(Failure::new("not_found", why))
 }
 
-fn instruction_of(refund: &Refund, payment: &Arc<Facts>) -> RefundInstruction {
+fn instruction_of(refund: &Refund, payment: &Arc<Capture>) -> RefundInstruction {
     RefundInstruction {
         key: refund.provider_key(),
         payment: payment.clone(),

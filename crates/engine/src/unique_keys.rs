@@ -6,7 +6,7 @@ use domain::checkout::NewCheckout;
 use domain::ids::EventId;
 use domain::invoice::NewInvoice;
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::NewPayment;
 use domain::refund::NewRefund;
@@ -46,7 +46,7 @@ impl Fields {
         }
     }
 
-    fn lines(self, lines: &[Line]) -> Self {
+    fn lines(self, lines: &[LineItem]) -> Self {
         lines.iter().fold(self.count(lines.len()), |fields, line| {
             fields.text(&line.text).number(Some(line.quantity)).number(Some(line.unit_amount))
         })

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::Money;
 use domain::outcome::{Failure, Said};
-use domain::payment::Facts;
+use domain::payment::Capture;
 use domain::time::Timestamp;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct RefundInstruction {
     /// The refund's one idempotency key for life; also our reference at the provider.
     pub key: String,
     /// The payment to refund.
-    pub payment: Arc<Facts>,
+    pub payment: Arc<Capture>,
     /// How much, in the payment's currency.
     pub money: Money,
     /// The caller's reason.
@@ -116,7 +116,7 @@ pub trait Provider: Send + Sync {
     async fn lookup(&self, order: &RefundInstruction) -> Lookup;
 
     /// Lists the refunds of a payment, ours and others.
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure>;
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure>;
 
     /// Reads a payment. `Ok(None)` when the provider knows no such payment.
     async fn fetch_payment(

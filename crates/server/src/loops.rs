@@ -97,7 +97,7 @@ async fn pause(engine: &Engine) {
 /// Sends webhooks while there are some that are due.
 async fn deliver_loop(engine: Engine) {
     loop {
-        let look = match engine.claim_deliveries(DELIVERIES).await {
+        let look = match engine.lease_deliveries(DELIVERIES).await {
             Ok(look) => look,
             Err(error) => {
                 tracing::warn!(%error, "due webhooks were not claimed");

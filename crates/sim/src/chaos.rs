@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::outcome::{Failure, ProviderOutcome, Said};
-use domain::payment::Facts;
+use domain::payment::Capture;
 use engine::simulator::Simulator;
 use providers::{
     Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
@@ -156,7 +156,7 @@ impl Provider for Chaos {
         }
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         self.simulator.list_for_payment(payment).await
     }
 

@@ -22,7 +22,7 @@ use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::RefundView;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use domain::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::path::Path;
 use ulid::Ulid;
@@ -192,7 +192,7 @@ impl Store {
     /// loaded afresh, where other nodes were in the way.
     pub async fn run_batch<T: Send + 'static>(
         &self,
-        wanted: Wanted,
+        wanted: RowKeys,
         decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         match self {

@@ -4,7 +4,7 @@ use crate::within_limit;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::outcome::{Failure, Said};
-use domain::payment::Facts;
+use domain::payment::Capture;
 use providers::{
     Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
@@ -83,7 +83,7 @@ impl Provider for Stopping {
         found
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         self.inner.list_for_payment(payment).await
     }
 

@@ -1,9 +1,9 @@
 //! Booking a refund that was made at the provider itself.
 
 use super::advance::rebalance;
-use super::names::{insert_key, live_key};
+use super::keys::{insert_key, live_key};
 use super::record::{decide as decide_record, record};
-use super::tell::tell_refund;
+use super::record_event::record_refund_event;
 use super::{Done, RefundRef, Refusal};
 use crate::account::Scope;
 use crate::event::Type;
@@ -61,14 +61,14 @@ pub(super) fn decide<R: Rng>(
     };
     let mut payment = row.clone();
     *payment.change() = Payment { updated_at: now, ..rebalanced };
-    let told = view.book.events.len();
-    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
+    let told = view.new_rows.events.len();
+    record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let id = refund.id;
     let mut refund = Row::inserted(refund);
-    let rows = (&mut refund, &mut payment, &mut view.book);
+    let rows = (&mut refund, &mut payment, &mut view.new_rows);
     let done = record(rows, observation, recheck_at, now, ids).inspect_err(|_| {
         // The statement cannot be booked, so the refund is not made.
-        view.book.events.truncate(told);
+        view.new_rows.events.truncate(told);
     })?;
     let key = Key {
         scope,

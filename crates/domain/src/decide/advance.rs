@@ -1,6 +1,6 @@
 //! Moving a refund from state to state, and what that takes: balances, postings, events.
 
-use super::tell::{tell_payment, tell_refund};
+use super::record_event::{record_payment_event, record_refund_event};
 use super::{Done, Refusal};
 use crate::event::Type;
 use crate::ids::Ids;
@@ -10,7 +10,7 @@ use crate::outcome::{Failure, Observation, Source};
 use crate::payment::Payment;
 use crate::refund::{Bucket, Fact, Refund, State, Status, next};
 use crate::time::Timestamp;
-use crate::view::{Book, Row};
+use crate::view::{NewRows, Row};
 use rand_core::Rng;
 
 /// How a refund arrives in its next state.
@@ -29,7 +29,7 @@ pub(super) struct Arrival<'a> {
 pub(super) fn advance<R: Rng>(
     refund_row: &mut Row<Refund>,
     payment_row: &mut Row<Payment>,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     fact: Fact,
     arrival: Arrival<'_>,
     now: Timestamp,
@@ -40,7 +40,7 @@ pub(super) fn advance<R: Rng>(
     match step {
         Next::Refuse => return Err(Refusal::Impossible { state, fact }),
         Next::Stay => stay(refund_row, &arrival),
-        Next::Move(to) => move_money(refund_row, payment_row, book, to, arrival, now, ids)?,
+        Next::Move(to) => move_money(refund_row, payment_row, new_rows, to, arrival, now, ids)?,
     }
     let (refund, payment) = (refund_row.value.clone(), payment_row.value.clone());
     Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
@@ -75,7 +75,7 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
 fn move_money<R: Rng>(
     refund_row: &mut Row<Refund>,
     payment_row: &mut Row<Payment>,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     to: State,
     arrival: Arrival<'_>,
     now: Timestamp,
@@ -109,7 +109,7 @@ fn move_money<R: Rng>(
     };
     let rebalanced = rebalance(payment, refunded, reserved)?;
     if let Some(reason) = reason
-        && !book.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
+        && !new_rows.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
     {
         return Err(Refusal::TooLarge);
     }
@@ -131,13 +131,13 @@ fn move_money<R: Rng>(
         }
         refund.evidence_at = said.at.max(refund.evidence_at);
     }
-    tell_refund(refund, book, Type::of_arrival(to), arrival.observation, now, ids);
+    record_refund_event(refund, new_rows, Type::of_arrival(to), arrival.observation, now, ids);
 
     if from.bucket() != to.bucket() {
         let before_settlement = refund.before_settlement;
         let payment = payment_row.change();
         *payment = Payment { updated_at: now, ..rebalanced };
-        settle_payment(payment, to, before_settlement, book, now, ids);
+        settle_payment(payment, to, before_settlement, new_rows, now, ids);
     }
     Ok(())
 }
@@ -161,7 +161,7 @@ fn settle_payment<R: Rng>(
     payment: &mut Payment,
     to: State,
     before_settlement: bool,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
@@ -169,6 +169,6 @@ fn settle_payment<R: Rng>(
     payment.reversed = full && (payment.reversed || before_settlement);
     if to.status() == Status::Succeeded {
         let event = if full { Type::PaymentRefunded } else { Type::PaymentPartiallyRefunded };
-        tell_payment(payment, book, event, now, ids);
+        record_payment_event(payment, new_rows, event, now, ids);
     }
 }

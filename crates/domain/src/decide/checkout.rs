@@ -3,11 +3,11 @@
 //! Each act works on a copy of the row, which is saved once everything has been checked.
 
 use super::charge::{complete, record};
-use super::names::{insert_key, live_key};
-use super::tell::tell_checkout;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_checkout_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
 use crate::account::Scope;
-use crate::checkout::{Checkout, Fact, Facts, Flight, NewCheckout, Outcome, State, next};
+use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice;
@@ -15,7 +15,7 @@ use crate::keys::{Key, KeyHash, Target};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
-use crate::view::{Row, View, Wanted};
+use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ pub enum Act {
 }
 
 impl ActOnCheckout {
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, wanted: &mut RowKeys) {
         let (scope, id) = (self.scope, self.id);
         wanted.keys.extend(self.key.map(|key| (scope, key.hash)));
         wanted.checkouts.insert((scope, id));
@@ -145,8 +145,8 @@ pub(super) fn open<R: Rng>(
         return Err(Refusal::PaymentExists(id));
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let mut checkout = Checkout::new(Arc::new(Facts::of(&open.new, id)), id.at());
-    tell_checkout(&mut checkout, &mut view.book, Type::CheckoutCreated, id.at(), ids);
+    let mut checkout = Checkout::new(Arc::new(Terms::of(&open.new, id)), id.at());
+    record_checkout_event(&mut checkout, &mut view.new_rows, Type::CheckoutCreated, id.at(), ids);
     take_key(view, scope, id, open.key, now);
     view.checkouts.insert((scope, id), Row::inserted(checkout.clone()));
     Ok(Done::Checkout { checkout: Box::new(checkout), replayed: false })
@@ -179,7 +179,7 @@ pub(super) fn act<R: Rng>(
             claim(&mut checkout, method, proof_url.as_deref(), now)?
         }
         Act::Record { attempt, outcome, charge, recheck_at } => {
-            if checkout.attempts == *attempt && checkout.flight != Flight::None {
+            if checkout.attempts == *attempt && checkout.flight != PaymentAttempt::None {
                 record(view, &mut checkout, outcome, charge.as_ref(), *recheck_at, now, ids)?
             } else {
                 None
@@ -256,7 +256,7 @@ fn start(
     advance(checkout, Fact::Started)?;
     checkout.method = Some(method.into());
     checkout.attempts = attempts;
-    checkout.flight = Flight::Sending;
+    checkout.flight = PaymentAttempt::Sending;
     checkout.checks = 0;
     checkout.failure = None;
     checkout.due_at = Some(lease_until);
@@ -285,12 +285,12 @@ fn claim(
 fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<Type>, Refusal> {
     advance(checkout, Fact::Canceled)?;
     // An attempt in flight is stopped at the provider next.
-    checkout.due_at = (checkout.flight != Flight::None).then_some(now);
+    checkout.due_at = (checkout.flight != PaymentAttempt::None).then_some(now);
     Ok(Some(Type::CheckoutCanceled))
 }
 
 fn delete(checkout: &mut Checkout) -> Result<Option<Type>, Refusal> {
-    if checkout.flight != Flight::None {
+    if checkout.flight != PaymentAttempt::None {
         return Err(Refusal::AttemptInFlight);
     }
     advance(checkout, Fact::Deleted)?;
@@ -307,7 +307,7 @@ fn wake(
     if checkout.due_at.is_none_or(|due| now < due) {
         return Err(Refusal::NotDue);
     }
-    if checkout.flight != Flight::None {
+    if checkout.flight != PaymentAttempt::None {
         checkout.due_at = Some(lease_until);
         return Ok(None);
     }
@@ -331,7 +331,7 @@ fn tell<R: Rng>(
         checkout.updated_at = now;
         super::invoice::follow(view, checkout, event, now, ids);
     } else {
-        tell_checkout(checkout, &mut view.book, event, now, ids);
+        record_checkout_event(checkout, &mut view.new_rows, event, now, ids);
     }
 }
 
@@ -375,7 +375,7 @@ pub(super) fn close(
     let Some(row) = view.checkouts.get_mut(&(invoice.facts.scope, invoice.payment())) else {
         return Ok(());
     };
-    if row.value.flight != Flight::None {
+    if row.value.flight != PaymentAttempt::None {
         return Err(Refusal::AttemptInFlight);
     }
     if let Next::Move(to) = next(row.value.state, Fact::Canceled) {

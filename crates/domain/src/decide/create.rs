@@ -1,7 +1,7 @@
 //! Asking for a refund.
 
-use super::names::{insert_key, live_key};
-use super::tell::tell_refund;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_refund_event;
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
@@ -78,7 +78,7 @@ pub(super) fn decide<R: Rng>(
         pruned: 0,
         updated_at: now,
     };
-    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
+    record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let names = key.iter().chain(reference).copied();
     for hash in names {
         let key = Key {

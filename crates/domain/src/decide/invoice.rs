@@ -1,19 +1,19 @@
 //! Invoices: writing one, asking for it, and what becomes of it.
 
 use super::checkout;
-use super::names::{insert_key, live_key};
-use super::tell::tell_invoice;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_invoice_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
 use crate::account::Scope;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
-use crate::invoice::{Fact, Facts, Invoice, NewInvoice, State, Totals, next};
+use crate::invoice::{Fact, Invoice, NewInvoice, State, Terms, Totals, next};
 use crate::keys::{Key, Target};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
-use crate::view::{Row, View, Wanted};
+use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub enum Act {
 }
 
 impl ActOnInvoice {
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, wanted: &mut RowKeys) {
         wanted.keys.extend(self.key.map(|key| (self.scope, key.hash)));
         wanted.invoices.insert((self.scope, self.id));
         wanted.checkouts.insert((self.scope, PaymentId::from_ulid(self.id.ulid())));
@@ -100,9 +100,16 @@ pub(super) fn create<R: Rng>(
         }
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let facts = Facts::of(&create.new, id, number, create.totals);
+    let facts = Terms::of(&create.new, id, number, create.totals);
     let mut invoice = blank(Arc::new(facts), id.at());
-    tell_invoice(&mut invoice, &mut view.book, Type::InvoiceCreated, None, id.at(), ids);
+    record_invoice_event(
+        &mut invoice,
+        &mut view.new_rows,
+        Type::InvoiceCreated,
+        None,
+        id.at(),
+        ids,
+    );
     if create.new.open {
         ask_for(view, &mut invoice, &create.methods, id.at(), ids);
     }
@@ -131,7 +138,14 @@ pub(super) fn act<R: Rng>(
             let state = check(&invoice, Fact::PaidElsewhere)?;
             checkout::close(view, &invoice, now)?;
             pay(&mut invoice, state, now);
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+            record_invoice_event(
+                &mut invoice,
+                &mut view.new_rows,
+                Type::InvoicePaid,
+                None,
+                now,
+                ids,
+            );
         }
         Act::Void => {
             let state = check(&invoice, Fact::Voided)?;
@@ -139,14 +153,21 @@ pub(super) fn act<R: Rng>(
             invoice.state = state;
             invoice.voided_at = Some(now);
             invoice.wake_at = None;
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceVoided, None, now, ids);
+            record_invoice_event(
+                &mut invoice,
+                &mut view.new_rows,
+                Type::InvoiceVoided,
+                None,
+                now,
+                ids,
+            );
         }
         Act::Send { to } => {
             if matches!(invoice.state, State::Draft | State::Void) {
                 return Err(Refusal::InvoiceCannotBeSent(invoice.state));
             }
             let to = to.as_deref();
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceSent, to, now, ids);
+            record_invoice_event(&mut invoice, &mut view.new_rows, Type::InvoiceSent, to, now, ids);
         }
         Act::Wake => {
             if invoice.wake_at.is_none_or(|due| now < due) {
@@ -155,7 +176,14 @@ pub(super) fn act<R: Rng>(
             invoice.wake_at = None;
             if let Next::Move(to) = next(invoice.state, Fact::FellDue) {
                 invoice.state = to;
-                tell_invoice(&mut invoice, &mut view.book, Type::InvoicePastDue, None, now, ids);
+                record_invoice_event(
+                    &mut invoice,
+                    &mut view.new_rows,
+                    Type::InvoicePastDue,
+                    None,
+                    now,
+                    ids,
+                );
             }
         }
     }
@@ -216,7 +244,7 @@ pub(super) fn follow<R: Rng>(
         | Type::InvoicePastDue
         | Type::EndpointDisabled => return,
     };
-    tell_invoice(invoice, &mut view.book, event, None, now, ids);
+    record_invoice_event(invoice, &mut view.new_rows, event, None, now, ids);
 }
 
 fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
@@ -227,7 +255,7 @@ fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
 }
 
 /// A new draft.
-fn blank(facts: Arc<Facts>, now: Timestamp) -> Invoice {
+fn blank(facts: Arc<Terms>, now: Timestamp) -> Invoice {
     Invoice {
         facts,
         state: State::Draft,
@@ -268,12 +296,12 @@ fn ask_for<R: Rng>(
     ids: &mut Ids<R>,
 ) {
     issue(invoice, now);
-    tell_invoice(invoice, &mut view.book, Type::InvoiceFinalized, None, now, ids);
+    record_invoice_event(invoice, &mut view.new_rows, Type::InvoiceFinalized, None, now, ids);
     if invoice.state == State::Paid {
-        tell_invoice(invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+        record_invoice_event(invoice, &mut view.new_rows, Type::InvoicePaid, None, now, ids);
         return;
     }
-    let facts = crate::checkout::Facts {
+    let facts = crate::checkout::Terms {
         scope: invoice.facts.scope,
         id: invoice.payment(),
         kind: Kind::Invoice,

@@ -1,6 +1,6 @@
 //! Decisions: one command, the rows it touches, and what becomes of them.
 //!
-//! A command either is refused and changes nothing, or changes rows and appends to the book. All
+//! A command either is refused and changes nothing, or changes rows and appends to the new_rows. All
 //! checks of a command stand before its first change.
 
 mod adopt;
@@ -11,12 +11,12 @@ pub mod checkout;
 mod create;
 mod fan_out;
 pub mod invoice;
+mod keys;
 mod lease;
-mod names;
 mod record;
+mod record_event;
 mod register;
 mod settle;
-mod tell;
 pub mod webhook;
 
 pub use fan_out::fan_out;
@@ -31,7 +31,7 @@ use crate::outcome::Observation;
 use crate::payment::{self, Kind, NewPayment, Payment};
 use crate::refund::{Fact, NewRefund, Refund, State};
 use crate::time::Timestamp;
-use crate::view::{Book, Row, View, Wanted};
+use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{Delivery, Endpoint};
 use rand_core::Rng;
 
@@ -176,7 +176,7 @@ pub enum Command {
 
 impl Command {
     /// Adds the keys of the rows this command needs.
-    pub fn wants(&self, wanted: &mut Wanted) {
+    pub fn wants(&self, wanted: &mut RowKeys) {
         match self {
             Self::Register(register) => {
                 let scope = register.new.scope;
@@ -223,7 +223,7 @@ impl Command {
 }
 
 impl RefundRef {
-    fn wants(self, wanted: &mut Wanted) {
+    fn wants(self, wanted: &mut RowKeys) {
         wanted.refunds.insert((self.scope, self.refund));
         wanted.payments.insert((self.scope, self.payment));
     }
@@ -431,12 +431,12 @@ pub fn decide<R: Rng>(
 }
 
 /// The rows of a refund and its payment, and the book to write what becomes of them.
-type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut Book);
+type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut NewRows);
 
 fn rows(view: &mut View, of: RefundRef) -> Result<Rows<'_>, Refusal> {
     let refund = view.refunds.get_mut(&(of.scope, of.refund)).ok_or(Refusal::RefundNotFound)?;
     // The refund knows best whose money it is, also when whoever asks names another payment.
     let payment = (of.scope, refund.value.payment);
     let payment = view.payments.get_mut(&payment).ok_or(Refusal::PaymentNotFound)?;
-    Ok((refund, payment, &mut view.book))
+    Ok((refund, payment, &mut view.new_rows))
 }

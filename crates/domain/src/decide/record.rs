@@ -23,7 +23,7 @@ pub(super) fn decide<R: Rng>(
 
 /// Moves a refund to where the observation puts it.
 pub(super) fn record<R: Rng>(
-    (refund, payment, book): Rows<'_>,
+    (refund, payment, new_rows): Rows<'_>,
     observation: &Observation,
     recheck_at: Timestamp,
     now: Timestamp,
@@ -37,7 +37,7 @@ pub(super) fn record<R: Rng>(
     let stale = is_stale(&refund.value, fact, observation);
     let observation = Some(observation);
     let arrival = Arrival { due_at: Some(recheck_at), failure, observation, stale };
-    advance(refund, payment, book, fact, arrival, now, ids)
+    advance(refund, payment, new_rows, fact, arrival, now, ids)
 }
 
 /// Leaves the refund to a person, who must find out what became of it.
@@ -47,11 +47,11 @@ pub(super) fn give_up<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (refund, payment, book) = rows(view, of)?;
+    let (refund, payment, new_rows) = rows(view, of)?;
     let message = "no evidence was found of whether the provider made this refund";
     let failure = Some(Failure::new("unresolved", message));
     let arrival = Arrival { failure, ..Arrival::default() };
-    advance(refund, payment, book, Fact::GivenUp, arrival, now, ids)
+    advance(refund, payment, new_rows, Fact::GivenUp, arrival, now, ids)
 }
 
 fn failure_of(said: &Said) -> Option<Failure> {

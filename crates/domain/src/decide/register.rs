@@ -1,14 +1,14 @@
 //! Registering a captured payment.
 
-use super::names::{insert_key, live_key};
-use super::tell::tell_payment;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_payment_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal, RegisterPayment};
 use crate::account::Scope;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
 use crate::ledger::Posting;
-use crate::payment::{Facts, Payment};
+use crate::payment::{Capture, Payment};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -43,14 +43,14 @@ pub(super) fn decide<R: Rng>(
     if view.payments.contains_key(&(scope, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let facts = Facts::of(&register.new, id, now);
+    let facts = Capture::of(&register.new, id, now);
     let settles_at = register.settles_after_ms.map(|ms| facts.captured_at.plus_ms(ms));
     let mut payment = Payment::new(facts, register.new.settled_at.or(settles_at), now);
     let posting = Posting::capture(ids.posting(now), &payment);
-    if !view.book.post(posting) {
+    if !view.new_rows.post(posting) {
         return Err(Refusal::TooLarge);
     }
-    tell_payment(&mut payment, &mut view.book, Type::PaymentCreated, now, ids);
+    record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
     insert_key(view, payment_key(scope, id, register.charge, None));
     if let Some(name) = register.key {
         insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));

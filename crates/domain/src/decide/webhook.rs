@@ -5,7 +5,7 @@ use crate::account::Scope;
 use crate::event::{Detail, EndpointDetail, Event, Subject, Type};
 use crate::ids::{DeliveryId, EndpointId, Ids};
 use crate::time::Timestamp;
-use crate::view::{Book, Row, View, Wanted};
+use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{
     Attempt, Body, Delivery, Endpoint, Format, MOST_ATTEMPTS, MOST_ENDPOINTS, OLD_SECRET_MS,
     Outcome, Sealed, Status, wait_ms,
@@ -85,7 +85,7 @@ pub enum WebhookCommand {
 }
 
 impl WebhookCommand {
-    pub(super) fn wants(&self, scope: Scope, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, scope: Scope, wanted: &mut RowKeys) {
         let (endpoint, delivery) = match self {
             Self::Create(new) => (Some(new.id), None),
             Self::Change(endpoint, _) | Self::Rotate(endpoint, _) | Self::Remove(endpoint) => {
@@ -216,7 +216,7 @@ fn rotate(
 
 fn remove(view: &mut View, key: (Scope, EndpointId)) -> Result<Done, Refusal> {
     let row = view.endpoints.remove(&key).ok_or(Refusal::EndpointNotFound)?;
-    view.book.removed_endpoints.push(key);
+    view.new_rows.removed_endpoints.push(key);
     Ok(Done::Endpoint(Box::new(row.value)))
 }
 
@@ -287,7 +287,7 @@ fn record<R: Rng>(
             let gone = outcome.response_code == Some(410);
             if let Some(reason) = row.change().failed(gone, now) {
                 finish(delivery, Status::Failed);
-                disable(&mut row.value, &mut view.book, reason, now, ids);
+                disable(&mut row.value, &mut view.new_rows, reason, now, ids);
                 disabled = true;
             }
         }
@@ -300,7 +300,7 @@ fn record<R: Rng>(
         next_at: delivery.next_at,
     };
     let delivery = Box::new(delivery.clone());
-    view.book.attempts.push(attempt);
+    view.new_rows.attempts.push(attempt);
     Ok(Done::Delivery { delivery, disabled })
 }
 
@@ -313,7 +313,7 @@ fn finish(delivery: &mut Delivery, status: Status) {
 /// Stops sending to an endpoint, and says so to whoever else listens.
 fn disable<R: Rng>(
     endpoint: &mut Endpoint,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     reason: &'static str,
     now: Timestamp,
     ids: &mut Ids<R>,
@@ -329,7 +329,7 @@ fn disable<R: Rng>(
         consecutive_failures: endpoint.consecutive_failures,
         failing_since: endpoint.failing_since.map(|at| at.0),
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: endpoint.scope,
         id: ids.event(now),
         event_type: Type::EndpointDisabled,

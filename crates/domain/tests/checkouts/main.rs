@@ -1,7 +1,7 @@
 //! Checkouts and invoices: random sequences of acts, of which every one must keep the promises.
 
 use domain::account::{Mode, Scope};
-use domain::checkout::{Checkout, Flight, NewCheckout, Outcome, State};
+use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, Refusal, decide};
@@ -9,7 +9,7 @@ use domain::event::Subject;
 use domain::ids::{Ids, InvoiceId, PaymentId};
 use domain::invoice::{self, NewInvoice, Totals};
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::{Currency, Money};
 use domain::outcome::Failure;
 use domain::payment::Kind;
@@ -52,7 +52,7 @@ fn session(id: PaymentId) -> Command {
 }
 
 fn open_invoice(id: InvoiceId) -> Command {
-    let lines = vec![Line { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
+    let lines = vec![LineItem { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
     let totals = Totals::of(&lines, 0, 0).expect("they add up");
     let new = NewInvoice {
         scope: scope(),
@@ -175,19 +175,19 @@ fn check(view: &View, id: PaymentId) {
     let completed = checkout.state == State::Completed;
     let payment = view.payments.get(&(scope(), id)).map(|row| &row.value);
     assert_eq!(payment.is_some(), completed, "{checkout:?}");
-    let captures: i64 = view.book.postings.iter().map(|posting| posting.amount).sum();
+    let captures: i64 = view.new_rows.postings.iter().map(|posting| posting.amount).sum();
     assert_eq!(captures, if completed { AMOUNT } else { 0 }, "paid once or not at all");
     if let Some(payment) = payment {
         assert_eq!(payment.facts.captured, AMOUNT);
         assert_eq!(Some(&payment.facts.provider_payment_id), checkout.provider_payment_id.as_ref());
     }
-    let flying = checkout.flight != Flight::None;
+    let flying = checkout.flight != PaymentAttempt::None;
     assert!(!flying || checkout.due_at.is_some(), "nobody looks after it: {checkout:?}");
     assert!(!flying || matches!(checkout.state, State::Pending | State::Canceled), "{checkout:?}");
     assert!(checkout.state != State::Pending || flying, "{checkout:?}");
     assert!(!checkout.deleted || (checkout.state.is_over() && !completed && !flying));
     let mut told: BTreeMap<Ulid, u32> = BTreeMap::new();
-    for event in &view.book.events {
+    for event in &view.new_rows.events {
         let subject = match event.subject {
             Subject::Checkout(id, _) => id.ulid(),
             Subject::Invoice(id, _) => Ulid(id.ulid().0 + 1),

@@ -11,7 +11,7 @@ use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::{Bucket, Fact, Origin, Refund, State, next};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Rows {
         now: Timestamp,
         ids: &mut Ids<ChaCha8Rng>,
     ) -> Vec<Result<Done, Refusal>> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in commands {
             command.wants(&mut wanted);
         }
@@ -64,7 +64,7 @@ impl Rows {
         answers
     }
 
-    fn load(&self, mut wanted: Wanted) -> View {
+    fn load(&self, mut wanted: RowKeys) -> View {
         let mut view = View::default();
         for at in wanted.keys {
             let Some(key) = self.keys.get(&at) else { continue };
@@ -91,9 +91,9 @@ impl Rows {
         save(&mut self.payments, &view.payments);
         save(&mut self.refunds, &view.refunds);
         save(&mut self.keys, &view.keys);
-        self.events.extend(view.book.events.iter().cloned());
-        self.postings.extend(view.book.postings.iter().cloned());
-        for (at, more) in &view.book.totals {
+        self.events.extend(view.new_rows.events.iter().cloned());
+        self.postings.extend(view.new_rows.postings.iter().cloned());
+        for (at, more) in &view.new_rows.totals {
             let totals = self.totals.entry(*at).or_default();
             totals.debits += more.debits;
             totals.credits += more.credits;

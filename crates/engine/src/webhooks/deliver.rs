@@ -1,6 +1,6 @@
 //! Sending what is due.
 
-use super::{Flight, Looked, Signing, WebhookFormat};
+use super::{DeliveryPermit, Looked, Signing, WebhookFormat};
 use crate::Engine;
 use crate::Error;
 use crate::committer::Pending;
@@ -25,9 +25,9 @@ const FAIL_ROUNDS: u32 = 20;
 
 /// What a look for due deliveries came to.
 #[derive(Default)]
-pub struct Look {
+pub struct DueDeliveries {
     /// Deliveries that this node holds the lease of, to be handed to [`Engine::deliver`].
-    pub claimed: Vec<ClaimedDelivery>,
+    pub claimed: Vec<LeasedDelivery>,
     /// There may be more that could be claimed at once.
     pub again: bool,
     /// When the next one is due, as far as this look could tell.
@@ -35,11 +35,11 @@ pub struct Look {
 }
 
 /// A delivery that this node holds the lease of.
-pub struct ClaimedDelivery {
+pub struct LeasedDelivery {
     delivery: Delivery,
     body: Box<str>,
     recipient: Arc<Recipient>,
-    flight: Flight,
+    permit: DeliveryPermit,
 }
 
 /// An endpoint as far as sending to it goes.
@@ -56,11 +56,11 @@ impl Engine {
 
     /// Takes the leases of deliveries that are due, `limit` at most and as many as there are free
     /// calls, and fixes what will be sent.
-    pub async fn claim_deliveries(&self, limit: u32) -> Result<Look, Error> {
+    pub async fn lease_deliveries(&self, limit: u32) -> Result<DueDeliveries, Error> {
         let outbox = self.outbox();
         let free = u32::try_from(outbox.slots.available_permits()).unwrap_or(u32::MAX).min(limit);
         if free == 0 || outbox.webhooks.senders.is_none() {
-            return Ok(Look::default());
+            return Ok(DueDeliveries::default());
         }
         let room = outbox.room();
         let batch = self.store().due_deliveries(self.now(), outbox.place(), free, room).await?;
@@ -69,13 +69,17 @@ impl Engine {
             self.store().fail_queued_deliveries(key, NOT_ACTIVE, self.now(), FAIL_AT_ONCE).await?;
         }
         let (place, next_at, stopped) = (batch.place, batch.next_at, !batch.stopped.is_empty());
-        let claimed = self.claim_all(batch).await?;
+        let claimed = self.lease_all(batch).await?;
         let found = stopped || !claimed.is_empty();
         let rest = outbox.looked(place, Looked { found, next_at });
-        Ok(Look { again: rest.is_none(), claimed, next_at: rest.and_then(|rest| rest.until) })
+        Ok(DueDeliveries {
+            again: rest.is_none(),
+            claimed,
+            next_at: rest.and_then(|rest| rest.until),
+        })
     }
 
-    async fn claim_all(&self, batch: DueBatch) -> Result<Vec<ClaimedDelivery>, Error> {
+    async fn lease_all(&self, batch: DueBatch) -> Result<Vec<LeasedDelivery>, Error> {
         let DueBatch { due, endpoints, accounts, .. } = batch;
         let recipients: BTreeMap<_, _> =
             endpoints.iter().map(|(key, endpoint)| (*key, self.recipient(endpoint))).collect();
@@ -83,17 +87,17 @@ impl Engine {
         for due in due {
             let (scope, endpoint) = (due.delivery.scope, due.delivery.endpoint);
             let Some(recipient) = recipients.get(&(scope, endpoint)).cloned() else { continue };
-            let Some(flight) = self.outbox().take_off(endpoint) else { break };
+            let Some(permit) = self.outbox().permit_for(endpoint) else { break };
             let account = accounts.get(&scope.account()).copied();
             // A full queue has more urgent things to do.
-            let Ok((pending, body)) = self.submit_claim(due, account) else { break };
-            claims.push((pending, body, recipient, flight));
+            let Ok((pending, body)) = self.submit_lease(due, account) else { break };
+            claims.push((pending, body, recipient, permit));
         }
         let (mut claimed, mut failed) = (Vec::with_capacity(claims.len()), None);
-        for (pending, body, recipient, flight) in claims {
+        for (pending, body, recipient, permit) in claims {
             match pending.await.unwrap_or_else(|_| Err(Error::closed())) {
                 Ok(Done::Delivery { delivery, .. }) => {
-                    claimed.push(ClaimedDelivery { delivery: *delivery, body, recipient, flight });
+                    claimed.push(LeasedDelivery { delivery: *delivery, body, recipient, permit });
                 }
                 // Another node was faster.
                 Ok(_) | Err(Error::Refused(_)) => {}
@@ -108,7 +112,7 @@ impl Engine {
     }
 
     /// Asks for the lease of a delivery, and fixes its text if this is the first time.
-    fn submit_claim(
+    fn submit_lease(
         &self,
         due: DueDelivery,
         account: Option<AccountId>,
@@ -159,12 +163,12 @@ impl Engine {
     }
 
     /// Sends a claimed delivery and records what became of it.
-    pub async fn deliver(&self, claimed: ClaimedDelivery) {
-        let ClaimedDelivery { delivery, body, recipient, mut flight } = claimed;
+    pub async fn deliver(&self, claimed: LeasedDelivery) {
+        let LeasedDelivery { delivery, body, recipient, mut permit } = claimed;
         let outcome = self.try_delivery(&delivery, &body, &recipient).await;
         // One that failed makes room when that is known: its endpoint gets fewer calls then.
         if outcome.is_success() {
-            flight.land();
+            permit.free_endpoint();
         }
         let result = if outcome.is_success() { "succeeded" } else { "failed" };
         metrics::counter!("refundry_webhook_attempts_total", "result" => result).increment(1);
@@ -181,7 +185,7 @@ impl Engine {
                 tracing::warn!(%error, delivery = %delivery.id, "a delivery was not recorded");
             }
         }
-        drop(flight);
+        drop(permit);
     }
 
     async fn try_delivery(
@@ -252,7 +256,7 @@ impl Engine {
     pub async fn step_deliver(&self, limit: u32) -> Result<usize, Error> {
         let mut tried = 0;
         loop {
-            let look = self.claim_deliveries(limit).await?;
+            let look = self.lease_deliveries(limit).await?;
             let mut tasks = tokio::task::JoinSet::new();
             for claimed in look.claimed {
                 let engine = self.clone();

@@ -7,7 +7,7 @@
 mod deliver;
 mod endpoints;
 
-pub use deliver::{ClaimedDelivery, Look};
+pub use deliver::{DueDeliveries, LeasedDelivery};
 pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
 
 use crate::Engine;
@@ -115,7 +115,7 @@ impl Webhooks {
 
 /// One way through all endpoints that have something to be sent, in as many looks as it takes.
 #[derive(Default)]
-struct Round {
+struct ScanProgress {
     place: Option<(Scope, EndpointId)>,
     found: bool,
     next_at: Option<Timestamp>,
@@ -138,7 +138,7 @@ pub(crate) struct Outbox {
     webhooks: Webhooks,
     slots: Arc<Semaphore>,
     in_flight: Mutex<HashMap<EndpointId, u32>>,
-    round: Mutex<Round>,
+    progress: Mutex<ScanProgress>,
     changed: Notify,
 }
 
@@ -148,7 +148,7 @@ impl Outbox {
             slots: Arc::new(Semaphore::new(webhooks.concurrency.max(1))),
             webhooks,
             in_flight: Mutex::default(),
-            round: Mutex::default(),
+            progress: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -168,10 +168,10 @@ impl Outbox {
         let _ = self.slots.acquire_many(all).await;
     }
 
-    fn take_off(self: &Arc<Self>, endpoint: EndpointId) -> Option<Flight> {
+    fn permit_for(self: &Arc<Self>, endpoint: EndpointId) -> Option<DeliveryPermit> {
         let slot = self.slots.clone().try_acquire_owned().ok()?;
         *self.counts().entry(endpoint).or_default() += 1;
-        Some(Flight { outbox: self.clone(), to: Some(endpoint), slot: Some(slot) })
+        Some(DeliveryPermit { outbox: self.clone(), to: Some(endpoint), slot: Some(slot) })
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, u32>> {
@@ -180,20 +180,20 @@ impl Outbox {
 
     /// Behind which endpoint the next look begins.
     fn place(&self) -> Option<(Scope, EndpointId)> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner).place
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).place
     }
 
-    /// Notes how far a look came. When the round is over and found nothing: when the next delivery
+    /// Notes how far a look came. When the progress is over and found nothing: when the next delivery
     /// is due, as far as it could tell; `None` while there is more to look at.
     fn looked(&self, place: Option<(Scope, EndpointId)>, look: Looked) -> Option<Rest> {
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-        round.found |= look.found;
-        round.next_at = round.next_at.into_iter().chain(look.next_at).min();
-        round.place = place;
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.found |= look.found;
+        progress.next_at = progress.next_at.into_iter().chain(look.next_at).min();
+        progress.place = place;
         if place.is_some() {
             return None;
         }
-        let whole = std::mem::take(&mut *round);
+        let whole = std::mem::take(&mut *progress);
         (!whole.found).then_some(Rest { until: whole.next_at })
     }
 
@@ -211,15 +211,15 @@ impl Outbox {
 
 /// A call under way. It takes room of its endpoint until the call is over, and one of all calls until
 /// what became of it is recorded, which is when this is dropped.
-struct Flight {
+struct DeliveryPermit {
     outbox: Arc<Outbox>,
     to: Option<EndpointId>,
     slot: Option<OwnedSemaphorePermit>,
 }
 
-impl Flight {
+impl DeliveryPermit {
     /// Makes room for another call to the endpoint.
-    fn land(&mut self) {
+    fn free_endpoint(&mut self) {
         let Some(endpoint) = self.to.take() else { return };
         let mut counts = self.outbox.counts();
         if let Some(count) = counts.get_mut(&endpoint) {
@@ -233,9 +233,9 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for DeliveryPermit {
     fn drop(&mut self) {
-        self.land();
+        self.free_endpoint();
         // Only who is woken afterwards finds it free.
         self.slot.take();
         self.outbox.wake();

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
-use domain::payment::Facts;
+use domain::payment::Capture;
 use domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -69,7 +69,7 @@ impl Provider for Simulator {
         }
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Failure> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         let raw = self.receive_list(payment.scope, payment.provider_payment_id.clone()).await?;
         let list: ListAnswer = read_ok(&raw)?;
         list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()

@@ -5,7 +5,7 @@ use domain::account::{Mode, Scope};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
-use domain::payment::{Facts, Kind};
+use domain::payment::{Capture, Kind};
 use domain::time::{Clock, Timestamp};
 use providers::simulator::{
     PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink,
@@ -192,8 +192,8 @@ pub fn currency(code: &str) -> Currency {
     Currency::parse(code).expect("a currency")
 }
 
-pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
-    Facts {
+pub fn facts(scope: Scope, payment_script: Option<&str>) -> Capture {
+    Capture {
         scope,
         id: PaymentId::from_bytes([1; 16]),
         kind: Kind::Payment,

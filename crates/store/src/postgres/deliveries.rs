@@ -62,7 +62,7 @@ const FAIL_QUEUED: [&str; 2] = [
 
 /// Saves new deliveries, what became of others, and attempts.
 pub(super) fn save(view: &View) -> Vec<Statement<'_>> {
-    let mut statements = insert(&view.book.deliveries, Delivery::has_a_past);
+    let mut statements = insert(&view.new_rows.deliveries, Delivery::has_a_past);
     let changed = || {
         let rows = view.deliveries.values().filter(|row| row.change != Change::None);
         rows.map(|row| &row.value)
@@ -77,7 +77,7 @@ pub(super) fn save(view: &View) -> Vec<Statement<'_>> {
             .int("updated_at", |d| d.updated_at.0)
             .into_statement(RELEASE_NEXT)
     }));
-    statements.extend(attempts(&view.book.attempts));
+    statements.extend(attempts(&view.new_rows.attempts));
     statements
 }
 
@@ -219,9 +219,9 @@ impl PostgresStore {
             view.subscribers.insert(scope, subscribers);
         }
         let events = found.iter().map(|event| event.id).collect();
-        view.book.events = found;
+        view.new_rows.events = found;
         fan_out(&mut view);
-        let deliveries = view.book.deliveries;
+        let deliveries = view.new_rows.deliveries;
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
         let mut steps = vec![hold(scope, &events)];

@@ -17,7 +17,7 @@ use crate::sqlite::webhooks::{
 use domain::account::Scope;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::Target;
-use domain::view::{Row, View, Wanted};
+use domain::view::{Row, RowKeys, View};
 use std::collections::BTreeSet;
 
 const KEY_COLUMNS: &str = "scope, hash, request, target, id, state, expires_at";
@@ -82,7 +82,7 @@ fn by_scope(
 }
 
 /// Everything that a batch names.
-pub(super) fn load_all(wanted: &Wanted) -> Wants {
+pub(super) fn load_all(wanted: &RowKeys) -> Wants {
     let numbers = "SELECT scope, last FROM invoice_numbers WHERE scope = ANY ($1) \
                    ORDER BY scope FOR UPDATE";
     let subscribers = "SELECT scope, id, format, active, events FROM webhook_endpoints \
@@ -104,7 +104,7 @@ pub(super) fn load_all(wanted: &Wanted) -> Wants {
 }
 
 /// What the names that were found lead to, and the payments of refunds, as far as it is not there.
-pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
+pub(super) fn further(wanted: &RowKeys, view: &View) -> Wants {
     let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
     let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
     for (&(scope, _), row) in &view.keys {

@@ -282,7 +282,7 @@ fn endpoints_of<'a>(rows: impl Iterator<Item = &'a Endpoint>) -> Option<Rows<'a,
 }
 
 fn remove_endpoints(view: &View) -> Option<Statement<'_>> {
-    let removed = &view.book.removed_endpoints;
+    let removed = &view.new_rows.removed_endpoints;
     if removed.is_empty() {
         return None;
     }
@@ -293,11 +293,11 @@ fn remove_endpoints(view: &View) -> Option<Statement<'_>> {
 }
 
 fn insert_events(view: &View) -> Result<Option<Statement<'_>>, StoreError> {
-    let mut details = Vec::with_capacity(view.book.events.len());
-    for event in &view.book.events {
+    let mut details = Vec::with_capacity(view.new_rows.events.len());
+    for event in &view.new_rows.events {
         details.push(event.detail.as_ref().map(write_json).transpose()?);
     }
-    let Some(rows) = Rows::of("events", view.book.events.iter()) else { return Ok(None) };
+    let Some(rows) = Rows::of("events", view.new_rows.events.iter()) else { return Ok(None) };
     let rows = rows
         .int("scope", |e: &Event| e.scope.code())
         .id("id", |e| e.id.bytes())
@@ -334,7 +334,7 @@ fn insert_events(view: &View) -> Result<Option<Statement<'_>>, StoreError> {
 }
 
 fn insert_postings(view: &View) -> Option<Statement<'_>> {
-    let rows = Rows::of("postings", view.book.postings.iter())?
+    let rows = Rows::of("postings", view.new_rows.postings.iter())?
         .int("scope", |p: &Posting| p.scope.code())
         .id("id", |p| p.id.bytes())
         .int("reason", |p| p.reason.code())
@@ -348,7 +348,7 @@ fn insert_postings(view: &View) -> Option<Statement<'_>> {
 
 /// Adds to one part of each total.
 fn add_totals(view: &View, part: i64) -> Option<Statement<'_>> {
-    let totals = &view.book.totals;
+    let totals = &view.new_rows.totals;
     if totals.is_empty() {
         return None;
     }

@@ -12,10 +12,10 @@ use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::{Key, KeyHash, Target};
 use domain::ledger::Posting;
 use domain::outcome::Failure;
-use domain::payment::{Facts, Kind, Payment};
+use domain::payment::{Capture, Kind, Payment};
 use domain::refund::{Origin, Refund, State};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{CachedStatement, Connection, params};
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
 /// Loads names first, since they lead to further refunds and payments.
 pub(super) fn load(
     connection: &Connection,
-    mut wanted: Wanted,
+    mut wanted: RowKeys,
     payments: &mut Payments,
 ) -> Result<View, StoreError> {
     let mut view = View::default();
@@ -116,11 +116,11 @@ pub(super) fn save(
     checkouts::save(connection, view)?;
     webhooks::save(connection, view)?;
     let mut insert = connection.prepare_cached(INSERT_EVENT)?;
-    for event in &view.book.events {
+    for event in &view.new_rows.events {
         save_event(&mut insert, event)?;
     }
     let mut insert = connection.prepare_cached(INSERT_POSTING)?;
-    for posting in &view.book.postings {
+    for posting in &view.new_rows.postings {
         insert.execute(params![
             posting.scope.code(),
             posting.id.bytes(),
@@ -133,7 +133,7 @@ pub(super) fn save(
         ])?;
     }
     let mut add = connection.prepare_cached(ADD_TOTALS)?;
-    for ((scope, currency, code), totals) in &view.book.totals {
+    for ((scope, currency, code), totals) in &view.new_rows.totals {
         let row =
             params![scope.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
         add.execute(row)?;
@@ -337,7 +337,7 @@ pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
     let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, Timestamp(c.take()?));
     let captured_at = Timestamp(c.take()?);
     let settled_at = c.take::<Option<i64>>()?.map(Timestamp);
-    let facts = Facts {
+    let facts = Capture {
         scope,
         id,
         kind,

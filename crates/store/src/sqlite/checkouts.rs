@@ -9,12 +9,12 @@ use crate::cells::{Cells, write_json};
 use crate::lists::checkouts_query;
 use crate::query::{CheckoutFilter, Page, PageQuery};
 use domain::account::Scope;
-use domain::checkout::{self, Checkout, Flight};
+use domain::checkout::{self, Checkout, PaymentAttempt};
 use domain::ids::PaymentId;
 use domain::outcome::Failure;
 use domain::payment::Kind;
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ const UPDATE_CHECKOUT: &str = "UPDATE checkouts SET state = ?3, flight = ?4, att
 /// Loads what a batch wants of checkouts and invoices.
 pub(super) fn load(
     connection: &Connection,
-    wanted: &Wanted,
+    wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
     for &(scope, id) in &wanted.checkouts {
@@ -214,7 +214,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
     let kind = c.code(Kind::from_code, "checkouts.kind")?;
     let (amount, currency) = (c.take()?, c.currency()?);
     let state = c.code(checkout::State::from_code, "checkouts.state")?;
-    let flight = c.code(Flight::from_code, "checkouts.flight")?;
+    let flight = c.code(PaymentAttempt::from_code, "checkouts.flight")?;
     let (attempts, checks, deleted) = (c.take()?, c.take()?, c.take()?);
     let (last_seq, updated_at) = (c.take()?, Timestamp(c.take()?));
     let due_at = c.take::<Option<i64>>()?.map(Timestamp);
@@ -228,7 +228,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
         _ => None,
     };
     let proof_url = c.text()?;
-    let facts = checkout::Facts {
+    let facts = checkout::Terms {
         scope,
         id,
         kind,

@@ -139,7 +139,7 @@ pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
     let (paid_at, voided_at) = (time()?, time()?);
     let customer = c.required_text()?;
     let lines = c.json("invoices.lines")?;
-    let facts = invoice::Facts {
+    let facts = invoice::Terms {
         scope,
         id,
         number,

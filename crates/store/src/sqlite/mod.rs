@@ -43,7 +43,7 @@ use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::RefundView;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use payments::Payments;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ impl SqliteStore {
     /// transaction that is durable when this returns. On an error nothing was saved.
     pub async fn run_batch<T: Send + 'static>(
         &self,
-        wanted: Wanted,
+        wanted: RowKeys,
         mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let payments = self.payments.clone();

@@ -8,7 +8,7 @@ use domain::account::Scope;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use domain::webhook::{
     Attempt, Body, Delivery, Endpoint, EventSet, Format, Sealed, Status, Subscriber,
 };
@@ -83,7 +83,7 @@ const FAIL_QUEUED: [&str; 2] = [
 /// Loads what a batch wants of endpoints and deliveries, and who is to be told of what happens.
 pub(super) fn load(
     connection: &Connection,
-    wanted: &Wanted,
+    wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
     for scope in wanted.scopes() {
@@ -136,17 +136,17 @@ pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreErro
     for row in view.endpoints.values() {
         save_endpoint(connection, row)?;
     }
-    for (scope, id) in &view.book.removed_endpoints {
+    for (scope, id) in &view.new_rows.removed_endpoints {
         let row = params![scope.code(), id.bytes()];
         connection.prepare_cached(DELETE_ENDPOINT)?.execute(row)?;
     }
-    for delivery in &view.book.deliveries {
+    for delivery in &view.new_rows.deliveries {
         insert_delivery(connection, delivery, delivery.has_a_past())?;
     }
     for row in view.deliveries.values().filter(|row| row.change != Change::None) {
         update_delivery(connection, &row.value)?;
     }
-    for attempt in &view.book.attempts {
+    for attempt in &view.new_rows.attempts {
         insert_attempt(connection, attempt)?;
     }
     Ok(())

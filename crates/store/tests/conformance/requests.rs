@@ -8,7 +8,7 @@ use domain::ids::EventId;
 use domain::keys::{Key, KeyHash, Target};
 use domain::payment::Kind;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use domain::webhook::Delivery;
 use domain::{checkout, invoice};
 use store::{
@@ -304,7 +304,7 @@ pub async fn the_first_visit_is_noted(world: World) {
         assert_eq!(find().await.visited_at, Some(NOW.plus_ms(5)));
     }
     let key = (world.scope, checkout.facts.id);
-    let seen = world.look(Wanted { checkouts: [key].into(), ..Wanted::default() }).await;
+    let seen = world.look(RowKeys { checkouts: [key].into(), ..RowKeys::default() }).await;
     assert_eq!(seen.checkouts[&key].value, find().await);
 }
 

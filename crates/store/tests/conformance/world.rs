@@ -11,12 +11,12 @@ use domain::decide::{
 use domain::ids::{AccountId, Ids, PaymentId};
 use domain::invoice::{NewInvoice, Totals};
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::{Kind, NewPayment, Payment};
 use domain::refund::{NewRefund, Refund};
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use domain::webhook::{Format, Sealed};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
@@ -93,7 +93,7 @@ impl World {
         now: Timestamp,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Done, Refusal>>, StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in &commands {
             command.wants(&mut wanted);
         }
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// The rows as they are, without changing them.
-    pub async fn look(&self, wanted: Wanted) -> View {
+    pub async fn look(&self, wanted: RowKeys) -> View {
         self.store.run_batch(wanted, |view| view.clone()).await.expect("a batch")
     }
 
@@ -205,7 +205,7 @@ impl World {
             methods: vec!["card".into()],
             success_url: Some("https://example.com/done".into()),
             cancel_url: None,
-            lines: vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }],
+            lines: vec![LineItem { text: "tea".into(), quantity: 3, unit_amount: 500 }],
             customer: Some("cus_1".into()),
             template: None,
             metadata: None,
@@ -222,7 +222,7 @@ impl World {
     /// An invoice that is asked for at this time, which is that of its id.
     pub fn invoice_at(&self, now: Timestamp) -> Command {
         let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
-        let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];
+        let lines = vec![LineItem { text: "tea".into(), quantity: 3, unit_amount: 500 }];
         let totals = Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 };
         let new = NewInvoice {
             scope: self.scope,

@@ -4,7 +4,7 @@
 use crate::doors::native::Raw;
 use crate::time::Iso;
 use domain::account::Mode;
-use domain::checkout::{Checkout, Flight, State};
+use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::ids::PaymentId;
 use domain::payment::{self, Kind, Payment, Status};
 use domain::refund;
@@ -24,7 +24,7 @@ fn print_id(id: PaymentId) -> String {
 
 /// The name of a payment as an intent: its own id, or the name under which it was registered where
 /// that is the id of an intent already.
-pub fn name_of(facts: &payment::Facts) -> Cow<'_, str> {
+pub fn name_of(facts: &payment::Capture) -> Cow<'_, str> {
     let theirs = &*facts.provider_payment_id;
     if facts.kind == Kind::Payment && theirs.starts_with(Kind::PaymentIntent.prefix()) {
         return theirs.into();
@@ -76,7 +76,9 @@ impl Intent {
         match (&self.payment, &self.checkout) {
             (Some(payment), _) => paid_word(payment.status()),
             (None, Some(checkout)) => match checkout.flight {
-                Flight::ActionRequired if checkout.state == State::Pending => "requires_action",
+                PaymentAttempt::ActionRequired if checkout.state == State::Pending => {
+                    "requires_action"
+                }
                 _ => state_word(checkout.state),
             },
             (None, None) => "canceled",
@@ -235,7 +237,7 @@ impl<'a> ToldIntent<'a> {
         }
     }
 
-    fn of_facts(facts: &'a payment::Facts) -> Self {
+    fn of_facts(facts: &'a payment::Capture) -> Self {
         Self {
             id: name_of(facts),
             status: "succeeded",

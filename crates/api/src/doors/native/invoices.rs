@@ -12,7 +12,7 @@ use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
 use engine::{Answered, InvoiceFilter, NewInvoice, Order, PageQuery};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};

@@ -5,7 +5,7 @@ use crate::time::Iso;
 use domain::checkout::Checkout;
 use domain::ids::{AccountId, InvoiceId};
 use domain::invoice::Invoice;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::payment::Kind;
 use engine::Engine;
 use serde::Serialize;
@@ -21,8 +21,8 @@ pub struct ItemWire<'a> {
 
 impl<'a> ItemWire<'a> {
     /// Prints lines.
-    pub fn all(lines: &'a [Line]) -> Vec<Self> {
-        let print = |line: &'a Line| Self {
+    pub fn all(lines: &'a [LineItem]) -> Vec<Self> {
+        let print = |line: &'a LineItem| Self {
             name: &line.text,
             quantity: line.quantity,
             unit_amount: line.unit_amount,
@@ -124,7 +124,7 @@ impl<'a> InvoiceLineWire<'a> {
     /// Prints the lines of an invoice.
     pub fn all(invoice: &'a Invoice) -> Vec<Self> {
         let id = invoice.facts.id.ulid();
-        let print = |(at, line): (usize, &'a Line)| Self {
+        let print = |(at, line): (usize, &'a LineItem)| Self {
             id: format!("li_{id}_{}", at.saturating_add(1)),
             description: &line.text,
             quantity: line.quantity,

@@ -11,7 +11,7 @@ use axum::response::Response;
 use domain::account::Scope;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
-use domain::line::{Line, MAX_LINES};
+use domain::line_item::{LineItem, MAX_LINES};
 use domain::payment::Kind;
 use engine::{Answered, CheckoutFilter, NewCheckout, Order, find_method, method_ids};
 use http::header::LOCATION;
@@ -121,16 +121,16 @@ pub fn read_url(object: &Object<'_>, field: &'static str) -> Result<Option<Box<s
     Ok(Some(text.into()))
 }
 
-fn read_line(object: &Object<'_>) -> Result<Line, Invalid> {
+fn read_line(object: &Object<'_>) -> Result<LineItem, Invalid> {
     read_line_named(object, "name")
 }
 
 /// Reads a line whose text is called `text`.
-pub fn read_line_named(object: &Object<'_>, text: &'static str) -> Result<Line, Invalid> {
+pub fn read_line_named(object: &Object<'_>, text: &'static str) -> Result<LineItem, Invalid> {
     let name = object.name(text, LONGEST_LINE)?.ok_or_else(|| missing(text, "what is sold"))?;
     let quantity = object.whole("quantity", 1..=MOST_ITEMS)?;
     let unit_amount = object.amount("unitAmount", Least::Zero)?;
-    let line = Line {
+    let line = LineItem {
         text: name.into(),
         quantity: quantity.ok_or_else(|| missing("quantity", "how many, such as 1"))?,
         unit_amount: unit_amount.ok_or_else(|| missing("unitAmount", "minor units for one"))?,

@@ -219,7 +219,7 @@ async fn a_slow_endpoint_delays_no_other() {
     let engine = world.engine().clone();
     let sending = tokio::spawn(async move {
         loop {
-            let look = engine.claim_deliveries(64).await.expect("a look");
+            let look = engine.lease_deliveries(64).await.expect("a look");
             let idle = look.claimed.is_empty();
             for claimed in look.claimed {
                 let worker = engine.clone();
@@ -245,7 +245,7 @@ async fn what_was_claimed_and_never_recorded_is_sent_when_its_lease_runs_out() {
     world.endpoint("/", "refund.created", Format::Refundry).await;
     world.refund().await;
     let engine = world.engine().clone();
-    let look = engine.claim_deliveries(10).await.expect("a look");
+    let look = engine.lease_deliveries(10).await.expect("a look");
     assert_eq!(look.claimed.len(), 1);
     // The process is gone; `server.rs` kills a real one.
     drop(look);
