@@ -1,5 +1,5 @@
-//! A checkout: somebody is asked to pay, once. Native sessions, the paying of invoices, and what
-//! other doors call intents and checkouts are all of this one kind of row.
+//! A checkout asks somebody to pay, once. Native sessions, the paying of invoices, and the things
+//! that other doors call intents and checkouts are all of this one kind of row.
 //!
 //! [`next`] is the whole machine: one match over every pair of fact and state, without a wildcard.
 //! A checkout shares its ULID with the payment that it becomes.
@@ -164,18 +164,16 @@ pub struct NewCheckout {
     pub expires_in_ms: Option<i64>,
 }
 
-/// What never changes about a checkout.
+/// The part of a checkout that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id, which is also the id of the payment that it becomes.
     pub id: PaymentId,
-    /// What it is called, and by which prefix.
+    /// The word and the prefix by which it is known.
     pub kind: Kind,
     /// Minor units, positive.
     pub amount: i64,
-    /// Its currency.
     pub currency: Currency,
     /// The ways to pay that are offered.
     pub methods: Vec<Box<str>>,
@@ -183,7 +181,7 @@ pub struct Terms {
     pub success_url: Option<Box<str>>,
     /// Where the buyer goes instead, http or https.
     pub cancel_url: Option<Box<str>>,
-    /// What is sold.
+    /// The goods and their prices.
     pub lines: Vec<LineItem>,
     /// The caller's id of the buyer.
     pub customer: Option<Box<str>>,
@@ -191,7 +189,7 @@ pub struct Terms {
     pub template: Option<Box<str>>,
     /// The caller's key-value pairs as a JSON object.
     pub metadata: Option<Box<str>>,
-    /// What else the door that it was made through keeps of it, as JSON.
+    /// Further fields of the door that opened it, as JSON.
     pub extra: Option<Box<str>>,
     /// Until when it can be paid; `None` for ever.
     pub expires_at: Option<Timestamp>,
@@ -218,7 +216,7 @@ impl Terms {
         }
     }
 
-    /// What is asked for.
+    /// The amount that is asked for.
     pub const fn money(&self) -> Money {
         Money::new(self.amount, self.currency)
     }
@@ -232,9 +230,8 @@ impl Terms {
 /// Somebody who is asked to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
-    /// What never changes.
+    /// The part that never changes.
     pub facts: Arc<Terms>,
-    /// Where it is.
     pub state: State,
     /// The way to pay that was chosen last.
     pub method: Option<Box<str>>,
@@ -306,7 +303,7 @@ impl Checkout {
     }
 }
 
-/// What the provider said about an attempt.
+/// A provider's answer about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The money was taken.

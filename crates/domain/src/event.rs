@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 codes! {
-    /// What happened.
+    /// The type of an event.
     pub enum Type {
         /// A payment became known.
         PaymentCreated = 1 "payment.created",
@@ -53,7 +53,6 @@ codes! {
         InvoiceFinalized = 31 "invoice.finalized",
         /// It was sent to the buyer.
         InvoiceSent = 32 "invoice.sent",
-        /// Paid.
         InvoicePaid = 33 "invoice.paid",
         /// Withdrawn.
         InvoiceVoided = 34 "invoice.voided",
@@ -88,10 +87,9 @@ impl Type {
     }
 }
 
-/// What an event is about.
+/// The thing that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A payment.
     Payment(PaymentId),
     /// A refund, in the state it had after the event.
     Refund(RefundId, State),
@@ -115,7 +113,7 @@ impl Subject {
     }
 }
 
-/// What the event of a disabled webhook endpoint says.
+/// The payload of the event of a disabled webhook endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EndpointDetail {
@@ -129,17 +127,17 @@ pub struct EndpointDetail {
     pub failing_since: Option<i64>,
 }
 
-/// What an event says beyond its subject's unchanging part: enough to print the subject as it was.
+/// The part of the subject that may change later, as it was right after the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Detail {
-    /// The provider's refund id by then.
+    /// The provider's refund id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_refund_id: Option<Box<str>>,
-    /// Failure code by then.
+    /// The failure code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<Box<str>>,
-    /// Failure sentence by then.
+    /// The failure message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<Box<str>>,
     /// The refund had succeeded before.
@@ -151,25 +149,25 @@ pub struct Detail {
     /// The provider's own time of it, milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_at: Option<i64>,
-    /// A payment's refunded amount by then.
+    /// The payment's refunded amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunded: Option<i64>,
-    /// A payment's reserved amount by then.
+    /// The payment's reserved amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<i64>,
     /// By how much the provider gave back more than was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excess: Option<i64>,
-    /// The payment counts as reversed by then.
+    /// The payment counted as reversed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reversed: bool,
-    /// The way to pay that a buyer had chosen by then.
+    /// The way to pay that the buyer had chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Box<str>>,
-    /// A checkout's payment id at its provider by then.
+    /// The checkout's payment id at its provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_payment_id: Option<Box<str>>,
-    /// When a checkout was paid, an invoice was; milliseconds since the epoch.
+    /// When the checkout or invoice was paid, in milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<i64>,
     /// When an invoice was first asked for.
@@ -178,7 +176,7 @@ pub struct Detail {
     /// When an invoice was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voided_at: Option<i64>,
-    /// How often an invoice was to be charged in vain by then.
+    /// Number of failed payment attempts on the invoice at the time of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
     /// Where an invoice was sent.
@@ -192,17 +190,15 @@ pub struct Detail {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id, which is also its time.
     pub id: EventId,
-    /// What happened.
+    /// The type of an event.
     #[expect(clippy::struct_field_names, reason = "`type` is a keyword")]
     pub event_type: Type,
-    /// To what.
     pub subject: Subject,
     /// Counts the subject's events from 1 without a gap.
     pub seq: u32,
-    /// What else it says; `None` when there is nothing.
+    /// `None` when everything in it has its default.
     pub detail: Option<Box<Detail>>,
 }

@@ -21,7 +21,6 @@ codes! {
         Open = 2 "open",
         /// To be paid, and late.
         PastDue = 3 "past_due",
-        /// Paid.
         Paid = 4 "paid",
         /// Withdrawn.
         Void = 5 "void",
@@ -102,10 +101,9 @@ pub struct NewInvoice {
     pub metadata: Option<Box<str>>,
 }
 
-/// What never changes about an invoice.
+/// The part of an invoice that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id; a payment of it shares the ULID.
     pub id: InvoiceId,
@@ -117,13 +115,12 @@ pub struct Terms {
     pub subscription: Option<Box<str>>,
     /// The caller's id of a template; only kept.
     pub template: Option<Box<str>>,
-    /// What the merchant writes under it.
+    /// The merchant's text under the lines.
     pub memo: Option<Box<str>>,
     /// The caller's key-value pairs as a JSON object.
     pub metadata: Option<Box<str>>,
-    /// Its currency.
     pub currency: Currency,
-    /// What is sold.
+    /// The goods and their prices.
     pub lines: Vec<LineItem>,
     /// Its sums.
     pub totals: Totals,
@@ -154,7 +151,7 @@ impl Terms {
 /// The sums of an invoice, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Of all lines.
+    /// The sum of the lines.
     pub subtotal: i64,
     /// Taken off.
     pub discount: i64,
@@ -190,13 +187,11 @@ impl Totals {
 /// An invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
-    /// What never changes.
+    /// The part that never changes.
     pub facts: Arc<Terms>,
-    /// Where it is.
     pub state: State,
     /// When it was first asked for.
     pub issued_at: Option<Timestamp>,
-    /// When it was paid.
     pub paid_at: Option<Timestamp>,
     /// When it was withdrawn.
     pub voided_at: Option<Timestamp>,
@@ -213,7 +208,7 @@ pub struct Invoice {
 }
 
 impl Invoice {
-    /// What was paid of it, minor units.
+    /// The amount that was paid, minor units.
     pub fn amount_paid(&self) -> i64 {
         if self.state == State::Paid { self.facts.totals.total } else { 0 }
     }

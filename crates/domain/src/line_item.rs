@@ -9,7 +9,7 @@ pub const MAX_LINES: usize = 100;
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineItem {
-    /// What is sold.
+    /// The name of the product.
     #[serde(rename = "t")]
     pub text: Box<str>,
     /// How many, at least 1.

@@ -1,6 +1,6 @@
-//! What the state machines have in common.
+//! The type that all state machines answer with.
 
-/// What a fact does to a state.
+/// The effect of a fact on a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next<S> {
     /// It moves the thing on.

@@ -58,7 +58,6 @@ pub const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
 pub struct Money {
     /// Minor units: cents for `USD`, whole yen for `JPY`.
     pub minor: i64,
-    /// The currency.
     pub currency: Currency,
 }
 

@@ -1,12 +1,12 @@
-//! What a provider (or a person with proof) says about a refund: the same words from the adapter
-//! that reads an answer to the state machine that books it.
+//! Statements of a provider (or of a person with proof) about a refund: the same words from the
+//! adapter that reads an answer to the state machine that books it.
 
 use crate::codes::codes;
 use crate::money::Money;
 use crate::time::Timestamp;
 
 codes! {
-    /// How a refund stands at its provider, or what became of the call that asked for it.
+    /// The state of a refund at its provider, or the result of the call that asked for it.
     pub enum ProviderOutcome {
         /// Certain: no byte of the request left this machine.
         NeverSent = 1 "never_sent",
@@ -43,8 +43,8 @@ codes! {
     }
 }
 
-/// A stable word, such as `insufficient_funds` or `timeout`, and a sentence for people. Neither ever
-/// holds a secret or a card number.
+/// A stable word, such as `insufficient_funds` or `timeout`, and a sentence for people. Neither
+/// ever holds a secret or a card number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub code: Box<str>,
@@ -57,10 +57,11 @@ impl Failure {
     }
 }
 
-/// What was said about one refund. `None` where nothing was said.
+/// A statement about one refund. `None` where it says nothing.
 ///
-/// Only a parsed, authentic answer can say [`ProviderOutcome::Failed`]; only a call of which no byte
-/// left can end as [`ProviderOutcome::NeverSent`]; everything else is [`ProviderOutcome::Unknown`].
+/// Only a parsed, authentic answer can say [`ProviderOutcome::Failed`]; only a call of which no
+/// byte left can end as [`ProviderOutcome::NeverSent`]; everything else is
+/// [`ProviderOutcome::Unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     pub outcome: ProviderOutcome,
@@ -100,7 +101,7 @@ impl Said {
     }
 }
 
-/// What was said about one refund, and how that became known.
+/// A statement about one refund, and how it became known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub source: Source,

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 
 codes! {
-    /// What the payment paid for, and so under which other name it is known.
+    /// The kind of thing that was paid for, which decides the payment's other name.
     pub enum Kind {
         /// Registered from outside; its own id is its only name.
         Payment = 1 "payment",
@@ -70,14 +70,13 @@ pub struct NewPayment {
     pub metadata: Option<Box<str>>,
 }
 
-/// What never changes about a payment.
+/// The part of a payment that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id; the ULID is shared with the thing it paid for.
     pub id: PaymentId,
-    /// What it paid for.
+    /// The kind of thing that was paid for.
     pub kind: Kind,
     /// Captured amount in minor units.
     pub captured: i64,
@@ -98,7 +97,7 @@ pub struct Capture {
 /// A payment and its running balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// What never changes.
+    /// The part that never changes.
     pub facts: Arc<Capture>,
     /// When the provider paid the merchant out, if it has.
     pub settled_at: Option<Timestamp>,
@@ -153,7 +152,7 @@ impl Payment {
         }
     }
 
-    /// What a new refund may ask for at most, minor units. Never negative.
+    /// The largest amount of a new refund, minor units. Never negative.
     pub fn refundable(&self) -> i64 {
         let spent = i128::from(self.refunded) + i128::from(self.reserved) + i128::from(self.held);
         let left = i128::from(self.facts.captured) - spent;

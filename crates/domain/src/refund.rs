@@ -33,7 +33,7 @@ codes! {
         RequiresAction = 7 "requires_action",
         /// The merchant's balance at the provider does not cover it yet.
         WaitingForFunds = 8 "waiting_for_funds",
-        /// What the provider said does not fit; a person must look.
+        /// The provider's statement does not fit; a person must look.
         NeedsReview = 9 "needs_review",
         /// The money went back.
         Succeeded = 10 "succeeded",
@@ -59,7 +59,7 @@ codes! {
 }
 
 codes! {
-    /// Who made the refund.
+    /// Where the refund was made.
     pub enum Origin {
         /// A call to one of the doors.
         Api = 1 "api",
@@ -95,7 +95,6 @@ codes! {
         Failed = 11 "failed",
         /// The caller withdrew it.
         Withdrawn = 12 "withdrawn",
-        /// The provider canceled it.
         Canceled = 13 "canceled_by_provider",
         /// The provider speaks of another amount, currency or payment.
         Contradicted = 14 "contradicted",
@@ -411,19 +410,16 @@ impl NewRefund {
 /// Money on its way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id. Printed, it is also the one idempotency key that providers ever see for it.
     pub id: RefundId,
-    /// What it refunds.
+    /// The payment that is refunded.
     pub payment: PaymentId,
     /// Minor units, always positive.
     pub amount: i64,
     /// The payment's currency.
     pub currency: Currency,
-    /// Where it is.
     pub state: State,
-    /// Who made it.
     pub origin: Origin,
     /// It succeeded once and was taken back.
     pub late: bool,
@@ -437,7 +433,7 @@ pub struct Refund {
     pub metadata: Option<Box<str>>,
     /// The provider's id of it, once known.
     pub provider_refund_id: Option<Box<str>>,
-    /// What went wrong, if anything did.
+    /// Why it failed, or the last thing that was wrong with it.
     pub failure: Option<Failure>,
     /// How often in a row asking the provider about it, or for it, settled nothing. The backoff
     /// grows with it.

@@ -18,18 +18,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Row<T> {
     /// The row.
     pub value: T,
-    /// What saving it takes.
+    /// How it is saved.
     pub change: Change,
 }
 
-/// What saving a row takes.
+/// How a row is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing.
     None,
-    /// An update.
     Updated,
-    /// An insert.
     Inserted,
 }
 
@@ -58,19 +56,14 @@ impl<T> Row<T> {
 pub struct RowKeys {
     /// Names. The refunds and payments that found names lead to are loaded with them.
     pub keys: BTreeSet<(Scope, KeyHash)>,
-    /// Payments.
     pub payments: BTreeSet<(Scope, PaymentId)>,
-    /// Refunds.
     pub refunds: BTreeSet<(Scope, RefundId)>,
-    /// Checkouts.
     pub checkouts: BTreeSet<(Scope, PaymentId)>,
-    /// Invoices.
     pub invoices: BTreeSet<(Scope, InvoiceId)>,
     /// The last invoice numbers given.
     pub invoice_numbers: BTreeSet<Scope>,
     /// Webhook endpoints.
     pub endpoints: BTreeSet<(Scope, EndpointId)>,
-    /// Deliveries.
     pub deliveries: BTreeSet<(Scope, DeliveryId)>,
 }
 
@@ -108,18 +101,18 @@ pub struct View {
     pub deliveries: BTreeMap<(Scope, DeliveryId), Row<Delivery>>,
     /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
     pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
-    /// What the batch appends.
+    /// Rows that the batch appends.
     pub new_rows: NewRows,
 }
 
-/// What a batch appends: rows that are written once and never changed.
+/// Rows that a batch appends: they are written once and never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRows {
     /// New events in the order they happened.
     pub events: Vec<Event>,
     /// New postings.
     pub postings: Vec<Posting>,
-    /// What the postings add to the running totals.
+    /// Sums of the postings, added to the running totals.
     pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
     /// New deliveries.
     pub deliveries: Vec<Delivery>,

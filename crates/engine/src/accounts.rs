@@ -44,7 +44,7 @@ pub struct NewKey {
     pub bearer: SecretString,
 }
 
-/// What became of a request for a key.
+/// The result of a request for a key.
 pub enum MadeKey {
     /// It was made.
     New(NewKey),
@@ -57,17 +57,15 @@ pub enum MadeKey {
 pub struct KeyListing {
     /// Its public id.
     pub id: Box<str>,
-    /// What people call it.
+    /// A name for people.
     pub name: Box<str>,
-    /// Its account.
     pub account: AccountId,
     /// Its mode; `None` for platform keys.
     pub mode: Option<Mode>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// The first characters of its Bearer token; unknown for old keys.
     pub prefix: Option<Box<str>>,
@@ -282,7 +280,8 @@ impl Engine {
         Ok(Some(key))
     }
 
-    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key is found, marked as such.
+    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key
+    /// is found, marked as such.
     pub async fn find_key_by_bearer(&self, token: &str) -> Result<Option<Arc<ApiKey>>, Error> {
         let (cache, now) = (&self.key_cache().by_bearer, self.now());
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();

@@ -3,7 +3,7 @@
 //!
 //! A request is begun, processed and answered in three commits. What it does to money is done under
 //! the name of this use of the key, so a crash between any two of them leaves a request that is
-//! processed again, by whoever repeats it, to the same effect.
+//! processed again, by the next caller that repeats it, to the same effect.
 
 use crate::Engine;
 use crate::input::IdempotencyKey;
@@ -24,7 +24,7 @@ pub struct Keyed {
     generation: Ulid,
 }
 
-/// What is known of a request under an idempotency key.
+/// The progress of a request under an idempotency key.
 #[derive(Debug)]
 pub enum Begun {
     /// It is to be processed.
@@ -33,11 +33,9 @@ pub enum Begun {
     Running,
     /// The key came with another request.
     Other,
-    /// It was answered.
     Answered {
         /// HTTP status.
         status: u16,
-        /// The body.
         body: Vec<u8>,
     },
 }
@@ -109,7 +107,7 @@ impl Engine {
     }
 }
 
-/// What a sealed answer is bound to.
+/// The row that a sealed answer is bound to.
 fn row_of(scope: Scope, generation: Ulid) -> String {
     format!("answer {} {generation}", scope.code())
 }

@@ -1,8 +1,8 @@
 //! Checkouts: asking somebody to pay, taking the money, and seeing to it that every attempt ends.
 //!
 //! An attempt is three moves like any money step: the intent is committed, the provider is asked
-//! outside of any transaction under the attempt's own key, the outcome is committed. A crash between
-//! any two leaves an attempt whose lease runs out; a step asks again under the same key.
+//! outside of any transaction under the attempt's own key, the outcome is committed. A crash
+//! between any two leaves an attempt whose lease runs out; a step asks again under the same key.
 
 use crate::Engine;
 use crate::answered::Answered;
@@ -32,7 +32,7 @@ const ACTION_MS: i64 = 15 * 60 * 1000;
 /// The ways to pay that invoices offer.
 const INVOICE_METHODS: &[&str] = &["card", "debit", "paypal", "qris", "ewallet", "va"];
 
-/// The way to pay called `id`, and what the simulator is told to do with it.
+/// The way to pay called `id`, and the outcome that the simulator is asked for.
 pub fn find_method(id: &str) -> Option<(Method, Option<&'static str>)> {
     if id == MANUAL.id {
         return Some((MANUAL, None));
@@ -92,7 +92,8 @@ impl Engine {
         Ok(found.filter(|checkout| !checkout.deleted))
     }
 
-    /// The checkout of this kind and id, whoever's it is: whoever knows its id may see and pay it.
+    /// The checkout of this kind and id, of any account: its id is all that it takes to see and pay
+    /// it.
     pub async fn find_public_checkout(
         &self,
         kind: Kind,
@@ -109,7 +110,7 @@ impl Engine {
         format!("{}/{folder}/{name}", self.config().public_url)
     }
 
-    /// What somebody who may pay a checkout can show for it: unlike its id, it is on no page.
+    /// Proof that its holder may pay a checkout: unlike the id, it is on no page.
     pub fn client_secret(&self, id: PaymentId) -> String {
         self.master_key().tag("client secret", &id.bytes())
     }
@@ -166,7 +167,7 @@ impl Engine {
         self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
 
-    /// The buyer pays. One who clicks twice is told how the first click goes on.
+    /// The buyer pays. A second click is answered with the progress of the first.
     pub async fn pay_checkout(&self, checkout: &Checkout, method: &str) -> Result<Checkout, Error> {
         Ok(self.pay_checkout_once(checkout, method, None).await?.value)
     }
@@ -280,7 +281,7 @@ impl Engine {
         }
     }
 
-    /// Asks the provider, whether or not whoever started it stays to hear the answer.
+    /// Asks the provider, also when the caller does not stay for the answer.
     async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
         let (engine, attempt) = (self.clone(), started.clone());
         let (finish, finished) = tokio::sync::oneshot::channel();

@@ -125,7 +125,8 @@ impl Committer {
     }
 }
 
-/// What a command is about: a payment or what becomes one. `None` for webhooks.
+/// The payment that a command is about, or the checkout or invoice that becomes one. `None` for
+/// webhooks.
 fn about(command: &Command) -> Option<Ulid> {
     Some(match command {
         Command::Register(register) => register.id.ulid(),
@@ -252,7 +253,7 @@ fn log(error: StoreError) -> Error {
     Error::from(error)
 }
 
-/// What lies under an error, in one line.
+/// The cause of an error, in one line.
 fn cause(error: &StoreError) -> String {
     std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
 }

@@ -1,9 +1,9 @@
-//! Sending refunds: by the node that commits one, and in steps that take over what is due. Loops and
-//! waiting live in the server, so tests drive steps by hand.
+//! Sending refunds: by the node that commits one, and in steps that take over what is due. Loops
+//! and waiting live in the server, so tests drive steps by hand.
 //!
-//! Each refund is sent in three moves: the intent is committed, the provider is called outside of any
-//! transaction under the refund's one key, the outcome is committed. A crash between any two leaves
-//! a refund whose lease runs out and that another step takes over.
+//! Each refund is sent in three moves: the intent is committed, the provider is called outside of
+//! any transaction under the refund's one key, the outcome is committed. A crash between any two
+//! leaves a refund whose lease runs out and that another step takes over.
 
 use crate::Error;
 use crate::committer::Committed;
@@ -55,7 +55,8 @@ impl Committed for Hooks {
                     payment: payment.facts.clone(),
                     slot: Some(slot),
                 };
-                // There is room for every slot; without it the lease runs out and a step takes over.
+                // There is room for every slot; without it the lease runs out and a step takes
+                // over.
                 if self.dispatches.try_send(leased).is_err() {
                     tracing::warn!(refund = %refund.id, "a dispatch waits for its lease to run out");
                 }

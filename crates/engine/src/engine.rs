@@ -1,4 +1,5 @@
-//! [`Engine`]: starting it, committing through it, draining it. Its use-cases are in a file per noun.
+//! [`Engine`]: starting it, committing through it, draining it. Its use-cases are in a file per
+//! noun.
 
 use crate::Error;
 use crate::accounts::KeyCache;
@@ -31,7 +32,7 @@ use tokio_util::task::TaskTracker;
 pub struct EngineConfig {
     /// How the committer runs.
     pub committer: CommitterConfig,
-    /// How long a caller waits for a commit before it is told that the outcome is open.
+    /// How long a caller waits for a commit before the answer is that the outcome is open.
     pub commit_timeout: Duration,
     /// Calls to providers under way at the same time, at most.
     pub dispatch_limit: usize,
@@ -42,7 +43,7 @@ pub struct EngineConfig {
     pub lease_ms: i64,
     /// How long a provider may take to answer. Shorter than the lease.
     pub provider_timeout: Duration,
-    /// How patiently providers are asked.
+    /// When providers are asked again.
     pub policies: RetryPolicies,
     /// Where buyers find this server, without a slash at the end.
     pub public_url: Arc<str>,
@@ -70,7 +71,7 @@ impl Default for EngineConfig {
     }
 }
 
-/// What an engine is made of.
+/// The parts of an engine.
 pub struct Parts {
     /// The database.
     pub store: Store,
@@ -80,7 +81,6 @@ pub struct Parts {
     pub simulator: Option<Arc<Simulator>>,
     /// The key under which secrets are sealed.
     pub master_key: MasterKey,
-    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where all randomness comes from.
     pub seed: [u8; 32],
@@ -245,9 +245,9 @@ impl Engine {
         self.0.tasks.spawn(work);
     }
 
-    /// Waits at most `limit` for everything that was given to [`Engine::spawn`], and until every call
-    /// to a provider or a receiver that is under way has been recorded. `false` when something is
-    /// left; leases run out and a step takes over.
+    /// Waits at most `limit` for everything that was given to [`Engine::spawn`], and until every
+    /// call to a provider or a receiver that is under way has been recorded. `false` when something
+    /// is left; leases run out and a step takes over.
     pub async fn drain(&self, limit: Duration) -> bool {
         let Ok(all) = u32::try_from(self.0.config.dispatch_limit.max(1)) else { return false };
         let all = async {

@@ -1,5 +1,5 @@
-//! Webhooks that providers send: each statement is recorded for a refund of ours, or the refund that
-//! it is about is adopted.
+//! Webhooks that providers send: each statement is recorded for a refund of ours, or the refund
+//! that it is about is adopted.
 
 use crate::engine::Engine;
 use crate::{Error, unique_keys};

@@ -1,4 +1,4 @@
-//! What doors ask for beside the new things of `domain`, already checked field by field but not yet
+//! Input of doors beside the new things of `domain`, already checked field by field but not yet
 //! against the data.
 
 use crate::access::{ErrorProfile, KeyForm};
@@ -31,12 +31,12 @@ pub struct KeyRequest {
     pub mode: Option<Mode>,
     /// It may act for other accounts, as a key without a mode always may.
     pub platform: bool,
-    /// What its Bearer token looks like.
+    /// The form of its Bearer token.
     pub form: KeyForm,
-    /// What it may do, space-separated scopes.
+    /// Its scopes, space-separated.
     pub scopes: String,
     /// Its error table.
     pub error_profile: ErrorProfile,
-    /// What people call it, at most 80 characters.
+    /// A name for people, at most 80 characters.
     pub name: String,
 }

@@ -44,7 +44,7 @@ impl Engine {
         Ok(self.store().find_invoice(scope, id).await?)
     }
 
-    /// The invoice with this id, whoever's it is: whoever knows its id may see and pay it.
+    /// The invoice with this id, of any account: its id is all that it takes to see and pay it.
     pub async fn find_public_invoice(&self, id: InvoiceId) -> Result<Option<Invoice>, Error> {
         Ok(self.store().find_invoice_anywhere(id).await?)
     }
@@ -90,7 +90,7 @@ impl Engine {
         self.act_on_invoice(scope, id, "void", Act::Void, key).await
     }
 
-    /// Tells subscribers that an invoice is sent to the buyer.
+    /// Makes the event that an invoice is sent to the buyer.
     pub async fn send_invoice(
         &self,
         scope: Scope,

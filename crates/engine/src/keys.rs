@@ -12,7 +12,7 @@ use store::NewApiKey;
 /// How much time passes between two notes that a key was used.
 const USE_NOTED_EVERY_MS: i64 = 3_600_000;
 
-/// Whose keys are meant.
+/// The owner whose keys are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyOwner {
     /// Number of the account.

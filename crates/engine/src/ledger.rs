@@ -26,7 +26,6 @@ impl Direction {
 /// One leg of a posting.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its id.
     pub id: EntryId,
     /// Its ledger account.
     pub code: Code,

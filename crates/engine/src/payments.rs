@@ -43,7 +43,8 @@ impl Engine {
         self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
-    /// Says when a payment settles or settled. Refunds that are asked for before that are reversals.
+    /// Says when a payment settles or settled. Refunds that are asked for before that are
+    /// reversals.
     pub async fn settle_payment(
         &self,
         scope: Scope,

@@ -1,5 +1,5 @@
-//! Events told once more, and events that are only tried out. Neither changes money, states or the
-//! sequence of real events: all they make is deliveries.
+//! Events that are delivered again, and events that are only tried out. Neither changes money,
+//! states or the sequence of real events: all they make is deliveries.
 
 use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
@@ -21,7 +21,7 @@ use store::{Once, Replay, StoreError};
 /// The source that a tried-out event names.
 const TRIGGER: &str = "trigger";
 
-/// What became of events that were to be told once more.
+/// The result of a replay of events.
 #[derive(Debug)]
 pub enum Replayed {
     /// How many deliveries each of them got.
@@ -32,25 +32,23 @@ pub enum Replayed {
     Unknown(Vec<EventId>),
 }
 
-/// What an event is tried out on.
+/// The thing that an event is tried out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregate {
-    /// A refund.
     Refund(RefundId),
-    /// A payment.
     Payment(PaymentId),
 }
 
-/// An event that did not happen, and how many deliveries tell of it.
+/// An event that did not happen, and the number of its deliveries.
 pub struct Triggered {
     /// The event as it would look.
     pub view: EventView,
-    /// How many endpoints are told.
+    /// Number of endpoints that get it.
     pub deliveries: u32,
 }
 
 impl Engine {
-    /// Tells events once more, to every active endpoint that wants them now. All or nothing, and
+    /// Delivers events again, to every active endpoint that wants them now. All or nothing, and
     /// once under an idempotency key.
     pub async fn replay_events(
         &self,
@@ -102,8 +100,9 @@ impl Engine {
         }
     }
 
-    /// Tells every active endpoint that wants it of an event that did not happen. It has an id of
-    /// its own, is in nobody's sequence, and says `metadata.source: trigger` wherever it is shown.
+    /// Delivers an event that did not happen to every active endpoint that wants it. It has an id
+    /// of its own, is in nobody's sequence, and says `metadata.source: trigger` wherever it is
+    /// shown.
     /// `extra` is added to its data.
     pub async fn trigger_event(
         &self,
@@ -119,7 +118,7 @@ impl Engine {
         for subscriber in self.store().subscribers(scope).await? {
             if let Some(body) = self.body_for(&subscriber, &view, account, extra)? {
                 let delivery = self.with_ids(|ids| ids.delivery(now));
-                deliveries.push(tell(&subscriber, &view.event, (delivery, now), body));
+                deliveries.push(delivery_of(&subscriber, &view.event, (delivery, now), body));
             }
         }
         let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
@@ -164,7 +163,7 @@ impl Engine {
         Ok(EventView { event, subject })
     }
 
-    /// What an endpoint is told, if it wants to be.
+    /// The text for an endpoint, if it wants the event.
     fn body_for(
         &self,
         subscriber: &Subscriber,
@@ -214,7 +213,7 @@ fn mark(
     serde_json::to_string(&body)
 }
 
-/// The state that an event tells of, where it tells of one.
+/// The state that an event announces, if it announces one.
 const fn state_after(event_type: Type) -> Option<State> {
     match event_type {
         Type::RefundCreated => Some(State::Queued),
@@ -253,7 +252,7 @@ fn imagined_failure() -> Failure {
 }
 
 /// A delivery of an event that is its own subject: it waits for nothing and nothing waits for it.
-fn tell(
+fn delivery_of(
     subscriber: &Subscriber,
     event: &Event,
     (id, now): (DeliveryId, Timestamp),

@@ -1,5 +1,5 @@
-//! Forgetting what has been kept for long enough: events of what is finished, and deliveries that are
-//! done. Never refunds, payments, the ledger, or the names of refunds.
+//! Forgetting what has been kept for long enough: events of what is finished, and deliveries that
+//! are done. Never refunds, payments, the ledger, or the names of refunds.
 
 use crate::{Engine, Error};
 use domain::time::Timestamp;
@@ -8,8 +8,8 @@ use store::Mark;
 /// How long what is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Events, after the last thing that happened to their refund, checkout or invoice, milliseconds.
-    /// For ever without it.
+    /// Events, after the last thing that happened to their refund, checkout or invoice,
+    /// milliseconds. For ever without it.
     pub events_ms: Option<i64>,
     /// Deliveries of webhooks, after their last attempt, milliseconds. For ever without it.
     pub deliveries_ms: Option<i64>,
@@ -22,7 +22,6 @@ pub enum Sweep {
     Deliveries(Mark),
     /// Then events.
     Events(Mark),
-    /// It is done.
     Done,
 }
 

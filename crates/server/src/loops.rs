@@ -106,7 +106,7 @@ async fn deliver_loop(engine: Engine) {
             }
         };
         let again = look.again;
-        for claimed in look.claimed {
+        for claimed in look.leased {
             let worker = engine.clone();
             engine.spawn(async move { worker.deliver(claimed).await });
         }

@@ -18,7 +18,7 @@ use rand_core::Rng;
 pub(super) struct Arrival<'a> {
     /// When to look again.
     pub(super) due_at: Option<Timestamp>,
-    /// What is wrong with it now.
+    /// The reason why it is there, if something is wrong.
     pub(super) failure: Option<Failure>,
     pub(super) observation: Option<&'a Observation>,
     /// Something newer is already known, so nothing moves.

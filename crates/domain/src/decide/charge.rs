@@ -1,4 +1,4 @@
-//! What becomes of a checkout's attempt: it is paid, declined, or goes on.
+//! The result of a payment attempt: paid, declined, or still open.
 
 use super::Refusal;
 use super::checkout::{Charge, advance};
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
 
-/// What the provider said about the attempt in flight.
+/// Records the provider's answer about the attempt under way.
 pub(super) fn record<R: Rng>(
     view: &mut View,
     checkout: &mut Checkout,

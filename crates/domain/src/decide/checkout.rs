@@ -32,11 +32,8 @@ pub struct OpenCheckout {
 /// Does something to a checkout.
 #[derive(Debug)]
 pub struct ActOnCheckout {
-    /// Whose.
     pub scope: Scope,
-    /// Which.
     pub id: PaymentId,
-    /// What.
     pub act: Act,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
@@ -55,7 +52,7 @@ pub struct Charge {
     pub settles_after_ms: Option<i64>,
 }
 
-/// What can be done to a checkout.
+/// An act on a checkout.
 #[derive(Debug)]
 pub enum Act {
     /// A buyer looks at its page.
@@ -76,14 +73,13 @@ pub enum Act {
     Claim {
         /// The way to pay.
         method: Box<str>,
-        /// Where a proof of it is.
         proof_url: Option<Box<str>>,
     },
     /// Records what the provider said about an attempt.
     Record {
-        /// Which attempt; what is said about an older one is nothing new.
+        /// The attempt that was asked about; an answer about an older one changes nothing.
         attempt: u32,
-        /// What was said.
+        /// The provider's answer.
         outcome: Outcome,
         /// Where the money is, if it was taken.
         charge: Option<Charge>,
@@ -91,10 +87,7 @@ pub enum Act {
         recheck_at: Timestamp,
     },
     /// The merchant saw the money.
-    Confirm {
-        /// Where it is.
-        charge: Charge,
-    },
+    Confirm { charge: Charge },
     /// The merchant withdraws it.
     Cancel,
     /// The merchant wants it gone.
@@ -161,7 +154,7 @@ pub(super) fn act<R: Rng>(
     let at = (command.scope, command.id);
     let row = view.checkouts.get(&at).ok_or(Refusal::CheckoutNotFound)?;
     let mut checkout = row.value.clone();
-    // Whoever deleted it may repeat that; for anything else it is gone.
+    // A deletion may be repeated; for anything else the checkout is gone.
     if replayed(view, command.scope, command.key, now)?.is_some() {
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
@@ -229,7 +222,7 @@ fn check_time(checkout: &Checkout, fact: Fact, now: Timestamp) -> Result<(), Ref
     Ok(())
 }
 
-/// Notes the first visit. It tells of nothing and moves nothing.
+/// Notes the first visit. It makes no event and moves nothing.
 fn visit(checkout: &mut Checkout, now: Timestamp) {
     if !checkout.state.is_over() {
         checkout.visited_at.get_or_insert(now);

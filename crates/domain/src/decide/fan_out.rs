@@ -1,4 +1,4 @@
-//! Which endpoints are told of which events.
+//! One delivery per new event and endpoint that wants it.
 
 use crate::event::Event;
 use crate::ids::Ids;
@@ -16,7 +16,7 @@ pub fn fan_out<R: Rng>(view: &mut View, now: Timestamp, ids: &mut Ids<R>) {
     for event in &view.new_rows.events {
         let Some(subscribers) = view.subscribers.get(&event.scope) else { continue };
         for subscriber in subscribers {
-            // An endpoint that was disabled in this very batch is not told any more.
+            // An endpoint that was disabled in this batch gets no further deliveries.
             let stopped = view
                 .endpoints
                 .get(&(event.scope, subscriber.endpoint))

@@ -34,17 +34,14 @@ pub struct CreateInvoice {
 /// Does something to an invoice.
 #[derive(Debug)]
 pub struct ActOnInvoice {
-    /// Whose.
     pub scope: Scope,
-    /// Which.
     pub id: InvoiceId,
-    /// What.
     pub act: Act,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
 
-/// What can be done to an invoice.
+/// An act on an invoice.
 #[derive(Debug)]
 pub enum Act {
     /// Asks for it.
@@ -56,7 +53,7 @@ pub enum Act {
     Pay,
     /// The merchant withdraws it.
     Void,
-    /// Tells that it is sent to the buyer.
+    /// Notes that it is sent to the buyer.
     Send {
         /// To whom.
         to: Option<Box<str>>,
@@ -196,7 +193,7 @@ pub(super) fn act<R: Rng>(
     Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
 }
 
-/// What an event of its checkout means for an invoice.
+/// Moves an invoice as an event of its checkout requires.
 pub(super) fn follow<R: Rng>(
     view: &mut View,
     checkout: &Checkout,

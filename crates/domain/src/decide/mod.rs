@@ -1,6 +1,6 @@
 //! Decisions: one command, the rows it touches, and what becomes of them.
 //!
-//! A command either is refused and changes nothing, or changes rows and appends to the new_rows. All
+//! A command either is refused and changes nothing, or changes rows and appends new ones. All
 //! checks of a command stand before its first change.
 
 mod adopt;
@@ -41,7 +41,6 @@ pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 /// A caller's idempotency key, and the request it came with.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyUse {
-    /// Hash of the key.
     pub hash: KeyHash,
     /// Hash of the request.
     pub request: [u8; 16],
@@ -97,11 +96,8 @@ pub struct CreateRefund {
 /// A refund and the payment it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RefundRef {
-    /// Whose.
     pub scope: Scope,
-    /// The refund.
     pub refund: RefundId,
-    /// Its payment.
     pub payment: PaymentId,
 }
 
@@ -111,53 +107,38 @@ pub enum Command {
     /// Registers a captured payment.
     Register(Box<RegisterPayment>),
     /// Says when a payment settles or settled.
-    Settle {
-        /// Whose payment.
-        scope: Scope,
-        /// Which payment.
-        payment: PaymentId,
-        /// When.
-        at: Timestamp,
-    },
+    Settle { scope: Scope, payment: PaymentId, at: Timestamp },
     /// Asks for a refund.
     Create(Box<CreateRefund>),
     /// Withdraws a refund that was not sent.
     Cancel {
-        /// Which.
         of: RefundRef,
         /// The caller's idempotency key.
         key: Option<KeyUse>,
     },
     /// Takes the work on a refund that is due, until the lease runs out.
     Lease {
-        /// Which.
         of: RefundRef,
         /// When another node may take over.
         lease_until: Timestamp,
     },
     /// Records what was said about a refund.
     Record {
-        /// Which.
         of: RefundRef,
-        /// What was said.
+        /// The provider's answer.
         observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
     /// Stops asking about an unknown refund.
-    GiveUp {
-        /// Which.
-        of: RefundRef,
-    },
+    GiveUp { of: RefundRef },
     /// Books a refund that was made at the provider itself.
     Adopt {
-        /// Whose payment.
         scope: Scope,
-        /// Which payment.
         payment: PaymentId,
         /// Name of the provider's refund id: it is adopted once.
         name: KeyHash,
-        /// What the provider says; must carry the money.
+        /// Must name the amount.
         observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
@@ -235,35 +216,30 @@ impl From<&Refund> for RefundRef {
     }
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// A payment as it is now.
     Payment {
-        /// The payment.
         payment: Payment,
         /// The same request had come before.
         replayed: bool,
     },
     /// A refund (as it is now; as it was created, when replayed) and its payment.
     Refund {
-        /// The refund.
         refund: Box<Refund>,
-        /// Its payment.
         payment: Payment,
         /// The same request had come before.
         replayed: bool,
     },
     /// A checkout as it is now; as it was opened, when that is replayed.
     Checkout {
-        /// The checkout.
         checkout: Box<Checkout>,
         /// The same request had come before.
         replayed: bool,
     },
     /// An invoice as it is now; as it was written, when that is replayed.
     Invoice {
-        /// The invoice.
         invoice: Box<Invoice>,
         /// The same request had come before.
         replayed: bool,
@@ -272,7 +248,6 @@ pub enum Done {
     Endpoint(Box<Endpoint>),
     /// A delivery as it is now.
     Delivery {
-        /// The delivery.
         delivery: Box<Delivery>,
         /// Its endpoint is not sent to any more since this.
         disabled: bool,
@@ -338,7 +313,7 @@ pub enum Refusal {
     BalanceChanged {
         /// The caller's, minor units.
         expected: i64,
-        /// What remains, minor units.
+        /// The balance, minor units.
         refundable: i64,
     },
     /// The refund is past the point where it can be withdrawn.
@@ -352,7 +327,7 @@ pub enum Refusal {
     Impossible {
         /// The refund's state.
         state: State,
-        /// What was claimed.
+        /// The fact that was refused.
         fact: Fact,
     },
     /// An adoption must name the amount that it books.
@@ -369,7 +344,7 @@ pub enum Refusal {
     CheckoutIs {
         /// The checkout's state.
         state: checkout_state::State,
-        /// What was to happen to it.
+        /// The fact that was refused.
         fact: checkout_state::Fact,
     },
     /// It cannot happen to an invoice in this state.
@@ -377,7 +352,7 @@ pub enum Refusal {
     InvoiceIs {
         /// The invoice's state.
         state: invoice_state::State,
-        /// What was to happen to it.
+        /// The fact that was refused.
         fact: invoice_state::Fact,
     },
     /// There is nothing to send.
@@ -389,7 +364,7 @@ pub enum Refusal {
     /// Nothing was paid there, so nothing can be refunded.
     #[error("the {kind} is {status} and holds no payment that could be refunded")]
     NotPaid {
-        /// What was to be refunded.
+        /// The kind of thing that was to be refunded.
         kind: Kind,
         /// In which state it is.
         status: &'static str,
@@ -435,7 +410,7 @@ type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut NewRows);
 
 fn rows(view: &mut View, of: RefundRef) -> Result<Rows<'_>, Refusal> {
     let refund = view.refunds.get_mut(&(of.scope, of.refund)).ok_or(Refusal::RefundNotFound)?;
-    // The refund knows best whose money it is, also when whoever asks names another payment.
+    // The refund's own payment counts, also when the command names another one.
     let payment = (of.scope, refund.value.payment);
     let payment = view.payments.get_mut(&payment).ok_or(Refusal::PaymentNotFound)?;
     Ok((refund, payment, &mut view.new_rows))

@@ -21,13 +21,13 @@ pub struct NewEndpoint {
     pub url: Box<str>,
     /// Names of the events it wants, space-separated.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
+    /// A name for people.
     pub description: Option<Box<str>>,
     /// It is sent to.
     pub active: bool,
-    /// What signs.
+    /// The secret that signs.
     pub secret: Sealed,
 }
 
@@ -38,7 +38,7 @@ pub struct EndpointChanges {
     pub url: Option<Box<str>>,
     /// Names of the events it wants, space-separated.
     pub events: Option<Box<str>>,
-    /// What people call it; an empty text takes that away.
+    /// A name for people; an empty text removes it.
     pub description: Option<Box<str>>,
     /// It is sent to.
     pub active: Option<bool>,
@@ -49,7 +49,6 @@ pub struct EndpointChanges {
 pub enum WebhookCommand {
     /// Makes an endpoint.
     Create(NewEndpoint),
-    /// Changes an endpoint.
     Change(EndpointId, EndpointChanges),
     /// Takes a new secret; the one before still signs for a day.
     Rotate(EndpointId, Sealed),
@@ -57,7 +56,6 @@ pub enum WebhookCommand {
     Remove(EndpointId),
     /// Takes the work on a delivery that is due, until the lease runs out.
     Lease {
-        /// Which.
         delivery: DeliveryId,
         /// When it was due as far as the caller knows; at another time somebody else has it.
         seen_at: Timestamp,
@@ -68,18 +66,14 @@ pub enum WebhookCommand {
     },
     /// Records what became of an attempt.
     Record {
-        /// Of which delivery.
         delivery: DeliveryId,
-        /// To which endpoint.
         endpoint: EndpointId,
-        /// What became of it.
+        /// Its result.
         outcome: Outcome,
     },
     /// Asks for one more attempt at a delivery that is done.
     Retry {
-        /// Which delivery.
         delivery: DeliveryId,
-        /// To which endpoint.
         endpoint: EndpointId,
     },
 }
@@ -310,7 +304,7 @@ fn finish(delivery: &mut Delivery, status: Status) {
     delivery.once = false;
 }
 
-/// Stops sending to an endpoint, and says so to whoever else listens.
+/// Stops sending to an endpoint, and makes an event for the other endpoints.
 fn disable<R: Rng>(
     endpoint: &mut Endpoint,
     new_rows: &mut NewRows,

@@ -1,7 +1,7 @@
 //! Webhook endpoints, deliveries of events to them, and attempts at those.
 //!
-//! A delivery is made in the transaction of its event ([`fan_out`]). Deliveries of one subject go to
-//! an endpoint one after another; deliveries of different subjects do not wait for each other.
+//! A delivery is made in the transaction of its event ([`fan_out`]). Deliveries of one subject go
+//! to an endpoint one after another; deliveries of different subjects do not wait for each other.
 
 mod format;
 mod schedule;
@@ -44,26 +44,25 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-/// Where an account wants to be told.
+/// An address to which an account wants its events posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whose, and of which mode the events are.
+    /// The account, and the mode of the events.
     pub scope: Scope,
-    /// Its id.
     pub id: EndpointId,
     /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; empty or `*` is all.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
+    /// A name for people.
     pub description: Option<Box<str>>,
     /// It is sent to.
     pub active: bool,
-    /// What signs.
+    /// The secret that signs.
     pub secret: Sealed,
-    /// What signed before, and until when it still does.
+    /// The secret before this one, and until when it still signs.
     pub previous: Option<(Sealed, Timestamp)>,
     /// Attempts that failed since the last one that did not.
     pub consecutive_failures: u32,
@@ -100,16 +99,14 @@ impl Endpoint {
     }
 }
 
-/// What a batch needs to know of an endpoint to tell whom to deliver to.
+/// The part of an endpoint that decides whether an event is delivered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Which endpoint.
     pub endpoint: EndpointId,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
     /// It is sent to.
     pub active: bool,
-    /// What it wants.
     pub wants: EventSet,
 }
 
@@ -139,15 +136,12 @@ pub enum Body {
 /// One event on its way to one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whose.
     pub scope: Scope,
-    /// Its id.
     pub id: DeliveryId,
-    /// To where.
     pub endpoint: EndpointId,
     /// In which words.
     pub format: Format,
-    /// What it tells of.
+    /// The event that is delivered.
     pub event: EventId,
     /// The event's type.
     pub event_type: Type,
@@ -170,23 +164,23 @@ pub struct Delivery {
     pub delivered_at: Option<Timestamp>,
     /// The last answer's status.
     pub response_code: Option<u16>,
-    /// What was wrong with the last attempt.
+    /// Why the last attempt failed.
     pub last_error: Option<Box<str>>,
-    /// What is sent.
+    /// The exact text.
     pub body: Body,
     /// When any of this last changed.
     pub updated_at: Timestamp,
 }
 
 impl Delivery {
-    /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a first
-    /// event, unless it is that of a payment, whose id is that of what was paid.
+    /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a
+    /// first event, unless it is that of a payment, whose id is that of what was paid.
     pub fn has_a_past(&self) -> bool {
         self.seq > 1 || self.event_type == Type::PaymentCreated
     }
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// When it was made.
@@ -207,7 +201,7 @@ impl Outcome {
         self.response_code.is_some_and(|code| (200..300).contains(&code))
     }
 
-    /// What was wrong.
+    /// Why it failed.
     pub fn explain(&self) -> Option<Box<str>> {
         match (self.is_success(), self.response_code, &self.error) {
             (true, ..) => None,
@@ -221,13 +215,11 @@ impl Outcome {
 /// One line of a delivery's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whose.
     pub scope: Scope,
-    /// Of which delivery.
     pub delivery: DeliveryId,
     /// Counted from 1.
     pub number: u32,
-    /// What became of it.
+    /// Its result.
     pub outcome: Outcome,
     /// When the next one follows, if one does.
     pub next_at: Option<Timestamp>,

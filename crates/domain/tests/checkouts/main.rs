@@ -81,7 +81,7 @@ enum Move {
     Cancel,
     Delete,
     Wake,
-    /// What a provider says about the attempt so many attempts ago, and whether the amount is right.
+    /// An answer about the attempt so many attempts ago, and whether the amount is right.
     Say(u32, &'static str, bool),
     PayInvoice,
     VoidInvoice,

@@ -132,7 +132,7 @@ impl Desk {
         &self.rows.payments[&(scope(), id)]
     }
 
-    /// What is refunded, reserved and beyond the limit.
+    /// The refunded, the reserved and the excess amount.
     pub fn balance(&self, id: PaymentId) -> (i64, i64, i64) {
         let payment = self.payment(id);
         (payment.refunded, payment.reserved, payment.excess)

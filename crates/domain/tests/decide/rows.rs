@@ -131,7 +131,7 @@ impl Rows {
         assert_eq!(payment.reserved, sum(Bucket::Reserved), "reserved of {id}");
         let spent = payment.refunded + payment.reserved + payment.held;
         assert_eq!(payment.excess, (spent - payment.facts.captured).max(0), "excess of {id}");
-        // What Refundry itself let through never passes the limit, whatever else came.
+        // Refunds that Refundry allowed never pass the limit, whatever else came.
         let ours: i64 = self
             .refunds_of(payment)
             .filter(|r| r.state.bucket() != Bucket::Released)
@@ -267,7 +267,7 @@ impl Rows {
         }
     }
 
-    /// What a caller is told is what is stored, unless it is told again what it was told before.
+    /// A caller's answer is what is stored, unless an earlier answer is repeated.
     fn check_answer(&self, command: &Command, answer: Result<&Done, &Refusal>) {
         if let Ok(Done::Refund { refund, payment, replayed }) = answer {
             assert_eq!(self.payments.get(&(refund.scope, refund.payment)), Some(payment));

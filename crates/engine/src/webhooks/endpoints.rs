@@ -24,9 +24,9 @@ pub struct EndpointDraft {
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; none is all.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
+    /// A name for people.
     pub description: Option<Box<str>>,
     /// It is sent to.
     pub active: bool,
@@ -34,16 +34,14 @@ pub struct EndpointDraft {
 
 /// An endpoint with a secret that was just made. The secret cannot be shown again.
 pub struct NewSecret {
-    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What signs, `whsec_…`.
+    /// The secret that signs, `whsec_…`.
     pub secret: SecretString,
 }
 
 /// A delivery and what is sent.
 #[derive(Clone, Debug)]
 pub struct DeliveryView {
-    /// The delivery.
     pub delivery: Delivery,
     /// The exact text.
     pub body: Box<str>,

@@ -21,15 +21,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// What a signature is made of.
+/// The input of a signature.
 pub struct Signing<'a> {
-    /// The event that is told of; the same on every attempt.
+    /// The event; the same on every attempt.
     pub event: EventId,
-    /// The delivery.
     pub delivery: DeliveryId,
     /// The time of this attempt, seconds since the epoch.
     pub at_s: i64,
-    /// What is sent.
+    /// The exact text.
     pub body: &'a str,
     /// The endpoint's secrets as they were shown: the current one first, or last on every second
     /// attempt, for receivers that look at one signature only.
@@ -41,8 +40,8 @@ pub trait WebhookFormat: Send + Sync {
     /// Which format it is.
     fn format(&self) -> Format;
 
-    /// The text that tells `account` of an event which is called `name` in this format. The same for
-    /// the same event however often it is asked for.
+    /// The text that tells `account` of an event which is called `name` in this format. The same
+    /// for the same event however often it is asked for.
     fn body(
         &self,
         name: &'static str,
@@ -63,11 +62,11 @@ pub struct Webhooks {
     /// Where receivers may be, in test mode and in live mode. Checked when they are registered; the
     /// senders check what they call.
     pub policies: (Policy, Policy),
-    /// What calls receivers of test mode and of live mode.
+    /// The callers of receivers in test mode and in live mode.
     pub senders: Option<(Outbound, Outbound)>,
     /// Calls under way at the same time, at most.
     pub concurrency: usize,
-    /// Of them to one endpoint, at most.
+    /// Calls to one endpoint at the same time, at most.
     pub per_endpoint: u32,
     /// How long a node may work on a delivery before another may take over, milliseconds. Longer
     /// than a call may take.
@@ -113,27 +112,28 @@ impl Webhooks {
     }
 }
 
-/// One way through all endpoints that have something to be sent, in as many looks as it takes.
+/// The progress of one scan over all endpoints that have something due, in as many looks as it
+/// takes.
 #[derive(Default)]
 struct ScanProgress {
-    place: Option<(Scope, EndpointId)>,
+    cursor: Option<(Scope, EndpointId)>,
     found: bool,
     next_at: Option<Timestamp>,
 }
 
-/// What one look came to.
+/// The result of one look.
 #[derive(Clone, Copy)]
-struct Looked {
+struct ScanStep {
     found: bool,
     next_at: Option<Timestamp>,
 }
 
-/// Nothing is to be done before something happens, or this time comes.
-struct Rest {
+/// The sender is idle until it is woken or until this time.
+struct Idle {
     until: Option<Timestamp>,
 }
 
-/// What is on its way.
+/// Deliveries under way, and the progress of the scan for due ones.
 pub(crate) struct Outbox {
     webhooks: Webhooks,
     slots: Arc<Semaphore>,
@@ -157,7 +157,7 @@ impl Outbox {
         self.webhooks.format(format)
     }
 
-    /// Says that there may be something to send, or room for it.
+    /// Wakes the sender: there may be something to send, or room for it.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
@@ -178,23 +178,23 @@ impl Outbox {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Behind which endpoint the next look begins.
-    fn place(&self) -> Option<(Scope, EndpointId)> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).place
+    /// The endpoint behind which the next look begins.
+    fn cursor(&self) -> Option<(Scope, EndpointId)> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).cursor
     }
 
-    /// Notes how far a look came. When the progress is over and found nothing: when the next delivery
+    /// Notes how far a look came. At the end of a scan that found nothing: when the next delivery
     /// is due, as far as it could tell; `None` while there is more to look at.
-    fn looked(&self, place: Option<(Scope, EndpointId)>, look: Looked) -> Option<Rest> {
+    fn note_step(&self, cursor: Option<(Scope, EndpointId)>, step: ScanStep) -> Option<Idle> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.found |= look.found;
-        progress.next_at = progress.next_at.into_iter().chain(look.next_at).min();
-        progress.place = place;
-        if place.is_some() {
+        progress.found |= step.found;
+        progress.next_at = progress.next_at.into_iter().chain(step.next_at).min();
+        progress.cursor = cursor;
+        if cursor.is_some() {
             return None;
         }
         let whole = std::mem::take(&mut *progress);
-        (!whole.found).then_some(Rest { until: whole.next_at })
+        (!whole.found).then_some(Idle { until: whole.next_at })
     }
 
     /// How many more calls each endpoint may get.
@@ -209,8 +209,8 @@ impl Outbox {
     }
 }
 
-/// A call under way. It takes room of its endpoint until the call is over, and one of all calls until
-/// what became of it is recorded, which is when this is dropped.
+/// A call under way. It takes room of its endpoint until the call is over, and one of all calls
+/// until what became of it is recorded, which is when this is dropped.
 struct DeliveryPermit {
     outbox: Arc<Outbox>,
     to: Option<EndpointId>,

@@ -1,5 +1,5 @@
 //! The committer under trouble: what fails fails alone, what is too much is refused before anything
-//! happens, what takes too long is told so and found again.
+//! happens, a request that takes too long is answered so and found again.
 
 use crate::lock::{WriteLock, fill_total, tamper};
 use domain::decide::Refusal;
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use testkit::{EngineRig, RefundRequest, Setup, eventually, within_limit};
 
-/// What became of a request.
+/// The result of a request.
 type Answer = Result<(), Error>;
 
 /// A request of any kind.

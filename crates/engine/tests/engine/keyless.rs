@@ -1,4 +1,4 @@
-//! A provider that does not honour idempotency keys: whoever sends twice pays twice. What may have
+//! A provider that does not honour idempotency keys: a second call pays twice. What may have
 //! been sent is never sent again; only an answer moves it on.
 
 use domain::payment::Payment;

@@ -90,7 +90,7 @@ async fn what_a_step_could_claim_is_worked_on_though_the_queue_had_no_room_for_t
     drop(lock);
     assert_eq!(within_limit("the step", step).await.expect("no panic").expect("a step"), 2);
     for refund in rig.refunds_of(&payment).await {
-        // A claim that nobody works on would stay in `sending` until it is `unknown`.
+        // A lease that nobody works on would leave the refund `sending` until it is `unknown`.
         let state = rig.reload(&refund).await.state;
         assert!(matches!(state, S::Queued | S::Succeeded), "{state}");
     }
@@ -212,7 +212,7 @@ async fn draining_waits_for_work_that_was_spawned_but_not_forever() {
     finish.send(()).expect("somebody waits");
     assert!(rig.engine.drain(testkit::LIMIT).await);
     noted.await.expect("the work was done before drain returned");
-    // What is spawned after that is waited for as well.
+    // Work that is spawned after that is waited for as well.
     rig.engine.spawn(std::future::pending());
     assert!(!rig.engine.drain(Duration::from_millis(10)).await);
 }

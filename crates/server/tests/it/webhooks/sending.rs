@@ -220,10 +220,10 @@ async fn a_slow_endpoint_delays_no_other() {
     let sending = tokio::spawn(async move {
         loop {
             let look = engine.lease_deliveries(64).await.expect("a look");
-            let idle = look.claimed.is_empty();
-            for claimed in look.claimed {
+            let idle = look.leased.is_empty();
+            for leased in look.leased {
                 let worker = engine.clone();
-                tokio::spawn(async move { worker.deliver(claimed).await });
+                tokio::spawn(async move { worker.deliver(leased).await });
             }
             if idle {
                 engine.deliveries_arrived().await;
@@ -246,7 +246,7 @@ async fn what_was_claimed_and_never_recorded_is_sent_when_its_lease_runs_out() {
     world.refund().await;
     let engine = world.engine().clone();
     let look = engine.lease_deliveries(10).await.expect("a look");
-    assert_eq!(look.claimed.len(), 1);
+    assert_eq!(look.leased.len(), 1);
     // The process is gone; `server.rs` kills a real one.
     drop(look);
     world.restart();
