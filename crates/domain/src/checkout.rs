@@ -19,19 +19,16 @@ use std::sync::Arc;
 codes! {
     /// Where a checkout is.
     pub enum State {
-        /// Can be paid.
         Open = 1 "open",
         /// A provider was asked to take the money and has not decided.
         Pending = 2 "pending",
         /// Somebody says that it is paid, and the merchant must look.
         PendingReview = 3 "pending_review",
-        /// Paid.
         Completed = 4 "completed",
         /// The last attempt was declined. Can be tried again.
         Failed = 5 "failed",
         /// Not paid in time.
         Expired = 6 "expired",
-        /// Withdrawn by the merchant.
         Canceled = 7 "canceled",
     }
 }
@@ -43,7 +40,6 @@ codes! {
         Started = 1 "started",
         /// The buyer says that the money was sent by hand.
         Claimed = 2 "claimed",
-        /// The provider took the money.
         Paid = 3 "paid",
         /// The provider did not, and will not under this attempt.
         Declined = 4 "declined",
@@ -51,11 +47,8 @@ codes! {
         Contradicted = 5 "contradicted",
         /// The merchant saw the money.
         Confirmed = 6 "confirmed",
-        /// The merchant withdrew it.
         Canceled = 7 "canceled",
-        /// Its time ran out.
         Expired = 8 "expired",
-        /// The merchant wants it gone.
         Deleted = 9 "deleted",
     }
 }
@@ -63,11 +56,9 @@ codes! {
 codes! {
     /// How far the attempt that is in flight has come.
     pub enum PaymentAttempt {
-        /// There is none.
         None = 0 "none",
         /// The intent is durable; the provider may have been asked.
         Sending = 1 "sending",
-        /// The provider works on it.
         Processing = 2 "processing",
         /// The buyer must agree to it.
         ActionRequired = 3 "action_required",
@@ -145,14 +136,12 @@ pub struct NewCheckout {
     /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
     pub amount: i64,
     pub currency: Currency,
-    /// The ways to pay that are offered.
     pub methods: Vec<Box<str>>,
     /// Where the buyer goes after paying, http or https.
     pub success_url: Option<Box<str>>,
     /// Where the buyer goes instead, http or https.
     pub cancel_url: Option<Box<str>>,
     pub lines: Vec<LineItem>,
-    /// The caller's id of the buyer.
     pub customer: Option<Box<str>>,
     /// The caller's id of a template; only kept.
     pub template: Option<Box<str>>,
@@ -172,10 +161,8 @@ pub struct Terms {
     pub id: PaymentId,
     /// The word and the prefix by which it is known.
     pub kind: Kind,
-    /// Minor units, positive.
     pub amount: i64,
     pub currency: Currency,
-    /// The ways to pay that are offered.
     pub methods: Vec<Box<str>>,
     /// Where the buyer goes after paying, http or https.
     pub success_url: Option<Box<str>>,
@@ -183,7 +170,6 @@ pub struct Terms {
     pub cancel_url: Option<Box<str>>,
     /// The goods and their prices.
     pub lines: Vec<LineItem>,
-    /// The caller's id of the buyer.
     pub customer: Option<Box<str>>,
     /// The caller's id of a template; only kept.
     pub template: Option<Box<str>>,
@@ -230,7 +216,6 @@ impl Terms {
 /// Somebody who is asked to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
-    /// The part that never changes.
     pub facts: Arc<Terms>,
     pub state: State,
     /// The way to pay that was chosen last.
@@ -244,21 +229,17 @@ pub struct Checkout {
     pub checks: u32,
     /// The provider's id of the payment, once there is one.
     pub provider_payment_id: Option<Box<str>>,
-    /// Why the last attempt did not succeed.
     pub failure: Option<Failure>,
     /// Where the buyer shows a proof of payment.
     pub proof_url: Option<Box<str>>,
     /// When a buyer first looked at its page, as far as that is noted.
     pub visited_at: Option<Timestamp>,
-    /// When it was paid.
     pub completed_at: Option<Timestamp>,
     /// When a step looks at it next.
     pub due_at: Option<Timestamp>,
     /// The merchant does not want to see it any more.
     pub deleted: bool,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
@@ -306,11 +287,8 @@ impl Checkout {
 /// A provider's answer about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The money was taken.
     Paid {
-        /// The provider's id of the payment.
         provider_payment_id: Box<str>,
-        /// How much.
         money: Money,
         /// When, by the provider's clock.
         at: Timestamp,
@@ -319,7 +297,6 @@ pub enum Outcome {
     Declined(Failure),
     /// The buyer must agree to it.
     ActionRequired,
-    /// The provider works on it.
     Processing,
     /// No usable answer.
     Lost,

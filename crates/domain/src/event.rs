@@ -11,23 +11,17 @@ use ulid::Ulid;
 codes! {
     /// The type of an event.
     pub enum Type {
-        /// A payment became known.
         PaymentCreated = 1 "payment.created",
         /// A refund succeeded and money remains.
         PaymentPartiallyRefunded = 2 "payment.partially_refunded",
         /// Everything captured went back.
         PaymentRefunded = 3 "payment.refunded",
-        /// A refund was asked for.
         RefundCreated = 10 "refund.created",
-        /// The provider has it.
         RefundSubmitted = 11 "refund.submitted",
-        /// The money went back.
         RefundSucceeded = 12 "refund.succeeded",
         /// The provider refused it or took it back.
         RefundFailed = 13 "refund.failed",
-        /// Withdrawn.
         RefundCanceled = 14 "refund.canceled",
-        /// A person must look.
         RefundNeedsReview = 15 "refund.needs_review",
         /// Any other change of state.
         RefundUpdated = 16 "refund.updated",
@@ -37,30 +31,22 @@ codes! {
         CheckoutPending = 21 "checkout_session.pending",
         /// The merchant must look whether the money came.
         CheckoutPendingReview = 22 "checkout_session.pending_review",
-        /// Paid.
         CheckoutCompleted = 23 "checkout_session.completed",
         /// The provider declined. It can be tried again.
         CheckoutFailed = 24 "checkout_session.failed",
         /// Not paid in time.
         CheckoutExpired = 25 "checkout_session.expired",
-        /// Withdrawn by the merchant.
         CheckoutCanceled = 26 "checkout_session.canceled",
-        /// Removed by the merchant.
         CheckoutDeleted = 27 "checkout_session.deleted",
-        /// An invoice was written.
         InvoiceCreated = 30 "invoice.created",
-        /// It is asked for.
         InvoiceFinalized = 31 "invoice.finalized",
-        /// It was sent to the buyer.
         InvoiceSent = 32 "invoice.sent",
         InvoicePaid = 33 "invoice.paid",
-        /// Withdrawn.
         InvoiceVoided = 34 "invoice.voided",
         /// A provider was asked to take the money.
         InvoicePending = 35 "invoice.pending",
         /// The provider declined. It can be tried again.
         InvoiceFailed = 36 "invoice.failed",
-        /// Late.
         InvoicePastDue = 37 "invoice.past_due",
         /// A webhook endpoint failed for too long, or said that it is gone.
         EndpointDisabled = 40 "webhook_endpoint.disabled",
@@ -93,11 +79,8 @@ pub enum Subject {
     Payment(PaymentId),
     /// A refund, in the state it had after the event.
     Refund(RefundId, State),
-    /// A checkout, likewise.
     Checkout(PaymentId, checkout::State),
-    /// An invoice, likewise.
     Invoice(InvoiceId, invoice::State),
-    /// A webhook endpoint.
     Endpoint(EndpointId),
 }
 
@@ -117,9 +100,7 @@ impl Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EndpointDetail {
-    /// Where it was posted to.
     pub url: Box<str>,
-    /// Why it was disabled.
     pub disabled_reason: Box<str>,
     /// How many attempts had failed in a row.
     pub consecutive_failures: u32,
@@ -131,16 +112,12 @@ pub struct EndpointDetail {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Detail {
-    /// The provider's refund id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_refund_id: Option<Box<str>>,
-    /// The failure code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<Box<str>>,
-    /// The failure message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<Box<str>>,
-    /// The refund had succeeded before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
     /// [`crate::outcome::Source`] of the statement that led to the event.
@@ -149,22 +126,18 @@ pub struct Detail {
     /// The provider's own time of it, milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_at: Option<i64>,
-    /// The payment's refunded amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunded: Option<i64>,
-    /// The payment's reserved amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<i64>,
     /// By how much the provider gave back more than was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excess: Option<i64>,
-    /// The payment counted as reversed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reversed: bool,
     /// The way to pay that the buyer had chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Box<str>>,
-    /// The checkout's payment id at its provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_payment_id: Option<Box<str>>,
     /// When the checkout or invoice was paid, in milliseconds since the epoch.
@@ -173,13 +146,11 @@ pub struct Detail {
     /// When an invoice was first asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<i64>,
-    /// When an invoice was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voided_at: Option<i64>,
     /// Number of failed payment attempts on the invoice at the time of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// Where an invoice was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Box<str>>,
     /// A webhook endpoint that was disabled.
@@ -193,7 +164,6 @@ pub struct Event {
     pub scope: Scope,
     /// Its id, which is also its time.
     pub id: EventId,
-    /// The type of an event.
     #[expect(clippy::struct_field_names, reason = "`type` is a keyword")]
     pub event_type: Type,
     pub subject: Subject,

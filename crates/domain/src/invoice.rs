@@ -22,7 +22,6 @@ codes! {
         /// To be paid, and late.
         PastDue = 3 "past_due",
         Paid = 4 "paid",
-        /// Withdrawn.
         Void = 5 "void",
         /// Nobody expects it to be paid any more.
         Uncollectible = 6 "uncollectible",
@@ -40,7 +39,6 @@ codes! {
         Charged = 3 "charged",
         /// The merchant got the money some other way.
         PaidElsewhere = 4 "paid_elsewhere",
-        /// The merchant withdrew it.
         Voided = 5 "voided",
         /// The merchant gave up on it.
         GivenUp = 6 "given_up",
@@ -81,7 +79,6 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
 #[derive(Clone, Debug)]
 pub struct NewInvoice {
     pub scope: Scope,
-    /// The caller's id of the buyer.
     pub customer: Box<str>,
     pub currency: Currency,
     pub lines: Vec<LineItem>,
@@ -109,7 +106,6 @@ pub struct Terms {
     pub id: InvoiceId,
     /// Its number in its account and mode: 1, 2, 3, … without a gap.
     pub number: i64,
-    /// The caller's id of the buyer.
     pub customer: Box<str>,
     /// The caller's id of a subscription; only kept.
     pub subscription: Option<Box<str>>,
@@ -122,9 +118,7 @@ pub struct Terms {
     pub currency: Currency,
     /// The goods and their prices.
     pub lines: Vec<LineItem>,
-    /// Its sums.
     pub totals: Totals,
-    /// When it is to be paid by.
     pub due_at: Option<Timestamp>,
 }
 
@@ -151,7 +145,6 @@ impl Terms {
 /// The sums of an invoice, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// The sum of the lines.
     pub subtotal: i64,
     /// Taken off.
     pub discount: i64,
@@ -167,7 +160,6 @@ pub enum NoTotal {
     /// A sum passes [`MAX_AMOUNT`].
     #[error("the total is more than {MAX_AMOUNT}")]
     TooLarge,
-    /// More is taken off than there is.
     #[error("the discount is more than the lines come to")]
     Discount,
 }
@@ -187,13 +179,11 @@ impl Totals {
 /// An invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
-    /// The part that never changes.
     pub facts: Arc<Terms>,
     pub state: State,
     /// When it was first asked for.
     pub issued_at: Option<Timestamp>,
     pub paid_at: Option<Timestamp>,
-    /// When it was withdrawn.
     pub voided_at: Option<Timestamp>,
     /// A provider took the money for it, which can be refunded.
     pub charged: bool,
@@ -201,9 +191,7 @@ pub struct Invoice {
     pub attempts: u32,
     /// When it falls due; a step sees to that.
     pub wake_at: Option<Timestamp>,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When it last changed.
     pub updated_at: Timestamp,
 }
 

@@ -21,7 +21,6 @@ codes! {
         Cancel = 3 "cancel",
         /// A checkout, as it was opened or was left by an act under this key.
         Checkout = 4 "checkout",
-        /// An invoice, likewise.
         Invoice = 5 "invoice",
         /// Nothing but the text that was answered, which is stored with it.
         Answer = 6 "answer",
@@ -32,13 +31,11 @@ codes! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     pub scope: Scope,
-    /// Which name.
     pub hash: KeyHash,
     /// Hash of the request that took it; another request under the same name is refused.
     pub request: [u8; 16],
     /// The kind of thing that the name leads to.
     pub target: Target,
-    /// The ULID of that thing.
     pub id: Ulid,
     /// The state to answer with, for refunds.
     pub state: Option<State>,

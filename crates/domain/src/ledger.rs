@@ -13,9 +13,7 @@ codes! {
     pub enum Code {
         /// Money held at the providers.
         Cash = 1 "cash",
-        /// Sales.
         Revenue = 2 "revenue",
-        /// Refunds.
         RevenueRefund = 3 "revenue_refund",
     }
 }
@@ -46,9 +44,7 @@ impl Reason {
 codes! {
     /// The kind of thing that a posting is about.
     pub enum SourceType {
-        /// A payment registered from outside.
         Payment = 1 "payment",
-        /// A native checkout session.
         CheckoutSession = 2 "checkout_session",
         Invoice = 3 "invoice",
         PaymentIntent = 4 "payment_intent",
@@ -93,11 +89,9 @@ pub struct Posting {
     pub reason: Reason,
     /// The kind of thing that the posting is about.
     pub source_type: SourceType,
-    /// The ULID of that thing.
     pub source: Ulid,
     /// The payment whose money it is.
     pub payment: PaymentId,
-    /// Minor units, positive.
     pub amount: i64,
     pub currency: Currency,
 }
@@ -136,8 +130,6 @@ impl Posting {
 /// Sums that a batch adds to one account's running totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sum of debits, minor units.
     pub debits: i64,
-    /// Sum of credits, minor units.
     pub credits: i64,
 }

@@ -18,7 +18,6 @@ codes! {
         ActionRequired = 4 "action_required",
         /// The merchant's balance there is too small; ask again later with the same key.
         WaitingForFunds = 5 "waiting_for_funds",
-        /// The money went back.
         Completed = 6 "completed",
         /// The provider refused the refund or took it back.
         Failed = 7 "failed",
@@ -36,7 +35,6 @@ codes! {
         Lookup = 2 "lookup",
         /// The provider's list of the payment's refunds.
         List = 3 "list",
-        /// An authentic webhook.
         Webhook = 4 "webhook",
         /// A person who looked.
         Operator = 5 "operator",

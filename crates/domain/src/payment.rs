@@ -56,7 +56,6 @@ pub struct NewPayment {
     /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
     pub captured: i64,
     pub currency: Currency,
-    /// Name of the provider.
     pub provider: Box<str>,
     /// The provider's own id of the charge.
     pub provider_payment_id: Box<str>,
@@ -86,7 +85,6 @@ pub struct Capture {
     pub provider: Box<str>,
     /// The provider's own id of the charge.
     pub provider_payment_id: Box<str>,
-    /// When the money was captured.
     pub captured_at: Timestamp,
     /// The caller's own id, not unique.
     pub reference: Option<Box<str>>,
@@ -97,7 +95,6 @@ pub struct Capture {
 /// A payment and its running balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// The part that never changes.
     pub facts: Arc<Capture>,
     /// When the provider paid the merchant out, if it has.
     pub settled_at: Option<Timestamp>,
@@ -112,9 +109,7 @@ pub struct Payment {
     pub excess: i64,
     /// The payment went back in full and that was asked for before it settled.
     pub reversed: bool,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When any of this last changed.
     pub updated_at: Timestamp,
 }
 

@@ -16,16 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A row in a view, and whether it must be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<T> {
-    /// The row.
     pub value: T,
-    /// How it is saved.
     pub change: Change,
 }
 
 /// How a row is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
     None,
     Updated,
     Inserted,
@@ -62,7 +59,6 @@ pub struct RowKeys {
     pub invoices: BTreeSet<(Scope, InvoiceId)>,
     /// The last invoice numbers given.
     pub invoice_numbers: BTreeSet<Scope>,
-    /// Webhook endpoints.
     pub endpoints: BTreeSet<(Scope, EndpointId)>,
     pub deliveries: BTreeSet<(Scope, DeliveryId)>,
 }
@@ -83,25 +79,19 @@ impl RowKeys {
 /// Rows loaded for a batch, and what the batch adds to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Payments by key.
     pub payments: BTreeMap<(Scope, PaymentId), Row<Payment>>,
-    /// Refunds by key.
     pub refunds: BTreeMap<(Scope, RefundId), Row<Refund>>,
     /// Names by hash.
     pub keys: BTreeMap<(Scope, KeyHash), Row<Key>>,
     /// Checkouts by the id of the payment that they become.
     pub checkouts: BTreeMap<(Scope, PaymentId), Row<Checkout>>,
-    /// Invoices by key.
     pub invoices: BTreeMap<(Scope, InvoiceId), Row<Invoice>>,
     /// The last invoice number given in each scope.
     pub invoice_numbers: BTreeMap<Scope, Row<i64>>,
-    /// Webhook endpoints by key.
     pub endpoints: BTreeMap<(Scope, EndpointId), Row<Endpoint>>,
-    /// Deliveries by key.
     pub deliveries: BTreeMap<(Scope, DeliveryId), Row<Delivery>>,
     /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
     pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
-    /// Rows that the batch appends.
     pub new_rows: NewRows,
 }
 
@@ -110,13 +100,10 @@ pub struct View {
 pub struct NewRows {
     /// New events in the order they happened.
     pub events: Vec<Event>,
-    /// New postings.
     pub postings: Vec<Posting>,
     /// Sums of the postings, added to the running totals.
     pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
-    /// New deliveries.
     pub deliveries: Vec<Delivery>,
-    /// Attempts at deliveries.
     pub attempts: Vec<Attempt>,
     /// Webhook endpoints that are gone.
     pub removed_endpoints: Vec<(Scope, EndpointId)>,

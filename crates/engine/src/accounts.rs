@@ -32,21 +32,17 @@ const PREFIX_LENGTH: usize = 12;
 
 /// A new key's secrets. They cannot be shown again.
 pub struct NewKey {
-    /// When it was made.
     pub created_at: Timestamp,
     /// The first characters of its Bearer token, which stay visible.
     pub prefix: String,
     /// The key's public id, for signed requests.
     pub key_id: String,
-    /// The signing secret.
     pub secret: SecretString,
-    /// The Bearer token.
     pub bearer: SecretString,
 }
 
 /// The result of a request for a key.
 pub enum MadeKey {
-    /// It was made.
     New(NewKey),
     /// The same request made this one before. Its secrets were shown then.
     Before(KeyListing),
@@ -55,16 +51,12 @@ pub enum MadeKey {
 /// A key as it is listed: without its secrets.
 #[derive(Clone, Debug)]
 pub struct KeyListing {
-    /// Its public id.
     pub id: Box<str>,
-    /// A name for people.
     pub name: Box<str>,
     pub account: AccountId,
     /// Its mode; `None` for platform keys.
     pub mode: Option<Mode>,
-    /// Its scopes.
     pub scopes: Box<str>,
-    /// When it was made.
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
     /// The first characters of its Bearer token; unknown for old keys.

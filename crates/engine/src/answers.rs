@@ -27,14 +27,11 @@ pub struct Keyed {
 /// The progress of a request under an idempotency key.
 #[derive(Debug)]
 pub enum Begun {
-    /// It is to be processed.
     Process(Keyed),
-    /// It is being processed.
     Running,
     /// The key came with another request.
     Other,
     Answered {
-        /// HTTP status.
         status: u16,
         body: Vec<u8>,
     },

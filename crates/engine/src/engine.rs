@@ -30,7 +30,6 @@ use tokio_util::task::TaskTracker;
 /// How an engine runs.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// How the committer runs.
     pub committer: CommitterConfig,
     /// How long a caller waits for a commit before the answer is that the outcome is open.
     pub commit_timeout: Duration,
@@ -50,7 +49,6 @@ pub struct EngineConfig {
     /// How long after the capture each provider pays merchants out, milliseconds, by its name. Of
     /// providers that are not in it, payments settle when somebody says so.
     pub settlement_ms: BTreeMap<String, i64>,
-    /// How long what is kept.
     pub retention: Retention,
 }
 
@@ -73,9 +71,7 @@ impl Default for EngineConfig {
 
 /// The parts of an engine.
 pub struct Parts {
-    /// The database.
     pub store: Store,
-    /// The providers.
     pub registry: Registry,
     /// The built-in simulator, if it is one of them.
     pub simulator: Option<Arc<Simulator>>,
@@ -84,7 +80,6 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where all randomness comes from.
     pub seed: [u8; 32],
-    /// How it runs.
     pub config: EngineConfig,
 }
 

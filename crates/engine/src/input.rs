@@ -25,7 +25,6 @@ pub enum Source {
 /// An API key to make.
 #[derive(Clone, Debug)]
 pub struct KeyRequest {
-    /// The account it belongs to.
     pub account: AccountId,
     /// The mode it works in; `None` makes a platform key that works in both.
     pub mode: Option<Mode>,
@@ -35,7 +34,6 @@ pub struct KeyRequest {
     pub form: KeyForm,
     /// Its scopes, space-separated.
     pub scopes: String,
-    /// Its error table.
     pub error_profile: ErrorProfile,
     /// A name for people, at most 80 characters.
     pub name: String,

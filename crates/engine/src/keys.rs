@@ -15,7 +15,6 @@ const USE_NOTED_EVERY_MS: i64 = 3_600_000;
 /// The owner whose keys are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyOwner {
-    /// Number of the account.
     pub account: u32,
     /// Only the keys of this mode; `None` for all, platform keys among them.
     pub mode: Option<Mode>,

@@ -27,11 +27,8 @@ impl Direction {
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: EntryId,
-    /// Its ledger account.
     pub code: Code,
-    /// Its side.
     pub direction: Direction,
-    /// The posting it belongs to.
     pub posting: Posting,
 }
 

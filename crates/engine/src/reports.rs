@@ -19,7 +19,6 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Movements {
     pub captured: i64,
-    /// Given back.
     pub refunded: i64,
     /// Given back and taken back by the provider later.
     pub returned: i64,
@@ -55,7 +54,6 @@ impl Movements {
 /// One UTC day, or the part of it that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// When it begins.
     pub from: Timestamp,
     pub movements: Movements,
 }

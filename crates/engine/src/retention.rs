@@ -20,7 +20,6 @@ pub struct Retention {
 pub enum Sweep {
     /// Deliveries come first, since they hold on to events.
     Deliveries(Mark),
-    /// Then events.
     Events(Mark),
     Done,
 }

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 /// Waits that double from `first_ms` to `most_ms`, each with a fifth of jitter either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The first wait, milliseconds.
     pub first_ms: i64,
-    /// The longest wait, milliseconds.
     pub most_ms: i64,
 }
 
@@ -54,7 +52,6 @@ impl Default for RetryPolicy {
 pub struct RetryPolicies {
     /// For providers that are not named.
     pub default: RetryPolicy,
-    /// By the provider's name.
     pub by_provider: BTreeMap<String, RetryPolicy>,
 }
 

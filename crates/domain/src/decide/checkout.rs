@@ -1,6 +1,10 @@
-//! Checkouts: opening one, paying it, and everything else that can become of it.
+//! Checkouts: opening one, paying it, and every other act on it.
 //!
 //! Each act works on a copy of the row, which is saved once everything has been checked.
+//!
+//! This file, `charge` and `invoice` use each other on purpose: an invoice is paid through a checkout
+//! of the same ULID, so a charge that completes the checkout pays the invoice, and an invoice that is
+//! paid elsewhere or voided closes its checkout. Two state machines follow each other.
 
 use super::charge::{complete, record};
 use super::keys::{insert_key, live_key};
@@ -23,7 +27,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct OpenCheckout {
     pub new: NewCheckout,
-    /// The id that it gets.
     pub id: PaymentId,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
@@ -44,7 +47,6 @@ pub struct ActOnCheckout {
 pub struct Charge {
     /// Name of the provider that holds the money.
     pub provider: Box<str>,
-    /// The provider's id of it.
     pub id: Box<str>,
     /// The name of that id: it pays for one thing.
     pub name: KeyHash,
@@ -55,23 +57,19 @@ pub struct Charge {
 /// An act on a checkout.
 #[derive(Debug)]
 pub enum Act {
-    /// A buyer looks at its page.
     Visit,
     /// The buyer looks how to pay by hand.
     Choose {
-        /// The way to pay.
         method: Box<str>,
     },
     /// The buyer pays: a provider is about to be asked.
     Start {
-        /// The way to pay.
         method: Box<str>,
         /// When another node may take over.
         lease_until: Timestamp,
     },
     /// The buyer says that the money was sent by hand.
     Claim {
-        /// The way to pay.
         method: Box<str>,
         proof_url: Option<Box<str>>,
     },
@@ -79,7 +77,6 @@ pub enum Act {
     Record {
         /// The attempt that was asked about; an answer about an older one changes nothing.
         attempt: u32,
-        /// The provider's answer.
         outcome: Outcome,
         /// Where the money is, if it was taken.
         charge: Option<Charge>,
@@ -87,10 +84,10 @@ pub enum Act {
         recheck_at: Timestamp,
     },
     /// The merchant saw the money.
-    Confirm { charge: Charge },
-    /// The merchant withdraws it.
+    Confirm {
+        charge: Charge,
+    },
     Cancel,
-    /// The merchant wants it gone.
     Delete,
     /// Takes the work on a checkout that is due; one that ran out expires.
     Wake {

@@ -21,9 +21,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct CreateInvoice {
     pub new: NewInvoice,
-    /// The sums of `new`.
     pub totals: Totals,
-    /// The id that it gets.
     pub id: InvoiceId,
     /// The ways to pay that are offered if it is finalized at once.
     pub methods: Vec<Box<str>>,
@@ -44,18 +42,14 @@ pub struct ActOnInvoice {
 /// An act on an invoice.
 #[derive(Debug)]
 pub enum Act {
-    /// Asks for it.
     Finalize {
-        /// The ways to pay that are offered.
         methods: Vec<Box<str>>,
     },
     /// The merchant got the money some other way.
     Pay,
-    /// The merchant withdraws it.
     Void,
     /// Notes that it is sent to the buyer.
     Send {
-        /// To whom.
         to: Option<Box<str>>,
     },
     /// Sees to an invoice whose time to be paid is over.

@@ -42,7 +42,6 @@ pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 #[derive(Clone, Copy, Debug)]
 pub struct KeyUse {
     pub hash: KeyHash,
-    /// Hash of the request.
     pub request: [u8; 16],
 }
 
@@ -57,10 +56,7 @@ pub enum Start {
     /// Any node sends it when it can.
     Queue,
     /// It waits out a grace delay.
-    Schedule {
-        /// When the delay is over.
-        until: Timestamp,
-    },
+    Schedule { until: Timestamp },
     /// Somebody else must agree first.
     AwaitApproval,
 }
@@ -69,7 +65,6 @@ pub enum Start {
 #[derive(Debug)]
 pub struct RegisterPayment {
     pub new: NewPayment,
-    /// The id that it gets.
     pub id: PaymentId,
     /// How long after the capture the provider pays the merchant out, milliseconds, where that is
     /// known. A settlement that the caller names comes first.
@@ -104,11 +99,13 @@ pub struct RefundRef {
 /// Something to decide.
 #[derive(Debug)]
 pub enum Command {
-    /// Registers a captured payment.
     Register(Box<RegisterPayment>),
     /// Says when a payment settles or settled.
-    Settle { scope: Scope, payment: PaymentId, at: Timestamp },
-    /// Asks for a refund.
+    Settle {
+        scope: Scope,
+        payment: PaymentId,
+        at: Timestamp,
+    },
     Create(Box<CreateRefund>),
     /// Withdraws a refund that was not sent.
     Cancel {
@@ -125,13 +122,14 @@ pub enum Command {
     /// Records what was said about a refund.
     Record {
         of: RefundRef,
-        /// The provider's answer.
         observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
     /// Stops asking about an unknown refund.
-    GiveUp { of: RefundRef },
+    GiveUp {
+        of: RefundRef,
+    },
     /// Books a refund that was made at the provider itself.
     Adopt {
         scope: Scope,
@@ -143,13 +141,9 @@ pub enum Command {
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
-    /// Asks somebody to pay.
     OpenCheckout(Box<checkout::OpenCheckout>),
-    /// Does something to a checkout.
     Checkout(Box<checkout::ActOnCheckout>),
-    /// Writes an invoice.
     CreateInvoice(Box<invoice::CreateInvoice>),
-    /// Does something to an invoice.
     Invoice(Box<invoice::ActOnInvoice>),
     /// Does something to a webhook endpoint or a delivery of this account and mode.
     Webhook(Scope, Box<webhook::WebhookCommand>),
@@ -219,7 +213,6 @@ impl From<&Refund> for RefundRef {
 /// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// A payment as it is now.
     Payment {
         payment: Payment,
         /// The same request had come before.
@@ -246,7 +239,6 @@ pub enum Done {
     },
     /// A webhook endpoint as it is now; as it was, when it was removed.
     Endpoint(Box<Endpoint>),
-    /// A delivery as it is now.
     Delivery {
         delivery: Box<Delivery>,
         /// Its endpoint is not sent to any more since this.
@@ -281,7 +273,6 @@ pub enum Refusal {
     /// The idempotency key came before with another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// The reference belongs to another request.
     #[error("this reference belongs to another refund: {0}")]
     ReferenceTaken(RefundId),
     /// The provider's payment id is registered with other facts.
@@ -305,7 +296,6 @@ pub enum Refusal {
         refundable.minor
     )]
     OverRefund { requested: Money, refundable: Money, status: payment::Status },
-    /// Nothing remains to refund.
     #[error("nothing is refundable: the payment is refunded or its refunds are under way")]
     NothingRefundable { status: payment::Status },
     /// The balance is not what the caller expected.
@@ -324,12 +314,7 @@ pub enum Refusal {
     NotDue,
     /// The fact cannot be true of a refund in this state.
     #[error("{fact} cannot happen to a refund that is {state}")]
-    Impossible {
-        /// The refund's state.
-        state: State,
-        /// The fact that was refused.
-        fact: Fact,
-    },
+    Impossible { state: State, fact: Fact },
     /// An adoption must name the amount that it books.
     #[error("the evidence names no amount")]
     NoAmount,
@@ -341,20 +326,10 @@ pub enum Refusal {
     InvoiceNotFound,
     /// It cannot happen to a checkout in this state.
     #[error("a checkout that is {state} cannot be {fact}")]
-    CheckoutIs {
-        /// The checkout's state.
-        state: checkout_state::State,
-        /// The fact that was refused.
-        fact: checkout_state::Fact,
-    },
+    CheckoutIs { state: checkout_state::State, fact: checkout_state::Fact },
     /// It cannot happen to an invoice in this state.
     #[error("an invoice that is {state} cannot be {fact}")]
-    InvoiceIs {
-        /// The invoice's state.
-        state: invoice_state::State,
-        /// The fact that was refused.
-        fact: invoice_state::Fact,
-    },
+    InvoiceIs { state: invoice_state::State, fact: invoice_state::Fact },
     /// There is nothing to send.
     #[error("an invoice that is {0} cannot be sent")]
     InvoiceCannotBeSent(invoice_state::State),
@@ -366,7 +341,6 @@ pub enum Refusal {
     NotPaid {
         /// The kind of thing that was to be refunded.
         kind: Kind,
-        /// In which state it is.
         status: &'static str,
     },
     /// A sum would pass what 64 bits hold.

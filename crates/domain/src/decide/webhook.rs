@@ -17,15 +17,12 @@ use rand_core::Rng;
 pub struct NewEndpoint {
     /// Its id; its secret is sealed for it.
     pub id: EndpointId,
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated.
     pub events: Box<str>,
     /// The words in which events are sent.
     pub format: Format,
-    /// A name for people.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
     /// The secret that signs.
     pub secret: Sealed,
@@ -34,25 +31,21 @@ pub struct NewEndpoint {
 /// Changes of an endpoint. What is `None` stays.
 #[derive(Debug, Default)]
 pub struct EndpointChanges {
-    /// Where to post to.
     pub url: Option<Box<str>>,
     /// Names of the events it wants, space-separated.
     pub events: Option<Box<str>>,
     /// A name for people; an empty text removes it.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: Option<bool>,
 }
 
 /// Something to decide about an endpoint or a delivery.
 #[derive(Debug)]
 pub enum WebhookCommand {
-    /// Makes an endpoint.
     Create(NewEndpoint),
     Change(EndpointId, EndpointChanges),
     /// Takes a new secret; the one before still signs for a day.
     Rotate(EndpointId, Sealed),
-    /// Forgets an endpoint.
     Remove(EndpointId),
     /// Takes the work on a delivery that is due, until the lease runs out.
     Lease {
@@ -64,11 +57,9 @@ pub enum WebhookCommand {
         /// The text to send, where it is not stored yet.
         body: Option<Box<str>>,
     },
-    /// Records what became of an attempt.
     Record {
         delivery: DeliveryId,
         endpoint: EndpointId,
-        /// Its result.
         outcome: Outcome,
     },
     /// Asks for one more attempt at a delivery that is done.

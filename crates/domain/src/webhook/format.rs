@@ -6,7 +6,6 @@ use crate::event::Type;
 codes! {
     /// The system whose webhooks an endpoint understands.
     pub enum Format {
-        /// Standard Webhooks.
         Refundry = 1 "refundry",
         /// `X-Plugipay-Signature` and `plugipay.….v1`.
         Plugipay = 2 "plugipay",

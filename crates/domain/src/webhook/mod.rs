@@ -50,15 +50,12 @@ pub struct Endpoint {
     /// The account, and the mode of the events.
     pub scope: Scope,
     pub id: EndpointId,
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; empty or `*` is all.
     pub events: Box<str>,
     /// The words in which events are sent.
     pub format: Format,
-    /// A name for people.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
     /// The secret that signs.
     pub secret: Sealed,
@@ -70,9 +67,7 @@ pub struct Endpoint {
     pub failing_since: Option<Timestamp>,
     /// When it was disabled; `None` when it is active or was paused by hand.
     pub disabled_at: Option<Timestamp>,
-    /// Why it was disabled.
     pub disabled_reason: Option<Box<str>>,
-    /// Sequence number of its last event.
     pub last_seq: u32,
     /// When its owner last changed it, or it was disabled.
     pub updated_at: Timestamp,
@@ -105,7 +100,6 @@ pub struct Subscriber {
     pub endpoint: EndpointId,
     /// The words in which events are sent.
     pub format: Format,
-    /// It is sent to.
     pub active: bool,
     pub wants: EventSet,
 }
@@ -125,11 +119,9 @@ codes! {
 /// The text that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Not rendered yet.
     None,
     /// Stored under this number.
     Stored(i64),
-    /// To be stored.
     New(Box<str>),
 }
 
@@ -139,36 +131,25 @@ pub struct Delivery {
     pub scope: Scope,
     pub id: DeliveryId,
     pub endpoint: EndpointId,
-    /// In which words.
     pub format: Format,
-    /// The event that is delivered.
     pub event: EventId,
-    /// The event's type.
     pub event_type: Type,
     /// The thing that the event is about; its deliveries stay in order.
     pub subject: Ulid,
     /// The event's number among those of its subject.
     pub seq: u32,
-    /// Where it stands.
     pub status: Status,
-    /// How often it was tried.
     pub attempts: u32,
     /// The next failure is the last one: a person asked for one more attempt.
     pub once: bool,
     /// When it is tried next, or when another node may take over. `None` when it is done, or waits
     /// for an earlier delivery of its subject.
     pub next_at: Option<Timestamp>,
-    /// When it was last tried.
     pub last_attempt_at: Option<Timestamp>,
-    /// When it was taken.
     pub delivered_at: Option<Timestamp>,
-    /// The last answer's status.
     pub response_code: Option<u16>,
-    /// Why the last attempt failed.
     pub last_error: Option<Box<str>>,
-    /// The exact text.
     pub body: Body,
-    /// When any of this last changed.
     pub updated_at: Timestamp,
 }
 
@@ -183,9 +164,7 @@ impl Delivery {
 /// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// When it was made.
     pub attempted_at: Timestamp,
-    /// How long it took, milliseconds.
     pub duration_ms: i64,
     /// The answer's status, if there was an answer.
     pub response_code: Option<u16>,
@@ -219,7 +198,6 @@ pub struct Attempt {
     pub delivery: DeliveryId,
     /// Counted from 1.
     pub number: u32,
-    /// Its result.
     pub outcome: Outcome,
     /// When the next one follows, if one does.
     pub next_at: Option<Timestamp>,

@@ -20,15 +20,12 @@ const LONGEST_URL: usize = 2_000;
 /// A new endpoint as it is asked for.
 #[derive(Clone, Debug)]
 pub struct EndpointDraft {
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; none is all.
     pub events: Box<str>,
     /// The words in which events are sent.
     pub format: Format,
-    /// A name for people.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
 }
 
@@ -43,7 +40,6 @@ pub struct NewSecret {
 #[derive(Clone, Debug)]
 pub struct DeliveryView {
     pub delivery: Delivery,
-    /// The exact text.
     pub body: Box<str>,
 }
 

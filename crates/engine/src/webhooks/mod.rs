@@ -28,7 +28,6 @@ pub struct Signing<'a> {
     pub delivery: DeliveryId,
     /// The time of this attempt, seconds since the epoch.
     pub at_s: i64,
-    /// The exact text.
     pub body: &'a str,
     /// The endpoint's secrets as they were shown: the current one first, or last on every second
     /// attempt, for receivers that look at one signature only.
@@ -57,7 +56,6 @@ pub trait WebhookFormat: Send + Sync {
 /// How webhooks are sent. By default they are not: deliveries are kept until somebody does.
 #[derive(Clone)]
 pub struct Webhooks {
-    /// The formats that endpoints can have.
     pub formats: Vec<Arc<dyn WebhookFormat>>,
     /// Where receivers may be, in test mode and in live mode. Checked when they are registered; the
     /// senders check what they call.

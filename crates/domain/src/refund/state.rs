@@ -1,18 +1,12 @@
-//! A refund and its state machine.
+//! The state machine of a refund.
 //!
 //! [`next`] is the whole machine: one match over every pair of state and fact, without a wildcard,
 //! so that a new state or fact does not compile until every pair is decided.
 
-use crate::account::Scope;
 use crate::codes::codes;
-use crate::ids::{PaymentId, RefundId};
 use crate::machine::Next;
-use crate::money::{Currency, Money};
-use crate::outcome::{Failure, ProviderOutcome};
-use crate::payment::{Capture, Kind};
-use crate::time::Timestamp;
+use crate::outcome::ProviderOutcome;
 use State as S;
-use std::sync::Arc;
 
 codes! {
     /// Where a refund really is. Printed as `statusDetail`.
@@ -21,11 +15,9 @@ codes! {
         AwaitingApproval = 1 "awaiting_approval",
         /// Waits out a grace delay in which it can be withdrawn.
         Scheduled = 2 "scheduled",
-        /// Next to be sent.
         Queued = 3 "queued",
         /// The intent to call the provider is durable; the call may be under way.
         Sending = 4 "sending",
-        /// The provider has it.
         Submitted = 5 "submitted",
         /// It may have been sent; only a provider's statement moves it on.
         Unknown = 6 "unknown",
@@ -35,7 +27,6 @@ codes! {
         WaitingForFunds = 8 "waiting_for_funds",
         /// The provider's statement does not fit; a person must look.
         NeedsReview = 9 "needs_review",
-        /// The money went back.
         Succeeded = 10 "succeeded",
         /// The provider refused it or took it back.
         Failed = 11 "failed",
@@ -49,22 +40,10 @@ codes! {
     pub enum Status {
         /// Not decided yet.
         Pending = 1 "pending",
-        /// The money went back.
         Succeeded = 2 "succeeded",
         /// It will not.
         Failed = 3 "failed",
-        /// Withdrawn.
         Canceled = 4 "canceled",
-    }
-}
-
-codes! {
-    /// Where the refund was made.
-    pub enum Origin {
-        /// A call to one of the doors.
-        Api = 1 "api",
-        /// Made at the provider itself and adopted when first seen.
-        External = 2 "external",
     }
 }
 
@@ -75,7 +54,6 @@ codes! {
         Approved = 1 "approved",
         /// Approved, to be sent after a grace delay.
         ApprovedWithDelay = 2 "approved_with_delay",
-        /// The grace delay is over.
         DelayOver = 3 "delay_over",
         /// A node commits the intent to call the provider.
         Leased = 4 "claimed",
@@ -83,17 +61,14 @@ codes! {
         NeverSent = 5 "never_sent",
         /// May have been sent; no usable answer.
         Unknown = 6 "lost",
-        /// The provider has it.
         Accepted = 7 "accepted",
         /// Someone must act at the provider.
         ActionRequired = 8 "action_required",
         /// The provider waits for the merchant's money.
         WaitingForFunds = 9 "funds_missing",
-        /// The money went back.
         Completed = 10 "completed",
         /// The provider refused it or took it back.
         Failed = 11 "failed",
-        /// The caller withdrew it.
         Withdrawn = 12 "withdrawn",
         Canceled = 13 "canceled_by_provider",
         /// The provider speaks of another amount, currency or payment.
@@ -321,7 +296,6 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
 pub enum Bucket {
     /// May still go back.
     Reserved,
-    /// Went back.
     Refunded,
     /// Counts to nothing.
     Released,
@@ -368,106 +342,6 @@ impl State {
             S::AwaitingApproval | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled => false,
         }
     }
-}
-
-/// A refund to make.
-#[derive(Clone, Debug)]
-pub struct NewRefund {
-    pub scope: Scope,
-    pub payment: PaymentId,
-    /// The kind that the caller believes the payment to be; another kind is not found.
-    pub kind: Option<Kind>,
-    /// Minor units; all that remains when `None`.
-    pub amount: Option<i64>,
-    /// The currency that the caller believes in.
-    pub currency: Option<Currency>,
-    /// The balance that the caller believes in; another one refuses the refund.
-    pub expected_refundable: Option<i64>,
-    pub reason: Option<Box<str>>,
-    /// The caller's own id, unique per account and mode forever.
-    pub reference: Option<Box<str>>,
-    /// JSON object of strings.
-    pub metadata: Option<Box<str>>,
-}
-
-impl NewRefund {
-    /// A refund of all that remains of a payment.
-    pub const fn of(scope: Scope, payment: PaymentId) -> Self {
-        Self {
-            scope,
-            payment,
-            kind: None,
-            amount: None,
-            currency: None,
-            expected_refundable: None,
-            reason: None,
-            reference: None,
-            metadata: None,
-        }
-    }
-}
-
-/// Money on its way back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refund {
-    pub scope: Scope,
-    /// Its id. Printed, it is also the one idempotency key that providers ever see for it.
-    pub id: RefundId,
-    /// The payment that is refunded.
-    pub payment: PaymentId,
-    /// Minor units, always positive.
-    pub amount: i64,
-    /// The payment's currency.
-    pub currency: Currency,
-    pub state: State,
-    pub origin: Origin,
-    /// It succeeded once and was taken back.
-    pub late: bool,
-    /// Asked for before the payment settled.
-    pub before_settlement: bool,
-    /// Why the caller wants it.
-    pub reason: Option<Box<str>>,
-    /// The caller's own id, unique per account forever.
-    pub reference: Option<Box<str>>,
-    /// The caller's key-value pairs as a JSON object.
-    pub metadata: Option<Box<str>>,
-    /// The provider's id of it, once known.
-    pub provider_refund_id: Option<Box<str>>,
-    /// Why it failed, or the last thing that was wrong with it.
-    pub failure: Option<Failure>,
-    /// How often in a row asking the provider about it, or for it, settled nothing. The backoff
-    /// grows with it.
-    pub checks: u32,
-    /// When a step looks at it next. In the future while a node holds the lease.
-    pub due_at: Option<Timestamp>,
-    /// The newest time a provider gave for its state.
-    pub evidence_at: Option<Timestamp>,
-    /// Sequence number of its last event.
-    pub last_seq: u32,
-    /// How many of its first events are no longer kept.
-    pub pruned: u32,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-impl Refund {
-    /// The amount with its currency.
-    pub const fn money(&self) -> Money {
-        Money::new(self.amount, self.currency)
-    }
-
-    /// The one idempotency key that providers ever see for this refund: 30 characters of
-    /// `[0-9A-Za-z_]`.
-    pub fn provider_key(&self) -> String {
-        self.id.to_string()
-    }
-}
-
-/// A refund and the unchanging part of its payment.
-#[derive(Clone, Debug)]
-pub struct RefundView {
-    pub refund: Refund,
-    pub payment: Arc<Capture>,
 }
 
 #[cfg(test)]
