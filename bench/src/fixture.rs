@@ -109,7 +109,6 @@ fn payment(scope: Scope, number: usize) -> Result<NewPayment> {
     Ok(NewPayment {
         scope,
         kind: Kind::Payment,
-        id: None,
         captured: CAPTURED,
         currency: Currency::parse("USD")?,
         provider: "simulator".into(),

@@ -102,17 +102,7 @@ async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec
 
 /// The refund that every task creates.
 pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
-    NewRefund {
-        scope,
-        payment,
-        kind: None,
-        amount: Some(1),
-        currency: None,
-        expected_refundable: None,
-        reason: Some(REASON.into()),
-        reference: None,
-        metadata: None,
-    }
+    NewRefund { amount: Some(1), reason: Some(REASON.into()), ..NewRefund::of(scope, payment) }
 }
 
 fn watch_wal(shared: Arc<LoadState>, database: &Path) -> std::thread::JoinHandle<()> {

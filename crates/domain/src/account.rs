@@ -6,9 +6,7 @@ codes! {
     /// Which of an account's two separate worlds a row belongs to. Decided by the key, never by the
     /// request body.
     pub enum Mode {
-        /// Nothing real moves.
         Test = 0 "test",
-        /// Real money.
         Live = 1 "live",
     }
 }

@@ -1,5 +1,5 @@
-//! A checkout: somebody is asked to pay, once. Native sessions, the paying of invoices, and what
-//! other doors call intents and checkouts are all of this one kind of row.
+//! A checkout asks somebody to pay, once. Native sessions, the paying of invoices, and the things
+//! that other doors call intents and checkouts are all of this one kind of row.
 //!
 //! [`next`] is the whole machine: one match over every pair of fact and state, without a wildcard.
 //! A checkout shares its ULID with the payment that it becomes.
@@ -7,11 +7,11 @@
 use crate::account::Scope;
 use crate::codes::codes;
 use crate::ids::PaymentId;
-use crate::line::Line;
+use crate::line_item::LineItem;
 use crate::machine::Next;
 use crate::money::{Currency, Money};
+use crate::outcome::Failure;
 use crate::payment::Kind;
-use crate::refund::Failure;
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;
@@ -19,19 +19,16 @@ use std::sync::Arc;
 codes! {
     /// Where a checkout is.
     pub enum State {
-        /// Can be paid.
         Open = 1 "open",
         /// A provider was asked to take the money and has not decided.
         Pending = 2 "pending",
         /// Somebody says that it is paid, and the merchant must look.
         PendingReview = 3 "pending_review",
-        /// Paid.
         Completed = 4 "completed",
         /// The last attempt was declined. Can be tried again.
         Failed = 5 "failed",
         /// Not paid in time.
         Expired = 6 "expired",
-        /// Withdrawn by the merchant.
         Canceled = 7 "canceled",
     }
 }
@@ -43,7 +40,6 @@ codes! {
         Started = 1 "started",
         /// The buyer says that the money was sent by hand.
         Claimed = 2 "claimed",
-        /// The provider took the money.
         Paid = 3 "paid",
         /// The provider did not, and will not under this attempt.
         Declined = 4 "declined",
@@ -51,23 +47,18 @@ codes! {
         Contradicted = 5 "contradicted",
         /// The merchant saw the money.
         Confirmed = 6 "confirmed",
-        /// The merchant withdrew it.
         Canceled = 7 "canceled",
-        /// Its time ran out.
         Expired = 8 "expired",
-        /// The merchant wants it gone.
         Deleted = 9 "deleted",
     }
 }
 
 codes! {
     /// How far the attempt that is in flight has come.
-    pub enum Flight {
-        /// There is none.
+    pub enum PaymentAttempt {
         None = 0 "none",
         /// The intent is durable; the provider may have been asked.
         Sending = 1 "sending",
-        /// The provider works on it.
         Processing = 2 "processing",
         /// The buyer must agree to it.
         ActionRequired = 3 "action_required",
@@ -136,41 +127,82 @@ impl State {
     }
 }
 
-/// What never changes about a checkout.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Whose it is.
+/// A checkout to open.
+#[derive(Clone, Debug)]
+pub struct NewCheckout {
     pub scope: Scope,
-    /// Its id, which is also the id of the payment that it becomes.
-    pub id: PaymentId,
-    /// What it is called, and by which prefix.
+    /// The word and the prefix by which it is known.
     pub kind: Kind,
-    /// Minor units, positive.
+    /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
     pub amount: i64,
-    /// Its currency.
     pub currency: Currency,
-    /// The ways to pay that are offered.
     pub methods: Vec<Box<str>>,
     /// Where the buyer goes after paying, http or https.
     pub success_url: Option<Box<str>>,
     /// Where the buyer goes instead, http or https.
     pub cancel_url: Option<Box<str>>,
-    /// What is sold.
-    pub lines: Vec<Line>,
-    /// The caller's id of the buyer.
+    pub lines: Vec<LineItem>,
+    pub customer: Option<Box<str>>,
+    /// The caller's id of a template; only kept.
+    pub template: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+    /// Further fields of the door that opened it, as JSON.
+    pub extra: Option<Box<str>>,
+    /// How long it can be paid, milliseconds; for ever when `None`.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// The part of a checkout that never changes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub scope: Scope,
+    /// Its id, which is also the id of the payment that it becomes.
+    pub id: PaymentId,
+    /// The word and the prefix by which it is known.
+    pub kind: Kind,
+    pub amount: i64,
+    pub currency: Currency,
+    pub methods: Vec<Box<str>>,
+    /// Where the buyer goes after paying, http or https.
+    pub success_url: Option<Box<str>>,
+    /// Where the buyer goes instead, http or https.
+    pub cancel_url: Option<Box<str>>,
+    /// The goods and their prices.
+    pub lines: Vec<LineItem>,
     pub customer: Option<Box<str>>,
     /// The caller's id of a template; only kept.
     pub template: Option<Box<str>>,
     /// The caller's key-value pairs as a JSON object.
     pub metadata: Option<Box<str>>,
-    /// What else the door that it was made through keeps of it, as JSON.
+    /// Further fields of the door that opened it, as JSON.
     pub extra: Option<Box<str>>,
     /// Until when it can be paid; `None` for ever.
     pub expires_at: Option<Timestamp>,
 }
 
-impl Facts {
-    /// What is asked for.
+impl Terms {
+    /// The terms of a new checkout. It is as old as its id.
+    pub fn of(new: &NewCheckout, id: PaymentId) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            kind: new.kind,
+            amount: new.amount,
+            currency: new.currency,
+            methods: new.methods.clone(),
+            success_url: new.success_url.clone(),
+            cancel_url: new.cancel_url.clone(),
+            lines: new.lines.clone(),
+            customer: new.customer.clone(),
+            template: new.template.clone(),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+            expires_at: new.expires_in_ms.map(|ms| id.at().plus_ms(ms)),
+        }
+    }
+
+    /// The amount that is asked for.
     pub const fn money(&self) -> Money {
         Money::new(self.amount, self.currency)
     }
@@ -184,9 +216,7 @@ impl Facts {
 /// Somebody who is asked to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
-    /// What never changes.
-    pub facts: Arc<Facts>,
-    /// Where it is.
+    pub facts: Arc<Terms>,
     pub state: State,
     /// The way to pay that was chosen last.
     pub method: Option<Box<str>>,
@@ -194,39 +224,35 @@ pub struct Checkout {
     pub attempts: u32,
     /// How far the last attempt has come. Also set after a cancellation, until the provider has
     /// stopped the attempt.
-    pub flight: Flight,
+    pub flight: PaymentAttempt,
     /// How often in a row asking about the attempt settled nothing.
     pub checks: u32,
     /// The provider's id of the payment, once there is one.
     pub provider_payment_id: Option<Box<str>>,
-    /// Why the last attempt did not succeed.
     pub failure: Option<Failure>,
     /// Where the buyer shows a proof of payment.
     pub proof_url: Option<Box<str>>,
     /// When a buyer first looked at its page, as far as that is noted.
     pub visited_at: Option<Timestamp>,
-    /// When it was paid.
     pub completed_at: Option<Timestamp>,
     /// When a step looks at it next.
     pub due_at: Option<Timestamp>,
     /// The merchant does not want to see it any more.
     pub deleted: bool,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Checkout {
     /// A checkout that nobody has tried to pay yet.
-    pub fn new(facts: Arc<Facts>, now: Timestamp) -> Self {
+    pub fn new(facts: Arc<Terms>, now: Timestamp) -> Self {
         Self {
             due_at: facts.expires_at,
             facts,
             state: State::Open,
             method: None,
             attempts: 0,
-            flight: Flight::None,
+            flight: PaymentAttempt::None,
             checks: 0,
             provider_payment_id: None,
             failure: None,
@@ -258,14 +284,11 @@ impl Checkout {
     }
 }
 
-/// What the provider said about an attempt.
+/// A provider's answer about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The money was taken.
     Paid {
-        /// The provider's id of the payment.
         provider_payment_id: Box<str>,
-        /// How much.
         money: Money,
         /// When, by the provider's clock.
         at: Timestamp,
@@ -274,7 +297,6 @@ pub enum Outcome {
     Declined(Failure),
     /// The buyer must agree to it.
     ActionRequired,
-    /// The provider works on it.
     Processing,
     /// No usable answer.
     Lost,

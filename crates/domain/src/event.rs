@@ -9,25 +9,19 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 codes! {
-    /// What happened.
+    /// The type of an event.
     pub enum Type {
-        /// A payment became known.
         PaymentCreated = 1 "payment.created",
         /// A refund succeeded and money remains.
         PaymentPartiallyRefunded = 2 "payment.partially_refunded",
         /// Everything captured went back.
         PaymentRefunded = 3 "payment.refunded",
-        /// A refund was asked for.
         RefundCreated = 10 "refund.created",
-        /// The provider has it.
         RefundSubmitted = 11 "refund.submitted",
-        /// The money went back.
         RefundSucceeded = 12 "refund.succeeded",
         /// The provider refused it or took it back.
         RefundFailed = 13 "refund.failed",
-        /// Withdrawn.
         RefundCanceled = 14 "refund.canceled",
-        /// A person must look.
         RefundNeedsReview = 15 "refund.needs_review",
         /// Any other change of state.
         RefundUpdated = 16 "refund.updated",
@@ -37,31 +31,22 @@ codes! {
         CheckoutPending = 21 "checkout_session.pending",
         /// The merchant must look whether the money came.
         CheckoutPendingReview = 22 "checkout_session.pending_review",
-        /// Paid.
         CheckoutCompleted = 23 "checkout_session.completed",
         /// The provider declined. It can be tried again.
         CheckoutFailed = 24 "checkout_session.failed",
         /// Not paid in time.
         CheckoutExpired = 25 "checkout_session.expired",
-        /// Withdrawn by the merchant.
         CheckoutCanceled = 26 "checkout_session.canceled",
-        /// Removed by the merchant.
         CheckoutDeleted = 27 "checkout_session.deleted",
-        /// An invoice was written.
         InvoiceCreated = 30 "invoice.created",
-        /// It is asked for.
         InvoiceFinalized = 31 "invoice.finalized",
-        /// It was sent to the buyer.
         InvoiceSent = 32 "invoice.sent",
-        /// Paid.
         InvoicePaid = 33 "invoice.paid",
-        /// Withdrawn.
         InvoiceVoided = 34 "invoice.voided",
         /// A provider was asked to take the money.
         InvoicePending = 35 "invoice.pending",
         /// The provider declined. It can be tried again.
         InvoiceFailed = 36 "invoice.failed",
-        /// Late.
         InvoicePastDue = 37 "invoice.past_due",
         /// A webhook endpoint failed for too long, or said that it is gone.
         EndpointDisabled = 40 "webhook_endpoint.disabled",
@@ -88,18 +73,14 @@ impl Type {
     }
 }
 
-/// What an event is about.
+/// The thing that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A payment.
     Payment(PaymentId),
     /// A refund, in the state it had after the event.
     Refund(RefundId, State),
-    /// A checkout, likewise.
     Checkout(PaymentId, checkout::State),
-    /// An invoice, likewise.
     Invoice(InvoiceId, invoice::State),
-    /// A webhook endpoint.
     Endpoint(EndpointId),
 }
 
@@ -115,13 +96,11 @@ impl Subject {
     }
 }
 
-/// What the event of a disabled webhook endpoint says.
+/// The payload of the event of a disabled webhook endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EndpointDetail {
-    /// Where it was posted to.
     pub url: Box<str>,
-    /// Why it was disabled.
     pub disabled_reason: Box<str>,
     /// How many attempts had failed in a row.
     pub consecutive_failures: u32,
@@ -129,59 +108,49 @@ pub struct EndpointDetail {
     pub failing_since: Option<i64>,
 }
 
-/// What an event says beyond its subject's unchanging part: enough to print the subject as it was.
+/// The part of the subject that may change later, as it was right after the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Detail {
-    /// The provider's refund id by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_refund_id: Option<Box<str>>,
-    /// Failure code by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<Box<str>>,
-    /// Failure sentence by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<Box<str>>,
-    /// The refund had succeeded before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
-    /// Where the evidence came from.
+    /// [`crate::outcome::Source`] of the statement that led to the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<str>>,
     /// The provider's own time of it, milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_at: Option<i64>,
-    /// A payment's refunded amount by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunded: Option<i64>,
-    /// A payment's reserved amount by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<i64>,
     /// By how much the provider gave back more than was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excess: Option<i64>,
-    /// The payment counts as reversed by then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reversed: bool,
-    /// The way to pay that a buyer had chosen by then.
+    /// The way to pay that the buyer had chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Box<str>>,
-    /// A checkout's payment id at its provider by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_payment_id: Option<Box<str>>,
-    /// When a checkout was paid, an invoice was; milliseconds since the epoch.
+    /// When the checkout or invoice was paid, in milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<i64>,
     /// When an invoice was first asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<i64>,
-    /// When an invoice was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voided_at: Option<i64>,
-    /// How often an invoice was to be charged in vain by then.
+    /// Number of failed payment attempts on the invoice at the time of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// Where an invoice was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Box<str>>,
     /// A webhook endpoint that was disabled.
@@ -192,17 +161,14 @@ pub struct Detail {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose it is.
     pub scope: Scope,
     /// Its id, which is also its time.
     pub id: EventId,
-    /// What happened.
     #[expect(clippy::struct_field_names, reason = "`type` is a keyword")]
     pub event_type: Type,
-    /// To what.
     pub subject: Subject,
     /// Counts the subject's events from 1 without a gap.
     pub seq: u32,
-    /// What else it says; `None` when there is nothing.
+    /// `None` when everything in it has its default.
     pub detail: Option<Box<Detail>>,
 }

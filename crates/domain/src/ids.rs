@@ -13,13 +13,14 @@ pub enum IdError {
     /// The prefix names something else, or is missing.
     #[error("the id must start with {0}")]
     Prefix(&'static str),
-    /// What follows the prefix is not 26 characters of Crockford base 32.
+    /// The prefix is not followed by 26 characters of Crockford base 32.
     #[error("the part after the prefix must be a ULID of 26 characters")]
     Ulid,
 }
 
 fn parse_ulid(text: &str) -> Result<Ulid, IdError> {
-    // Lower case would name the same row under a second spelling; one spelling keeps ids comparable.
+    // Lower case would name the same row under a second spelling; one spelling keeps ids
+    // comparable.
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(IdError::Ulid);
     }

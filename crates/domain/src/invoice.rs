@@ -4,11 +4,10 @@
 
 use crate::account::Scope;
 use crate::codes::codes;
-use crate::decide::MAX_AMOUNT;
 use crate::ids::{InvoiceId, PaymentId};
-use crate::line::{self, Line};
+use crate::line_item::{self, LineItem};
 use crate::machine::Next;
-use crate::money::Currency;
+use crate::money::{Currency, MAX_AMOUNT};
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;
@@ -22,9 +21,7 @@ codes! {
         Open = 2 "open",
         /// To be paid, and late.
         PastDue = 3 "past_due",
-        /// Paid.
         Paid = 4 "paid",
-        /// Withdrawn.
         Void = 5 "void",
         /// Nobody expects it to be paid any more.
         Uncollectible = 6 "uncollectible",
@@ -42,7 +39,6 @@ codes! {
         Charged = 3 "charged",
         /// The merchant got the money some other way.
         PaidElsewhere = 4 "paid_elsewhere",
-        /// The merchant withdrew it.
         Voided = 5 "voided",
         /// The merchant gave up on it.
         GivenUp = 6 "given_up",
@@ -79,39 +75,76 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
     }
 }
 
-/// What never changes about an invoice.
+/// An invoice to write.
+#[derive(Clone, Debug)]
+pub struct NewInvoice {
+    pub scope: Scope,
+    pub customer: Box<str>,
+    pub currency: Currency,
+    pub lines: Vec<LineItem>,
+    /// Taken off, minor units.
+    pub discount: i64,
+    /// Put on, minor units.
+    pub tax: i64,
+    pub due_at: Option<Timestamp>,
+    /// Finalize it at once.
+    pub open: bool,
+    pub memo: Option<Box<str>>,
+    /// The caller's id of a subscription; only kept.
+    pub subscription: Option<Box<str>>,
+    /// The caller's id of a template; only kept.
+    pub template: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
+/// The part of an invoice that never changes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Whose it is.
+pub struct Terms {
     pub scope: Scope,
     /// Its id; a payment of it shares the ULID.
     pub id: InvoiceId,
     /// Its number in its account and mode: 1, 2, 3, … without a gap.
     pub number: i64,
-    /// The caller's id of the buyer.
     pub customer: Box<str>,
     /// The caller's id of a subscription; only kept.
     pub subscription: Option<Box<str>>,
     /// The caller's id of a template; only kept.
     pub template: Option<Box<str>>,
-    /// What the merchant writes under it.
+    /// The merchant's text under the lines.
     pub memo: Option<Box<str>>,
     /// The caller's key-value pairs as a JSON object.
     pub metadata: Option<Box<str>>,
-    /// Its currency.
     pub currency: Currency,
-    /// What is sold.
-    pub lines: Vec<Line>,
-    /// Its sums.
+    /// The goods and their prices.
+    pub lines: Vec<LineItem>,
     pub totals: Totals,
-    /// When it is to be paid by.
     pub due_at: Option<Timestamp>,
+}
+
+impl Terms {
+    /// The terms of a new invoice under the number that it was given.
+    pub fn of(new: &NewInvoice, id: InvoiceId, number: i64, totals: Totals) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            number,
+            customer: new.customer.clone(),
+            subscription: new.subscription.clone(),
+            template: new.template.clone(),
+            memo: new.memo.clone(),
+            metadata: new.metadata.clone(),
+            currency: new.currency,
+            lines: new.lines.clone(),
+            totals,
+            due_at: new.due_at,
+        }
+    }
 }
 
 /// The sums of an invoice, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Of all lines.
     pub subtotal: i64,
     /// Taken off.
     pub discount: i64,
@@ -127,15 +160,14 @@ pub enum NoTotal {
     /// A sum passes [`MAX_AMOUNT`].
     #[error("the total is more than {MAX_AMOUNT}")]
     TooLarge,
-    /// More is taken off than there is.
     #[error("the discount is more than the lines come to")]
     Discount,
 }
 
 impl Totals {
     /// Adds up: lines, less the discount, plus the tax.
-    pub fn of(lines: &[Line], discount: i64, tax: i64) -> Result<Self, NoTotal> {
-        let subtotal = line::sum(lines).ok_or(NoTotal::TooLarge)?;
+    pub fn of(lines: &[LineItem], discount: i64, tax: i64) -> Result<Self, NoTotal> {
+        let subtotal = line_item::sum(lines).ok_or(NoTotal::TooLarge)?;
         let rest = subtotal.checked_sub(discount).filter(|rest| *rest >= 0 && discount >= 0);
         let rest = rest.ok_or(NoTotal::Discount)?;
         let total = rest.checked_add(tax).filter(|total| *total <= MAX_AMOUNT && tax >= 0);
@@ -147,15 +179,11 @@ impl Totals {
 /// An invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
-    /// What never changes.
-    pub facts: Arc<Facts>,
-    /// Where it is.
+    pub facts: Arc<Terms>,
     pub state: State,
     /// When it was first asked for.
     pub issued_at: Option<Timestamp>,
-    /// When it was paid.
     pub paid_at: Option<Timestamp>,
-    /// When it was withdrawn.
     pub voided_at: Option<Timestamp>,
     /// A provider took the money for it, which can be refunded.
     pub charged: bool,
@@ -163,14 +191,12 @@ pub struct Invoice {
     pub attempts: u32,
     /// When it falls due; a step sees to that.
     pub wake_at: Option<Timestamp>,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Invoice {
-    /// What was paid of it, minor units.
+    /// The amount that was paid, minor units.
     pub fn amount_paid(&self) -> i64 {
         if self.state == State::Paid { self.facts.totals.total } else { 0 }
     }
@@ -215,7 +241,7 @@ mod tests {
 
     #[test]
     fn totals_add_up_or_are_refused() {
-        let lines = [Line { text: "Tea".into(), quantity: 3, unit_amount: 500 }];
+        let lines = [LineItem { text: "Tea".into(), quantity: 3, unit_amount: 500 }];
         let totals = Totals::of(&lines, 200, 130).expect("they add up");
         assert_eq!((totals.subtotal, totals.total), (1_500, 1_430));
         assert_eq!(Totals::of(&lines, 1_500, 0).map(|totals| totals.total), Ok(0));

@@ -12,17 +12,15 @@ use ulid::Ulid;
 pub struct KeyHash(pub [u8; 16]);
 
 codes! {
-    /// What a name leads to.
+    /// The kind of thing that a name leads to.
     pub enum Target {
         /// A refund, answered as it was when it was created.
         Refund = 1 "refund",
-        /// A payment.
         Payment = 2 "payment",
         /// A refund that was canceled under this key.
         Cancel = 3 "cancel",
         /// A checkout, as it was opened or was left by an act under this key.
         Checkout = 4 "checkout",
-        /// An invoice, likewise.
         Invoice = 5 "invoice",
         /// Nothing but the text that was answered, which is stored with it.
         Answer = 6 "answer",
@@ -32,15 +30,12 @@ codes! {
 /// A name that is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Whose name it is.
     pub scope: Scope,
-    /// Which name.
     pub hash: KeyHash,
     /// Hash of the request that took it; another request under the same name is refused.
     pub request: [u8; 16],
-    /// What kind of thing it leads to.
+    /// The kind of thing that the name leads to.
     pub target: Target,
-    /// The ULID of that thing.
     pub id: Ulid,
     /// The state to answer with, for refunds.
     pub state: Option<State>,

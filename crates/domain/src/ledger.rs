@@ -13,9 +13,7 @@ codes! {
     pub enum Code {
         /// Money held at the providers.
         Cash = 1 "cash",
-        /// What was sold.
         Revenue = 2 "revenue",
-        /// What was given back.
         RevenueRefund = 3 "revenue_refund",
     }
 }
@@ -44,19 +42,13 @@ impl Reason {
 }
 
 codes! {
-    /// What kind of thing a posting is about.
+    /// The kind of thing that a posting is about.
     pub enum SourceType {
-        /// A payment registered from outside.
         Payment = 1 "payment",
-        /// A native checkout session.
         CheckoutSession = 2 "checkout_session",
-        /// An invoice.
         Invoice = 3 "invoice",
-        /// A payment intent.
         PaymentIntent = 4 "payment_intent",
-        /// A checkout.
         Checkout = 5 "checkout",
-        /// A refund.
         Refund = 6 "refund",
     }
 }
@@ -90,21 +82,17 @@ impl From<payment::Kind> for SourceType {
 /// One debit and one credit of the same amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
-    /// Whose books.
     pub scope: Scope,
     /// Its id, which is also its time; the ids of its legs follow from it.
     pub id: PostingId,
     /// Why it was made; the accounts follow from it.
     pub reason: Reason,
-    /// What kind of thing it is about.
+    /// The kind of thing that the posting is about.
     pub source_type: SourceType,
-    /// The ULID of that thing.
     pub source: Ulid,
     /// The payment whose money it is.
     pub payment: PaymentId,
-    /// Minor units, positive.
     pub amount: i64,
-    /// The currency.
     pub currency: Currency,
 }
 
@@ -139,11 +127,9 @@ impl Posting {
     }
 }
 
-/// What a batch adds to one account's running totals.
+/// Sums that a batch adds to one account's running totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sum of debits, minor units.
     pub debits: i64,
-    /// Sum of credits, minor units.
     pub credits: i64,
 }

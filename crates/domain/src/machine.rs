@@ -1,12 +1,12 @@
-//! What the state machines have in common.
+//! The type that all state machines answer with.
 
-/// What a fact does to a state.
+/// The effect of a fact on a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next<S> {
     /// It moves the thing on.
     Move(S),
     /// It says nothing new: a duplicate, or older than what is known.
     Stay,
-    /// It cannot happen here: a caller's mistake, or evidence that must not be believed.
+    /// It cannot happen here: a caller's mistake, or a statement that must not be believed.
     Refuse,
 }

@@ -49,12 +49,15 @@ impl fmt::Debug for Currency {
     }
 }
 
+/// The largest amount of one payment in minor units: 2^53 - 1, which every client language reads
+/// exactly, JavaScript included.
+pub const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
+
 /// An amount in minor units together with its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Money {
     /// Minor units: cents for `USD`, whole yen for `JPY`.
     pub minor: i64,
-    /// The currency.
     pub currency: Currency,
 }
 

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 
 codes! {
-    /// What the payment paid for, and so under which other name it is known.
+    /// The kind of thing that was paid for, which decides the payment's other name.
     pub enum Kind {
         /// Registered from outside; its own id is its only name.
         Payment = 1 "payment",
@@ -48,14 +48,34 @@ codes! {
     }
 }
 
-/// What never changes about a payment.
+/// A captured payment to register.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    pub scope: Scope,
+    pub kind: Kind,
+    /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
+    pub captured: i64,
+    pub currency: Currency,
+    pub provider: Box<str>,
+    /// The provider's own id of the charge.
+    pub provider_payment_id: Box<str>,
+    /// When it was captured; now when `None`.
+    pub captured_at: Option<Timestamp>,
+    /// When it settled or will settle; `None` when unknown.
+    pub settled_at: Option<Timestamp>,
+    /// The caller's own id, not unique.
+    pub reference: Option<Box<str>>,
+    /// JSON object of strings.
+    pub metadata: Option<Box<str>>,
+}
+
+/// The part of a payment that never changes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Whose it is.
+pub struct Capture {
     pub scope: Scope,
     /// Its id; the ULID is shared with the thing it paid for.
     pub id: PaymentId,
-    /// What it paid for.
+    /// The kind of thing that was paid for.
     pub kind: Kind,
     /// Captured amount in minor units.
     pub captured: i64,
@@ -65,7 +85,6 @@ pub struct Facts {
     pub provider: Box<str>,
     /// The provider's own id of the charge.
     pub provider_payment_id: Box<str>,
-    /// When the money was captured.
     pub captured_at: Timestamp,
     /// The caller's own id, not unique.
     pub reference: Option<Box<str>>,
@@ -76,8 +95,7 @@ pub struct Facts {
 /// A payment and its running balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// What never changes.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<Capture>,
     /// When the provider paid the merchant out, if it has.
     pub settled_at: Option<Timestamp>,
     /// Sum of the refunds that succeeded, minor units.
@@ -91,15 +109,31 @@ pub struct Payment {
     pub excess: i64,
     /// The payment went back in full and that was asked for before it settled.
     pub reversed: bool,
-    /// Sequence number of its last event.
     pub last_seq: u32,
-    /// When any of this last changed.
     pub updated_at: Timestamp,
+}
+
+impl Capture {
+    /// The capture of a payment that is registered at `now`.
+    pub fn of(new: &NewPayment, id: PaymentId, now: Timestamp) -> Self {
+        Self {
+            scope: new.scope,
+            id,
+            kind: new.kind,
+            captured: new.captured,
+            currency: new.currency,
+            provider: new.provider.clone(),
+            provider_payment_id: new.provider_payment_id.clone(),
+            captured_at: new.captured_at.unwrap_or(now),
+            reference: new.reference.clone(),
+            metadata: new.metadata.clone(),
+        }
+    }
 }
 
 impl Payment {
     /// A payment of which nothing has gone back yet.
-    pub fn new(facts: Facts, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
+    pub fn new(facts: Capture, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             facts: Arc::new(facts),
             settled_at,
@@ -113,7 +147,7 @@ impl Payment {
         }
     }
 
-    /// What a new refund may ask for at most, minor units. Never negative.
+    /// The largest amount of a new refund, minor units. Never negative.
     pub fn refundable(&self) -> i64 {
         let spent = i128::from(self.refunded) + i128::from(self.reserved) + i128::from(self.held);
         let left = i128::from(self.facts.captured) - spent;

@@ -16,20 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A row in a view, and whether it must be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<T> {
-    /// The row.
     pub value: T,
-    /// What saving it takes.
     pub change: Change,
 }
 
-/// What saving a row takes.
+/// How a row is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
     None,
-    /// An update.
     Updated,
-    /// An insert.
     Inserted,
 }
 
@@ -55,26 +50,20 @@ impl<T> Row<T> {
 
 /// Keys of the rows that a batch needs. Sorted, so that every node locks in the same order.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct RowKeys {
     /// Names. The refunds and payments that found names lead to are loaded with them.
     pub keys: BTreeSet<(Scope, KeyHash)>,
-    /// Payments.
     pub payments: BTreeSet<(Scope, PaymentId)>,
-    /// Refunds.
     pub refunds: BTreeSet<(Scope, RefundId)>,
-    /// Checkouts.
     pub checkouts: BTreeSet<(Scope, PaymentId)>,
-    /// Invoices.
     pub invoices: BTreeSet<(Scope, InvoiceId)>,
     /// The last invoice numbers given.
     pub invoice_numbers: BTreeSet<Scope>,
-    /// Webhook endpoints.
     pub endpoints: BTreeSet<(Scope, EndpointId)>,
-    /// Deliveries.
     pub deliveries: BTreeSet<(Scope, DeliveryId)>,
 }
 
-impl Wanted {
+impl RowKeys {
     /// The scopes that something may happen in, whose subscribers are loaded with the rows.
     pub fn scopes(&self) -> BTreeSet<Scope> {
         let keys = self.keys.iter().map(|(scope, _)| *scope);
@@ -90,46 +79,37 @@ impl Wanted {
 /// Rows loaded for a batch, and what the batch adds to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Payments by key.
     pub payments: BTreeMap<(Scope, PaymentId), Row<Payment>>,
-    /// Refunds by key.
     pub refunds: BTreeMap<(Scope, RefundId), Row<Refund>>,
     /// Names by hash.
     pub keys: BTreeMap<(Scope, KeyHash), Row<Key>>,
     /// Checkouts by the id of the payment that they become.
     pub checkouts: BTreeMap<(Scope, PaymentId), Row<Checkout>>,
-    /// Invoices by key.
     pub invoices: BTreeMap<(Scope, InvoiceId), Row<Invoice>>,
     /// The last invoice number given in each scope.
     pub invoice_numbers: BTreeMap<Scope, Row<i64>>,
-    /// Webhook endpoints by key.
     pub endpoints: BTreeMap<(Scope, EndpointId), Row<Endpoint>>,
-    /// Deliveries by key.
     pub deliveries: BTreeMap<(Scope, DeliveryId), Row<Delivery>>,
     /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
     pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
-    /// What the batch appends.
-    pub book: Book,
+    pub new_rows: NewRows,
 }
 
-/// What a batch appends: rows that are written once and never changed.
+/// Rows that a batch appends: they are written once and never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct NewRows {
     /// New events in the order they happened.
     pub events: Vec<Event>,
-    /// New postings.
     pub postings: Vec<Posting>,
-    /// What the postings add to the running totals.
+    /// Sums of the postings, added to the running totals.
     pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
-    /// New deliveries.
     pub deliveries: Vec<Delivery>,
-    /// Attempts at deliveries.
     pub attempts: Vec<Attempt>,
     /// Webhook endpoints that are gone.
     pub removed_endpoints: Vec<(Scope, EndpointId)>,
 }
 
-impl Book {
+impl NewRows {
     /// Appends a posting and adds it to the running totals. `false` when a total would overflow;
     /// nothing is changed then.
     #[must_use]

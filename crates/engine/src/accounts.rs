@@ -1,9 +1,9 @@
 //! Accounts and API keys: making them, finding them, revoking them.
 
+use crate::Engine;
 use crate::access::{ApiKey, ErrorProfile, KeyForm, Permissions};
-use crate::facade::Engine;
-use crate::input::IdempotencyKey;
-use crate::{Error, names};
+use crate::input::{IdempotencyKey, KeyRequest};
+use crate::{Error, unique_keys};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::{Mode, Scope};
@@ -30,42 +30,19 @@ const KEY_CACHE_LIMIT: usize = 10_000;
 /// How much of a Bearer token is kept in the clear, for people to tell keys apart.
 const PREFIX_LENGTH: usize = 12;
 
-/// What a new key is to be.
-#[derive(Clone, Debug)]
-pub struct KeyRequest {
-    /// The account it belongs to.
-    pub account: AccountId,
-    /// The mode it works in; `None` makes a platform key that works in both.
-    pub mode: Option<Mode>,
-    /// It may act for other accounts, as a key without a mode always may.
-    pub platform: bool,
-    /// What its Bearer token looks like.
-    pub form: KeyForm,
-    /// What it may do, space-separated scopes.
-    pub scopes: String,
-    /// Its error table.
-    pub error_profile: ErrorProfile,
-    /// What people call it, at most 80 characters.
-    pub name: String,
-}
-
 /// A new key's secrets. They cannot be shown again.
 pub struct NewKey {
-    /// When it was made.
     pub created_at: Timestamp,
     /// The first characters of its Bearer token, which stay visible.
     pub prefix: String,
     /// The key's public id, for signed requests.
     pub key_id: String,
-    /// The signing secret.
     pub secret: SecretString,
-    /// The Bearer token.
     pub bearer: SecretString,
 }
 
-/// What became of a request for a key.
+/// The result of a request for a key.
 pub enum MadeKey {
-    /// It was made.
     New(NewKey),
     /// The same request made this one before. Its secrets were shown then.
     Before(KeyListing),
@@ -74,19 +51,13 @@ pub enum MadeKey {
 /// A key as it is listed: without its secrets.
 #[derive(Clone, Debug)]
 pub struct KeyListing {
-    /// Its public id.
     pub id: Box<str>,
-    /// What people call it.
     pub name: Box<str>,
-    /// Its account.
     pub account: AccountId,
     /// Its mode; `None` for platform keys.
     pub mode: Option<Mode>,
-    /// What it may do.
     pub scopes: Box<str>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// The first characters of its Bearer token; unknown for old keys.
     pub prefix: Option<Box<str>>,
@@ -204,7 +175,7 @@ impl Engine {
         request: KeyRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<MadeKey, Error> {
-        let name = key.map(|key| self.name_answer(scope, key, names::key_request(&request)));
+        let name = key.map(|key| self.name_answer(scope, key, unique_keys::key_request(&request)));
         match self.make_key(request, name).await? {
             (new, Once::Done(())) => Ok(MadeKey::New(new)),
             (_, Once::Taken) => Err(Refusal::KeyReused.into()),
@@ -301,7 +272,8 @@ impl Engine {
         Ok(Some(key))
     }
 
-    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key is found, marked as such.
+    /// The key with this Bearer token, or with this secret, which is as good a proof. A revoked key
+    /// is found, marked as such.
     pub async fn find_key_by_bearer(&self, token: &str) -> Result<Option<Arc<ApiKey>>, Error> {
         let (cache, now) = (&self.key_cache().by_bearer, self.now());
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();

@@ -3,11 +3,11 @@
 //!
 //! A request is begun, processed and answered in three commits. What it does to money is done under
 //! the name of this use of the key, so a crash between any two of them leaves a request that is
-//! processed again, by whoever repeats it, to the same effect.
+//! processed again, by the next caller that repeats it, to the same effect.
 
-use crate::facade::Engine;
+use crate::Engine;
 use crate::input::IdempotencyKey;
-use crate::{Error, names};
+use crate::{Error, unique_keys};
 use domain::account::Scope;
 use domain::decide::KEY_LIFETIME_MS;
 use domain::keys::KeyHash;
@@ -24,20 +24,15 @@ pub struct Keyed {
     generation: Ulid,
 }
 
-/// What is known of a request under an idempotency key.
+/// The progress of a request under an idempotency key.
 #[derive(Debug)]
 pub enum Begun {
-    /// It is to be processed.
     Process(Keyed),
-    /// It is being processed.
     Running,
     /// The key came with another request.
     Other,
-    /// It was answered.
     Answered {
-        /// HTTP status.
         status: u16,
-        /// The body.
         body: Vec<u8>,
     },
 }
@@ -59,11 +54,11 @@ impl Engine {
         parts: &[&[u8]],
     ) -> Result<Begun, Error> {
         let now = self.now();
-        let (door, hash) = (key.door, names::idempotency(key));
+        let (door, hash) = (key.door, unique_keys::idempotency(key));
         let new = NewRequest {
             scope,
             hash,
-            request: names::whole_request(parts),
+            request: unique_keys::whole_request(parts),
             generation: self.with_ids(|ids| ids.ulid(now)),
             lease_until: now.plus_ms(self.config().lease_ms),
             expires_at: now.plus_ms(KEY_LIFETIME_MS),
@@ -109,7 +104,7 @@ impl Engine {
     }
 }
 
-/// What a sealed answer is bound to.
+/// The row that a sealed answer is bound to.
 fn row_of(scope: Scope, generation: Ulid) -> String {
     format!("answer {} {generation}", scope.code())
 }

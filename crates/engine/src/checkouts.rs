@@ -1,22 +1,23 @@
 //! Checkouts: asking somebody to pay, taking the money, and seeing to it that every attempt ends.
 //!
 //! An attempt is three moves like any money step: the intent is committed, the provider is asked
-//! outside of any transaction under the attempt's own key, the outcome is committed. A crash between
-//! any two leaves an attempt whose lease runs out; a step asks again under the same key.
+//! outside of any transaction under the attempt's own key, the outcome is committed. A crash
+//! between any two leaves an attempt whose lease runs out; a step asks again under the same key.
 
-use crate::facade::{Answered, Engine};
-use crate::input::{IdempotencyKey, NewCheckout};
-use crate::{Error, names};
+use crate::Engine;
+use crate::answered::Answered;
+use crate::input::IdempotencyKey;
+use crate::{Error, unique_keys};
 use domain::account::Scope;
-use domain::checkout::{Checkout, Facts, Flight, Outcome, State};
+use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
 use domain::decide::{Command, Done, KeyUse, Refusal};
 use domain::ids::{InvoiceId, PaymentId};
+use domain::outcome::Failure;
 use domain::payment::Kind;
-use domain::refund::Failure;
 use domain::time::Timestamp;
-use providers::{ChargeAnswer, ChargeOrder, METHODS, Method, TakesPayments, Why, parse_method};
+use providers::{ChargeAnswer, ChargeInstruction, METHODS, Method, TakesPayments, parse_method};
 use std::sync::Arc;
 use store::{CheckoutFilter, Page, PageQuery};
 
@@ -57,27 +58,12 @@ impl Engine {
     ) -> Result<Answered<Checkout>, Error> {
         let (now, scope) = (self.now(), new.scope);
         self.payment_provider(scope)?;
-        let request = names::checkout_request(&new);
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
-        let facts = Facts {
-            scope,
-            id: PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now))),
-            kind: new.kind,
-            amount: new.amount,
-            currency: new.currency,
-            methods: new.methods,
-            success_url: new.success_url,
-            cancel_url: new.cancel_url,
-            lines: new.lines,
-            customer: new.customer,
-            template: new.template,
-            metadata: new.metadata,
-            extra: new.extra,
-            expires_at: new.expires_in_ms.map(|ms| now.plus_ms(ms)),
-        };
-        let open = OpenCheckout { facts: Arc::new(facts), key };
+        let request = unique_keys::checkout_request(&new);
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let id = PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
+        let open = OpenCheckout { new, id, key };
         let command = Command::OpenCheckout(Box::new(open));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
     /// The checkout of this kind and id.
@@ -101,7 +87,8 @@ impl Engine {
         Ok(found.filter(|checkout| !checkout.deleted))
     }
 
-    /// The checkout of this kind and id, whoever's it is: whoever knows its id may see and pay it.
+    /// The checkout of this kind and id, of any account: its id is all that it takes to see and pay
+    /// it.
     pub async fn find_public_checkout(
         &self,
         kind: Kind,
@@ -118,7 +105,7 @@ impl Engine {
         format!("{}/{folder}/{name}", self.config().public_url)
     }
 
-    /// What somebody who may pay a checkout can show for it: unlike its id, it is on no page.
+    /// Proof that its holder may pay a checkout: unlike the id, it is on no page.
     pub fn client_secret(&self, id: PaymentId) -> String {
         self.master_key().tag("client secret", &id.bytes())
     }
@@ -176,7 +163,7 @@ impl Engine {
         self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
 
-    /// The buyer pays. One who clicks twice is told how the first click goes on.
+    /// The buyer pays. A second click is answered with the progress of the first.
     pub async fn pay_checkout(&self, checkout: &Checkout, method: &str) -> Result<Checkout, Error> {
         Ok(self.pay_checkout_once(checkout, method, None).await?.value)
     }
@@ -212,7 +199,7 @@ impl Engine {
             })) => return self.read_again(checkout).await.map(fresh),
             Err(error) => return Err(error),
         };
-        if started.flight == Flight::None {
+        if started.flight == PaymentAttempt::None {
             return Ok(fresh(started));
         }
         self.see_through(started).await.map(fresh)
@@ -221,7 +208,7 @@ impl Engine {
     /// The buyer agrees to the attempt that needs it, or does not.
     pub async fn answer_action(&self, checkout: &Checkout, agree: bool) -> Result<Checkout, Error> {
         let checkout = self.read_again(checkout).await?;
-        if checkout.flight != Flight::ActionRequired || checkout.state != State::Pending {
+        if checkout.flight != PaymentAttempt::ActionRequired || checkout.state != State::Pending {
             return Ok(checkout);
         }
         let (scope, key) = (checkout.facts.scope, checkout.provider_key());
@@ -279,10 +266,10 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
         let (scope, id) = (checkout.facts.scope, checkout.facts.id);
-        let request = names::act_request(word, id.ulid());
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let request = unique_keys::act_request(word, id.ulid());
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key }));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
     async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
@@ -302,15 +289,15 @@ impl Engine {
         }
     }
 
-    /// Asks the provider, whether or not whoever started it stays to hear the answer.
+    /// Asks the provider, also when the caller does not stay for the answer.
     async fn see_through(&self, started: Checkout) -> Result<Checkout, Error> {
         let (engine, attempt) = (self.clone(), started.clone());
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (finish, finished) = tokio::sync::oneshot::channel();
         self.spawn(async move {
             engine.attempt(&attempt).await;
-            let _ = tell.send(());
+            let _ = finish.send(());
         });
-        let _ = told.await;
+        let _ = finished.await;
         self.read_again(&started).await
     }
 
@@ -324,19 +311,20 @@ impl Engine {
         // Nobody waits for it any more, or the buyer did not agree in time.
         let stop = checkout.state != State::Pending
             || checkout.has_run_out(self.now())
-            || checkout.flight == Flight::ActionRequired;
+            || checkout.flight == PaymentAttempt::ActionRequired;
         let call = async {
             if stop {
                 return provider.stop_charge(facts.scope, &key, facts.money()).await;
             }
             let method = checkout.method.clone().unwrap_or_default();
             let key = key.clone().into();
-            let order = ChargeOrder { scope: facts.scope, key, money: facts.money(), method };
-            provider.charge(order).await
+            let instruction =
+                ChargeInstruction { scope: facts.scope, key, money: facts.money(), method };
+            provider.charge(instruction).await
         };
         let limit = self.config().provider_timeout;
         let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-            ChargeAnswer::Unknown(Why::new("timeout", "the provider did not answer in time"))
+            ChargeAnswer::Unknown(Failure::new("timeout", "the provider did not answer in time"))
         });
         self.record_charge(checkout, provider.name(), answer).await;
     }
@@ -348,10 +336,13 @@ impl Engine {
         provider: &'static str,
         answer: ChargeAnswer,
     ) {
-        let patience = self.config().policies.of(provider);
+        let policy = self.config().policies.of(provider);
         let backoff = match &answer {
-            ChargeAnswer::Unknown(_) => patience.unknown,
-            _ => patience.pending,
+            ChargeAnswer::Unknown(_) => policy.unknown,
+            ChargeAnswer::Paid { .. }
+            | ChargeAnswer::Declined(_)
+            | ChargeAnswer::ActionRequired
+            | ChargeAnswer::Processing => policy.pending,
         };
         let mut wait = self.with_ids(|ids| backoff.wait_ms(checkout.checks, ids.rng()));
         let mut charge = None;
@@ -360,9 +351,7 @@ impl Engine {
                 charge = Some(self.charge_of(provider, &provider_payment_id));
                 Outcome::Paid { provider_payment_id, money, at }
             }
-            ChargeAnswer::Declined(why) => {
-                Outcome::Declined(Failure { code: why.code, message: why.message })
-            }
+            ChargeAnswer::Declined(why) => Outcome::Declined(why),
             ChargeAnswer::ActionRequired => {
                 wait = ACTION_MS;
                 Outcome::ActionRequired
@@ -412,7 +401,7 @@ impl Engine {
         let mut attempts = tokio::task::JoinSet::new();
         for answer in pending {
             match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
-                Ok(Done::Checkout { checkout, .. }) if checkout.flight != Flight::None => {
+                Ok(Done::Checkout { checkout, .. }) if checkout.flight != PaymentAttempt::None => {
                     let engine = self.clone();
                     attempts.spawn(async move { engine.attempt(&checkout).await });
                 }
@@ -429,7 +418,7 @@ impl Engine {
         Charge {
             provider: provider.into(),
             id: provider_payment_id.into(),
-            name: names::charge(provider_payment_id),
+            name: unique_keys::charge(provider_payment_id),
             settles_after_ms: self.settles_after_ms(provider),
         }
     }
@@ -454,12 +443,5 @@ impl Engine {
             }
             None => Refusal::PaymentNotFound,
         })
-    }
-}
-
-fn answer(done: Done) -> Result<Answered<Checkout>, Error> {
-    match done {
-        Done::Checkout { checkout, replayed } => Ok(Answered { value: *checkout, replayed }),
-        _ => Err(Error::Refused(Refusal::KeyReused)),
     }
 }

@@ -5,11 +5,10 @@
 //! idle engine commits a single refund at once.
 
 use crate::Error;
-use domain::decide::{Command, Done, Refusal, decide};
+use domain::decide::{Command, Done, Refusal, decide, fan_out};
 use domain::ids::Ids;
 use domain::time::Clock;
-use domain::view::{View, Wanted};
-use domain::webhook::fan_out;
+use domain::view::{RowKeys, View};
 use rand_chacha::ChaCha20Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,13 +37,13 @@ impl Default for CommitterConfig {
     }
 }
 
-/// Is told what was committed, before the caller is answered. Must not block.
+/// Acts on commits before callers are answered. Must not block.
 pub(crate) trait Committed: Send + Sync + 'static {
     /// A command changed something, durably. `slot` is the dispatch slot the command came with.
     fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>);
 
-    /// Events were committed that webhook endpoints are to be told of.
-    fn told(&self);
+    /// Deliveries of events were committed.
+    fn events_committed(&self);
 }
 
 struct Job {
@@ -83,7 +82,7 @@ impl Committer {
                 clock: clock.clone(),
                 ids: ids.clone(),
                 listener: listener.clone(),
-                told: Arc::default(),
+                has_deliveries: Arc::default(),
             };
             tokio::spawn(lane.run(inbox, config.batch));
             jobs
@@ -126,22 +125,21 @@ impl Committer {
     }
 }
 
-/// What a command is about: a payment or what becomes one. `None` for webhooks.
+/// The payment that a command is about, or the checkout or invoice that becomes one. `None` for
+/// webhooks.
 fn about(command: &Command) -> Option<Ulid> {
     Some(match command {
-        Command::Register(register) => register.facts.id.ulid(),
-        Command::Create(create) => create.payment.ulid(),
+        Command::Register(register) => register.id.ulid(),
+        Command::Create(create) => create.new.payment.ulid(),
         Command::Cancel { of, .. }
-        | Command::Claim { of, .. }
+        | Command::Lease { of, .. }
         | Command::Record { of, .. }
         | Command::GiveUp { of } => of.payment.ulid(),
         Command::Adopt { payment, .. } | Command::Settle { payment, .. } => payment.ulid(),
-        Command::OpenCheckout(open) => open.facts.id.ulid(),
+        Command::OpenCheckout(open) => open.id.ulid(),
         Command::Checkout(act) => act.id.ulid(),
         // All of an account and mode take their numbers from one row.
-        Command::CreateInvoice(create) => {
-            Ulid(u128::from(create.facts.scope.code().unsigned_abs()))
-        }
+        Command::CreateInvoice(create) => Ulid(u128::from(create.new.scope.code().unsigned_abs())),
         Command::Invoice(act) => act.id.ulid(),
         Command::Webhook(..) => return None,
     })
@@ -152,8 +150,8 @@ struct Lane {
     clock: Arc<dyn Clock>,
     ids: SharedIds,
     listener: Arc<dyn Committed>,
-    /// The batch under way has events that webhook endpoints are to be told of.
-    told: Arc<AtomicBool>,
+    /// The batch under way queued deliveries.
+    has_deliveries: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -168,8 +166,8 @@ impl Lane {
                 replies.push((job.slot, job.reply));
             }
             let answers = self.commit(commands).await;
-            if self.told.swap(false, Ordering::Relaxed) {
-                self.listener.told();
+            if self.has_deliveries.swap(false, Ordering::Relaxed) {
+                self.listener.events_committed();
             }
             for ((slot, reply), answer) in replies.into_iter().zip(answers) {
                 if let Ok(done) = &answer {
@@ -210,17 +208,17 @@ impl Lane {
         from: usize,
         to: usize,
     ) -> Result<Vec<Result<Done, Error>>, StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in &commands[from..to] {
             command.wants(&mut wanted);
         }
         let commands = commands.clone();
         let (clock, ids) = (self.clock.clone(), self.ids.clone());
-        let told = self.told.clone();
+        let has_deliveries = self.has_deliveries.clone();
         self.store
             .run_batch(wanted, move |view| {
                 let answers = decide_all(view, &commands[from..to], &*clock, &ids);
-                told.fetch_or(!view.book.deliveries.is_empty(), Ordering::Relaxed);
+                has_deliveries.fetch_or(!view.new_rows.deliveries.is_empty(), Ordering::Relaxed);
                 answers
             })
             .await
@@ -248,14 +246,14 @@ fn refused(refusal: Refusal) -> Error {
 fn log(error: StoreError) -> Error {
     tracing::error!(%error, cause = %cause(&error), "a batch was not committed");
     metrics::counter!("refundry_batch_failures_total").increment(1);
-    match error {
+    if let StoreError::OutcomeUnknown = error {
         // To a caller it is the same: the idempotency key finds out.
-        StoreError::OutcomeUnknown => Error::TimedOut,
-        other => Error::from(other),
+        return Error::TimedOut;
     }
+    Error::from(error)
 }
 
-/// What lies under an error, in one line.
+/// The cause of an error, in one line.
 fn cause(error: &StoreError) -> String {
     std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
 }

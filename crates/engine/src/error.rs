@@ -15,7 +15,7 @@ pub enum Error {
     Invalid {
         /// The field, in the words of `domain` (`provider`, `amount`, ...).
         field: &'static str,
-        /// What was wrong and what to do.
+        /// The fault, and how to mend it.
         message: String,
     },
     /// The queue is full. Nothing changed; try again later.

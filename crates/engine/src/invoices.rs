@@ -1,14 +1,14 @@
 //! Invoices: writing them, asking for them, and what the merchant does with them.
 
-use crate::facade::{Answered, Engine};
-use crate::input::{IdempotencyKey, NewInvoice};
-use crate::{Error, names};
+use crate::Engine;
+use crate::answered::Answered;
+use crate::input::IdempotencyKey;
+use crate::{Error, unique_keys};
 use domain::account::Scope;
 use domain::decide::invoice::{Act, ActOnInvoice, CreateInvoice};
-use domain::decide::{Command, Done, KeyUse, Refusal};
+use domain::decide::{Command, KeyUse};
 use domain::ids::InvoiceId;
-use domain::invoice::{Facts, Invoice, NoTotal, Totals};
-use std::sync::Arc;
+use domain::invoice::{Invoice, NewInvoice, NoTotal, Totals};
 use store::{InvoiceFilter, Page, PageQuery};
 
 impl Engine {
@@ -26,26 +26,13 @@ impl Engine {
             };
             Error::Invalid { field, message: format!("{why}; change lines, discount or tax") }
         })?;
-        let request = names::invoice_request(&new);
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
-        let facts = Facts {
-            scope,
-            id: InvoiceId::from_ulid(self.with_ids(|ids| ids.unguessable(now))),
-            number: 0,
-            customer: new.customer,
-            subscription: new.subscription,
-            template: new.template,
-            memo: new.memo,
-            metadata: new.metadata,
-            currency: new.currency,
-            lines: new.lines,
-            totals,
-            due_at: new.due_at,
-        };
-        let open = new.open.then(|| self.invoice_methods(scope));
-        let create = CreateInvoice { facts: Arc::new(facts), open, key };
+        let request = unique_keys::invoice_request(&new);
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let id = InvoiceId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
+        let methods = if new.open { self.invoice_methods(scope) } else { Vec::new() };
+        let create = CreateInvoice { new, totals, id, methods, key };
         let command = Command::CreateInvoice(Box::new(create));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 
     /// The invoice with this id.
@@ -57,7 +44,7 @@ impl Engine {
         Ok(self.store().find_invoice(scope, id).await?)
     }
 
-    /// The invoice with this id, whoever's it is: whoever knows its id may see and pay it.
+    /// The invoice with this id, of any account: its id is all that it takes to see and pay it.
     pub async fn find_public_invoice(&self, id: InvoiceId) -> Result<Option<Invoice>, Error> {
         Ok(self.store().find_invoice_anywhere(id).await?)
     }
@@ -103,7 +90,7 @@ impl Engine {
         self.act_on_invoice(scope, id, "void", Act::Void, key).await
     }
 
-    /// Tells subscribers that an invoice is sent to the buyer.
+    /// Makes the event that an invoice is sent to the buyer.
     pub async fn send_invoice(
         &self,
         scope: Scope,
@@ -123,16 +110,9 @@ impl Engine {
         act: Act,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        let request = names::act_request(word, id.ulid());
-        let key = key.map(|key| KeyUse { hash: names::idempotency(key), request });
+        let request = unique_keys::act_request(word, id.ulid());
+        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let command = Command::Invoice(Box::new(ActOnInvoice { scope, id, act, key }));
-        answer(self.commit(command, None, key.map(|key| (scope, key.hash))).await?)
-    }
-}
-
-fn answer(done: Done) -> Result<Answered<Invoice>, Error> {
-    match done {
-        Done::Invoice { invoice, replayed } => Ok(Answered { value: *invoice, replayed }),
-        _ => Err(Error::Refused(Refusal::KeyReused)),
+        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
     }
 }

@@ -1,9 +1,9 @@
 //! API keys as merchants manage them: their own only, and never more than they hold.
 
+use crate::Engine;
 use crate::Error;
 use crate::access::ApiKey;
 use crate::accounts::KeyListing;
-use crate::facade::Engine;
 use domain::account::Mode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,9 @@ use store::NewApiKey;
 /// How much time passes between two notes that a key was used.
 const USE_NOTED_EVERY_MS: i64 = 3_600_000;
 
-/// Whose keys are meant.
+/// The owner whose keys are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyOwner {
-    /// Number of the account.
     pub account: u32,
     /// Only the keys of this mode; `None` for all, platform keys among them.
     pub mode: Option<Mode>,

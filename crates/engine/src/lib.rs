@@ -6,43 +6,53 @@
 
 pub mod access;
 mod accounts;
+mod answered;
 mod answers;
 mod checkouts;
 mod committer;
+mod dispatch;
+mod engine;
 mod error;
-mod facade;
+mod events;
+mod inbound;
 mod input;
 mod invoices;
 mod keys;
-mod names;
-mod policy;
-mod queries;
+mod ledger;
+mod payments;
+mod refunds;
 mod replay;
 mod reports;
 mod retention;
+mod retry_policy;
 mod secrets;
-mod snapshot;
-mod steps;
+mod unique_keys;
 mod waiters;
 pub mod webhooks;
 
-pub use accounts::{KeyListing, KeyRequest, MadeKey, NewKey};
+pub use accounts::{KeyListing, MadeKey, NewKey};
+pub use answered::Answered;
 pub use answers::{Begun, Keyed};
 pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;
+pub use dispatch::Leased;
+pub use domain::checkout::NewCheckout;
+pub use domain::event_view::{EventSubject, EventView};
+pub use domain::invoice::NewInvoice;
+pub use domain::payment::NewPayment;
+pub use domain::refund::{NewRefund, RefundView};
+pub use engine::{Engine, EngineConfig, Parts};
 pub use error::Error;
-pub use facade::{Answered, Engine, EngineConfig, Parts, RefundView};
-pub use input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund, Source};
+pub use inbound::WebhookError;
+pub use input::{IdempotencyKey, KeyRequest, Source};
 pub use keys::KeyOwner;
-pub use policy::{Backoff, Patience, Policies};
+pub use ledger::{Direction, Entry};
 pub use providers::{InboundWebhook, OUTCOMES, Registry, WebhookRefused, outbound};
-pub use queries::{Direction, Entry};
 pub use replay::{Aggregate, Replayed, Triggered};
 pub use reports::{Day, Movements};
 pub use retention::{Retention, Sweep};
+pub use retry_policy::{Backoff, RetryPolicies, RetryPolicy};
 pub use secrets::{MasterKey, SecretError};
-pub use snapshot::{EventSubject, EventView};
-pub use steps::{Claimed, WebhookError};
 pub use store::{
     Account, Backlog, Balance, CheckoutFilter, Copied, DeliveryFilter, Difference, EventFilter,
     InvoiceFilter, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report, SortOrder,

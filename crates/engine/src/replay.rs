@@ -1,25 +1,27 @@
-//! Events told once more, and events that are only tried out. Neither changes money, states or the
-//! sequence of real events: all they make is deliveries.
+//! Events that are delivered again, and events that are only tried out. Neither changes money,
+//! states or the sequence of real events: all they make is deliveries.
 
 use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
-use crate::{Engine, Error, EventSubject, EventView, names};
+use crate::{Engine, Error, unique_keys};
 use domain::account::Scope;
-use domain::decide::{KEY_LIFETIME_MS, Refusal};
+use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
 use domain::keys::{Key, Target};
-use domain::refund::{Failure, State};
+use domain::outcome::Failure;
+use domain::refund::State;
 use domain::time::Timestamp;
-use domain::webhook::{Body, Delivery, Status, Subscriber, fan_out};
+use domain::webhook::{Body, Delivery, Status, Subscriber};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use store::{Once, Replay, StoreError};
 
-/// Where the evidence of a tried-out event comes from.
+/// The source that a tried-out event names.
 const TRIGGER: &str = "trigger";
 
-/// What became of events that were to be told once more.
+/// The result of a replay of events.
 #[derive(Debug)]
 pub enum Replayed {
     /// How many deliveries each of them got.
@@ -30,25 +32,23 @@ pub enum Replayed {
     Unknown(Vec<EventId>),
 }
 
-/// What an event is tried out on.
+/// The thing that an event is tried out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregate {
-    /// A refund.
     Refund(RefundId),
-    /// A payment.
     Payment(PaymentId),
 }
 
-/// An event that did not happen, and how many deliveries tell of it.
+/// An event that did not happen, and the number of its deliveries.
 pub struct Triggered {
     /// The event as it would look.
     pub view: EventView,
-    /// How many endpoints are told.
+    /// Number of endpoints that get it.
     pub deliveries: u32,
 }
 
 impl Engine {
-    /// Tells events once more, to every active endpoint that wants them now. All or nothing, and
+    /// Delivers events again, to every active endpoint that wants them now. All or nothing, and
     /// once under an idempotency key.
     pub async fn replay_events(
         &self,
@@ -57,7 +57,8 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Replayed, Error> {
         let (engine, now, asked) = (self.clone(), self.now(), events.clone());
-        let name = key.map(|key| self.name_answer(scope, key, names::replay_request(&events)));
+        let name =
+            key.map(|key| self.name_answer(scope, key, unique_keys::replay_request(&events)));
         let again = move |view: &mut _| engine.with_ids(|ids| fan_out(view, now, ids));
         let answer = {
             let asked = asked.clone();
@@ -90,7 +91,7 @@ impl Engine {
         let now = self.now();
         Key {
             scope,
-            hash: names::idempotency(key),
+            hash: unique_keys::idempotency(key),
             request,
             target: Target::Answer,
             id: self.with_ids(|ids| ids.ulid(now)),
@@ -99,8 +100,9 @@ impl Engine {
         }
     }
 
-    /// Tells every active endpoint that wants it of an event that did not happen. It has an id of
-    /// its own, is in nobody's sequence, and says `metadata.source: trigger` wherever it is shown.
+    /// Delivers an event that did not happen to every active endpoint that wants it. It has an id
+    /// of its own, is in nobody's sequence, and says `metadata.source: trigger` wherever it is
+    /// shown.
     /// `extra` is added to its data.
     pub async fn trigger_event(
         &self,
@@ -116,7 +118,7 @@ impl Engine {
         for subscriber in self.store().subscribers(scope).await? {
             if let Some(body) = self.body_for(&subscriber, &view, account, extra)? {
                 let delivery = self.with_ids(|ids| ids.delivery(now));
-                deliveries.push(tell(&subscriber, &view.event, (delivery, now), body));
+                deliveries.push(delivery_of(&subscriber, &view.event, (delivery, now), body));
             }
         }
         let count = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
@@ -161,7 +163,7 @@ impl Engine {
         Ok(EventView { event, subject })
     }
 
-    /// What an endpoint is told, if it wants to be.
+    /// The text for an endpoint, if it wants the event.
     fn body_for(
         &self,
         subscriber: &Subscriber,
@@ -211,7 +213,7 @@ fn mark(
     serde_json::to_string(&body)
 }
 
-/// The state that an event tells of, where it tells of one.
+/// The state that an event announces, if it announces one.
 const fn state_after(event_type: Type) -> Option<State> {
     match event_type {
         Type::RefundCreated => Some(State::Queued),
@@ -220,7 +222,27 @@ const fn state_after(event_type: Type) -> Option<State> {
         Type::RefundFailed => Some(State::Failed),
         Type::RefundCanceled => Some(State::Canceled),
         Type::RefundNeedsReview => Some(State::NeedsReview),
-        _ => None,
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::CheckoutPending
+        | Type::CheckoutPendingReview
+        | Type::CheckoutCompleted
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => None,
     }
 }
 
@@ -230,7 +252,7 @@ fn imagined_failure() -> Failure {
 }
 
 /// A delivery of an event that is its own subject: it waits for nothing and nothing waits for it.
-fn tell(
+fn delivery_of(
     subscriber: &Subscriber,
     event: &Event,
     (id, now): (DeliveryId, Timestamp),

@@ -1,11 +1,11 @@
 //! Sums of the ledger by day.
 //!
-//! A report reads one UTC day per query, so that however much was posted, none of the few readers is
-//! busy with it for long. Past days do not change, so the sums of a span are of one moment but for
-//! today.
+//! A report reads one UTC day per query, so that however much was posted, none of the few readers
+//! is busy with it for long. Past days do not change, so the sums of a span are of one moment but
+//! for today.
 
+use crate::Engine;
 use crate::Error;
-use crate::facade::Engine;
 use domain::account::Scope;
 use domain::ledger::Reason;
 use domain::money::Currency;
@@ -15,12 +15,10 @@ use store::{PostingSum, StoreError};
 /// A UTC day, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
 
-/// What was posted in a span of time, by reason, in minor units.
+/// Sums of the ledger over a span of time, by reason, in minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Movements {
-    /// Captured.
     pub captured: i64,
-    /// Given back.
     pub refunded: i64,
     /// Given back and taken back by the provider later.
     pub returned: i64,
@@ -36,7 +34,7 @@ impl Movements {
         })
     }
 
-    /// What came in: debits of cash.
+    /// Money that came in: debits of cash.
     pub fn inflow(self) -> Option<i64> {
         self.captured.checked_add(self.returned)
     }
@@ -56,14 +54,12 @@ impl Movements {
 /// One UTC day, or the part of it that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// When it begins.
     pub from: Timestamp,
-    /// What was posted.
     pub movements: Movements,
 }
 
 impl Engine {
-    /// What was posted in one currency on each UTC day from `from` until before `until`. The caller
+    /// The sums of one currency for each UTC day from `from` until before `until`. The caller
     /// limits the span.
     pub async fn movements_by_day(
         &self,

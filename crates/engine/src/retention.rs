@@ -1,5 +1,5 @@
-//! Forgetting what has been kept for long enough: events of what is finished, and deliveries that are
-//! done. Never refunds, payments, the ledger, or the names of refunds.
+//! Forgetting what has been kept for long enough: events of what is finished, and deliveries that
+//! are done. Never refunds, payments, the ledger, or the names of refunds.
 
 use crate::{Engine, Error};
 use domain::time::Timestamp;
@@ -8,8 +8,8 @@ use store::Mark;
 /// How long what is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Events, after the last thing that happened to their refund, checkout or invoice, milliseconds.
-    /// For ever without it.
+    /// Events, after the last thing that happened to their refund, checkout or invoice,
+    /// milliseconds. For ever without it.
     pub events_ms: Option<i64>,
     /// Deliveries of webhooks, after their last attempt, milliseconds. For ever without it.
     pub deliveries_ms: Option<i64>,
@@ -20,9 +20,7 @@ pub struct Retention {
 pub enum Sweep {
     /// Deliveries come first, since they hold on to events.
     Deliveries(Mark),
-    /// Then events.
     Events(Mark),
-    /// It is done.
     Done,
 }
 
@@ -57,6 +55,12 @@ impl Engine {
             (Sweep::Events(_) | Sweep::Done, None) => Sweep::Done,
             (Sweep::Events(_) | Sweep::Done, after) => Sweep::Events(after),
         })
+    }
+
+    /// Forgets idempotency keys that ran out, at most `limit`. Never those of refunds.
+    pub async fn step_expire(&self, limit: u32) -> Result<usize, Error> {
+        let keys = self.store().forget_keys(self.now(), limit).await?;
+        Ok(keys + self.store().forget_answers(self.now(), limit).await?)
     }
 
     fn time_before(&self, kept_ms: Option<i64>) -> Option<Timestamp> {

@@ -67,8 +67,8 @@ impl MasterKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// What only the holder of this key can tell about `bytes`, for one `purpose`: 32 hexadecimal
-    /// digits.
+    /// A tag of `bytes` that only the holder of this key can make, for one `purpose`: 32
+    /// hexadecimal digits.
     pub fn tag(&self, purpose: &str, bytes: &[u8]) -> String {
         // HMAC takes keys of every length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()) else {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// How many refunds can be waited for at the same time. One more is answered without waiting.
 const LIMIT: usize = 10_000;
 
-/// Who waits for which refund.
+/// The callers that wait, by refund.
 #[derive(Default)]
 pub(crate) struct Waiters {
     waiting: AtomicUsize,
@@ -36,7 +36,7 @@ impl Waiters {
         Some(Waiter { waiters: self.clone(), refund, notify: entry.0.clone() })
     }
 
-    /// Wakes whoever waits for this refund. Nearly free when nobody waits for anything.
+    /// Wakes the callers that wait for this refund. Nearly free when nobody waits at all.
     pub(crate) fn wake(&self, refund: RefundId) {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return;

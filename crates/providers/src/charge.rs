@@ -1,9 +1,10 @@
 //! Taking a buyer's money: the payment methods, and the interface of a provider that takes payments.
 
-use crate::{Provider, Why};
+use crate::Provider;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::Money;
+use domain::outcome::Failure;
 use domain::time::Timestamp;
 
 /// A payment method.
@@ -55,7 +56,7 @@ pub const OUTCOMES: &[(&str, &str)] = &[
 
 /// The charge that a provider is asked to make.
 #[derive(Clone, Debug)]
-pub struct ChargeOrder {
+pub struct ChargeInstruction {
     pub scope: Scope,
     /// The idempotency key of the payment attempt.
     pub key: Box<str>,
@@ -69,13 +70,13 @@ pub enum ChargeAnswer {
     /// The money was taken.
     Paid { provider_payment_id: Box<str>, money: Money, at: Timestamp },
     /// The money was not taken, and will not be.
-    Declined(Why),
+    Declined(Failure),
     /// The buyer must approve the charge first.
     ActionRequired,
     /// The provider has not decided yet.
     Processing,
     /// There is no usable answer; ask again under the same key.
-    Unknown(Why),
+    Unknown(Failure),
 }
 
 /// A provider that takes payments. Checkouts and invoices are paid through it.
@@ -83,7 +84,7 @@ pub enum ChargeAnswer {
 pub trait TakesPayments: Provider {
     /// Takes the money. A second call under the same key takes nothing and returns the state of the
     /// first charge.
-    async fn charge(&self, order: ChargeOrder) -> ChargeAnswer;
+    async fn charge(&self, order: ChargeInstruction) -> ChargeAnswer;
 
     /// Records that the buyer approved a charge that needs an approval.
     async fn approve_charge(&self, scope: Scope, key: &str) -> ChargeAnswer;

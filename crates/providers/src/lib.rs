@@ -1,8 +1,8 @@
 //! Payment providers behind one interface.
 //!
-//! A provider adapter turns a [`RefundOrder`] into the provider's own call and the provider's
-//! answer into an [`Answer`]. `domain` decides how an answer changes a refund. Adapters know
-//! neither the store nor the engine.
+//! A provider adapter turns a [`RefundInstruction`] into the provider's own call and the provider's answer
+//! into a [`Said`](domain::outcome::Said). It decides nothing about money: `domain` decides the meaning of a
+//! statement for the refund. Adapters know neither the store nor the engine.
 
 mod charge;
 pub mod outbound;
@@ -10,10 +10,10 @@ mod provider;
 mod registry;
 
 pub use charge::{
-    ChargeAnswer, ChargeOrder, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
+    ChargeAnswer, ChargeInstruction, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
 };
 pub use provider::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    Report, WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
+    WebhookRefused,
 };
 pub use registry::Registry;

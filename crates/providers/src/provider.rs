@@ -2,19 +2,19 @@
 
 use async_trait::async_trait;
 use domain::account::Scope;
-use domain::evidence::{Claim, Evidence, Source};
 use domain::money::Money;
-use domain::payment::Facts;
+use domain::outcome::{Failure, Said};
+use domain::payment::Capture;
 use domain::time::Timestamp;
 use std::sync::Arc;
 
 /// A refund as a provider is asked to make it.
 #[derive(Clone, Debug)]
-pub struct RefundOrder {
+pub struct RefundInstruction {
     /// The refund's one idempotency key for life; also our reference at the provider.
     pub key: String,
     /// The payment to refund.
-    pub payment: Arc<Facts>,
+    pub payment: Arc<Capture>,
     /// How much, in the payment's currency.
     pub money: Money,
     /// The caller's reason.
@@ -27,7 +27,7 @@ pub struct RefundOrder {
     pub provider_refund_id: Option<Box<str>>,
 }
 
-/// What a provider can do, and so which evidence can be had from it.
+/// The abilities of a provider, which decide how a refund in doubt is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// The same key again returns the first result instead of paying twice.
@@ -40,97 +40,15 @@ pub struct Capabilities {
     pub partial_refunds: bool,
 }
 
-/// What a provider said about one refund. Whatever it left out is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Its own id of the refund.
-    pub provider_refund_id: Option<Box<str>>,
-    /// The amount it speaks of.
-    pub money: Option<Money>,
-    /// The payment it speaks of.
-    pub provider_payment_id: Option<Box<str>>,
-    /// Its own time of this state.
-    pub at: Option<Timestamp>,
-}
-
-/// A stable word and a sentence for people. Neither ever holds a secret or a card number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// Such as `insufficient_funds` or `timeout`.
-    pub code: Box<str>,
-    /// What happened.
-    pub message: Box<str>,
-}
-
-impl Why {
-    /// A word and a sentence.
-    pub fn new(code: &str, message: &str) -> Self {
-        Self { code: code.into(), message: message.into() }
-    }
-}
-
-/// What became of one call. Only a parsed, authentic answer can be [`Answer::Rejected`]; only a
-/// failure before any byte left can be [`Answer::NeverSent`]; everything else is
-/// [`Answer::Unknown`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The money went back.
-    Completed(Report),
-    /// The provider has it.
-    Accepted(Report),
-    /// Someone must act at the provider.
-    ActionRequired(Report, Why),
-    /// The provider refused it.
-    Rejected(Report, Why),
-    /// The provider canceled it.
-    Canceled(Report, Why),
-    /// Not enough money at the provider yet; ask again later with the same key.
-    WaitingForFunds(Report, Why),
-    /// No byte left this machine.
-    NeverSent(Why),
-    /// Anything else.
-    Unknown(Why),
-}
-
-impl Answer {
-    /// The answer as evidence about the refund.
-    pub fn into_evidence(self, source: Source) -> Evidence {
-        let (claim, report, why) = match self {
-            Self::Completed(report) => (Claim::Completed, report, None),
-            Self::Accepted(report) => (Claim::Accepted, report, None),
-            Self::ActionRequired(report, why) => (Claim::ActionRequired, report, Some(why)),
-            Self::Rejected(report, why) => (Claim::Failed, report, Some(why)),
-            Self::Canceled(report, why) => (Claim::Canceled, report, Some(why)),
-            Self::WaitingForFunds(report, why) => (Claim::WaitingForFunds, report, Some(why)),
-            Self::NeverSent(why) => (Claim::NeverSent, Report::default(), Some(why)),
-            Self::Unknown(why) => (Claim::Lost, Report::default(), Some(why)),
-        };
-        let (code, message) = match why {
-            Some(why) => (Some(why.code), Some(why.message)),
-            None => (None, None),
-        };
-        Evidence {
-            source,
-            claim,
-            provider_refund_id: report.provider_refund_id,
-            money: report.money,
-            provider_payment_id: report.provider_payment_id,
-            code,
-            message,
-            at: report.at,
-        }
-    }
-}
-
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The refund, as it stands there.
-    Found(Answer),
+    Found(Said),
     /// The provider answered, and knows no such refund (yet).
     Absent,
     /// No usable answer.
-    Unknown(Why),
+    Unknown(Failure),
 }
 
 /// A webhook as it came in.
@@ -158,8 +76,7 @@ pub struct Notice {
     pub provider_payment_id: Box<str>,
     /// Our key, where the provider echoes it. `None` for refunds made at the provider itself.
     pub key: Option<String>,
-    /// What it says.
-    pub answer: Answer,
+    pub said: Said,
 }
 
 /// Why a webhook is not believed. The text is safe to answer with.
@@ -193,20 +110,20 @@ pub trait Provider: Send + Sync {
 
     /// Asks for a refund. Called again with the same order, and so the same key, when an answer was
     /// lost and the provider honours keys.
-    async fn submit(&self, order: &RefundOrder) -> Answer;
+    async fn submit(&self, order: &RefundInstruction) -> Said;
 
     /// Finds a refund by our key or its own id.
-    async fn lookup(&self, order: &RefundOrder) -> Lookup;
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup;
 
     /// Lists the refunds of a payment, ours and others.
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why>;
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure>;
 
     /// Reads a payment. `Ok(None)` when the provider knows no such payment.
     async fn fetch_payment(
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why>;
+    ) -> Result<Option<PaymentReport>, Failure>;
 
     /// Authenticates and reads a webhook. Never changes anything.
     fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused>;

@@ -58,7 +58,7 @@ pub async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = (
 
 async fn due_loop(engine: Engine) {
     loop {
-        match engine.claim_due(CLAIM).await {
+        match engine.lease_due(CLAIM).await {
             Ok(claimed) if !claimed.is_empty() => {
                 for claimed in claimed {
                     let worker = engine.clone();
@@ -92,7 +92,7 @@ async fn pause(engine: &Engine) {
 /// Sends due webhooks.
 async fn deliver_loop(engine: Engine) {
     loop {
-        let look = match engine.claim_deliveries(DELIVERIES).await {
+        let look = match engine.lease_deliveries(DELIVERIES).await {
             Ok(look) => look,
             Err(error) => {
                 tracing::warn!(%error, "due webhooks were not claimed");
@@ -101,7 +101,7 @@ async fn deliver_loop(engine: Engine) {
             }
         };
         let again = look.again;
-        for claimed in look.claimed {
+        for claimed in look.leased {
             let worker = engine.clone();
             engine.spawn(async move { worker.deliver(claimed).await });
         }

@@ -172,7 +172,7 @@ impl World {
                 );
                 asked.answered = Some(id);
             }
-            Err(Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)) => {
+            Err(Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. })) => {
                 assert_eq!(asked.answered, None, "{key} was acknowledged and is refused now");
             }
             Err(error) => panic!("{key}: {error:?}"),

@@ -3,10 +3,11 @@
 use crate::rng::SeededRng;
 use async_trait::async_trait;
 use domain::account::Scope;
-use domain::payment::Facts;
+use domain::outcome::{Failure, ProviderOutcome, Said};
+use domain::payment::Capture;
 use providers::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
+    WebhookRefused,
 };
 use simulator::Simulator;
 use std::collections::BTreeMap;
@@ -103,8 +104,8 @@ impl LossyProvider {
     }
 }
 
-fn lost() -> Why {
-    Why::new("timeout", "the simulation lost a call or its answer")
+fn lost() -> Failure {
+    Failure::new("timeout", "the simulation lost a call or its answer")
 }
 
 #[async_trait]
@@ -117,16 +118,15 @@ impl Provider for LossyProvider {
         self.simulator.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Answer {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         match self.fault(&order.key) {
             Fault::Arrives => self.simulator.submit(order).await,
-            Fault::NotConnected => {
-                Answer::NeverSent(Why::new("connection_refused", "the simulation sent nothing"))
-            }
-            Fault::LostOnTheWay => Answer::Unknown(lost()),
+            Fault::NotConnected => Said::new(ProviderOutcome::NeverSent)
+                .because(Failure::new("connection_refused", "the simulation sent nothing")),
+            Fault::LostOnTheWay => Said::unknown(lost()),
             Fault::AnswerLost => {
                 self.simulator.submit(order).await;
-                Answer::Unknown(lost())
+                Said::unknown(lost())
             }
             Fault::HangsBefore => {
                 self.hang().await;
@@ -140,7 +140,7 @@ impl Provider for LossyProvider {
         }
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         match self.fault(&order.key) {
             Fault::Arrives => self.simulator.lookup(order).await,
             Fault::NotConnected | Fault::LostOnTheWay | Fault::AnswerLost => {
@@ -158,7 +158,7 @@ impl Provider for LossyProvider {
         }
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         self.simulator.list_for_payment(payment).await
     }
 
@@ -166,7 +166,7 @@ impl Provider for LossyProvider {
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why> {
+    ) -> Result<Option<PaymentReport>, Failure> {
         self.simulator.fetch_payment(scope, provider_payment_id).await
     }
 

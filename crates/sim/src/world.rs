@@ -9,7 +9,7 @@ use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
 use domain::refund::State;
 use domain::time::Clock;
-use engine::{Backoff, Engine, EngineConfig, Patience, Policies, Registry, Retention};
+use engine::{Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,13 +80,13 @@ impl World {
         let honours_keys = !seed.is_multiple_of(3);
         let mut setup = Setup::default();
         setup.simulator.honour_keys = honours_keys;
-        let patience = Patience {
+        let patience = RetryPolicy {
             unknown: Backoff { first_ms: 500, most_ms: 6 * HOUR_MS },
             pending: Backoff { first_ms: 2_000, most_ms: 6 * HOUR_MS },
             give_up_after_ms: GIVE_UP_AFTER_MS,
-            ..Patience::default()
+            ..RetryPolicy::default()
         };
-        setup.engine.policies = Policies { default: patience, ..Policies::default() };
+        setup.engine.policies = RetryPolicies { default: patience, ..RetryPolicies::default() };
         setup.engine.retention =
             Retention { events_ms: Some(HOUR_MS), deliveries_ms: Some(HOUR_MS) };
         // Calls hang for as long as the simulated clock says; no timeout in real time may end them.
@@ -139,7 +139,7 @@ impl World {
     /// Claims one due refund and works on it until its call is recorded or hangs.
     pub(crate) async fn work(&self) -> bool {
         let engine = &self.rig.engine;
-        let mut claimed = engine.claim_due(1).await.expect("a claim");
+        let mut claimed = engine.lease_due(1).await.expect("a claim");
         let Some(claimed) = claimed.pop() else { return false };
         let worker = engine.clone();
         engine.spawn(async move { worker.work(claimed).await });

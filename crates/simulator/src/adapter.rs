@@ -15,11 +15,12 @@ use crate::{RefundStatus, Simulator};
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::{Currency, Money};
-use domain::payment::Facts;
+use domain::outcome::{Failure, ProviderOutcome, Said};
+use domain::payment::Capture;
 use domain::time::Timestamp;
 use providers::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    Report, WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
+    WebhookRefused,
 };
 use serde::de::DeserializeOwned;
 
@@ -41,7 +42,7 @@ impl Provider for Simulator {
         }
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Answer {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         let payment = &order.payment;
         let request = RefundRequest {
             scope: payment.scope,
@@ -53,12 +54,14 @@ impl Provider for Simulator {
         let script = Script::of(order.metadata.as_deref(), payment.metadata.as_deref());
         match self.receive_refund(request, script).await {
             Ok(raw) => read_submitted(&raw),
-            Err(fault @ TransportFault::NotConnected) => Answer::NeverSent(fault.into()),
-            Err(fault @ TransportFault::AnswerLost) => Answer::Unknown(fault.into()),
+            Err(fault @ TransportFault::NotConnected) => {
+                Said::new(ProviderOutcome::NeverSent).because(fault.into())
+            }
+            Err(fault @ TransportFault::AnswerLost) => Said::unknown(fault.into()),
         }
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         let id = order.provider_refund_id.as_deref().and_then(parse_id).map(Name::Id);
         let key = Name::Key(order.key.as_str().into());
         let names = id.into_iter().chain([key]).collect();
@@ -68,7 +71,7 @@ impl Provider for Simulator {
         }
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         let raw = self.receive_list(payment.scope, payment.provider_payment_id.clone()).await?;
         let list: ListAnswer = read_ok(&raw)?;
         list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()
@@ -78,7 +81,7 @@ impl Provider for Simulator {
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why> {
+    ) -> Result<Option<PaymentReport>, Failure> {
         let raw = self.receive_payment(scope, provider_payment_id.into()).await?;
         if is_error(&raw, 404, "no_such_payment") {
             return Ok(None);
@@ -102,7 +105,7 @@ impl Provider for Simulator {
     }
 }
 
-impl From<TransportFault> for Why {
+impl From<TransportFault> for Failure {
     fn from(fault: TransportFault) -> Self {
         match fault {
             TransportFault::NotConnected => {
@@ -115,20 +118,21 @@ impl From<TransportFault> for Why {
     }
 }
 
-fn read_submitted(raw: &RawAnswer) -> Answer {
+fn read_submitted(raw: &RawAnswer) -> Said {
     if raw.status == 200 {
         let read =
             read_json(raw).and_then(|refund: RefundAnswer| read_state(refund.at, refund.data));
-        return read.unwrap_or_else(Answer::Unknown);
+        return read.unwrap_or_else(Said::unknown);
     }
-    let Some(error) = read_error(raw) else { return Answer::Unknown(why_not_ok(raw)) };
-    let report = Report { at: error.at.map(Timestamp), ..Report::default() };
-    let why = Why { code: error.error.code, message: error.error.message };
+    let Some(error) = read_error(raw) else { return Said::unknown(why_not_ok(raw)) };
+    let at = error.at.map(Timestamp);
+    let refused = |outcome, why| Said { at, ..Said::new(outcome).because(why) };
+    let why = Failure { code: error.error.code, message: error.error.message };
     match raw.status {
-        422 => Answer::Rejected(report, why),
-        402 if &*why.code == "insufficient_funds" => Answer::WaitingForFunds(report, why),
-        // Above all 409: the PSP may have paid another refund under this key.
-        _ => Answer::Unknown(why),
+        422 => refused(ProviderOutcome::Failed, why),
+        402 if &*why.code == "insufficient_funds" => refused(ProviderOutcome::WaitingForFunds, why),
+        // Above all 409: the key's refund may well have been paid, if not this one.
+        _ => Said::unknown(why),
     }
 }
 
@@ -141,43 +145,44 @@ fn read_looked_up(raw: &RawAnswer) -> Lookup {
         .map_or_else(Lookup::Unknown, Lookup::Found)
 }
 
-/// Translates the state of a refund. A refund in an unknown status is accepted with its id, because
-/// the PSP has it.
-fn read_state(at: i64, body: RefundBody) -> Result<Answer, Why> {
-    let report = Report {
+/// What a refund's state means. A status that is not known yet keeps its refund id: the PSP has it.
+fn read_state(at: i64, body: RefundBody) -> Result<Said, Failure> {
+    let (outcome, failure) = match RefundStatus::from_text(&body.status) {
+        Some(RefundStatus::Succeeded) => (ProviderOutcome::Completed, None),
+        Some(RefundStatus::Failed) => {
+            let code = body.code.unwrap_or_else(|| "refund_failed".into());
+            let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
+            (ProviderOutcome::Failed, Some(Failure { code, message }))
+        }
+        Some(RefundStatus::Pending) | None => (ProviderOutcome::Accepted, None),
+    };
+    Ok(Said {
+        outcome,
+        failure,
         money: Some(Money::new(body.amount, read_currency(&body.currency)?)),
         provider_refund_id: Some(body.refund_id),
         provider_payment_id: Some(body.payment_id),
         at: Some(Timestamp(at)),
-    };
-    Ok(match RefundStatus::from_text(&body.status) {
-        Some(RefundStatus::Succeeded) => Answer::Completed(report),
-        Some(RefundStatus::Failed) => {
-            let code = body.code.unwrap_or_else(|| "refund_failed".into());
-            let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
-            Answer::Rejected(report, Why { code, message })
-        }
-        Some(RefundStatus::Pending) | None => Answer::Accepted(report),
     })
 }
 
-fn read_notice(at: i64, mut body: RefundBody) -> Result<Notice, Why> {
+fn read_notice(at: i64, mut body: RefundBody) -> Result<Notice, Failure> {
     let (provider_payment_id, key) = (body.payment_id.clone(), body.key.take());
-    Ok(Notice { provider_payment_id, key, answer: read_state(at, body)? })
+    Ok(Notice { provider_payment_id, key, said: read_state(at, body)? })
 }
 
-fn read_currency(code: &str) -> Result<Currency, Why> {
+fn read_currency(code: &str) -> Result<Currency, Failure> {
     Currency::parse(code)
-        .map_err(|_| Why::new("unreadable_answer", "the simulator names an unknown currency"))
+        .map_err(|_| Failure::new("unreadable_answer", "the simulator names an unknown currency"))
 }
 
-fn read_ok<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Why> {
+fn read_ok<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Failure> {
     if raw.status == 200 { read_json(raw) } else { Err(why_not_ok(raw)) }
 }
 
-fn read_json<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Why> {
+fn read_json<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Failure> {
     serde_json::from_slice(&raw.body)
-        .map_err(|_| Why::new("unreadable_answer", "the simulator's answer cannot be read"))
+        .map_err(|_| Failure::new("unreadable_answer", "the simulator's answer cannot be read"))
 }
 
 fn read_error(raw: &RawAnswer) -> Option<ErrorAnswer> {
@@ -188,13 +193,13 @@ fn is_error(raw: &RawAnswer, status: u16, code: &str) -> bool {
     raw.status == status && read_error(raw).is_some_and(|error| &*error.error.code == code)
 }
 
-fn why_not_ok(raw: &RawAnswer) -> Why {
+fn why_not_ok(raw: &RawAnswer) -> Failure {
     read_error(raw).map_or_else(
         || {
             let message = "the simulator answered with an error that cannot be read";
-            Why::new(&format!("http_{}", raw.status), message)
+            Failure::new(&format!("http_{}", raw.status), message)
         },
-        |error| Why { code: error.error.code, message: error.error.message },
+        |error| Failure { code: error.error.code, message: error.error.message },
     )
 }
 
@@ -202,7 +207,7 @@ fn why_not_ok(raw: &RawAnswer) -> Why {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> Said {
         read_submitted(&RawAnswer { status, body: body.as_bytes().to_vec() })
     }
 
@@ -215,32 +220,31 @@ mod tests {
 
     #[test]
     fn a_status_of_tomorrow_keeps_the_refund_id_and_stays_pending() {
-        let Answer::Accepted(report) = answer(200, &refund("reviewing", "USD")) else {
-            panic!("not accepted");
-        };
-        assert_eq!(report.provider_refund_id.as_deref(), Some("sre_1"));
-        assert_eq!(report.at, Some(Timestamp(7)));
+        let said = answer(200, &refund("reviewing", "USD"));
+        assert_eq!(said.outcome, ProviderOutcome::Accepted);
+        assert_eq!(said.provider_refund_id.as_deref(), Some("sre_1"));
+        assert_eq!(said.at, Some(Timestamp(7)));
     }
 
     #[test]
     fn only_a_parsed_422_is_a_refusal() {
         let error = r#"{"error":{"code":"refund_refused","message":"no"}}"#;
-        assert!(matches!(answer(422, error), Answer::Rejected(..)));
+        assert_eq!(answer(422, error).outcome, ProviderOutcome::Failed);
         for status in [400, 401, 402, 403, 404, 408, 409, 418, 429, 500, 502, 503] {
-            assert!(matches!(answer(status, error), Answer::Unknown(_)), "{status}");
+            assert_eq!(answer(status, error).outcome, ProviderOutcome::Unknown, "{status}");
         }
         for body in ["", "null", "{}", r#"{"error":"refund_refused"}"#, "<html>"] {
-            assert!(matches!(answer(422, body), Answer::Unknown(_)), "{body}");
+            assert_eq!(answer(422, body).outcome, ProviderOutcome::Unknown, "{body}");
         }
     }
 
     #[test]
     fn a_success_that_cannot_be_read_is_unknown() {
         for body in ["", "{}", "[]", "\u{0}", &refund("succeeded", "???"), "<html>"] {
-            assert!(matches!(answer(200, body), Answer::Unknown(_)), "{body}");
+            assert_eq!(answer(200, body).outcome, ProviderOutcome::Unknown, "{body}");
         }
-        // A redirect and another kind of success are unreadable answers, too.
-        assert!(matches!(answer(302, &refund("succeeded", "USD")), Answer::Unknown(_)));
-        assert!(matches!(answer(204, ""), Answer::Unknown(_)));
+        // A redirect or an empty success of another kind is nobody's answer either.
+        assert_eq!(answer(302, &refund("succeeded", "USD")).outcome, ProviderOutcome::Unknown);
+        assert_eq!(answer(204, "").outcome, ProviderOutcome::Unknown);
     }
 }

@@ -12,8 +12,9 @@ use crate::worker::Fault;
 use async_trait::async_trait;
 use domain::account::Scope;
 use domain::money::Money;
+use domain::outcome::Failure;
 use domain::time::Timestamp;
-use providers::{ChargeAnswer, ChargeOrder, TakesPayments, Why, parse_method};
+use providers::{ChargeAnswer, ChargeInstruction, TakesPayments, parse_method};
 use rusqlite::{OptionalExtension, Row, params};
 use ulid::Ulid;
 
@@ -51,7 +52,7 @@ struct Charge {
 
 #[async_trait]
 impl TakesPayments for Simulator {
-    async fn charge(&self, order: ChargeOrder) -> ChargeAnswer {
+    async fn charge(&self, order: ChargeInstruction) -> ChargeAnswer {
         self.work_on_charge(move |book| take(book, &order)).await
     }
 
@@ -75,20 +76,20 @@ impl Simulator {
     {
         self.worker.ask(work).await.unwrap_or_else(|fault| {
             ChargeAnswer::Unknown(match fault {
-                Fault::Busy => Why::new("overloaded", "too many calls"),
-                Fault::Failed => Why::new("internal_error", "the book could not be written"),
-                Fault::Closed => Why::new("connection_refused", "the simulator is closed"),
+                Fault::Busy => Failure::new("overloaded", "too many calls"),
+                Fault::Failed => Failure::new("internal_error", "the book could not be written"),
+                Fault::Closed => Failure::new("connection_refused", "the simulator is closed"),
             })
         })
     }
 }
 
-fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> {
+fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
     if let Some(charge) = find_settled(book, order.scope, &order.key, now)? {
         if charge.status != Status::Declined && charge.money != order.money {
             let message = "this key belongs to a charge of another amount";
-            return Ok(ChargeAnswer::Unknown(Why::new("idempotency_key_reused", message)));
+            return Ok(ChargeAnswer::Unknown(Failure::new("idempotency_key_reused", message)));
         }
         return Ok(answer(&charge));
     }
@@ -106,7 +107,7 @@ fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> 
     }
     if outcome == Some(Some("timeout")) {
         let message = "the request was sent and no answer came back";
-        return Ok(ChargeAnswer::Unknown(Why::new("timeout", message)));
+        return Ok(ChargeAnswer::Unknown(Failure::new("timeout", message)));
     }
     Ok(answer(&charge))
 }
@@ -114,7 +115,10 @@ fn take(book: &mut Book, order: &ChargeOrder) -> rusqlite::Result<ChargeAnswer> 
 fn approve(book: &mut Book, scope: Scope, key: &str) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
     let Some(mut charge) = find_settled(book, scope, key, now)? else {
-        return Ok(ChargeAnswer::Unknown(Why::new("no_such_charge", "there is no such charge")));
+        return Ok(ChargeAnswer::Unknown(Failure::new(
+            "no_such_charge",
+            "there is no such charge",
+        )));
     };
     if charge.status == Status::ActionRequired {
         charge.status = Status::Paid;
@@ -172,7 +176,7 @@ fn answer(charge: &Charge) -> ChargeAnswer {
             at: charge.at,
         },
         Status::Declined => {
-            ChargeAnswer::Declined(Why::new("payment_declined", "The payment was declined."))
+            ChargeAnswer::Declined(Failure::new("payment_declined", "The payment was declined."))
         }
     }
 }

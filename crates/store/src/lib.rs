@@ -21,7 +21,6 @@ pub use queries::{
     Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch,
     DueDelivery, DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page,
     PageQuery, PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report, SortOrder,
-    StoredEvent, StoredSubject,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

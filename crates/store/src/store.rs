@@ -4,25 +4,25 @@ use crate::idempotent_work::Once;
 use crate::queries::{
     Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery,
     DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page, PageQuery,
-    PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report, StoredEvent,
+    PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report,
 };
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{Begun, NewRequest};
 use crate::{Copied, PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Scope};
 use domain::checkout::Checkout;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use domain::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::path::Path;
-use std::sync::Arc;
 use ulid::Ulid;
 
 /// A database. Cheap to clone; closed when the last clone is dropped.
@@ -71,15 +71,15 @@ both! {
     /// Payments, by id and so by time.
     fn list_payments(scope: Scope, page: PageQuery) -> Page<Payment>;
     /// The refund with this id, and the unchanging part of its payment.
-    fn find_refund(scope: Scope, id: RefundId) -> Option<(Refund, Arc<Facts>)>;
+    fn find_refund(scope: Scope, id: RefundId) -> Option<RefundView>;
     /// Refunds with their payments, by id and so by time.
-    fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<(Refund, Arc<Facts>)>;
+    fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
     /// The unique key with this hash.
     fn find_key(scope: Scope, hash: KeyHash) -> Option<Key>;
     /// Events with their subjects: by id, or by sequence number for one refund.
-    fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<StoredEvent>;
+    fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<EventView>;
     /// The event with this id.
-    fn find_event(scope: Scope, id: EventId) -> Option<StoredEvent>;
+    fn find_event(scope: Scope, id: EventId) -> Option<EventView>;
     /// Postings, by id and so by time. A filter on a ledger account fits the debit or the credit.
     fn list_postings(scope: Scope, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
     /// The running totals of every ledger account and currency.
@@ -181,7 +181,7 @@ impl Store {
     /// rows, `decide` is called again with rows that are loaded afresh.
     pub async fn run_batch<T: Send + 'static>(
         &self,
-        wanted: Wanted,
+        wanted: RowKeys,
         decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         match self {

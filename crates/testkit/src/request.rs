@@ -18,17 +18,7 @@ pub struct RefundRequest {
 impl EngineRig {
     /// Starts a refund request.
     pub fn refund(&self, payment: &Payment) -> RefundRequest {
-        let new = NewRefund {
-            scope: payment.facts.scope,
-            payment: payment.facts.id,
-            kind: None,
-            amount: None,
-            currency: None,
-            expected_refundable: None,
-            reason: None,
-            reference: None,
-            metadata: None,
-        };
+        let new = NewRefund::of(payment.facts.scope, payment.facts.id);
         RefundRequest { engine: self.engine.clone(), new, key: None }
     }
 }

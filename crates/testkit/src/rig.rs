@@ -200,7 +200,6 @@ impl EngineRig {
         NewPayment {
             scope: self.scope,
             kind: Kind::Payment,
-            id: None,
             captured,
             currency: Currency::parse(currency).expect("a currency"),
             provider: "simulator".into(),
@@ -326,7 +325,7 @@ impl EngineRig {
     }
 
     /// Advances the clock until the refund is decided or needs a person, and returns it.
-    pub async fn run_until_settled(&self, refund: &Refund) -> Refund {
+    pub async fn run_until_decided(&self, refund: &Refund) -> Refund {
         for _ in 0..ROUNDS {
             self.run_now().await;
             let now = self.reload(refund).await;

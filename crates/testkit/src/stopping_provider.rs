@@ -3,10 +3,11 @@
 use crate::within_limit;
 use async_trait::async_trait;
 use domain::account::Scope;
-use domain::payment::Facts;
+use domain::outcome::{Failure, Said};
+use domain::payment::Capture;
 use providers::{
-    Answer, Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundOrder,
-    WebhookRefused, Why,
+    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
+    WebhookRefused,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -67,21 +68,21 @@ impl Provider for StoppingProvider {
         self.inner.capabilities()
     }
 
-    async fn submit(&self, order: &RefundOrder) -> Answer {
+    async fn submit(&self, order: &RefundInstruction) -> Said {
         self.pass(StopAt::BeforeSubmit).await;
         let answer = self.inner.submit(order).await;
         self.pass(StopAt::AfterSubmit).await;
         answer
     }
 
-    async fn lookup(&self, order: &RefundOrder) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
         self.pass(StopAt::BeforeLookup).await;
         let found = self.inner.lookup(order).await;
         self.pass(StopAt::AfterLookup).await;
         found
     }
 
-    async fn list_for_payment(&self, payment: &Facts) -> Result<Vec<Notice>, Why> {
+    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
         self.inner.list_for_payment(payment).await
     }
 
@@ -89,7 +90,7 @@ impl Provider for StoppingProvider {
         &self,
         scope: Scope,
         provider_payment_id: &str,
-    ) -> Result<Option<PaymentReport>, Why> {
+    ) -> Result<Option<PaymentReport>, Failure> {
         self.inner.fetch_payment(scope, provider_payment_id).await
     }
 

@@ -5,9 +5,9 @@ use super::html::{Text, amount};
 use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number};
 use crate::http::time::Iso;
 use domain::account::Mode;
-use domain::checkout::{Checkout, Flight, State};
+use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::invoice::{self, Invoice};
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Money;
 use domain::payment::Payment;
 use domain::time::Timestamp;
@@ -88,7 +88,7 @@ fn day(at: Timestamp) -> String {
 
 /// The table of line items and totals.
 fn summary(body: &mut String, subject: &Subject, total: Money) {
-    let lines: &[Line] = match (&subject.invoice, &subject.checkout) {
+    let lines: &[LineItem] = match (&subject.invoice, &subject.checkout) {
         (Some(invoice), _) => &invoice.facts.lines,
         (None, Some(checkout)) => &checkout.facts.lines,
         (None, None) => &[],
@@ -177,7 +177,7 @@ fn outcome(subject: &Subject) -> Shown {
     match checkout.state {
         State::Open | State::Failed if subject.run_out => expired(checkout),
         State::Open | State::Failed => payable(subject, checkout),
-        State::Pending if checkout.flight == Flight::ActionRequired => approval(checkout),
+        State::Pending if checkout.flight == PaymentAttempt::ActionRequired => approval(checkout),
         State::Pending => {
             let text = "Your payment is being processed. This page follows it; you can also \
                         load it again.";

@@ -203,7 +203,7 @@ pub enum Filter {
 /// charge.
 pub fn parse_source(text: &str) -> Source {
     match Name::parse(text.into()) {
-        Name::Id(id, kind) => Source::Id(id, kind),
+        Name::Id(id, _) => Source::Id(id),
         Name::Charge(charge) => Source::Charge((*charge).into()),
     }
 }

@@ -8,7 +8,7 @@ use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
-use domain::money::{Currency, Money};
+use domain::money::Money;
 use domain::payment::Kind;
 use engine::access::ErrorProfile;
 use http::StatusCode;
@@ -22,8 +22,10 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
     const OVER: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "over_refund");
     match (refusal, profile) {
         (Refusal::OverRefund { .. }, ErrorProfile::Node) => OVER,
-        (Refusal::NothingRefundable, ErrorProfile::Node) => STATE,
-        (Refusal::OverRefund { .. } | Refusal::NothingRefundable, ErrorProfile::Go) => INVALID,
+        (Refusal::NothingRefundable { .. }, ErrorProfile::Node) => STATE,
+        (Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. }, ErrorProfile::Go) => {
+            INVALID
+        }
         (
             Refusal::PaymentNotFound
             | Refusal::RefundNotFound
@@ -63,7 +65,7 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
 impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
-            engine::Error::Refused(refusal) => Self::of_refusal(&refusal, None),
+            engine::Error::Refused(refusal) => Self::of_refusal(&refusal),
             engine::Error::Invalid { field, message } => {
                 Invalid::field(camel_case(field), message).into()
             }
@@ -92,8 +94,7 @@ impl From<engine::Error> for Problem {
 }
 
 impl Problem {
-    /// A refusal. `currency` is the payment's, where it is known.
-    pub fn of_refusal(refusal: &Refusal, currency: Option<Currency>) -> Self {
+    pub fn of_refusal(refusal: &Refusal) -> Self {
         let (status, code) = code_of(refusal, ErrorProfile::Node);
         let go = Some(code_of(refusal, ErrorProfile::Go));
         let says = |message: String| Self { go, ..Self::new(status, code, message) };
@@ -127,10 +128,10 @@ impl Problem {
                 "the payment is in {expected}, not {given}; send {expected} or leave currency out"
             ))
             .about("currency"),
-            Refusal::OverRefund { requested, refundable } => {
-                over_refund(says, requested, refundable, currency)
+            Refusal::OverRefund { requested, refundable, .. } => {
+                over_refund(says, requested, refundable)
             }
-            Refusal::NothingRefundable => says(
+            Refusal::NothingRefundable { .. } => says(
                 "amount exceeds refundable balance: nothing remains, the payment is refunded or its \
                  refunds are under way; list its refunds to see them"
                     .to_owned(),
@@ -199,26 +200,14 @@ fn payment_exists(says: impl Fn(String) -> Problem, payment: PaymentId) -> Probl
         .with(Details::Payment { payment_id: payment.to_string() })
 }
 
-fn over_refund(
-    says: impl Fn(String) -> Problem,
-    requested: i64,
-    refundable: i64,
-    currency: Option<Currency>,
-) -> Problem {
-    let Some(currency) = currency else {
-        return says(format!(
-            "amount exceeds refundable balance: {requested} was asked for and {refundable} is \
-             refundable; ask for less"
-        ))
-        .about("amount");
-    };
-    let (asked, left) = (Money::new(requested, currency), Money::new(refundable, currency));
+fn over_refund(says: impl Fn(String) -> Problem, asked: Money, left: Money) -> Problem {
+    let (requested, refundable) = (asked.minor, left.minor);
     says(format!(
         "amount exceeds refundable balance: {requested} ({asked}) was asked for and {refundable} \
          ({left}) is refundable; ask for less, or leave amount out to refund all that remains"
     ))
     .about("amount")
-    .with(Details::OverRefund { requested, refundable, currency: currency.to_string() })
+    .with(Details::OverRefund { requested, refundable, currency: asked.currency.to_string() })
 }
 
 /// The engine names fields as `domain` does.
@@ -236,22 +225,39 @@ fn camel_case(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::money::Currency;
+    use domain::payment;
     use domain::refund::{Fact, State};
+
+    fn usd() -> Currency {
+        Currency::parse("USD").expect("a currency")
+    }
+
+    fn over(requested: i64, refundable: i64) -> Refusal {
+        Refusal::OverRefund {
+            requested: Money::new(requested, usd()),
+            refundable: Money::new(refundable, usd()),
+            status: payment::Status::Succeeded,
+        }
+    }
+
+    fn nothing_left() -> Refusal {
+        Refusal::NothingRefundable { status: payment::Status::Succeeded }
+    }
 
     fn table(profile: ErrorProfile) -> Vec<String> {
         let refund = RefundId::from_bytes([1; 16]);
         let payment = PaymentId::from_bytes([2; 16]);
-        let usd = Currency::parse("USD").expect("a currency");
         [
-            Refusal::OverRefund { requested: 5, refundable: 3 },
-            Refusal::NothingRefundable,
+            over(5, 3),
+            nothing_left(),
             Refusal::PaymentNotFound,
             Refusal::RefundNotFound,
             Refusal::KeyReused,
             Refusal::ReferenceTaken(refund),
             Refusal::ChargeTaken(payment),
             Refusal::PaymentExists(payment),
-            Refusal::CurrencyMismatch { expected: usd, given: usd },
+            Refusal::CurrencyMismatch { expected: usd(), given: usd() },
             Refusal::BalanceChanged { expected: 5, refundable: 3 },
             Refusal::TooLateToCancel(State::Sending),
             Refusal::NotDue,
@@ -261,7 +267,7 @@ mod tests {
         ]
         .into_iter()
         .map(|refusal| {
-            let problem = Problem::of_refusal(&refusal, Some(usd)).in_profile(profile);
+            let problem = Problem::of_refusal(&refusal).in_profile(profile);
             assert!(!problem.message.is_empty());
             let field = problem.field.unwrap_or_default();
             format!("{} {} {field}", problem.status.as_u16(), problem.code)
@@ -296,25 +302,16 @@ mod tests {
 
     #[test]
     fn messages_about_the_balance_hold_the_words_that_go_clients_look_for() {
-        let usd = Currency::parse("USD").ok();
-        for refusal in
-            [Refusal::OverRefund { requested: 500, refundable: 300 }, Refusal::NothingRefundable]
-        {
-            for currency in [usd, None] {
-                let problem = Problem::of_refusal(&refusal, currency).in_profile(ErrorProfile::Go);
-                assert!(problem.message.contains("amount exceeds refundable balance"));
-            }
+        for refusal in [over(500, 300), nothing_left()] {
+            let problem = Problem::of_refusal(&refusal).in_profile(ErrorProfile::Go);
+            assert!(problem.message.contains("amount exceeds refundable balance"));
         }
     }
 
     #[test]
     fn details_print_as_documented() {
-        let usd = Currency::parse("USD").ok();
         for (refusal, expected) in [
-            (
-                Refusal::OverRefund { requested: 500, refundable: 300 },
-                r#"{"requested":500,"refundable":300,"currency":"USD"}"#,
-            ),
+            (over(500, 300), r#"{"requested":500,"refundable":300,"currency":"USD"}"#),
             (
                 Refusal::BalanceChanged { expected: 500, refundable: 300 },
                 r#"{"expected":500,"refundable":300}"#,
@@ -324,7 +321,7 @@ mod tests {
                 r#"{"refundId":"rfd_00000000000000000000000000"}"#,
             ),
         ] {
-            let problem = Problem::of_refusal(&refusal, usd);
+            let problem = Problem::of_refusal(&refusal);
             let details = serde_json::to_string(&problem.details).expect("details print");
             assert_eq!(details, expected);
         }

@@ -2,10 +2,10 @@
 
 use super::schema::{Fields, Schema};
 use domain::account::Mode;
-use domain::decide::MAX_AMOUNT;
 use domain::ids::{
     AccountId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId, RequestId,
 };
+use domain::money::MAX_AMOUNT;
 use domain::payment::Kind;
 use serde_json::{Value, json};
 

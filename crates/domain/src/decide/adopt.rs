@@ -1,15 +1,15 @@
 //! Booking a refund that was made at the provider itself.
 
 use super::advance::rebalance;
-use super::names::{insert_key, live_key};
+use super::keys::{insert_key, live_key};
 use super::record::{decide as decide_record, record};
-use super::tell::tell_refund;
+use super::record_event::record_refund_event;
 use super::{Done, RefundRef, Refusal};
 use crate::account::Scope;
 use crate::event::Type;
-use crate::evidence::Evidence;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::keys::{Key, KeyHash, Target};
+use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
 use crate::time::Timestamp;
@@ -20,17 +20,17 @@ pub(super) fn decide<R: Rng>(
     view: &mut View,
     (scope, name): (Scope, KeyHash),
     payment_id: PaymentId,
-    evidence: &Evidence,
+    observation: &Observation,
     recheck_at: Timestamp,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     if let Some(taken) = live_key(view, scope, name, now) {
         let of = RefundRef { scope, refund: RefundId::from_ulid(taken.id), payment: payment_id };
-        return decide_record(view, of, evidence, recheck_at, now, ids);
+        return decide_record(view, of, observation, recheck_at, now, ids);
     }
     let row = view.payments.get(&(scope, payment_id)).ok_or(Refusal::PaymentNotFound)?;
-    let money = evidence.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
+    let money = observation.said.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
     let facts = row.value.facts.clone();
     if money.currency != facts.currency {
         return Err(Refusal::CurrencyMismatch { expected: facts.currency, given: money.currency });
@@ -50,7 +50,7 @@ pub(super) fn decide<R: Rng>(
         reason: None,
         reference: None,
         metadata: None,
-        provider_refund_id: evidence.provider_refund_id.clone(),
+        provider_refund_id: observation.said.provider_refund_id.clone(),
         failure: None,
         checks: 0,
         due_at: Some(recheck_at),
@@ -61,14 +61,14 @@ pub(super) fn decide<R: Rng>(
     };
     let mut payment = row.clone();
     *payment.change() = Payment { updated_at: now, ..rebalanced };
-    let told = view.book.events.len();
-    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
+    let told = view.new_rows.events.len();
+    record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let id = refund.id;
     let mut refund = Row::inserted(refund);
-    let rows = (&mut refund, &mut payment, &mut view.book);
-    let done = record(rows, evidence, recheck_at, now, ids).inspect_err(|_| {
-        // What the provider said cannot be booked, and so there is no such refund.
-        view.book.events.truncate(told);
+    let rows = (&mut refund, &mut payment, &mut view.new_rows);
+    let done = record(rows, observation, recheck_at, now, ids).inspect_err(|_| {
+        // The statement cannot be booked, so the refund is not made.
+        view.new_rows.events.truncate(told);
     })?;
     let key = Key {
         scope,

@@ -1,16 +1,16 @@
 //! Moving a refund from state to state, and what that takes: balances, postings, events.
 
-use super::tell::{tell_payment, tell_refund};
+use super::record_event::{record_payment_event, record_refund_event};
 use super::{Done, Refusal};
 use crate::event::Type;
-use crate::evidence::{Evidence, Source};
 use crate::ids::Ids;
 use crate::ledger::{Posting, Reason};
 use crate::machine::Next;
+use crate::outcome::{Failure, Observation, Source};
 use crate::payment::Payment;
-use crate::refund::{Bucket, Fact, Failure, Refund, State, Status, next};
+use crate::refund::{Bucket, Fact, Refund, State, Status, next};
 use crate::time::Timestamp;
-use crate::view::{Book, Row};
+use crate::view::{NewRows, Row};
 use rand_core::Rng;
 
 /// How a refund arrives in its next state.
@@ -18,10 +18,9 @@ use rand_core::Rng;
 pub(super) struct Arrival<'a> {
     /// When to look again.
     pub(super) due_at: Option<Timestamp>,
-    /// What is wrong with it now.
+    /// The reason why it is there, if something is wrong.
     pub(super) failure: Option<Failure>,
-    /// What was said.
-    pub(super) evidence: Option<&'a Evidence>,
+    pub(super) observation: Option<&'a Observation>,
     /// Something newer is already known, so nothing moves.
     pub(super) stale: bool,
 }
@@ -30,7 +29,7 @@ pub(super) struct Arrival<'a> {
 pub(super) fn advance<R: Rng>(
     refund_row: &mut Row<Refund>,
     payment_row: &mut Row<Payment>,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     fact: Fact,
     arrival: Arrival<'_>,
     now: Timestamp,
@@ -41,19 +40,20 @@ pub(super) fn advance<R: Rng>(
     match step {
         Next::Refuse => return Err(Refusal::Impossible { state, fact }),
         Next::Stay => stay(refund_row, &arrival),
-        Next::Move(to) => move_money(refund_row, payment_row, book, to, arrival, now, ids)?,
+        Next::Move(to) => move_money(refund_row, payment_row, new_rows, to, arrival, now, ids)?,
     }
     let (refund, payment) = (refund_row.value.clone(), payment_row.value.clone());
     Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
 }
 
-/// Nothing moved: remember what else the evidence said, and look again later.
+/// Without a move: notes what else was said, and sets the time of the next look.
 fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
-    let asked = arrival.evidence.is_some_and(|e| e.source != Source::Webhook);
+    let asked = arrival.observation.is_some_and(|seen| seen.source != Source::Webhook);
+    let said = arrival.observation.map(|seen| &seen.said);
     let refund = &row.value;
     let learns_id = refund.provider_refund_id.is_none()
-        && arrival.evidence.is_some_and(|e| e.provider_refund_id.is_some());
-    let newer_at = arrival.evidence.and_then(|e| e.at).filter(|at| Some(*at) > refund.evidence_at);
+        && said.is_some_and(|said| said.provider_refund_id.is_some());
+    let newer_at = said.and_then(|said| said.at).filter(|at| Some(*at) > refund.evidence_at);
     let reschedules = refund.state.has_work() && asked;
     if !(learns_id || newer_at.is_some() || reschedules) {
         return;
@@ -64,9 +64,9 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
         refund.checks = refund.checks.saturating_add(1);
     }
     if learns_id {
-        refund.provider_refund_id = arrival.evidence.and_then(|e| e.provider_refund_id.clone());
+        refund.provider_refund_id = said.and_then(|said| said.provider_refund_id.clone());
     }
-    // A failed refund keeps the time of its failure: only evidence newer than that revives it.
+    // A failed refund keeps the time of its failure: only a newer statement revives it.
     if newer_at.is_some() && !arrival.stale {
         refund.evidence_at = newer_at;
     }
@@ -75,7 +75,7 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
 fn move_money<R: Rng>(
     refund_row: &mut Row<Refund>,
     payment_row: &mut Row<Payment>,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     to: State,
     arrival: Arrival<'_>,
     now: Timestamp,
@@ -109,7 +109,7 @@ fn move_money<R: Rng>(
     };
     let rebalanced = rebalance(payment, refunded, reserved)?;
     if let Some(reason) = reason
-        && !book.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
+        && !new_rows.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
     {
         return Err(Refusal::TooLarge);
     }
@@ -118,25 +118,26 @@ fn move_money<R: Rng>(
     refund.state = to;
     refund.late = from == State::Succeeded;
     refund.due_at = arrival.due_at.filter(|_| to.has_work());
-    refund.checks = match (from, to) {
-        (State::Sending, State::Queued | State::WaitingForFunds) => refund.checks.saturating_add(1),
-        (_, State::Sending) => refund.checks,
-        _ => 0,
-    };
-    refund.failure = arrival.failure;
-    if let Some(evidence) = arrival.evidence {
-        if refund.provider_refund_id.is_none() {
-            refund.provider_refund_id.clone_from(&evidence.provider_refund_id);
-        }
-        refund.evidence_at = evidence.at.max(refund.evidence_at);
+    let retries = from == State::Sending && matches!(to, State::Queued | State::WaitingForFunds);
+    if retries {
+        refund.checks = refund.checks.saturating_add(1);
+    } else if to != State::Sending {
+        refund.checks = 0;
     }
-    tell_refund(refund, book, Type::of_arrival(to), arrival.evidence, now, ids);
+    refund.failure = arrival.failure;
+    if let Some(Observation { said, .. }) = arrival.observation {
+        if refund.provider_refund_id.is_none() {
+            refund.provider_refund_id.clone_from(&said.provider_refund_id);
+        }
+        refund.evidence_at = said.at.max(refund.evidence_at);
+    }
+    record_refund_event(refund, new_rows, Type::of_arrival(to), arrival.observation, now, ids);
 
     if from.bucket() != to.bucket() {
         let before_settlement = refund.before_settlement;
         let payment = payment_row.change();
         *payment = Payment { updated_at: now, ..rebalanced };
-        settle_payment(payment, to, before_settlement, book, now, ids);
+        settle_payment(payment, to, before_settlement, new_rows, now, ids);
     }
     Ok(())
 }
@@ -160,7 +161,7 @@ fn settle_payment<R: Rng>(
     payment: &mut Payment,
     to: State,
     before_settlement: bool,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
@@ -168,6 +169,6 @@ fn settle_payment<R: Rng>(
     payment.reversed = full && (payment.reversed || before_settlement);
     if to.status() == Status::Succeeded {
         let event = if full { Type::PaymentRefunded } else { Type::PaymentPartiallyRefunded };
-        tell_payment(payment, book, event, now, ids);
+        record_payment_event(payment, new_rows, event, now, ids);
     }
 }

@@ -1,7 +1,7 @@
 //! Withdrawing a refund.
 
 use super::advance::{Arrival, advance};
-use super::names::{insert_key, live_key};
+use super::keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, rows};
 use crate::ids::Ids;
 use crate::keys::{Key, Target};
@@ -27,13 +27,12 @@ pub(super) fn decide<R: Rng>(
         let (refund, payment) = (refund.value.clone(), payment.value.clone());
         return Ok(Done::Refund { refund: Box::new(refund), payment, replayed: true });
     }
-    let (refund, payment, book) = rows(view, of)?;
-    let state = refund.value.state;
-    let done = advance(refund, payment, book, Fact::Withdrawn, Arrival::default(), now, ids)
-        .map_err(|refusal| match refusal {
-            Refusal::Impossible { .. } => Refusal::TooLateToCancel(state),
-            other => other,
-        })?;
+    let (refund, payment, new_rows) = rows(view, of)?;
+    let done = advance(refund, payment, new_rows, Fact::Withdrawn, Arrival::default(), now, ids);
+    if let Err(Refusal::Impossible { state, .. }) = done {
+        return Err(Refusal::TooLateToCancel(state));
+    }
+    let done = done?;
     if let Some(name) = key {
         let key = Key {
             scope: of.scope,

@@ -1,21 +1,21 @@
-//! What becomes of a checkout's attempt: it is paid, declined, or goes on.
+//! The result of a payment attempt: paid, declined, or still open.
 
 use super::Refusal;
 use super::checkout::{Charge, advance};
-use super::names::{insert_key, live_key};
-use super::tell::tell_payment;
-use crate::checkout::{Checkout, Fact, Facts, Flight, Outcome};
+use super::keys::{insert_key, live_key};
+use super::record_event::record_payment_event;
+use crate::checkout::{Checkout, Fact, Outcome, PaymentAttempt, Terms};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
 use crate::ledger::Posting;
+use crate::outcome::Failure;
 use crate::payment::{self, Payment};
-use crate::refund::Failure;
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
 
-/// What the provider said about the attempt in flight.
+/// Records the provider's answer about the attempt under way.
 pub(super) fn record<R: Rng>(
     view: &mut View,
     checkout: &mut Checkout,
@@ -34,15 +34,15 @@ pub(super) fn record<R: Rng>(
             }
             let asked = checkout.facts.money();
             let message = format!("the provider took {money} and {asked} was asked for");
-            let failure = Failure { code: "amount_mismatch".into(), message: message.into() };
+            let failure = Failure::new("amount_mismatch", &message);
             checkout.provider_payment_id = Some(provider_payment_id.clone());
             return land(checkout, Fact::Contradicted, failure, Type::CheckoutPendingReview);
         }
         Outcome::Declined(failure) => {
             return land(checkout, Fact::Declined, failure.clone(), Type::CheckoutFailed);
         }
-        Outcome::ActionRequired => Flight::ActionRequired,
-        Outcome::Processing => Flight::Processing,
+        Outcome::ActionRequired => PaymentAttempt::ActionRequired,
+        Outcome::Processing => PaymentAttempt::Processing,
         Outcome::Lost => checkout.flight,
     };
     checkout.checks = checkout.checks.saturating_add(1);
@@ -59,7 +59,7 @@ fn land(
     event: Type,
 ) -> Result<Option<Type>, Refusal> {
     let moved = advance(checkout, fact)?;
-    checkout.flight = Flight::None;
+    checkout.flight = PaymentAttempt::None;
     checkout.checks = 0;
     checkout.failure = Some(failure);
     checkout.due_at = checkout.rests_until();
@@ -89,10 +89,10 @@ pub(super) fn complete<R: Rng>(
     }
     let settled_at = charge.settles_after_ms.map(|ms| captured_at.plus_ms(ms));
     let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), settled_at, now);
-    if !view.book.post(Posting::capture(ids.posting(now), &payment)) {
+    if !view.new_rows.post(Posting::capture(ids.posting(now), &payment)) {
         return Err(Refusal::TooLarge);
     }
-    tell_payment(&mut payment, &mut view.book, Type::PaymentCreated, now, ids);
+    record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
     let key = Key {
         scope,
         hash: charge.name,
@@ -104,7 +104,7 @@ pub(super) fn complete<R: Rng>(
     };
     insert_key(view, key);
     view.payments.insert((scope, id), Row::inserted(payment));
-    checkout.flight = Flight::None;
+    checkout.flight = PaymentAttempt::None;
     checkout.checks = 0;
     checkout.failure = None;
     checkout.provider_payment_id = Some(charge.id.clone());
@@ -113,8 +113,8 @@ pub(super) fn complete<R: Rng>(
     Ok(Some(Type::CheckoutCompleted))
 }
 
-fn payment_facts(facts: &Facts, charge: &Charge, captured_at: Timestamp) -> payment::Facts {
-    payment::Facts {
+fn payment_facts(facts: &Terms, charge: &Charge, captured_at: Timestamp) -> payment::Capture {
+    payment::Capture {
         scope: facts.scope,
         id: facts.id,
         kind: facts.kind,

@@ -1,13 +1,17 @@
-//! Checkouts: opening one, paying it, and everything else that can become of it.
+//! Checkouts: opening one, paying it, and every other act on it.
 //!
 //! Each act works on a copy of the row, which is saved once everything has been checked.
+//!
+//! This file, `charge` and `invoice` use each other on purpose: an invoice is paid through a checkout
+//! of the same ULID, so a charge that completes the checkout pays the invoice, and an invoice that is
+//! paid elsewhere or voided closes its checkout. Two state machines follow each other.
 
 use super::charge::{complete, record};
-use super::names::{insert_key, live_key};
-use super::tell::tell_checkout;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_checkout_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
 use crate::account::Scope;
-use crate::checkout::{Checkout, Fact, Facts, Flight, Outcome, State, next};
+use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice;
@@ -15,15 +19,15 @@ use crate::keys::{Key, KeyHash, Target};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
-use crate::view::{Row, View, Wanted};
+use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
 
 /// Asks somebody to pay.
 #[derive(Debug)]
 pub struct OpenCheckout {
-    /// What never changes about it.
-    pub facts: Arc<Facts>,
+    pub new: NewCheckout,
+    pub id: PaymentId,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
@@ -31,11 +35,8 @@ pub struct OpenCheckout {
 /// Does something to a checkout.
 #[derive(Debug)]
 pub struct ActOnCheckout {
-    /// Whose.
     pub scope: Scope,
-    /// Which.
     pub id: PaymentId,
-    /// What.
     pub act: Act,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
@@ -46,7 +47,6 @@ pub struct ActOnCheckout {
 pub struct Charge {
     /// Name of the provider that holds the money.
     pub provider: Box<str>,
-    /// The provider's id of it.
     pub id: Box<str>,
     /// The name of that id: it pays for one thing.
     pub name: KeyHash,
@@ -54,35 +54,29 @@ pub struct Charge {
     pub settles_after_ms: Option<i64>,
 }
 
-/// What can be done to a checkout.
+/// An act on a checkout.
 #[derive(Debug)]
 pub enum Act {
-    /// A buyer looks at its page.
     Visit,
     /// The buyer looks how to pay by hand.
     Choose {
-        /// The way to pay.
         method: Box<str>,
     },
     /// The buyer pays: a provider is about to be asked.
     Start {
-        /// The way to pay.
         method: Box<str>,
         /// When another node may take over.
         lease_until: Timestamp,
     },
     /// The buyer says that the money was sent by hand.
     Claim {
-        /// The way to pay.
         method: Box<str>,
-        /// Where a proof of it is.
         proof_url: Option<Box<str>>,
     },
     /// Records what the provider said about an attempt.
     Record {
-        /// Which attempt; what is said about an older one is nothing new.
+        /// The attempt that was asked about; an answer about an older one changes nothing.
         attempt: u32,
-        /// What was said.
         outcome: Outcome,
         /// Where the money is, if it was taken.
         charge: Option<Charge>,
@@ -91,12 +85,9 @@ pub enum Act {
     },
     /// The merchant saw the money.
     Confirm {
-        /// Where it is.
         charge: Charge,
     },
-    /// The merchant withdraws it.
     Cancel,
-    /// The merchant wants it gone.
     Delete,
     /// Takes the work on a checkout that is due; one that ran out expires.
     Wake {
@@ -106,7 +97,7 @@ pub enum Act {
 }
 
 impl ActOnCheckout {
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, wanted: &mut RowKeys) {
         let (scope, id) = (self.scope, self.id);
         wanted.keys.extend(self.key.map(|key| (scope, key.hash)));
         wanted.checkouts.insert((scope, id));
@@ -134,7 +125,7 @@ pub(super) fn open<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (open.facts.scope, open.facts.id);
+    let (scope, id) = (open.new.scope, open.id);
     if let Some(taken) = replayed(view, scope, open.key, now)? {
         let row = view.checkouts.get(&(scope, taken)).ok_or(Refusal::CheckoutNotFound)?;
         let checkout = Checkout::new(row.value.facts.clone(), taken.at());
@@ -144,8 +135,8 @@ pub(super) fn open<R: Rng>(
         return Err(Refusal::PaymentExists(id));
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let mut checkout = Checkout::new(open.facts.clone(), id.at());
-    tell_checkout(&mut checkout, &mut view.book, Type::CheckoutCreated, id.at(), ids);
+    let mut checkout = Checkout::new(Arc::new(Terms::of(&open.new, id)), id.at());
+    record_checkout_event(&mut checkout, &mut view.new_rows, Type::CheckoutCreated, id.at(), ids);
     take_key(view, scope, id, open.key, now);
     view.checkouts.insert((scope, id), Row::inserted(checkout.clone()));
     Ok(Done::Checkout { checkout: Box::new(checkout), replayed: false })
@@ -160,7 +151,7 @@ pub(super) fn act<R: Rng>(
     let at = (command.scope, command.id);
     let row = view.checkouts.get(&at).ok_or(Refusal::CheckoutNotFound)?;
     let mut checkout = row.value.clone();
-    // Whoever deleted it may repeat that; for anything else it is gone.
+    // A deletion may be repeated; for anything else the checkout is gone.
     if replayed(view, command.scope, command.key, now)?.is_some() {
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
@@ -178,7 +169,7 @@ pub(super) fn act<R: Rng>(
             claim(&mut checkout, method, proof_url.as_deref(), now)?
         }
         Act::Record { attempt, outcome, charge, recheck_at } => {
-            if checkout.attempts == *attempt && checkout.flight != Flight::None {
+            if checkout.attempts == *attempt && checkout.flight != PaymentAttempt::None {
                 record(view, &mut checkout, outcome, charge.as_ref(), *recheck_at, now, ids)?
             } else {
                 None
@@ -228,7 +219,7 @@ fn check_time(checkout: &Checkout, fact: Fact, now: Timestamp) -> Result<(), Ref
     Ok(())
 }
 
-/// Notes the first visit. It tells of nothing and moves nothing.
+/// Notes the first visit. It makes no event and moves nothing.
 fn visit(checkout: &mut Checkout, now: Timestamp) {
     if !checkout.state.is_over() {
         checkout.visited_at.get_or_insert(now);
@@ -255,7 +246,7 @@ fn start(
     advance(checkout, Fact::Started)?;
     checkout.method = Some(method.into());
     checkout.attempts = attempts;
-    checkout.flight = Flight::Sending;
+    checkout.flight = PaymentAttempt::Sending;
     checkout.checks = 0;
     checkout.failure = None;
     checkout.due_at = Some(lease_until);
@@ -284,12 +275,12 @@ fn claim(
 fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<Type>, Refusal> {
     advance(checkout, Fact::Canceled)?;
     // An attempt in flight is stopped at the provider next.
-    checkout.due_at = (checkout.flight != Flight::None).then_some(now);
+    checkout.due_at = (checkout.flight != PaymentAttempt::None).then_some(now);
     Ok(Some(Type::CheckoutCanceled))
 }
 
 fn delete(checkout: &mut Checkout) -> Result<Option<Type>, Refusal> {
-    if checkout.flight != Flight::None {
+    if checkout.flight != PaymentAttempt::None {
         return Err(Refusal::AttemptInFlight);
     }
     advance(checkout, Fact::Deleted)?;
@@ -306,7 +297,7 @@ fn wake(
     if checkout.due_at.is_none_or(|due| now < due) {
         return Err(Refusal::NotDue);
     }
-    if checkout.flight != Flight::None {
+    if checkout.flight != PaymentAttempt::None {
         checkout.due_at = Some(lease_until);
         return Ok(None);
     }
@@ -330,7 +321,7 @@ fn tell<R: Rng>(
         checkout.updated_at = now;
         super::invoice::follow(view, checkout, event, now, ids);
     } else {
-        tell_checkout(checkout, &mut view.book, event, now, ids);
+        record_checkout_event(checkout, &mut view.new_rows, event, now, ids);
     }
 }
 
@@ -374,7 +365,7 @@ pub(super) fn close(
     let Some(row) = view.checkouts.get_mut(&(invoice.facts.scope, invoice.payment())) else {
         return Ok(());
     };
-    if row.value.flight != Flight::None {
+    if row.value.flight != PaymentAttempt::None {
         return Err(Refusal::AttemptInFlight);
     }
     if let Next::Move(to) = next(row.value.state, Fact::Canceled) {

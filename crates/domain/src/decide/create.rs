@@ -1,13 +1,14 @@
 //! Asking for a refund.
 
-use super::names::{insert_key, live_key};
-use super::tell::tell_refund;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_refund_event;
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
 use crate::keys::{Key, Target};
+use crate::money::Money;
 use crate::payment::Payment;
-use crate::refund::{Origin, Refund, State};
+use crate::refund::{NewRefund, Origin, Refund, State};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -18,23 +19,24 @@ pub(super) fn decide<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let scope = create.scope;
-    if let Some(hash) = create.key
+    let CreateRefund { new, reference, key, request, start } = create;
+    let scope = new.scope;
+    if let Some(hash) = *key
         && let Some(taken) = live_key(view, scope, hash, now)
     {
-        if taken.request != create.request || taken.target != Target::Refund {
+        if taken.request != *request || taken.target != Target::Refund {
             return Err(Refusal::KeyReused);
         }
         return replay_refund(view, taken);
     }
-    if let Some((_, hash)) = &create.reference
-        && let Some(taken) = live_key(view, scope, *hash, now)
+    if let Some(hash) = *reference
+        && let Some(taken) = live_key(view, scope, hash, now)
     {
         let taken = taken.clone();
-        if taken.request != create.request {
+        if taken.request != *request {
             return Err(Refusal::ReferenceTaken(RefundId::from_ulid(taken.id)));
         }
-        if let Some(hash) = create.key {
+        if let Some(hash) = *key {
             insert_key(view, Key { hash, ..taken.clone() });
         }
         return replay_refund(view, &taken);
@@ -42,13 +44,13 @@ pub(super) fn decide<R: Rng>(
 
     let payment = &view
         .payments
-        .get(&(scope, create.payment))
-        .filter(|row| create.kind.is_none_or(|kind| kind == row.value.facts.kind))
+        .get(&(scope, new.payment))
+        .filter(|row| new.kind.is_none_or(|kind| kind == row.value.facts.kind))
         .ok_or(Refusal::PaymentNotFound)?
         .value;
-    let amount = check_amount(payment, create)?;
+    let amount = check_amount(payment, new)?;
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
-    let (state, due_at) = match create.start {
+    let (state, due_at) = match *start {
         Start::Send { lease_until } => (State::Sending, Some(lease_until)),
         Start::Queue => (State::Queued, Some(now)),
         Start::Schedule { until } => (State::Scheduled, Some(until)),
@@ -57,16 +59,16 @@ pub(super) fn decide<R: Rng>(
     let mut refund = Refund {
         scope,
         id: ids.refund(now),
-        payment: create.payment,
+        payment: new.payment,
         amount,
         currency: payment.facts.currency,
         state,
         origin: Origin::Api,
         late: false,
         before_settlement: payment.settled_at.is_some_and(|at| now < at),
-        reason: create.reason.clone(),
-        reference: create.reference.as_ref().map(|(text, _)| text.clone()),
-        metadata: create.metadata.clone(),
+        reason: new.reason.clone(),
+        reference: new.reference.clone(),
+        metadata: new.metadata.clone(),
         provider_refund_id: None,
         failure: None,
         checks: 0,
@@ -76,13 +78,13 @@ pub(super) fn decide<R: Rng>(
         pruned: 0,
         updated_at: now,
     };
-    tell_refund(&mut refund, &mut view.book, Type::RefundCreated, None, now, ids);
-    let names = create.key.into_iter().chain(create.reference.as_ref().map(|(_, hash)| *hash));
+    record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
+    let names = key.iter().chain(reference).copied();
     for hash in names {
         let key = Key {
             scope,
             hash,
-            request: create.request,
+            request: *request,
             target: Target::Refund,
             id: refund.id.ulid(),
             state: Some(state),
@@ -90,7 +92,7 @@ pub(super) fn decide<R: Rng>(
         };
         insert_key(view, key);
     }
-    let row = view.payments.get_mut(&(scope, create.payment)).ok_or(Refusal::PaymentNotFound)?;
+    let row = view.payments.get_mut(&(scope, new.payment)).ok_or(Refusal::PaymentNotFound)?;
     let payment = row.change();
     payment.reserved = reserved;
     payment.updated_at = now;
@@ -101,23 +103,26 @@ pub(super) fn decide<R: Rng>(
 }
 
 /// The amount to refund, once everything about it has been checked.
-fn check_amount(payment: &Payment, create: &CreateRefund) -> Result<i64, Refusal> {
+fn check_amount(payment: &Payment, new: &NewRefund) -> Result<i64, Refusal> {
     let refundable = payment.refundable();
-    if let Some(given) = create.currency
+    if let Some(given) = new.currency
         && given != payment.facts.currency
     {
         return Err(Refusal::CurrencyMismatch { expected: payment.facts.currency, given });
     }
-    if let Some(expected) = create.expected_refundable
+    if let Some(expected) = new.expected_refundable
         && expected != refundable
     {
         return Err(Refusal::BalanceChanged { expected, refundable });
     }
-    match create.amount {
-        None if refundable == 0 => Err(Refusal::NothingRefundable),
+    let status = payment.status();
+    match new.amount {
+        None if refundable == 0 => Err(Refusal::NothingRefundable { status }),
         None => Ok(refundable),
         Some(requested) if requested < 1 || requested > refundable => {
-            Err(Refusal::OverRefund { requested, refundable })
+            let money = |minor| Money::new(minor, payment.facts.currency);
+            let (requested, refundable) = (money(requested), money(refundable));
+            Err(Refusal::OverRefund { requested, refundable, status })
         }
         Some(requested) => Ok(requested),
     }

@@ -1,29 +1,30 @@
 //! Invoices: writing one, asking for it, and what becomes of it.
 
 use super::checkout;
-use super::names::{insert_key, live_key};
-use super::tell::tell_invoice;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_invoice_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
 use crate::account::Scope;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
-use crate::invoice::{Fact, Facts, Invoice, State, next};
+use crate::invoice::{Fact, Invoice, NewInvoice, State, Terms, Totals, next};
 use crate::keys::{Key, Target};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
-use crate::view::{Row, View, Wanted};
+use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
 
 /// Writes an invoice.
 #[derive(Debug)]
 pub struct CreateInvoice {
-    /// What never changes about it, but for its number, which is given to it.
-    pub facts: Arc<Facts>,
-    /// Ask for it at once; the ways to pay that are offered then.
-    pub open: Option<Vec<Box<str>>>,
+    pub new: NewInvoice,
+    pub totals: Totals,
+    pub id: InvoiceId,
+    /// The ways to pay that are offered if it is finalized at once.
+    pub methods: Vec<Box<str>>,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
@@ -31,31 +32,24 @@ pub struct CreateInvoice {
 /// Does something to an invoice.
 #[derive(Debug)]
 pub struct ActOnInvoice {
-    /// Whose.
     pub scope: Scope,
-    /// Which.
     pub id: InvoiceId,
-    /// What.
     pub act: Act,
     /// The caller's idempotency key.
     pub key: Option<KeyUse>,
 }
 
-/// What can be done to an invoice.
+/// An act on an invoice.
 #[derive(Debug)]
 pub enum Act {
-    /// Asks for it.
     Finalize {
-        /// The ways to pay that are offered.
         methods: Vec<Box<str>>,
     },
     /// The merchant got the money some other way.
     Pay,
-    /// The merchant withdraws it.
     Void,
-    /// Tells that it is sent to the buyer.
+    /// Notes that it is sent to the buyer.
     Send {
-        /// To whom.
         to: Option<Box<str>>,
     },
     /// Sees to an invoice whose time to be paid is over.
@@ -63,7 +57,7 @@ pub enum Act {
 }
 
 impl ActOnInvoice {
-    pub(super) fn wants(&self, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, wanted: &mut RowKeys) {
         wanted.keys.extend(self.key.map(|key| (self.scope, key.hash)));
         wanted.invoices.insert((self.scope, self.id));
         wanted.checkouts.insert((self.scope, PaymentId::from_ulid(self.id.ulid())));
@@ -76,11 +70,11 @@ pub(super) fn create<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (create.facts.scope, create.facts.id);
+    let (scope, id) = (create.new.scope, create.id);
     if let Some(taken) = replayed(view, scope, create.key, now)? {
         let row = view.invoices.get(&(scope, taken)).ok_or(Refusal::InvoiceNotFound)?;
         let mut invoice = blank(row.value.facts.clone(), taken.at());
-        if create.open.is_some() {
+        if create.new.open {
             issue(&mut invoice, taken.at());
         }
         return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
@@ -97,10 +91,18 @@ pub(super) fn create<R: Rng>(
         }
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let mut invoice = blank(Arc::new(numbered(&create.facts, number)), id.at());
-    tell_invoice(&mut invoice, &mut view.book, Type::InvoiceCreated, None, id.at(), ids);
-    if let Some(methods) = &create.open {
-        ask_for(view, &mut invoice, methods, id.at(), ids);
+    let facts = Terms::of(&create.new, id, number, create.totals);
+    let mut invoice = blank(Arc::new(facts), id.at());
+    record_invoice_event(
+        &mut invoice,
+        &mut view.new_rows,
+        Type::InvoiceCreated,
+        None,
+        id.at(),
+        ids,
+    );
+    if create.new.open {
+        ask_for(view, &mut invoice, &create.methods, id.at(), ids);
     }
     take_key(view, scope, id, create.key, now);
     view.invoices.insert((scope, id), Row::inserted(invoice.clone()));
@@ -127,7 +129,14 @@ pub(super) fn act<R: Rng>(
             let state = check(&invoice, Fact::PaidElsewhere)?;
             checkout::close(view, &invoice, now)?;
             pay(&mut invoice, state, now);
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+            record_invoice_event(
+                &mut invoice,
+                &mut view.new_rows,
+                Type::InvoicePaid,
+                None,
+                now,
+                ids,
+            );
         }
         Act::Void => {
             let state = check(&invoice, Fact::Voided)?;
@@ -135,14 +144,21 @@ pub(super) fn act<R: Rng>(
             invoice.state = state;
             invoice.voided_at = Some(now);
             invoice.wake_at = None;
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceVoided, None, now, ids);
+            record_invoice_event(
+                &mut invoice,
+                &mut view.new_rows,
+                Type::InvoiceVoided,
+                None,
+                now,
+                ids,
+            );
         }
         Act::Send { to } => {
             if matches!(invoice.state, State::Draft | State::Void) {
                 return Err(Refusal::InvoiceCannotBeSent(invoice.state));
             }
             let to = to.as_deref();
-            tell_invoice(&mut invoice, &mut view.book, Type::InvoiceSent, to, now, ids);
+            record_invoice_event(&mut invoice, &mut view.new_rows, Type::InvoiceSent, to, now, ids);
         }
         Act::Wake => {
             if invoice.wake_at.is_none_or(|due| now < due) {
@@ -151,7 +167,14 @@ pub(super) fn act<R: Rng>(
             invoice.wake_at = None;
             if let Next::Move(to) = next(invoice.state, Fact::FellDue) {
                 invoice.state = to;
-                tell_invoice(&mut invoice, &mut view.book, Type::InvoicePastDue, None, now, ids);
+                record_invoice_event(
+                    &mut invoice,
+                    &mut view.new_rows,
+                    Type::InvoicePastDue,
+                    None,
+                    now,
+                    ids,
+                );
             }
         }
     }
@@ -164,7 +187,7 @@ pub(super) fn act<R: Rng>(
     Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
 }
 
-/// What an event of its checkout means for an invoice.
+/// Moves an invoice as an event of its checkout requires.
 pub(super) fn follow<R: Rng>(
     view: &mut View,
     checkout: &Checkout,
@@ -183,12 +206,36 @@ pub(super) fn follow<R: Rng>(
             pay(invoice, to, now);
             Type::InvoicePaid
         }
-        _ => {
+        Type::CheckoutPendingReview
+        | Type::CheckoutFailed
+        | Type::CheckoutExpired
+        | Type::CheckoutCanceled
+        | Type::CheckoutDeleted => {
             invoice.attempts = invoice.attempts.saturating_add(1);
             Type::InvoiceFailed
         }
+        Type::PaymentCreated
+        | Type::PaymentPartiallyRefunded
+        | Type::PaymentRefunded
+        | Type::RefundCreated
+        | Type::RefundSubmitted
+        | Type::RefundSucceeded
+        | Type::RefundFailed
+        | Type::RefundCanceled
+        | Type::RefundNeedsReview
+        | Type::RefundUpdated
+        | Type::CheckoutCreated
+        | Type::InvoiceCreated
+        | Type::InvoiceFinalized
+        | Type::InvoiceSent
+        | Type::InvoicePaid
+        | Type::InvoiceVoided
+        | Type::InvoicePending
+        | Type::InvoiceFailed
+        | Type::InvoicePastDue
+        | Type::EndpointDisabled => return,
     };
-    tell_invoice(invoice, &mut view.book, event, None, now, ids);
+    record_invoice_event(invoice, &mut view.new_rows, event, None, now, ids);
 }
 
 fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
@@ -199,7 +246,7 @@ fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
 }
 
 /// A new draft.
-fn blank(facts: Arc<Facts>, now: Timestamp) -> Invoice {
+fn blank(facts: Arc<Terms>, now: Timestamp) -> Invoice {
     Invoice {
         facts,
         state: State::Draft,
@@ -240,12 +287,12 @@ fn ask_for<R: Rng>(
     ids: &mut Ids<R>,
 ) {
     issue(invoice, now);
-    tell_invoice(invoice, &mut view.book, Type::InvoiceFinalized, None, now, ids);
+    record_invoice_event(invoice, &mut view.new_rows, Type::InvoiceFinalized, None, now, ids);
     if invoice.state == State::Paid {
-        tell_invoice(invoice, &mut view.book, Type::InvoicePaid, None, now, ids);
+        record_invoice_event(invoice, &mut view.new_rows, Type::InvoicePaid, None, now, ids);
         return;
     }
-    let facts = crate::checkout::Facts {
+    let facts = crate::checkout::Terms {
         scope: invoice.facts.scope,
         id: invoice.payment(),
         kind: Kind::Invoice,
@@ -264,23 +311,6 @@ fn ask_for<R: Rng>(
     };
     let at = (facts.scope, facts.id);
     view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(facts), now)));
-}
-
-fn numbered(facts: &Facts, number: i64) -> Facts {
-    Facts {
-        scope: facts.scope,
-        id: facts.id,
-        number,
-        customer: facts.customer.clone(),
-        subscription: facts.subscription.clone(),
-        template: facts.template.clone(),
-        memo: facts.memo.clone(),
-        metadata: facts.metadata.clone(),
-        currency: facts.currency,
-        lines: facts.lines.clone(),
-        totals: facts.totals,
-        due_at: facts.due_at,
-    }
 }
 
 /// The invoice that an idempotency key led to before.

@@ -1,6 +1,6 @@
 //! Decisions: one command, the rows it touches, and what becomes of them.
 //!
-//! A command either is refused and changes nothing, or changes rows and appends to the book. All
+//! A command either is refused and changes nothing, or changes rows and appends new ones. All
 //! checks of a command stand before its first change.
 
 mod adopt;
@@ -8,33 +8,32 @@ mod advance;
 mod cancel;
 mod charge;
 pub mod checkout;
-mod claim;
 mod create;
+mod fan_out;
 pub mod invoice;
-mod names;
+mod keys;
+mod lease;
 mod record;
+mod record_event;
 mod register;
 mod settle;
-mod tell;
 pub mod webhook;
+
+pub use fan_out::fan_out;
 
 use crate::account::Scope;
 use crate::checkout::{self as checkout_state, Checkout};
-use crate::evidence::Evidence;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
 use crate::keys::KeyHash;
-use crate::money::Currency;
-use crate::payment::{Facts, Kind, Payment};
-use crate::refund::{Fact, Refund, State};
+use crate::money::{Currency, Money};
+use crate::outcome::Observation;
+use crate::payment::{self, Kind, NewPayment, Payment};
+use crate::refund::{Fact, NewRefund, Refund, State};
 use crate::time::Timestamp;
-use crate::view::{Book, Row, View, Wanted};
+use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{Delivery, Endpoint};
 use rand_core::Rng;
-
-/// The largest amount of one payment in minor units: 2^53 - 1, which every client language reads
-/// exactly, JavaScript included.
-pub const MAX_AMOUNT: i64 = 9_007_199_254_740_991;
 
 /// How long a name other than a refund's is remembered.
 pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -42,9 +41,7 @@ pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 /// A caller's idempotency key, and the request it came with.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyUse {
-    /// Hash of the key.
     pub hash: KeyHash,
-    /// Hash of the request.
     pub request: [u8; 16],
 }
 
@@ -59,10 +56,7 @@ pub enum Start {
     /// Any node sends it when it can.
     Queue,
     /// It waits out a grace delay.
-    Schedule {
-        /// When the delay is over.
-        until: Timestamp,
-    },
+    Schedule { until: Timestamp },
     /// Somebody else must agree first.
     AwaitApproval,
 }
@@ -70,10 +64,11 @@ pub enum Start {
 /// Registers a captured payment.
 #[derive(Debug)]
 pub struct RegisterPayment {
-    /// The payment.
-    pub facts: Facts,
-    /// When it settled, if it has.
-    pub settled_at: Option<Timestamp>,
+    pub new: NewPayment,
+    pub id: PaymentId,
+    /// How long after the capture the provider pays the merchant out, milliseconds, where that is
+    /// known. A settlement that the caller names comes first.
+    pub settles_after_ms: Option<i64>,
     /// Name of the provider's payment id: a second payment under it is refused.
     pub charge: KeyUse,
     /// The caller's idempotency key.
@@ -83,107 +78,72 @@ pub struct RegisterPayment {
 /// Asks for a refund.
 #[derive(Debug)]
 pub struct CreateRefund {
-    /// Whose payment.
-    pub scope: Scope,
-    /// Which payment.
-    pub payment: PaymentId,
-    /// What kind of payment the caller named; another kind is not found.
-    pub kind: Option<Kind>,
-    /// Minor units; `None` is all that remains.
-    pub amount: Option<i64>,
-    /// The currency the caller believes in.
-    pub currency: Option<Currency>,
-    /// What the caller believes is refundable; another balance refuses the refund.
-    pub expected_refundable: Option<i64>,
-    /// Why.
-    pub reason: Option<Box<str>>,
-    /// The caller's own id, and its name.
-    pub reference: Option<(Box<str>, KeyHash)>,
-    /// JSON object.
-    pub metadata: Option<Box<str>>,
+    pub new: NewRefund,
+    /// The name of the caller's reference.
+    pub reference: Option<KeyHash>,
     /// The caller's idempotency key.
     pub key: Option<KeyHash>,
-    /// Hash of everything above but the keys.
+    /// Hash of `new`.
     pub request: [u8; 16],
-    /// How it starts.
     pub start: Start,
 }
 
 /// A refund and the payment it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RefundRef {
-    /// Whose.
     pub scope: Scope,
-    /// The refund.
     pub refund: RefundId,
-    /// Its payment.
     pub payment: PaymentId,
 }
 
 /// Something to decide.
 #[derive(Debug)]
 pub enum Command {
-    /// Registers a captured payment.
     Register(Box<RegisterPayment>),
     /// Says when a payment settles or settled.
     Settle {
-        /// Whose payment.
         scope: Scope,
-        /// Which payment.
         payment: PaymentId,
-        /// When.
         at: Timestamp,
     },
-    /// Asks for a refund.
     Create(Box<CreateRefund>),
     /// Withdraws a refund that was not sent.
     Cancel {
-        /// Which.
         of: RefundRef,
         /// The caller's idempotency key.
         key: Option<KeyUse>,
     },
     /// Takes the work on a refund that is due, until the lease runs out.
-    Claim {
-        /// Which.
+    Lease {
         of: RefundRef,
         /// When another node may take over.
         lease_until: Timestamp,
     },
     /// Records what was said about a refund.
     Record {
-        /// Which.
         of: RefundRef,
-        /// What was said.
-        evidence: Evidence,
+        observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
-    /// Stops looking for evidence of an unknown refund.
+    /// Stops asking about an unknown refund.
     GiveUp {
-        /// Which.
         of: RefundRef,
     },
     /// Books a refund that was made at the provider itself.
     Adopt {
-        /// Whose payment.
         scope: Scope,
-        /// Which payment.
         payment: PaymentId,
         /// Name of the provider's refund id: it is adopted once.
         name: KeyHash,
-        /// What the provider says; must carry the money.
-        evidence: Evidence,
+        /// Must name the amount.
+        observation: Observation,
         /// When to look again if that does not settle it.
         recheck_at: Timestamp,
     },
-    /// Asks somebody to pay.
     OpenCheckout(Box<checkout::OpenCheckout>),
-    /// Does something to a checkout.
     Checkout(Box<checkout::ActOnCheckout>),
-    /// Writes an invoice.
     CreateInvoice(Box<invoice::CreateInvoice>),
-    /// Does something to an invoice.
     Invoice(Box<invoice::ActOnInvoice>),
     /// Does something to a webhook endpoint or a delivery of this account and mode.
     Webhook(Scope, Box<webhook::WebhookCommand>),
@@ -191,27 +151,28 @@ pub enum Command {
 
 impl Command {
     /// Adds the keys of the rows this command needs.
-    pub fn wants(&self, wanted: &mut Wanted) {
+    pub fn wants(&self, wanted: &mut RowKeys) {
         match self {
             Self::Register(register) => {
-                let scope = register.facts.scope;
+                let scope = register.new.scope;
                 wanted.keys.insert((scope, register.charge.hash));
                 wanted.keys.extend(register.key.map(|key| (scope, key.hash)));
-                wanted.payments.insert((scope, register.facts.id));
+                wanted.payments.insert((scope, register.id));
             }
             Self::Settle { scope, payment, .. } => {
                 wanted.payments.insert((*scope, *payment));
             }
             Self::Create(create) => {
-                wanted.keys.extend(create.key.map(|key| (create.scope, key)));
-                wanted.keys.extend(create.reference.as_ref().map(|(_, key)| (create.scope, *key)));
-                wanted.payments.insert((create.scope, create.payment));
+                let scope = create.new.scope;
+                wanted.keys.extend(create.key.map(|key| (scope, key)));
+                wanted.keys.extend(create.reference.map(|key| (scope, key)));
+                wanted.payments.insert((scope, create.new.payment));
             }
             Self::Cancel { of, key } => {
                 wanted.keys.extend(key.map(|key| (of.scope, key.hash)));
                 of.wants(wanted);
             }
-            Self::Claim { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
+            Self::Lease { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
                 of.wants(wanted);
             }
             Self::Adopt { scope, payment, name, .. } => {
@@ -219,15 +180,15 @@ impl Command {
                 wanted.payments.insert((*scope, *payment));
             }
             Self::OpenCheckout(open) => {
-                let scope = open.facts.scope;
+                let scope = open.new.scope;
                 wanted.keys.extend(open.key.map(|key| (scope, key.hash)));
-                wanted.checkouts.insert((scope, open.facts.id));
+                wanted.checkouts.insert((scope, open.id));
             }
             Self::Checkout(act) => act.wants(wanted),
             Self::CreateInvoice(create) => {
-                let scope = create.facts.scope;
+                let scope = create.new.scope;
                 wanted.keys.extend(create.key.map(|key| (scope, key.hash)));
-                wanted.invoices.insert((scope, create.facts.id));
+                wanted.invoices.insert((scope, create.id));
                 wanted.invoice_numbers.insert(scope);
             }
             Self::Invoice(act) => act.wants(wanted),
@@ -237,7 +198,7 @@ impl Command {
 }
 
 impl RefundRef {
-    fn wants(self, wanted: &mut Wanted) {
+    fn wants(self, wanted: &mut RowKeys) {
         wanted.refunds.insert((self.scope, self.refund));
         wanted.payments.insert((self.scope, self.payment));
     }
@@ -249,44 +210,36 @@ impl From<&Refund> for RefundRef {
     }
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// A payment as it is now.
     Payment {
-        /// The payment.
         payment: Payment,
         /// The same request had come before.
         replayed: bool,
     },
     /// A refund (as it is now; as it was created, when replayed) and its payment.
     Refund {
-        /// The refund.
         refund: Box<Refund>,
-        /// Its payment.
         payment: Payment,
         /// The same request had come before.
         replayed: bool,
     },
     /// A checkout as it is now; as it was opened, when that is replayed.
     Checkout {
-        /// The checkout.
         checkout: Box<Checkout>,
         /// The same request had come before.
         replayed: bool,
     },
     /// An invoice as it is now; as it was written, when that is replayed.
     Invoice {
-        /// The invoice.
         invoice: Box<Invoice>,
         /// The same request had come before.
         replayed: bool,
     },
     /// A webhook endpoint as it is now; as it was, when it was removed.
     Endpoint(Box<Endpoint>),
-    /// A delivery as it is now.
     Delivery {
-        /// The delivery.
         delivery: Box<Delivery>,
         /// Its endpoint is not sent to any more since this.
         disabled: bool,
@@ -320,7 +273,6 @@ pub enum Refusal {
     /// The idempotency key came before with another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// The reference belongs to another request.
     #[error("this reference belongs to another refund: {0}")]
     ReferenceTaken(RefundId),
     /// The provider's payment id is registered with other facts.
@@ -339,23 +291,19 @@ pub enum Refusal {
     },
     /// More than what remains.
     #[error(
-        "amount exceeds refundable balance: {requested} was asked for and {refundable} is refundable"
+        "amount exceeds refundable balance: {} was asked for and {} is refundable",
+        requested.minor,
+        refundable.minor
     )]
-    OverRefund {
-        /// Asked for, minor units.
-        requested: i64,
-        /// What remains, minor units.
-        refundable: i64,
-    },
-    /// Nothing remains to refund.
+    OverRefund { requested: Money, refundable: Money, status: payment::Status },
     #[error("nothing is refundable: the payment is refunded or its refunds are under way")]
-    NothingRefundable,
+    NothingRefundable { status: payment::Status },
     /// The balance is not what the caller expected.
     #[error("{expected} was expected to be refundable and {refundable} is")]
     BalanceChanged {
         /// The caller's, minor units.
         expected: i64,
-        /// What remains, minor units.
+        /// The balance, minor units.
         refundable: i64,
     },
     /// The refund is past the point where it can be withdrawn.
@@ -364,15 +312,10 @@ pub enum Refusal {
     /// Another node works on it, or it is not due.
     #[error("the refund is not due")]
     NotDue,
-    /// The evidence cannot be true of a refund in this state.
+    /// The fact cannot be true of a refund in this state.
     #[error("{fact} cannot happen to a refund that is {state}")]
-    Impossible {
-        /// The refund's state.
-        state: State,
-        /// What was claimed.
-        fact: Fact,
-    },
-    /// The evidence lacks what it takes to book it.
+    Impossible { state: State, fact: Fact },
+    /// An adoption must name the amount that it books.
     #[error("the evidence names no amount")]
     NoAmount,
     /// No such checkout for this account and mode.
@@ -383,20 +326,10 @@ pub enum Refusal {
     InvoiceNotFound,
     /// It cannot happen to a checkout in this state.
     #[error("a checkout that is {state} cannot be {fact}")]
-    CheckoutIs {
-        /// The checkout's state.
-        state: checkout_state::State,
-        /// What was to happen to it.
-        fact: checkout_state::Fact,
-    },
+    CheckoutIs { state: checkout_state::State, fact: checkout_state::Fact },
     /// It cannot happen to an invoice in this state.
     #[error("an invoice that is {state} cannot be {fact}")]
-    InvoiceIs {
-        /// The invoice's state.
-        state: invoice_state::State,
-        /// What was to happen to it.
-        fact: invoice_state::Fact,
-    },
+    InvoiceIs { state: invoice_state::State, fact: invoice_state::Fact },
     /// There is nothing to send.
     #[error("an invoice that is {0} cannot be sent")]
     InvoiceCannotBeSent(invoice_state::State),
@@ -406,9 +339,8 @@ pub enum Refusal {
     /// Nothing was paid there, so nothing can be refunded.
     #[error("the {kind} is {status} and holds no payment that could be refunded")]
     NotPaid {
-        /// What was to be refunded.
+        /// The kind of thing that was to be refunded.
         kind: Kind,
-        /// In which state it is.
         status: &'static str,
     },
     /// A sum would pass what 64 bits hold.
@@ -430,14 +362,14 @@ pub fn decide<R: Rng>(
         }
         Command::Create(command) => create::decide(view, command, now, ids),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
-        Command::Claim { of, lease_until } => claim::decide(view, *of, *lease_until, now, ids),
-        Command::Record { of, evidence, recheck_at } => {
-            record::decide(view, *of, evidence, *recheck_at, now, ids)
+        Command::Lease { of, lease_until } => lease::decide(view, *of, *lease_until, now, ids),
+        Command::Record { of, observation, recheck_at } => {
+            record::decide(view, *of, observation, *recheck_at, now, ids)
         }
         Command::GiveUp { of } => record::give_up(view, *of, now, ids),
-        Command::Adopt { scope, payment, name, evidence, recheck_at } => {
+        Command::Adopt { scope, payment, name, observation, recheck_at } => {
             let key = (*scope, *name);
-            adopt::decide(view, key, *payment, evidence, *recheck_at, now, ids)
+            adopt::decide(view, key, *payment, observation, *recheck_at, now, ids)
         }
         Command::OpenCheckout(command) => checkout::open(view, command, now, ids),
         Command::Checkout(command) => checkout::act(view, command, now, ids),
@@ -448,12 +380,12 @@ pub fn decide<R: Rng>(
 }
 
 /// The rows of a refund and its payment, and the book to write what becomes of them.
-type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut Book);
+type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut NewRows);
 
 fn rows(view: &mut View, of: RefundRef) -> Result<Rows<'_>, Refusal> {
     let refund = view.refunds.get_mut(&(of.scope, of.refund)).ok_or(Refusal::RefundNotFound)?;
-    // The refund knows best whose money it is, also when whoever asks names another payment.
+    // The refund's own payment counts, also when the command names another one.
     let payment = (of.scope, refund.value.payment);
     let payment = view.payments.get_mut(&payment).ok_or(Refusal::PaymentNotFound)?;
-    Ok((refund, payment, &mut view.book))
+    Ok((refund, payment, &mut view.new_rows))
 }

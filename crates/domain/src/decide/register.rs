@@ -1,14 +1,14 @@
 //! Registering a captured payment.
 
-use super::names::{insert_key, live_key};
-use super::tell::tell_payment;
+use super::keys::{insert_key, live_key};
+use super::record_event::record_payment_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal, RegisterPayment};
 use crate::account::Scope;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
 use crate::ledger::Posting;
-use crate::payment::{Facts, Payment};
+use crate::payment::{Capture, Payment};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -19,7 +19,7 @@ pub(super) fn decide<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let scope = register.facts.scope;
+    let scope = register.new.scope;
     if let Some(key) = register.key
         && let Some(taken) = live_key(view, scope, key.hash, now)
     {
@@ -39,16 +39,18 @@ pub(super) fn decide<R: Rng>(
         }
         return Ok(replay);
     }
-    let id = register.facts.id;
+    let id = register.id;
     if view.payments.contains_key(&(scope, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let mut payment = Payment::new(copy_facts(&register.facts), register.settled_at, now);
+    let facts = Capture::of(&register.new, id, now);
+    let settles_at = register.settles_after_ms.map(|ms| facts.captured_at.plus_ms(ms));
+    let mut payment = Payment::new(facts, register.new.settled_at.or(settles_at), now);
     let posting = Posting::capture(ids.posting(now), &payment);
-    if !view.book.post(posting) {
+    if !view.new_rows.post(posting) {
         return Err(Refusal::TooLarge);
     }
-    tell_payment(&mut payment, &mut view.book, Type::PaymentCreated, now, ids);
+    record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
     insert_key(view, payment_key(scope, id, register.charge, None));
     if let Some(name) = register.key {
         insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
@@ -66,21 +68,6 @@ fn payment_key(scope: Scope, id: PaymentId, name: KeyUse, expires_at: Option<Tim
         id: id.ulid(),
         state: None,
         expires_at,
-    }
-}
-
-fn copy_facts(facts: &Facts) -> Facts {
-    Facts {
-        scope: facts.scope,
-        id: facts.id,
-        kind: facts.kind,
-        captured: facts.captured,
-        currency: facts.currency,
-        provider: facts.provider.clone(),
-        provider_payment_id: facts.provider_payment_id.clone(),
-        captured_at: facts.captured_at,
-        reference: facts.reference.clone(),
-        metadata: facts.metadata.clone(),
     }
 }
 

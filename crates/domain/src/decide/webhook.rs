@@ -5,7 +5,7 @@ use crate::account::Scope;
 use crate::event::{Detail, EndpointDetail, Event, Subject, Type};
 use crate::ids::{DeliveryId, EndpointId, Ids};
 use crate::time::Timestamp;
-use crate::view::{Book, Row, View, Wanted};
+use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{
     Attempt, Body, Delivery, Endpoint, Format, MOST_ATTEMPTS, MOST_ENDPOINTS, OLD_SECRET_MS,
     Outcome, Sealed, Status, wait_ms,
@@ -17,47 +17,38 @@ use rand_core::Rng;
 pub struct NewEndpoint {
     /// Its id; its secret is sealed for it.
     pub id: EndpointId,
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
-    /// What signs.
+    /// The secret that signs.
     pub secret: Sealed,
 }
 
 /// Changes of an endpoint. What is `None` stays.
 #[derive(Debug, Default)]
 pub struct EndpointChanges {
-    /// Where to post to.
     pub url: Option<Box<str>>,
     /// Names of the events it wants, space-separated.
     pub events: Option<Box<str>>,
-    /// What people call it; an empty text takes that away.
+    /// A name for people; an empty text removes it.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: Option<bool>,
 }
 
 /// Something to decide about an endpoint or a delivery.
 #[derive(Debug)]
 pub enum WebhookCommand {
-    /// Makes an endpoint.
     Create(NewEndpoint),
-    /// Changes an endpoint.
     Change(EndpointId, EndpointChanges),
     /// Takes a new secret; the one before still signs for a day.
     Rotate(EndpointId, Sealed),
-    /// Forgets an endpoint.
     Remove(EndpointId),
     /// Takes the work on a delivery that is due, until the lease runs out.
-    Claim {
-        /// Which.
+    Lease {
         delivery: DeliveryId,
         /// When it was due as far as the caller knows; at another time somebody else has it.
         seen_at: Timestamp,
@@ -66,32 +57,26 @@ pub enum WebhookCommand {
         /// The text to send, where it is not stored yet.
         body: Option<Box<str>>,
     },
-    /// Records what became of an attempt.
     Record {
-        /// Of which delivery.
         delivery: DeliveryId,
-        /// To which endpoint.
         endpoint: EndpointId,
-        /// What became of it.
         outcome: Outcome,
     },
     /// Asks for one more attempt at a delivery that is done.
     Retry {
-        /// Which delivery.
         delivery: DeliveryId,
-        /// To which endpoint.
         endpoint: EndpointId,
     },
 }
 
 impl WebhookCommand {
-    pub(super) fn wants(&self, scope: Scope, wanted: &mut Wanted) {
+    pub(super) fn wants(&self, scope: Scope, wanted: &mut RowKeys) {
         let (endpoint, delivery) = match self {
             Self::Create(new) => (Some(new.id), None),
             Self::Change(endpoint, _) | Self::Rotate(endpoint, _) | Self::Remove(endpoint) => {
                 (Some(*endpoint), None)
             }
-            Self::Claim { delivery, .. } => (None, Some(*delivery)),
+            Self::Lease { delivery, .. } => (None, Some(*delivery)),
             Self::Record { delivery, endpoint, .. } | Self::Retry { delivery, endpoint } => {
                 (Some(*endpoint), Some(*delivery))
             }
@@ -113,9 +98,9 @@ pub(super) fn decide<R: Rng>(
         WebhookCommand::Change(id, changes) => change(view, (scope, *id), changes, now),
         WebhookCommand::Rotate(id, secret) => rotate(view, (scope, *id), secret, now),
         WebhookCommand::Remove(id) => remove(view, (scope, *id)),
-        WebhookCommand::Claim { delivery, seen_at, lease_until, body } => {
+        WebhookCommand::Lease { delivery, seen_at, lease_until, body } => {
             let row = delivery_row(view, scope, *delivery)?;
-            claim(row, *seen_at, *lease_until, body.as_deref())
+            lease(row, *seen_at, *lease_until, body.as_deref())
         }
         WebhookCommand::Record { delivery, endpoint, outcome } => {
             record(view, (scope, *delivery), *endpoint, outcome, now, ids)
@@ -216,11 +201,11 @@ fn rotate(
 
 fn remove(view: &mut View, key: (Scope, EndpointId)) -> Result<Done, Refusal> {
     let row = view.endpoints.remove(&key).ok_or(Refusal::EndpointNotFound)?;
-    view.book.removed_endpoints.push(key);
+    view.new_rows.removed_endpoints.push(key);
     Ok(Done::Endpoint(Box::new(row.value)))
 }
 
-fn claim(
+fn lease(
     row: &mut Row<Delivery>,
     seen_at: Timestamp,
     lease_until: Timestamp,
@@ -287,7 +272,7 @@ fn record<R: Rng>(
             let gone = outcome.response_code == Some(410);
             if let Some(reason) = row.change().failed(gone, now) {
                 finish(delivery, Status::Failed);
-                disable(&mut row.value, &mut view.book, reason, now, ids);
+                disable(&mut row.value, &mut view.new_rows, reason, now, ids);
                 disabled = true;
             }
         }
@@ -300,7 +285,7 @@ fn record<R: Rng>(
         next_at: delivery.next_at,
     };
     let delivery = Box::new(delivery.clone());
-    view.book.attempts.push(attempt);
+    view.new_rows.attempts.push(attempt);
     Ok(Done::Delivery { delivery, disabled })
 }
 
@@ -310,10 +295,10 @@ fn finish(delivery: &mut Delivery, status: Status) {
     delivery.once = false;
 }
 
-/// Stops sending to an endpoint, and says so to whoever else listens.
+/// Stops sending to an endpoint, and makes an event for the other endpoints.
 fn disable<R: Rng>(
     endpoint: &mut Endpoint,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     reason: &'static str,
     now: Timestamp,
     ids: &mut Ids<R>,
@@ -329,7 +314,7 @@ fn disable<R: Rng>(
         consecutive_failures: endpoint.consecutive_failures,
         failing_since: endpoint.failing_since.map(|at| at.0),
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: endpoint.scope,
         id: ids.event(now),
         event_type: Type::EndpointDisabled,

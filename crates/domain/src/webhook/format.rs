@@ -6,7 +6,6 @@ use crate::event::Type;
 codes! {
     /// The system whose webhooks an endpoint understands.
     pub enum Format {
-        /// Standard Webhooks.
         Refundry = 1 "refundry",
         /// `X-Plugipay-Signature` and `plugipay.….v1`.
         Plugipay = 2 "plugipay",
@@ -18,7 +17,7 @@ codes! {
 }
 
 impl Format {
-    /// What an event is called in this format; `None` when it is not sent.
+    /// The name of an event in this format; `None` when it is not sent.
     pub const fn event_name(self, event: Type) -> Option<&'static str> {
         match self {
             Self::Refundry => refundry(event),
@@ -95,8 +94,8 @@ const fn plugipay(event: Type) -> Option<&'static str> {
     }
 }
 
-/// `reference/elasticpay_yoco.md` A.6. Everything is told of the payment intent: there is one as soon
-/// as somebody is asked to pay, and a payment that was registered is one that succeeded.
+/// `reference/elasticpay_yoco.md` A.6. Every event is about the payment intent: there is one as
+/// soon as somebody is asked to pay, and a payment that was registered is one that succeeded.
 const fn elasticpay(event: Type) -> Option<&'static str> {
     match event {
         Type::PaymentCreated => Some("payment_intent.succeeded"),
@@ -162,8 +161,8 @@ const fn yoco(event: Type) -> Option<&'static str> {
     }
 }
 
-/// Names that clients may ask for and that nothing here sends: events of parts of those systems which
-/// Refundry does not have.
+/// Names that clients may ask for and that nothing here sends: events of parts of those systems
+/// which Refundry does not have.
 const NEVER_SENT: &[&str] = &[
     "plugipay.customer.created.v1",
     "plugipay.customer.updated.v1",

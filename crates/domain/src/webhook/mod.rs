@@ -1,13 +1,11 @@
 //! Webhook endpoints, deliveries of events to them, and attempts at those.
 //!
-//! A delivery is made in the transaction of its event ([`fan_out`]). Deliveries of one subject go to
-//! an endpoint one after another; deliveries of different subjects do not wait for each other.
+//! A delivery is made in the transaction of its event ([`fan_out`]). Deliveries of one subject go
+//! to an endpoint one after another; deliveries of different subjects do not wait for each other.
 
-mod fan_out;
 mod format;
 mod schedule;
 
-pub use fan_out::fan_out;
 pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 
@@ -46,26 +44,22 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-/// Where an account wants to be told.
+/// An address to which an account wants its events posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whose, and of which mode the events are.
+    /// The account, and the mode of the events.
     pub scope: Scope,
-    /// Its id.
     pub id: EndpointId,
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; empty or `*` is all.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
-    /// What signs.
+    /// The secret that signs.
     pub secret: Sealed,
-    /// What signed before, and until when it still does.
+    /// The secret before this one, and until when it still signs.
     pub previous: Option<(Sealed, Timestamp)>,
     /// Attempts that failed since the last one that did not.
     pub consecutive_failures: u32,
@@ -73,9 +67,7 @@ pub struct Endpoint {
     pub failing_since: Option<Timestamp>,
     /// When it was disabled; `None` when it is active or was paused by hand.
     pub disabled_at: Option<Timestamp>,
-    /// Why it was disabled.
     pub disabled_reason: Option<Box<str>>,
-    /// Sequence number of its last event.
     pub last_seq: u32,
     /// When its owner last changed it, or it was disabled.
     pub updated_at: Timestamp,
@@ -102,16 +94,13 @@ impl Endpoint {
     }
 }
 
-/// What a batch needs to know of an endpoint to tell whom to deliver to.
+/// The part of an endpoint that decides whether an event is delivered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Which endpoint.
     pub endpoint: EndpointId,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// It is sent to.
     pub active: bool,
-    /// What it wants.
     pub wants: EventSet,
 }
 
@@ -130,70 +119,52 @@ codes! {
 /// The text that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Not rendered yet.
     None,
     /// Stored under this number.
     Stored(i64),
-    /// To be stored.
     New(Box<str>),
 }
 
 /// One event on its way to one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whose.
     pub scope: Scope,
-    /// Its id.
     pub id: DeliveryId,
-    /// To where.
     pub endpoint: EndpointId,
-    /// In which words.
     pub format: Format,
-    /// What it tells of.
     pub event: EventId,
-    /// The event's type.
     pub event_type: Type,
     /// The thing that the event is about; its deliveries stay in order.
     pub subject: Ulid,
     /// The event's number among those of its subject.
     pub seq: u32,
-    /// Where it stands.
     pub status: Status,
-    /// How often it was tried.
     pub attempts: u32,
     /// The next failure is the last one: a person asked for one more attempt.
     pub once: bool,
     /// When it is tried next, or when another node may take over. `None` when it is done, or waits
     /// for an earlier delivery of its subject.
     pub next_at: Option<Timestamp>,
-    /// When it was last tried.
     pub last_attempt_at: Option<Timestamp>,
-    /// When it was taken.
     pub delivered_at: Option<Timestamp>,
-    /// The last answer's status.
     pub response_code: Option<u16>,
-    /// What was wrong with the last attempt.
     pub last_error: Option<Box<str>>,
-    /// What is sent.
     pub body: Body,
-    /// When any of this last changed.
     pub updated_at: Timestamp,
 }
 
 impl Delivery {
-    /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a first
-    /// event, unless it is that of a payment, whose id is that of what was paid.
+    /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a
+    /// first event, unless it is that of a payment, whose id is that of what was paid.
     pub fn has_a_past(&self) -> bool {
         self.seq > 1 || self.event_type == Type::PaymentCreated
     }
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// When it was made.
     pub attempted_at: Timestamp,
-    /// How long it took, milliseconds.
     pub duration_ms: i64,
     /// The answer's status, if there was an answer.
     pub response_code: Option<u16>,
@@ -209,7 +180,7 @@ impl Outcome {
         self.response_code.is_some_and(|code| (200..300).contains(&code))
     }
 
-    /// What was wrong.
+    /// Why it failed.
     pub fn explain(&self) -> Option<Box<str>> {
         match (self.is_success(), self.response_code, &self.error) {
             (true, ..) => None,
@@ -223,13 +194,10 @@ impl Outcome {
 /// One line of a delivery's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whose.
     pub scope: Scope,
-    /// Of which delivery.
     pub delivery: DeliveryId,
     /// Counted from 1.
     pub number: u32,
-    /// What became of it.
     pub outcome: Outcome,
     /// When the next one follows, if one does.
     pub next_at: Option<Timestamp>,

@@ -1,25 +1,24 @@
 //! Checkouts and invoices: random sequences of acts, of which every one must keep the promises.
 
 use domain::account::{Mode, Scope};
-use domain::checkout::{self, Checkout, Flight, Outcome, State};
+use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, Refusal, decide};
 use domain::event::Subject;
 use domain::ids::{Ids, InvoiceId, PaymentId};
-use domain::invoice::{self, Totals};
+use domain::invoice::{self, NewInvoice, Totals};
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::{Currency, Money};
+use domain::outcome::Failure;
 use domain::payment::Kind;
-use domain::refund::Failure;
 use domain::time::Timestamp;
 use domain::view::{Change, Row, View};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use ulid::Ulid;
 
 const AMOUNT: i64 = 1_000;
@@ -34,9 +33,8 @@ fn usd() -> Currency {
 }
 
 fn session(id: PaymentId) -> Command {
-    let facts = checkout::Facts {
+    let new = NewCheckout {
         scope: scope(),
-        id,
         kind: Kind::CheckoutSession,
         amount: AMOUNT,
         currency: usd(),
@@ -48,28 +46,29 @@ fn session(id: PaymentId) -> Command {
         template: None,
         metadata: None,
         extra: None,
-        expires_at: Some(Timestamp(LIFETIME_MS)),
+        expires_in_ms: Some(LIFETIME_MS),
     };
-    Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
+    Command::OpenCheckout(Box::new(OpenCheckout { new, id, key: None }))
 }
 
 fn open_invoice(id: InvoiceId) -> Command {
-    let lines = vec![Line { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
-    let facts = invoice::Facts {
+    let lines = vec![LineItem { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
+    let totals = Totals::of(&lines, 0, 0).expect("they add up");
+    let new = NewInvoice {
         scope: scope(),
-        id,
-        number: 0,
         customer: "cus".into(),
         subscription: None,
         template: None,
         memo: None,
         metadata: None,
         currency: usd(),
-        totals: Totals::of(&lines, 0, 0).expect("they add up"),
         lines,
+        discount: 0,
+        tax: 0,
+        open: true,
         due_at: Some(Timestamp(LIFETIME_MS)),
     };
-    let create = CreateInvoice { facts: Arc::new(facts), open: Some(Vec::new()), key: None };
+    let create = CreateInvoice { new, totals, id, methods: Vec::new(), key: None };
     Command::CreateInvoice(Box::new(create))
 }
 
@@ -82,7 +81,7 @@ enum Move {
     Cancel,
     Delete,
     Wake,
-    /// What a provider says about the attempt so many attempts ago, and whether the amount is right.
+    /// An answer about the attempt so many attempts ago, and whether the amount is right.
     Say(u32, &'static str, bool),
     PayInvoice,
     VoidInvoice,
@@ -176,19 +175,19 @@ fn check(view: &View, id: PaymentId) {
     let completed = checkout.state == State::Completed;
     let payment = view.payments.get(&(scope(), id)).map(|row| &row.value);
     assert_eq!(payment.is_some(), completed, "{checkout:?}");
-    let captures: i64 = view.book.postings.iter().map(|posting| posting.amount).sum();
+    let captures: i64 = view.new_rows.postings.iter().map(|posting| posting.amount).sum();
     assert_eq!(captures, if completed { AMOUNT } else { 0 }, "paid once or not at all");
     if let Some(payment) = payment {
         assert_eq!(payment.facts.captured, AMOUNT);
         assert_eq!(Some(&payment.facts.provider_payment_id), checkout.provider_payment_id.as_ref());
     }
-    let flying = checkout.flight != Flight::None;
+    let flying = checkout.flight != PaymentAttempt::None;
     assert!(!flying || checkout.due_at.is_some(), "nobody looks after it: {checkout:?}");
     assert!(!flying || matches!(checkout.state, State::Pending | State::Canceled), "{checkout:?}");
     assert!(checkout.state != State::Pending || flying, "{checkout:?}");
     assert!(!checkout.deleted || (checkout.state.is_over() && !completed && !flying));
     let mut told: BTreeMap<Ulid, u32> = BTreeMap::new();
-    for event in &view.book.events {
+    for event in &view.new_rows.events {
         let subject = match event.subject {
             Subject::Checkout(id, _) => id.ulid(),
             Subject::Invoice(id, _) => Ulid(id.ulid().0 + 1),

@@ -6,8 +6,8 @@ use domain::decide::{
     Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, Start,
 };
 use domain::event::{Subject, Type};
-use domain::evidence::Claim;
 use domain::money::Currency;
+use domain::outcome::{Failure, ProviderOutcome};
 use domain::payment::{Kind, Status};
 use domain::refund::State;
 
@@ -20,12 +20,12 @@ fn an_amount_left_out_is_all_that_remains() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     desk.send(payment, 2_500);
-    let rest = CreateRefund { amount: None, ..ask(payment, 0) };
+    let rest = ask_for_all(payment);
     let created = desk.create(rest).expect("created");
     assert_eq!(created.refund.amount, 7_500);
     assert_eq!((created.payment.reserved, created.payment.refundable()), (10_000, 0));
-    let nothing = desk.create(CreateRefund { amount: None, ..ask(payment, 0) });
-    assert_eq!(nothing, Err(Refusal::NothingRefundable));
+    let nothing = desk.create(ask_for_all(payment));
+    assert_eq!(nothing, Err(Refusal::NothingRefundable { status: Status::Succeeded }));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_refund_beyond_what_remains_is_refused_with_the_balance() {
     desk.send(payment, 9_999);
     for requested in [2, 10_000, i64::MAX, 0, -1, i64::MIN] {
         let refused = desk.create(ask(payment, requested));
-        assert_eq!(refused, Err(Refusal::OverRefund { requested, refundable: 1 }));
+        assert_eq!(refused, Err(over_refund(requested, 1)));
     }
     desk.send(payment, 1);
 }
@@ -44,7 +44,7 @@ fn a_refund_beyond_what_remains_is_refused_with_the_balance() {
 fn over_refunds_of_one_batch_are_refused_alone() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
-    let full = || Command::Create(Box::new(CreateRefund { amount: None, ..ask(payment, 0) }));
+    let full = || Command::Create(Box::new(ask_for_all(payment)));
     let part = |amount| Command::Create(Box::new(ask(payment, amount)));
     let answers = desk.run_all(&[part(4_000), part(6_001), full(), full(), part(1)]);
     let won: Vec<bool> = answers.iter().map(Result::is_ok).collect();
@@ -57,20 +57,20 @@ fn a_caller_with_another_balance_currency_or_kind_in_mind_is_refused() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let expecting =
-        |expected| CreateRefund { expected_refundable: Some(expected), ..ask(payment, 1) };
-    let changed = Err(Refusal::BalanceChanged { expected: 9_999, refundable: 10_000 });
-    assert_eq!(desk.create(expecting(9_999)), changed);
+        |expected| changed(ask(payment, 1), |new| new.expected_refundable = Some(expected));
+    let moved = Err(Refusal::BalanceChanged { expected: 9_999, refundable: 10_000 });
+    assert_eq!(desk.create(expecting(9_999)), moved);
     assert!(desk.create(expecting(10_000)).is_ok());
 
     let eur = Currency::parse("EUR").expect("a currency");
-    let in_euro = CreateRefund { currency: Some(eur), ..ask(payment, 1) };
+    let in_euro = changed(ask(payment, 1), |new| new.currency = Some(eur));
     let mismatch = Refusal::CurrencyMismatch { expected: usd(), given: eur };
     assert_eq!(desk.create(in_euro), Err(mismatch));
 
-    let of_invoice = CreateRefund { kind: Some(Kind::Invoice), ..ask(payment, 1) };
+    let of_invoice = changed(ask(payment, 1), |new| new.kind = Some(Kind::Invoice));
     assert_eq!(desk.create(of_invoice), Err(Refusal::PaymentNotFound));
     let elsewhere = domain::account::Scope::new(1, domain::account::Mode::Live);
-    let of_other_mode = CreateRefund { scope: elsewhere, ..ask(payment, 1) };
+    let of_other_mode = changed(ask(payment, 1), |new| new.scope = elsewhere);
     assert_eq!(desk.create(of_other_mode), Err(Refusal::PaymentNotFound));
 }
 
@@ -97,8 +97,11 @@ fn a_key_that_comes_again_is_answered_as_the_first_time_whatever_happened_since(
     let request = || under_key("k", ask(payment, 4_000));
     let first = desk.create(request()).expect("created");
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(Claim::Accepted, 5)).expect("recorded");
-    let failed = told(Claim::Failed, 9).because("card_closed", "the card is closed");
+    desk.say(of, told(ProviderOutcome::Accepted, 5)).expect("recorded");
+    let failed = webhook(
+        saying(ProviderOutcome::Failed, 9)
+            .because(Failure::new("card_closed", "the card is closed")),
+    );
     desk.say(of, failed).expect("recorded");
     desk.now = desk.now.plus_ms(90 * KEY_LIFETIME_MS);
 
@@ -139,7 +142,7 @@ fn another_request_under_the_same_key_is_refused() {
     let name = KeyUse { hash: hash("key", "k"), request: [7; 16] };
     let of = RefundRef::from(&first.refund);
     assert_eq!(desk.run(Command::Cancel { of, key: Some(name) }), Err(Refusal::KeyReused));
-    let facts = desk.facts("ch_other", 100);
+    let facts = desk.capture("ch_other", 100);
     assert_eq!(desk.run(register(facts, Some(name))), Err(Refusal::KeyReused));
 
     // Not even if the requests hash alike.
@@ -175,7 +178,7 @@ fn a_reference_names_one_refund_forever() {
     assert_eq!(desk.create(with_reference("r-1", ask(payment, 4_001))), taken);
     assert_eq!(desk.create(with_reference("r-1", ask(other, 4_000))), taken);
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(Claim::Failed, 1)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Failed, 1)).expect("recorded");
     assert_eq!(
         desk.create(with_reference("r-1", ask(payment, 4_001))),
         taken,
@@ -198,18 +201,18 @@ fn a_key_that_found_a_reference_answers_for_it_from_then_on() {
 #[test]
 fn a_payment_is_registered_once_and_posted_once() {
     let mut desk = Desk::open();
-    let facts = desk.facts("ch_a", 10_000);
+    let facts = desk.capture("ch_a", 10_000);
     let id = facts.id;
     desk.run(register(facts, None)).expect("registered");
 
-    let again = desk.facts("ch_a", 10_000);
+    let again = desk.capture("ch_a", 10_000);
     let answer = desk.run(register(again, None)).expect("answered");
     let Done::Payment { payment, replayed: true } = answer else { panic!("{answer:?}") };
     assert_eq!(payment.facts.id, id);
 
-    let other = desk.facts("ch_a", 9_999);
+    let other = desk.capture("ch_a", 9_999);
     assert_eq!(desk.run(register(other, None)), Err(Refusal::ChargeTaken(id)));
-    let mut same_id = desk.facts("ch_b", 10_000);
+    let mut same_id = desk.capture("ch_b", 10_000);
     same_id.id = id;
     assert_eq!(desk.run(register(same_id, None)), Err(Refusal::PaymentExists(id)));
     assert_eq!(desk.rows.postings.len(), 1);
@@ -219,10 +222,10 @@ fn a_payment_is_registered_once_and_posted_once() {
 fn a_key_that_found_a_registered_charge_answers_for_it_from_then_on() {
     let mut desk = Desk::open();
     let name = KeyUse { hash: hash("key", "k"), request: [1; 16] };
-    let (first, second) = (desk.facts("ch_a", 10_000), desk.facts("ch_a", 10_000));
+    let (first, second) = (desk.capture("ch_a", 10_000), desk.capture("ch_a", 10_000));
     desk.run(register(first, None)).expect("registered");
     desk.run(register(second, Some(name))).expect("answered");
-    let other = desk.facts("ch_b", 500);
+    let other = desk.capture("ch_b", 500);
     let other_request = KeyUse { request: [2; 16], ..name };
     assert_eq!(desk.run(register(other, Some(other_request))), Err(Refusal::KeyReused));
 }
@@ -231,14 +234,14 @@ fn a_key_that_found_a_registered_charge_answers_for_it_from_then_on() {
 fn a_key_of_a_registration_is_free_again_when_it_ran_out() {
     let mut desk = Desk::open();
     let name = KeyUse { hash: hash("key", "k"), request: [1; 16] };
-    let facts = desk.facts("ch_a", 10_000);
+    let facts = desk.capture("ch_a", 10_000);
     desk.run(register(facts, Some(name))).expect("registered");
     desk.now = desk.now.plus_ms(KEY_LIFETIME_MS - 1);
-    let facts = desk.facts("ch_b", 500);
+    let facts = desk.capture("ch_b", 500);
     let other = KeyUse { request: [2; 16], ..name };
     assert_eq!(desk.run(register(facts, Some(other))), Err(Refusal::KeyReused));
     desk.now = desk.now.plus_ms(1);
-    let facts = desk.facts("ch_b", 500);
+    let facts = desk.capture("ch_b", 500);
     let answer = desk.run(register(facts, Some(other)));
     assert!(matches!(answer, Ok(Done::Payment { replayed: false, .. })), "{answer:?}");
 }
@@ -277,16 +280,16 @@ fn canceling_again_under_the_same_key_is_answered_again() {
 fn a_full_refund_asked_for_before_the_payment_settled_reverses_it() {
     let mut desk = Desk::open();
     for (settles_after_ms, status) in [(1, Status::Reversed), (0, Status::Refunded)] {
-        let facts = desk.facts(&format!("ch_s{settles_after_ms}"), 500);
+        let facts = desk.capture(&format!("ch_s{settles_after_ms}"), 500);
         let (payment, settled_at) = (facts.id, desk.now.plus_ms(settles_after_ms));
         let Command::Register(mut command) = register(facts, None) else { unreachable!() };
-        command.settled_at = Some(settled_at);
+        command.new.settled_at = Some(settled_at);
         desk.run(Command::Register(command)).expect("registered");
         let of = desk.send(payment, 500);
         assert_eq!(desk.payment(payment).status(), Status::Succeeded);
-        desk.say(of, told(Claim::Completed, 1)).expect("recorded");
+        desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
         assert_eq!(desk.payment(payment).status(), status);
-        desk.say(of, told(Claim::Failed, 2)).expect("recorded");
+        desk.say(of, told(ProviderOutcome::Failed, 2)).expect("recorded");
         assert_eq!(desk.payment(payment).status(), Status::Succeeded, "a late failure undoes it");
     }
 }
@@ -296,8 +299,8 @@ fn a_payment_tells_of_its_registration_and_of_each_refund_that_succeeds() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let (first, second) = (desk.send(payment, 4_000), desk.send(payment, 6_000));
-    desk.say(first, told(Claim::Completed, 1)).expect("recorded");
-    desk.say(second, told(Claim::Completed, 2)).expect("recorded");
+    desk.say(first, told(ProviderOutcome::Completed, 1)).expect("recorded");
+    desk.say(second, told(ProviderOutcome::Completed, 2)).expect("recorded");
     let of_payment = desk.rows.events.iter().filter(|e| e.subject == Subject::Payment(payment));
     let types: Vec<Type> = of_payment.map(|event| event.event_type).collect();
     let partly = Type::PaymentPartiallyRefunded;
@@ -310,11 +313,11 @@ fn sums_at_the_edge_of_64_bits_are_refused_and_not_wrapped() {
     let payment = desk.pay(i64::MAX);
     let of = desk.send(payment, i64::MAX);
     assert_eq!(desk.payment(payment).refundable(), 0);
-    desk.say(of, told(Claim::Completed, 1)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
     assert_eq!(desk.balance(payment), (i64::MAX, 0, 0));
 
     // Two captures of the most there is do not fit into one running total of one batch.
-    let facts = [desk.facts("ch_a", i64::MAX), desk.facts("ch_b", i64::MAX)];
+    let facts = [desk.capture("ch_a", i64::MAX), desk.capture("ch_b", i64::MAX)];
     let mut desk = Desk::open();
     let commands = facts.map(|facts| register(facts, None));
     let answers = desk.run_all(&commands);

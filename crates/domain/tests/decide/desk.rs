@@ -5,12 +5,12 @@ use domain::account::{Mode, Scope};
 use domain::decide::{
     Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
 };
-use domain::evidence::{Claim, Evidence, Source};
 use domain::ids::{Ids, PaymentId};
 use domain::keys::KeyHash;
 use domain::money::{Currency, Money};
-use domain::payment::{Facts, Kind, Payment};
-use domain::refund::{Refund, State};
+use domain::outcome::{Observation, ProviderOutcome, Said, Source};
+use domain::payment::{Kind, NewPayment, Payment, Status};
+use domain::refund::{NewRefund, Refund, State};
 use domain::time::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -53,24 +53,33 @@ impl Desk {
     /// Registers a payment in dollars under a charge id of its own.
     pub fn pay(&mut self, captured: i64) -> PaymentId {
         self.charges += 1;
-        let facts = self.facts(&format!("ch_{}", self.charges), captured);
-        let id = facts.id;
-        self.run(register(facts, None)).expect("registered");
+        let capture = self.capture(&format!("ch_{}", self.charges), captured);
+        let id = capture.id;
+        self.run(register(capture, None)).expect("registered");
         id
     }
 
-    pub fn facts(&mut self, charge: &str, captured: i64) -> Facts {
-        Facts {
+    /// A payment in dollars that is captured now.
+    pub fn capture(&mut self, charge: &str, captured: i64) -> RegisterPayment {
+        let request = hash("request", &format!("{charge} {captured}")).0;
+        let new = NewPayment {
             scope: scope(),
-            id: self.ids.payment(self.now),
             kind: Kind::Payment,
             captured,
             currency: usd(),
             provider: "simulator".into(),
             provider_payment_id: charge.into(),
-            captured_at: self.now,
+            captured_at: Some(self.now),
+            settled_at: None,
             reference: None,
             metadata: None,
+        };
+        RegisterPayment {
+            new,
+            id: self.ids.payment(self.now),
+            settles_after_ms: None,
+            charge: KeyUse { hash: hash("charge", charge), request },
+            key: None,
         }
     }
 
@@ -86,10 +95,10 @@ impl Desk {
         RefundRef::from(&created.refund)
     }
 
-    /// Records evidence and returns where the refund is then.
-    pub fn say(&mut self, of: RefundRef, evidence: Evidence) -> Result<State, Refusal> {
+    /// Records an observation and returns where the refund is then.
+    pub fn say(&mut self, of: RefundRef, observation: Observation) -> Result<State, Refusal> {
         let recheck_at = self.now.plus_ms(1_000);
-        self.run(Command::Record { of, evidence, recheck_at })?;
+        self.run(Command::Record { of, observation, recheck_at })?;
         Ok(self.refund(of).state)
     }
 
@@ -97,21 +106,21 @@ impl Desk {
         &mut self,
         payment: PaymentId,
         name: &str,
-        evidence: Evidence,
+        observation: Observation,
     ) -> Result<Refund, Refusal> {
         let recheck_at = self.now.plus_ms(1_000);
         let name = hash("external", name);
-        let adopt = Command::Adopt { scope: scope(), payment, name, evidence, recheck_at };
+        let adopt = Command::Adopt { scope: scope(), payment, name, observation, recheck_at };
         let done = self.run(adopt)?;
         let Done::Refund { refund, .. } = done else { panic!("{done:?}") };
         Ok(*refund)
     }
 
     /// Takes the work on a refund when it is due.
-    pub fn claim_when_due(&mut self, of: RefundRef) -> Result<State, Refusal> {
+    pub fn lease_when_due(&mut self, of: RefundRef) -> Result<State, Refusal> {
         self.now = self.refund(of).due_at.expect("it is due some time").max(self.now);
         let lease_until = self.now.plus_ms(30_000);
-        self.run(Command::Claim { of, lease_until })?;
+        self.run(Command::Lease { of, lease_until })?;
         Ok(self.refund(of).state)
     }
 
@@ -123,7 +132,7 @@ impl Desk {
         &self.rows.payments[&(scope(), id)]
     }
 
-    /// What is refunded, reserved and beyond the limit.
+    /// The refunded, the reserved and the excess amount.
     pub fn balance(&self, id: PaymentId) -> (i64, i64, i64) {
         let payment = self.payment(id);
         (payment.refunded, payment.reserved, payment.excess)
@@ -149,27 +158,38 @@ pub fn hash(namespace: &str, text: &str) -> KeyHash {
     KeyHash(hash)
 }
 
-pub fn register(facts: Facts, key: Option<KeyUse>) -> Command {
-    let request = hash("request", &format!("{} {}", facts.provider_payment_id, facts.captured)).0;
-    let charge = KeyUse { hash: hash("charge", &facts.provider_payment_id), request };
-    Command::Register(Box::new(RegisterPayment { facts, settled_at: None, charge, key }))
+pub fn register(register: RegisterPayment, key: Option<KeyUse>) -> Command {
+    Command::Register(Box::new(RegisterPayment { key, ..register }))
 }
 
 /// A request for a refund that is sent at once.
 pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
     CreateRefund {
-        scope: scope(),
-        payment,
-        kind: None,
-        amount: Some(amount),
-        currency: None,
-        expected_refundable: None,
-        reason: None,
+        new: NewRefund { amount: Some(amount), ..NewRefund::of(scope(), payment) },
         reference: None,
-        metadata: None,
         key: None,
         request: hash("request", &format!("{payment} {amount}")).0,
         start: Start::Send { lease_until: START.plus_ms(30_000) },
+    }
+}
+
+/// The same request for all that remains.
+pub fn ask_for_all(payment: PaymentId) -> CreateRefund {
+    changed(ask(payment, 0), |new| new.amount = None)
+}
+
+/// The same request with another refund.
+pub fn changed(mut create: CreateRefund, change: impl FnOnce(&mut NewRefund)) -> CreateRefund {
+    change(&mut create.new);
+    create
+}
+
+/// The refusal of a refund in dollars of a payment from which money remains.
+pub fn over_refund(requested: i64, refundable: i64) -> Refusal {
+    Refusal::OverRefund {
+        requested: Money::new(requested, usd()),
+        refundable: Money::new(refundable, usd()),
+        status: Status::Succeeded,
     }
 }
 
@@ -180,15 +200,26 @@ pub fn under_key(key: &str, create: CreateRefund) -> CreateRefund {
 
 /// The same request with the caller's own id.
 pub fn with_reference(reference: &str, create: CreateRefund) -> CreateRefund {
-    CreateRefund { reference: Some((reference.into(), hash("reference", reference))), ..create }
+    let create = changed(create, |new| new.reference = Some(reference.into()));
+    CreateRefund { reference: Some(hash("reference", reference)), ..create }
 }
 
-/// What a webhook says that was sent `ms` after the start.
-pub fn told(claim: Claim, ms: i64) -> Evidence {
-    Evidence { at: Some(START.plus_ms(ms)), ..Evidence::new(Source::Webhook, claim) }
+/// A statement about `ms` after the start.
+pub fn saying(outcome: ProviderOutcome, ms: i64) -> Said {
+    Said { at: Some(START.plus_ms(ms)), ..Said::new(outcome) }
+}
+
+/// A statement that a webhook brings.
+pub fn webhook(said: Said) -> Observation {
+    Observation { source: Source::Webhook, said }
+}
+
+/// A webhook about `ms` after the start.
+pub fn told(outcome: ProviderOutcome, ms: i64) -> Observation {
+    webhook(saying(outcome, ms))
 }
 
 /// The same, of an amount in dollars.
-pub fn told_of(minor: i64, claim: Claim, ms: i64) -> Evidence {
-    Evidence { money: Some(Money::new(minor, usd())), ..told(claim, ms) }
+pub fn told_of(minor: i64, outcome: ProviderOutcome, ms: i64) -> Observation {
+    webhook(Said { money: Some(Money::new(minor, usd())), ..saying(outcome, ms) })
 }

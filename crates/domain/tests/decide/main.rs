@@ -4,6 +4,6 @@
 mod adoption;
 mod creation;
 mod desk;
-mod evidence;
+mod outcomes;
 mod random;
 mod rows;

@@ -5,11 +5,11 @@
 
 use crate::desk::*;
 use domain::decide::{Command, CreateRefund, KeyUse, RefundRef, Refusal, Start};
-use domain::evidence::{Claim, Evidence, Source};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
+use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::payment::Payment;
-use domain::refund::Refund;
+use domain::refund::{NewRefund, Refund};
 use domain::time::Timestamp;
 use proptest::collection::vec;
 use proptest::option::{of as optional, weighted};
@@ -25,10 +25,10 @@ enum Act {
     Register { charge: u8, captured: i64, currency: &'static str, key: Option<u8>, settles: bool },
     Create(Box<Asked>),
     Cancel { refund: Index, key: Option<u8> },
-    Claim { refund: Index },
-    Record { refund: Index, said: Said },
+    Lease { refund: Index },
+    Record { refund: Index, said: Statement },
     GiveUp { refund: Index },
-    Adopt { payment: Index, name: u8, said: Said },
+    Adopt { payment: Index, name: u8, said: Statement },
 }
 
 #[derive(Clone, Debug)]
@@ -51,10 +51,10 @@ enum Amount {
 }
 
 #[derive(Clone, Debug)]
-struct Said {
+struct Statement {
     source: Source,
-    claim: Claim,
-    /// Compared with the newest evidence known, milliseconds.
+    outcome: ProviderOutcome,
+    /// Compared with the newest statement known, milliseconds.
     newer_by: Option<i64>,
     amount: Option<SaidOf>,
     other_payment: Option<bool>,
@@ -74,7 +74,7 @@ fn acts() -> impl Strategy<Value = Act> {
         4 => asks().prop_map(|asked| Act::Create(Box::new(asked))),
         1 => (any::<Index>(), weighted(0.3, 0..NAMES))
             .prop_map(|(refund, key)| Act::Cancel { refund, key }),
-        3 => any::<Index>().prop_map(|refund| Act::Claim { refund }),
+        3 => any::<Index>().prop_map(|refund| Act::Lease { refund }),
         8 => (any::<Index>(), said()).prop_map(|(refund, said)| Act::Record { refund, said }),
         1 => any::<Index>().prop_map(|refund| Act::GiveUp { refund }),
         2 => (any::<Index>(), 0..NAMES, said())
@@ -96,7 +96,7 @@ fn register_acts() -> impl Strategy<Value = Act> {
 }
 
 fn amounts() -> impl Strategy<Value = i64> {
-    prop_oneof![6 => 1..10_000_i64, 1 => Just(domain::decide::MAX_AMOUNT), 1 => Just(1)]
+    prop_oneof![6 => 1..10_000_i64, 1 => Just(domain::money::MAX_AMOUNT), 1 => Just(1)]
 }
 
 fn asks() -> impl Strategy<Value = Asked> {
@@ -123,30 +123,25 @@ fn asks() -> impl Strategy<Value = Asked> {
     )
 }
 
-fn said() -> impl Strategy<Value = Said> {
-    let claim = prop_oneof![
-        1 => select(Claim::ALL.to_vec()),
-        1 => select(vec![Claim::Completed, Claim::Completed, Claim::Failed]),
+fn said() -> impl Strategy<Value = Statement> {
+    let outcome = prop_oneof![
+        1 => select(ProviderOutcome::ALL.to_vec()),
+        1 => select(vec![ProviderOutcome::Completed, ProviderOutcome::Completed, ProviderOutcome::Failed]),
     ];
     let newer_by = weighted(0.8, -3..6_i64);
     let amount = weighted(
         0.7,
         prop_oneof![
             16 => Just(SaidOf::TheAmount),
-            1 => prop_oneof![1..10_000_i64, Just(domain::decide::MAX_AMOUNT), Just(0)].prop_map(SaidOf::Another),
+            1 => prop_oneof![1..10_000_i64, Just(domain::money::MAX_AMOUNT), Just(0)].prop_map(SaidOf::Another),
             1 => Just(SaidOf::AnotherCurrency),
         ],
     );
     let other_payment = weighted(0.5, proptest::bool::weighted(0.05));
     let provider_refund_id = optional(select(vec![0_u8, 0, 0, 0, 0, 0, 0, 1]));
-    (select(Source::ALL.to_vec()), claim, newer_by, amount, other_payment, provider_refund_id)
-        .prop_map(|(source, claim, newer_by, amount, other_payment, provider_refund_id)| Said {
-            source,
-            claim,
-            newer_by,
-            amount,
-            other_payment,
-            provider_refund_id,
+    (select(Source::ALL.to_vec()), outcome, newer_by, amount, other_payment, provider_refund_id)
+        .prop_map(|(source, outcome, newer_by, amount, other_payment, provider_refund_id)| {
+            Statement { source, outcome, newer_by, amount, other_payment, provider_refund_id }
         })
 }
 
@@ -168,25 +163,25 @@ impl Script<'_> {
                 let key = key.map(|key| KeyUse { hash: name("key", key), request });
                 Some(Command::Cancel { of, key })
             }
-            Act::Claim { refund } => {
+            Act::Lease { refund } => {
                 let of = RefundRef::from(&self.refund(*refund)?);
-                Some(Command::Claim { of, lease_until: self.desk.now.plus_ms(3_000) })
+                Some(Command::Lease { of, lease_until: self.desk.now.plus_ms(3_000) })
             }
             Act::Record { refund, said } => {
                 let refund = self.refund(*refund)?;
-                let evidence = self.evidence(said, Some(&refund), refund.payment);
+                let observation = self.observation(said, Some(&refund), refund.payment);
                 let recheck_at = self.desk.now.plus_ms(500);
-                Some(Command::Record { of: RefundRef::from(&refund), evidence, recheck_at })
+                Some(Command::Record { of: RefundRef::from(&refund), observation, recheck_at })
             }
             Act::GiveUp { refund } => {
                 Some(Command::GiveUp { of: RefundRef::from(&self.refund(*refund)?) })
             }
             Act::Adopt { payment, name: external, said } => {
                 let payment = self.payment(*payment)?.facts.id;
-                let evidence = self.evidence(said, None, payment);
+                let observation = self.observation(said, None, payment);
                 let recheck_at = self.desk.now.plus_ms(500);
                 let name = name("external", *external);
-                Some(Command::Adopt { scope: scope(), payment, name, evidence, recheck_at })
+                Some(Command::Adopt { scope: scope(), payment, name, observation, recheck_at })
             }
         }
     }
@@ -199,14 +194,12 @@ impl Script<'_> {
         key: Option<u8>,
         settles: bool,
     ) -> Command {
-        let mut facts = self.desk.facts(&format!("ch_{charge}"), captured);
-        facts.currency = Currency::parse(currency).expect("a currency");
+        let mut capture = self.desk.capture(&format!("ch_{charge}"), captured);
+        capture.new.currency = Currency::parse(currency).expect("a currency");
+        capture.new.settled_at = settles.then(|| self.desk.now.plus_ms(5_000));
         let request = hash("request", &format!("{charge} {captured} {currency}")).0;
-        let key = key.map(|key| KeyUse { hash: name("key", key), request });
-        let Command::Register(mut command) = register(facts, key) else { unreachable!() };
-        command.charge.request = request;
-        command.settled_at = settles.then(|| self.desk.now.plus_ms(5_000));
-        Command::Register(command)
+        capture.charge.request = request;
+        register(capture, key.map(|key| KeyUse { hash: name("key", key), request }))
     }
 
     fn creation(&self, asked: &Asked) -> Option<Command> {
@@ -226,21 +219,28 @@ impl Script<'_> {
             _ => Start::AwaitApproval,
         };
         let request = format!("{} {amount:?} {:?}", payment.facts.id, asked.reference);
-        Some(Command::Create(Box::new(CreateRefund {
+        let new = NewRefund {
             amount,
             currency: asked.currency.map(|code| Currency::parse(code).expect("a currency")),
             expected_refundable: asked.expects.map(|right| refundable + i64::from(!right)),
-            reference: asked
-                .reference
-                .map(|number| (format!("r-{number}").into(), name("reference", number))),
+            reference: asked.reference.map(|number| format!("r-{number}").into()),
+            ..NewRefund::of(scope(), payment.facts.id)
+        };
+        Some(Command::Create(Box::new(CreateRefund {
+            new,
+            reference: asked.reference.map(|number| name("reference", number)),
             key: asked.key.map(|number| name("key", number)),
             request: hash("request", &request).0,
             start,
-            ..ask(payment.facts.id, 0)
         })))
     }
 
-    fn evidence(&self, said: &Said, of: Option<&Refund>, payment: PaymentId) -> Evidence {
+    fn observation(
+        &self,
+        said: &Statement,
+        of: Option<&Refund>,
+        payment: PaymentId,
+    ) -> Observation {
         let newest = of.and_then(|refund| refund.evidence_at).unwrap_or(START);
         let payment = self.desk.payment(payment);
         let currency = payment.facts.currency;
@@ -254,15 +254,16 @@ impl Script<'_> {
             }
         });
         let own = payment.facts.provider_payment_id.clone();
-        Evidence {
+        let statement = Said {
             money,
             at: said.newer_by.map(|ms| newest.plus_ms(ms)),
             provider_payment_id: said
                 .other_payment
                 .map(|other| if other { "ch_elsewhere".into() } else { own }),
             provider_refund_id: said.provider_refund_id.map(|number| format!("re_{number}").into()),
-            ..Evidence::new(said.source, said.claim)
-        }
+            ..Said::new(said.outcome)
+        };
+        Observation { source: said.source, said: statement }
     }
 
     fn refund(&self, index: Index) -> Option<Refund> {

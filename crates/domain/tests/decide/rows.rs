@@ -11,7 +11,7 @@ use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::{Bucket, Fact, Origin, Refund, State, next};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Rows {
         now: Timestamp,
         ids: &mut Ids<ChaCha8Rng>,
     ) -> Vec<Result<Done, Refusal>> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in commands {
             command.wants(&mut wanted);
         }
@@ -64,7 +64,7 @@ impl Rows {
         answers
     }
 
-    fn load(&self, mut wanted: Wanted) -> View {
+    fn load(&self, mut wanted: RowKeys) -> View {
         let mut view = View::default();
         for at in wanted.keys {
             let Some(key) = self.keys.get(&at) else { continue };
@@ -91,9 +91,9 @@ impl Rows {
         save(&mut self.payments, &view.payments);
         save(&mut self.refunds, &view.refunds);
         save(&mut self.keys, &view.keys);
-        self.events.extend(view.book.events.iter().cloned());
-        self.postings.extend(view.book.postings.iter().cloned());
-        for (at, more) in &view.book.totals {
+        self.events.extend(view.new_rows.events.iter().cloned());
+        self.postings.extend(view.new_rows.postings.iter().cloned());
+        for (at, more) in &view.new_rows.totals {
             let totals = self.totals.entry(*at).or_default();
             totals.debits += more.debits;
             totals.credits += more.credits;
@@ -131,7 +131,7 @@ impl Rows {
         assert_eq!(payment.reserved, sum(Bucket::Reserved), "reserved of {id}");
         let spent = payment.refunded + payment.reserved + payment.held;
         assert_eq!(payment.excess, (spent - payment.facts.captured).max(0), "excess of {id}");
-        // What Refundry itself let through never passes the limit, whatever else came.
+        // Refunds that Refundry allowed never pass the limit, whatever else came.
         let ours: i64 = self
             .refunds_of(payment)
             .filter(|r| r.state.bucket() != Bucket::Released)
@@ -263,11 +263,11 @@ impl Rows {
                     || new.provider_refund_id == old.provider_refund_id
             );
             let seen = (old.evidence_at, new.evidence_at);
-            assert!(seen.0 <= seen.1, "{} forgot newer evidence", old.id);
+            assert!(seen.0 <= seen.1, "{} forgot a newer statement", old.id);
         }
     }
 
-    /// What a caller is told is what is stored, unless it is told again what it was told before.
+    /// A caller's answer is what is stored, unless an earlier answer is repeated.
     fn check_answer(&self, command: &Command, answer: Result<&Done, &Refusal>) {
         if let Ok(Done::Refund { refund, payment, replayed }) = answer {
             assert_eq!(self.payments.get(&(refund.scope, refund.payment)), Some(payment));

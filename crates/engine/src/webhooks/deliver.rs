@@ -1,13 +1,13 @@
 //! Sending what is due.
 
-use super::{Flight, Looked, Signing, WebhookFormat};
+use super::{DeliveryPermit, ScanStep, Signing, WebhookFormat};
+use crate::Engine;
 use crate::Error;
 use crate::committer::Pending;
-use crate::facade::Engine;
-use crate::snapshot::EventView;
 use domain::account::Scope;
 use domain::decide::webhook::WebhookCommand;
 use domain::decide::{Command, Done};
+use domain::event_view::EventView;
 use domain::ids::{AccountId, EndpointId};
 use domain::time::Timestamp;
 use domain::webhook::{Delivery, Endpoint, NOT_ACTIVE, Outcome};
@@ -23,23 +23,23 @@ const FAIL_AT_ONCE: u32 = 1_000;
 /// How many of those transactions one caller waits for. Further looks do the rest.
 const FAIL_ROUNDS: u32 = 20;
 
-/// What a look for due deliveries came to.
+/// The result of one look for due deliveries.
 #[derive(Default)]
-pub struct Look {
+pub struct DueDeliveries {
     /// Deliveries that this node holds the lease of, to be handed to [`Engine::deliver`].
-    pub claimed: Vec<ClaimedDelivery>,
-    /// There may be more that could be claimed at once.
+    pub leased: Vec<LeasedDelivery>,
+    /// There may be more that could be leased at once.
     pub again: bool,
     /// When the next one is due, as far as this look could tell.
     pub next_at: Option<Timestamp>,
 }
 
 /// A delivery that this node holds the lease of.
-pub struct ClaimedDelivery {
+pub struct LeasedDelivery {
     delivery: Delivery,
     body: Box<str>,
     recipient: Arc<Recipient>,
-    flight: Flight,
+    permit: DeliveryPermit,
 }
 
 /// An endpoint as far as sending to it goes.
@@ -56,59 +56,63 @@ impl Engine {
 
     /// Takes the leases of deliveries that are due, `limit` at most and as many as there are free
     /// calls, and fixes what will be sent.
-    pub async fn claim_deliveries(&self, limit: u32) -> Result<Look, Error> {
+    pub async fn lease_deliveries(&self, limit: u32) -> Result<DueDeliveries, Error> {
         let outbox = self.outbox();
         let free = u32::try_from(outbox.slots.available_permits()).unwrap_or(u32::MAX).min(limit);
         if free == 0 || outbox.webhooks.senders.is_none() {
-            return Ok(Look::default());
+            return Ok(DueDeliveries::default());
         }
         let room = outbox.room();
-        let batch = self.store().due_deliveries(self.now(), outbox.place(), free, room).await?;
+        let batch = self.store().due_deliveries(self.now(), outbox.cursor(), free, room).await?;
         for endpoint in &batch.stopped {
             let key = *endpoint;
             self.store().fail_queued_deliveries(key, NOT_ACTIVE, self.now(), FAIL_AT_ONCE).await?;
         }
-        let (place, next_at, stopped) = (batch.place, batch.next_at, !batch.stopped.is_empty());
-        let claimed = self.claim_all(batch).await?;
-        let found = stopped || !claimed.is_empty();
-        let rest = outbox.looked(place, Looked { found, next_at });
-        Ok(Look { again: rest.is_none(), claimed, next_at: rest.and_then(|rest| rest.until) })
+        let (cursor, next_at, stopped) = (batch.place, batch.next_at, !batch.stopped.is_empty());
+        let leased = self.lease_all(batch).await?;
+        let found = stopped || !leased.is_empty();
+        let idle = outbox.note_step(cursor, ScanStep { found, next_at });
+        Ok(DueDeliveries {
+            again: idle.is_none(),
+            leased,
+            next_at: idle.and_then(|idle| idle.until),
+        })
     }
 
-    async fn claim_all(&self, batch: DueBatch) -> Result<Vec<ClaimedDelivery>, Error> {
+    async fn lease_all(&self, batch: DueBatch) -> Result<Vec<LeasedDelivery>, Error> {
         let DueBatch { due, endpoints, accounts, .. } = batch;
         let recipients: BTreeMap<_, _> =
             endpoints.iter().map(|(key, endpoint)| (*key, self.recipient(endpoint))).collect();
-        let mut claims = Vec::with_capacity(due.len());
+        let mut pending = Vec::with_capacity(due.len());
         for due in due {
             let (scope, endpoint) = (due.delivery.scope, due.delivery.endpoint);
             let Some(recipient) = recipients.get(&(scope, endpoint)).cloned() else { continue };
-            let Some(flight) = self.outbox().take_off(endpoint) else { break };
+            let Some(permit) = self.outbox().permit_for(endpoint) else { break };
             let account = accounts.get(&scope.account()).copied();
             // A full queue has more urgent things to do.
-            let Ok((pending, body)) = self.submit_claim(due, account) else { break };
-            claims.push((pending, body, recipient, flight));
+            let Ok((answer, body)) = self.submit_lease(due, account) else { break };
+            pending.push((answer, body, recipient, permit));
         }
-        let (mut claimed, mut failed) = (Vec::with_capacity(claims.len()), None);
-        for (pending, body, recipient, flight) in claims {
-            match pending.await.unwrap_or_else(|_| Err(Error::closed())) {
+        let (mut leased, mut failed) = (Vec::with_capacity(pending.len()), None);
+        for (answer, body, recipient, permit) in pending {
+            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
                 Ok(Done::Delivery { delivery, .. }) => {
-                    claimed.push(ClaimedDelivery { delivery: *delivery, body, recipient, flight });
+                    leased.push(LeasedDelivery { delivery: *delivery, body, recipient, permit });
                 }
                 // Another node was faster.
                 Ok(_) | Err(Error::Refused(_)) => {}
                 Err(error) => failed = Some(error),
             }
         }
-        // Whatever became of the others, what is claimed is sent.
+        // Whatever became of the others, what is leased is sent.
         match failed {
-            Some(error) if claimed.is_empty() => Err(error),
-            Some(_) | None => Ok(claimed),
+            Some(error) if leased.is_empty() => Err(error),
+            Some(_) | None => Ok(leased),
         }
     }
 
     /// Asks for the lease of a delivery, and fixes its text if this is the first time.
-    fn submit_claim(
+    fn submit_lease(
         &self,
         due: DueDelivery,
         account: Option<AccountId>,
@@ -117,17 +121,17 @@ impl Engine {
         let fresh = body.is_none();
         let body = body.or_else(|| {
             let (event, account) = event.zip(account)?;
-            Some(self.render(&delivery, &event.into(), account))
+            Some(self.render(&delivery, &event, account))
         });
         let body = body.unwrap_or_default();
-        let claim = WebhookCommand::Claim {
+        let lease = WebhookCommand::Lease {
             delivery: delivery.id,
-            // What is due has a time; without one the claim is refused.
+            // A due delivery has a time; without one the lease is refused.
             seen_at: delivery.next_at.unwrap_or_default(),
             lease_until: self.now().plus_ms(self.outbox().webhooks.lease_ms),
             body: Some(body.clone()).filter(|body| fresh && !body.is_empty()),
         };
-        let command = Command::Webhook(delivery.scope, Box::new(claim));
+        let command = Command::Webhook(delivery.scope, Box::new(lease));
         Ok((self.committer().submit(command, None)?, body))
     }
 
@@ -158,13 +162,13 @@ impl Engine {
         Arc::new(Recipient { url: endpoint.url.clone(), secrets: secrets.collect() })
     }
 
-    /// Sends a claimed delivery and records what became of it.
-    pub async fn deliver(&self, claimed: ClaimedDelivery) {
-        let ClaimedDelivery { delivery, body, recipient, mut flight } = claimed;
+    /// Sends a leased delivery and records what became of it.
+    pub async fn deliver(&self, leased: LeasedDelivery) {
+        let LeasedDelivery { delivery, body, recipient, mut permit } = leased;
         let outcome = self.try_delivery(&delivery, &body, &recipient).await;
         // One that failed makes room when that is known: its endpoint gets fewer calls then.
         if outcome.is_success() {
-            flight.land();
+            permit.free_endpoint();
         }
         let result = if outcome.is_success() { "succeeded" } else { "failed" };
         metrics::counter!("refundry_webhook_attempts_total", "result" => result).increment(1);
@@ -181,7 +185,7 @@ impl Engine {
                 tracing::warn!(%error, delivery = %delivery.id, "a delivery was not recorded");
             }
         }
-        drop(flight);
+        drop(permit);
     }
 
     async fn try_delivery(
@@ -247,16 +251,16 @@ impl Engine {
         sender.post(&recipient.url, &headers, bytes).await.map_err(explain)
     }
 
-    /// Claims what is due and sends it. Returns how many deliveries were tried. For tests, which
-    /// drive it by hand.
+    /// Leases the deliveries that are due and sends them. Returns how many deliveries were tried.
+    /// For tests, which drive it by hand.
     pub async fn step_deliver(&self, limit: u32) -> Result<usize, Error> {
         let mut tried = 0;
         loop {
-            let look = self.claim_deliveries(limit).await?;
+            let look = self.lease_deliveries(limit).await?;
             let mut tasks = tokio::task::JoinSet::new();
-            for claimed in look.claimed {
+            for leased in look.leased {
                 let engine = self.clone();
-                tasks.spawn(async move { engine.deliver(claimed).await });
+                tasks.spawn(async move { engine.deliver(leased).await });
             }
             let sent = tasks.join_all().await.len();
             tried += sent;
@@ -286,11 +290,10 @@ impl Engine {
         }
     }
 
-    /// What is sent, or would be.
+    /// The text that is sent, or would be.
     pub(super) fn text_of(&self, due: DueDelivery, account: AccountId) -> (Delivery, Box<str>) {
         let DueDelivery { delivery, body, event } = due;
-        let body =
-            body.or_else(|| event.map(|event| self.render(&delivery, &event.into(), account)));
+        let body = body.or_else(|| event.map(|event| self.render(&delivery, &event, account)));
         (delivery, body.unwrap_or_default())
     }
 }

@@ -1,12 +1,11 @@
 //! Webhook endpoints and the log of deliveries, as their owner sees them.
 
-use crate::Error;
-use crate::facade::Engine;
+use crate::{Engine, Error, answered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::account::Scope;
 use domain::decide::webhook::{EndpointChanges, NewEndpoint, WebhookCommand};
-use domain::decide::{Command, Done, Refusal};
+use domain::decide::{Command, Refusal};
 use domain::ids::{AccountId, DeliveryId, EndpointId};
 use domain::webhook::{Attempt, Delivery, Endpoint, Format, Sealed, is_event_name};
 use providers::outbound::check_url;
@@ -21,32 +20,26 @@ const LONGEST_URL: usize = 2_000;
 /// A new endpoint as it is asked for.
 #[derive(Clone, Debug)]
 pub struct EndpointDraft {
-    /// Where to post to.
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; none is all.
     pub events: Box<str>,
-    /// How it is spoken to.
+    /// The words in which events are sent.
     pub format: Format,
-    /// What people call it.
     pub description: Option<Box<str>>,
-    /// It is sent to.
     pub active: bool,
 }
 
 /// An endpoint with a secret that was just made. The secret cannot be shown again.
 pub struct NewSecret {
-    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What signs, `whsec_…`.
+    /// The secret that signs, `whsec_…`.
     pub secret: SecretString,
 }
 
 /// A delivery and what is sent.
 #[derive(Clone, Debug)]
 pub struct DeliveryView {
-    /// The delivery.
     pub delivery: Delivery,
-    /// The exact text.
     pub body: Box<str>,
 }
 
@@ -162,13 +155,10 @@ impl Engine {
         let found = self.find_delivery(scope, account, id).await?;
         let (view, _) = found.ok_or(Refusal::DeliveryNotFound)?;
         let retry = WebhookCommand::Retry { delivery: id, endpoint: view.delivery.endpoint };
-        match self.commit(Command::Webhook(scope, Box::new(retry)), None, None).await? {
-            Done::Delivery { delivery, .. } => {
-                self.outbox().wake();
-                Ok(DeliveryView { delivery: *delivery, ..view })
-            }
-            _ => Err(Error::closed()),
-        }
+        let done = self.commit(Command::Webhook(scope, Box::new(retry)), None, None).await?;
+        let delivery = answered::delivery(done)?;
+        self.outbox().wake();
+        Ok(DeliveryView { delivery, ..view })
     }
 
     async fn decide_endpoint(
@@ -176,11 +166,9 @@ impl Engine {
         scope: Scope,
         command: WebhookCommand,
     ) -> Result<Endpoint, Error> {
-        match self.commit(Command::Webhook(scope, Box::new(command)), None, None).await? {
-            Done::Endpoint(endpoint) => Ok(*endpoint),
-            // Commands about endpoints are answered with endpoints.
-            _ => Err(Error::closed()),
-        }
+        answered::endpoint(
+            self.commit(Command::Webhook(scope, Box::new(command)), None, None).await?,
+        )
     }
 
     fn check_endpoint(

@@ -7,11 +7,12 @@
 mod deliver;
 mod endpoints;
 
-pub use deliver::{ClaimedDelivery, Look};
+pub use deliver::{DueDeliveries, LeasedDelivery};
 pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
 
-use crate::{Engine, EventView};
+use crate::Engine;
 use domain::account::{Mode, Scope};
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
 use domain::webhook::{Endpoint, Format};
@@ -20,15 +21,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// What a signature is made of.
+/// The input of a signature.
 pub struct Signing<'a> {
-    /// The event that is told of; the same on every attempt.
+    /// The event; the same on every attempt.
     pub event: EventId,
-    /// The delivery.
     pub delivery: DeliveryId,
     /// The time of this attempt, seconds since the epoch.
     pub at_s: i64,
-    /// What is sent.
     pub body: &'a str,
     /// The endpoint's secrets as they were shown: the current one first, or last on every second
     /// attempt, for receivers that look at one signature only.
@@ -40,8 +39,8 @@ pub trait WebhookFormat: Send + Sync {
     /// Which format it is.
     fn format(&self) -> Format;
 
-    /// The text that tells `account` of an event which is called `name` in this format. The same for
-    /// the same event however often it is asked for.
+    /// The text that tells `account` of an event which is called `name` in this format. The same
+    /// for the same event however often it is asked for.
     fn body(
         &self,
         name: &'static str,
@@ -57,16 +56,15 @@ pub trait WebhookFormat: Send + Sync {
 /// How webhooks are sent. By default they are not: deliveries are kept until somebody does.
 #[derive(Clone)]
 pub struct Webhooks {
-    /// The formats that endpoints can have.
     pub formats: Vec<Arc<dyn WebhookFormat>>,
     /// Where receivers may be, in test mode and in live mode. Checked when they are registered; the
     /// senders check what they call.
     pub policies: (Policy, Policy),
-    /// What calls receivers of test mode and of live mode.
+    /// The callers of receivers in test mode and in live mode.
     pub senders: Option<(Outbound, Outbound)>,
     /// Calls under way at the same time, at most.
     pub concurrency: usize,
-    /// Of them to one endpoint, at most.
+    /// Calls to one endpoint at the same time, at most.
     pub per_endpoint: u32,
     /// How long a node may work on a delivery before another may take over, milliseconds. Longer
     /// than a call may take.
@@ -112,32 +110,33 @@ impl Webhooks {
     }
 }
 
-/// One way through all endpoints that have something to be sent, in as many looks as it takes.
+/// The progress of one scan over all endpoints that have something due, in as many looks as it
+/// takes.
 #[derive(Default)]
-struct Round {
-    place: Option<(Scope, EndpointId)>,
+struct ScanProgress {
+    cursor: Option<(Scope, EndpointId)>,
     found: bool,
     next_at: Option<Timestamp>,
 }
 
-/// What one look came to.
+/// The result of one look.
 #[derive(Clone, Copy)]
-struct Looked {
+struct ScanStep {
     found: bool,
     next_at: Option<Timestamp>,
 }
 
-/// Nothing is to be done before something happens, or this time comes.
-struct Rest {
+/// The sender is idle until it is woken or until this time.
+struct Idle {
     until: Option<Timestamp>,
 }
 
-/// What is on its way.
+/// Deliveries under way, and the progress of the scan for due ones.
 pub(crate) struct Outbox {
     webhooks: Webhooks,
     slots: Arc<Semaphore>,
     in_flight: Mutex<HashMap<EndpointId, u32>>,
-    round: Mutex<Round>,
+    progress: Mutex<ScanProgress>,
     changed: Notify,
 }
 
@@ -147,7 +146,7 @@ impl Outbox {
             slots: Arc::new(Semaphore::new(webhooks.concurrency.max(1))),
             webhooks,
             in_flight: Mutex::default(),
-            round: Mutex::default(),
+            progress: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -156,7 +155,7 @@ impl Outbox {
         self.webhooks.format(format)
     }
 
-    /// Says that there may be something to send, or room for it.
+    /// Wakes the sender: there may be something to send, or room for it.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
@@ -167,33 +166,33 @@ impl Outbox {
         let _ = self.slots.acquire_many(all).await;
     }
 
-    fn take_off(self: &Arc<Self>, endpoint: EndpointId) -> Option<Flight> {
+    fn permit_for(self: &Arc<Self>, endpoint: EndpointId) -> Option<DeliveryPermit> {
         let slot = self.slots.clone().try_acquire_owned().ok()?;
         *self.counts().entry(endpoint).or_default() += 1;
-        Some(Flight { outbox: self.clone(), to: Some(endpoint), slot: Some(slot) })
+        Some(DeliveryPermit { outbox: self.clone(), to: Some(endpoint), slot: Some(slot) })
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, u32>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Behind which endpoint the next look begins.
-    fn place(&self) -> Option<(Scope, EndpointId)> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner).place
+    /// The endpoint behind which the next look begins.
+    fn cursor(&self) -> Option<(Scope, EndpointId)> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).cursor
     }
 
-    /// Notes how far a look came. When the round is over and found nothing: when the next delivery
+    /// Notes how far a look came. At the end of a scan that found nothing: when the next delivery
     /// is due, as far as it could tell; `None` while there is more to look at.
-    fn looked(&self, place: Option<(Scope, EndpointId)>, look: Looked) -> Option<Rest> {
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-        round.found |= look.found;
-        round.next_at = round.next_at.into_iter().chain(look.next_at).min();
-        round.place = place;
-        if place.is_some() {
+    fn note_step(&self, cursor: Option<(Scope, EndpointId)>, step: ScanStep) -> Option<Idle> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.found |= step.found;
+        progress.next_at = progress.next_at.into_iter().chain(step.next_at).min();
+        progress.cursor = cursor;
+        if cursor.is_some() {
             return None;
         }
-        let whole = std::mem::take(&mut *round);
-        (!whole.found).then_some(Rest { until: whole.next_at })
+        let whole = std::mem::take(&mut *progress);
+        (!whole.found).then_some(Idle { until: whole.next_at })
     }
 
     /// How many more calls each endpoint may get.
@@ -208,17 +207,17 @@ impl Outbox {
     }
 }
 
-/// A call under way. It takes room of its endpoint until the call is over, and one of all calls until
-/// what became of it is recorded, which is when this is dropped.
-struct Flight {
+/// A call under way. It takes room of its endpoint until the call is over, and one of all calls
+/// until what became of it is recorded, which is when this is dropped.
+struct DeliveryPermit {
     outbox: Arc<Outbox>,
     to: Option<EndpointId>,
     slot: Option<OwnedSemaphorePermit>,
 }
 
-impl Flight {
+impl DeliveryPermit {
     /// Makes room for another call to the endpoint.
-    fn land(&mut self) {
+    fn free_endpoint(&mut self) {
         let Some(endpoint) = self.to.take() else { return };
         let mut counts = self.outbox.counts();
         if let Some(count) = counts.get_mut(&endpoint) {
@@ -232,9 +231,9 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for DeliveryPermit {
     fn drop(&mut self) {
-        self.land();
+        self.free_endpoint();
         // Only who is woken afterwards finds it free.
         self.slot.take();
         self.outbox.wake();

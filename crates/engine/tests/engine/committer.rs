@@ -1,14 +1,16 @@
 //! The committer under trouble: what fails fails alone, what is too much is refused before anything
-//! happens, what takes too long is told so and found again.
+//! happens, a request that takes too long is answered so and found again.
 
 use crate::lock::{WriteLock, fill_total, tamper};
 use domain::decide::Refusal;
+use domain::money::Money;
+use domain::payment::Status;
 use engine::{CommitterConfig, Error, StoreError};
 use std::pin::Pin;
 use std::time::Duration;
 use testkit::{EngineRig, RefundRequest, Setup, eventually, within_limit};
 
-/// What became of a request.
+/// The result of a request.
 type Answer = Result<(), Error>;
 
 /// A request of any kind.
@@ -64,7 +66,9 @@ async fn an_over_refund_in_a_batch_fails_alone() {
     ];
     let answers = commit_together(&rig, requests).await;
     assert_eq!(won(&answers), [true, false, true, true]);
-    let over = Refusal::OverRefund { requested: 600, refundable: 400 };
+    let usd = |minor| Money::new(minor, one.facts.currency);
+    let (requested, refundable) = (usd(600), usd(400));
+    let over = Refusal::OverRefund { requested, refundable, status: Status::Succeeded };
     assert!(matches!(&answers[1], Err(Error::Refused(refusal)) if *refusal == over), "{answers:?}");
     rig.run_until_quiet().await;
     assert_eq!(rig.amounts(&one).await, (1_000, 0, 0));

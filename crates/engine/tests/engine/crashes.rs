@@ -54,7 +54,7 @@ impl Crash {
         assert_eq!(rig.engine.step_due(10).await.expect("a step"), 0, "the lease still holds");
         let before = rig.reload(refund).await;
         rig.clock.advance(LEASE_MS);
-        let settled = rig.run_until_settled(&before).await;
+        let settled = rig.run_until_decided(&before).await;
         assert_eq!(settled.state, S::Succeeded);
         rig.run_until_quiet().await;
         assert_eq!(rig.amounts(&self.payment).await, (ASKED, 0, 0));
@@ -150,7 +150,7 @@ async fn a_node_that_wakes_up_after_another_took_over_changes_nothing() {
         let refund = rig.refund(&payment).amount(ASKED).of(slow.engine()).create().await;
         provider.stopped().await;
         rig.clock.advance(LEASE_MS);
-        assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+        assert_eq!(rig.run_until_decided(&refund).await.state, S::Succeeded);
         let settled = rig.states(&refund).await;
 
         provider.let_go();

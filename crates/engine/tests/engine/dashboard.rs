@@ -29,7 +29,7 @@ async fn a_dashboard_refund_beyond_what_was_captured_is_booked_and_flagged() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
     let ours = rig.refund(&payment).amount(8_000).create().await;
-    rig.run_until_settled(&ours).await;
+    rig.run_until_decided(&ours).await;
     rig.refund_in_dashboard(&payment, 3_500).await;
     rig.run_until_quiet().await;
 

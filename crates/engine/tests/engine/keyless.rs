@@ -1,9 +1,9 @@
-//! A provider that does not honour idempotency keys: whoever sends twice pays twice. What may have
-//! been sent is never sent again; only evidence moves it on.
+//! A provider that does not honour idempotency keys: a second call pays twice. What may have
+//! been sent is never sent again; only an answer moves it on.
 
 use domain::payment::Payment;
 use domain::refund::{Refund, State as S};
-use engine::{Patience, Policies};
+use engine::{RetryPolicies, RetryPolicy};
 use testkit::{EngineRig, Setup, StopAt, StoppingProvider};
 
 const HOUR_MS: i64 = 60 * 60_000;
@@ -12,8 +12,8 @@ const HOUR_MS: i64 = 60 * 60_000;
 async fn open() -> EngineRig {
     let mut setup = Setup::default();
     setup.simulator.honour_keys = false;
-    let patience = Patience { give_up_after_ms: HOUR_MS, ..Patience::default() };
-    setup.engine.policies = Policies { default: patience, ..Policies::default() };
+    let patience = RetryPolicy { give_up_after_ms: HOUR_MS, ..RetryPolicy::default() };
+    setup.engine.policies = RetryPolicies { default: patience, ..RetryPolicies::default() };
     EngineRig::open_with(setup).await
 }
 

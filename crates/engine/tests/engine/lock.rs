@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use testkit::EngineRig;
 
-/// What a verification says of a row that breaks a rule of the schema.
+/// The finding of a verification about a row that breaks a rule of the schema.
 pub const BROKEN_RULE: &str = "database file";
 
 /// The write lock of a rig's database. Given back when dropped.

@@ -23,7 +23,7 @@ async fn at_once(requests: impl IntoIterator<Item = RefundRequest>) -> Vec<Answe
 fn accepted(answers: &[Answer]) -> i64 {
     let amount = |answer: &Answer| match answer {
         Ok(answered) => answered.value.refund.amount,
-        Err(Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)) => 0,
+        Err(Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. })) => 0,
         Err(error) => panic!("{error:?}"),
     };
     answers.iter().map(amount).sum()

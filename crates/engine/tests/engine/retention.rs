@@ -89,7 +89,7 @@ async fn a_refund_that_fails_late_goes_on_with_the_next_number() {
     assert_eq!(seqs(&rig, &refund).await, [4]);
     assert_eq!(rig.amounts(&payment).await, (0, 0, 0));
     rig.verify_clean().await;
-    // What is left of it is kept for its own time, and then goes as well.
+    // The rest is kept for its own time, and then goes as well.
     prune(&rig).await;
     assert_eq!(seqs(&rig, &refund).await, [4]);
     rig.clock.advance(31 * DAY_MS);
@@ -111,7 +111,7 @@ async fn a_refund_that_is_not_decided_keeps_its_events() {
     rig.verify_clean().await;
 }
 
-/// What a verification says about events.
+/// The findings of a verification about events.
 async fn found(rig: &EngineRig) -> bool {
     let report = rig.store.verify().await.expect("a verification");
     report.differences.iter().any(|difference| difference.subject.contains("last event"))

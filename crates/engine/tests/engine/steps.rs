@@ -29,7 +29,7 @@ async fn a_refund_whose_provider_is_not_configured_waits_in_the_queue() {
     assert_eq!(code.as_deref(), Some("provider_not_configured"));
     assert_eq!(without.step_due(10).await.expect("a step"), 0, "not at once again");
 
-    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.run_until_decided(&refund).await.state, S::Succeeded);
     assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
     rig.verify_clean().await;
 }
@@ -47,7 +47,7 @@ async fn a_lost_refund_whose_provider_is_not_configured_stays_lost_until_it_is()
     assert_eq!(without.step_due(10).await.expect("a step"), 1);
     let still_lost = rig.reload(&refund).await;
     assert_eq!((still_lost.state, still_lost.checks), (S::Unknown, lost.checks + 1));
-    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.run_until_decided(&refund).await.state, S::Succeeded);
     assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
 }
 
@@ -68,7 +68,7 @@ async fn a_provider_that_never_answers_costs_its_time_limit_and_no_more() {
     let silent = engine_with(&rig, hangs(StopAt::BeforeLookup));
     assert_eq!(within_limit("a step", silent.step_due(10)).await.expect("a step"), 1);
     assert!(silent.drain(Duration::ZERO).await, "its slot is free again");
-    assert_eq!(rig.run_until_settled(&refund).await.state, S::Succeeded);
+    assert_eq!(rig.run_until_decided(&refund).await.state, S::Succeeded);
     assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
 }
 
@@ -90,7 +90,7 @@ async fn what_a_step_could_claim_is_worked_on_though_the_queue_had_no_room_for_t
     drop(lock);
     assert_eq!(within_limit("the step", step).await.expect("no panic").expect("a step"), 2);
     for refund in rig.refunds_of(&payment).await {
-        // A claim that nobody works on would stay in `sending` until it is `unknown`.
+        // A lease that nobody works on would leave the refund `sending` until it is `unknown`.
         let state = rig.reload(&refund).await.state;
         assert!(matches!(state, S::Queued | S::Succeeded), "{state}");
     }
@@ -197,4 +197,22 @@ async fn what_is_overdue_and_what_is_in_doubt_is_counted() {
 
     rig.run_until_quiet().await;
     assert_eq!(count().await, Backlog { refunds_in_review: 1, ..Backlog::default() });
+}
+
+#[tokio::test]
+async fn draining_waits_for_work_that_was_spawned_but_not_forever() {
+    let rig = EngineRig::open().await;
+    let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+    let (note, noted) = tokio::sync::oneshot::channel::<()>();
+    rig.engine.spawn(async move {
+        let _ = finished.await;
+        let _ = note.send(());
+    });
+    assert!(!rig.engine.drain(Duration::from_millis(10)).await, "the work is not done");
+    finish.send(()).expect("somebody waits");
+    assert!(rig.engine.drain(testkit::LIMIT).await);
+    noted.await.expect("the work was done before drain returned");
+    // Work that is spawned after that is waited for as well.
+    rig.engine.spawn(std::future::pending());
+    assert!(!rig.engine.drain(Duration::from_millis(10)).await);
 }

@@ -18,7 +18,7 @@ async fn waiting_ends_with_the_change_that_decides_the_refund() {
         let refund = rig.refund(&payment).simulate(script).create().await;
         // Nobody would wait for as long as this.
         let waiting = rig.engine.wait_for_refund(rig.scope, refund.id, LIMIT * 100);
-        let settled = Box::pin(rig.run_until_settled(&refund));
+        let settled = Box::pin(rig.run_until_decided(&refund));
         let both = async { tokio::join!(Box::pin(waiting), settled) };
         let (found, _) = within_limit(script, both).await;
         assert_eq!(found.expect("a read").expect("it exists").refund.state, state, "{script}");
@@ -67,7 +67,7 @@ async fn everybody_who_waits_for_one_refund_is_woken() {
             tokio::spawn(async move { engine.wait_for_refund(scope, id, LIMIT * 100).await })
         })
         .collect();
-    rig.run_until_settled(&refund).await;
+    rig.run_until_decided(&refund).await;
     for waiter in waiting {
         let found = within_limit("a waiter", waiter).await.expect("no panic").expect("a read");
         assert_eq!(found.expect("it exists").refund.state, State::Succeeded);

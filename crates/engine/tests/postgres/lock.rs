@@ -3,7 +3,7 @@
 use testkit::EngineRig;
 use testkit::postgres::BlockingSession;
 
-/// What a verification says of a row that breaks a rule of the schema.
+/// The finding of a verification about a row that breaks a rule of the schema.
 pub const BROKEN_RULE: &str = "balance of payment";
 
 /// Keeps every batch waiting. Given back when dropped.

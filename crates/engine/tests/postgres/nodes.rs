@@ -1,7 +1,7 @@
 //! Several nodes on one database.
 
 use domain::decide::Refusal;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::refund::State;
 use engine::{Error, NewInvoice};
@@ -40,7 +40,7 @@ async fn of_a_thousand_full_refunds_through_three_nodes_exactly_one_wins() {
     for error in answers.into_iter().filter_map(Result::err) {
         let refused = matches!(
             error,
-            Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)
+            Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable { .. })
         );
         assert!(refused, "{error:?}");
     }
@@ -149,7 +149,7 @@ async fn invoices_of_three_nodes_are_numbered_without_a_gap() {
             scope: rig.scope,
             customer: "cus_1".into(),
             currency: Currency::parse("USD").expect("a currency"),
-            lines: vec![Line { text: "tea".into(), quantity: 2, unit_amount: 500 }],
+            lines: vec![LineItem { text: "tea".into(), quantity: 2, unit_amount: 500 }],
             discount: 0,
             tax: 0,
             due_at: None,

@@ -138,7 +138,6 @@ async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<DemoPaym
         let new = NewPayment {
             scope,
             kind: Kind::Payment,
-            id: None,
             captured,
             currency,
             provider: simulated::NAME.into(),

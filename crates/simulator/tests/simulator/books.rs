@@ -3,8 +3,9 @@
 use crate::psp::*;
 use domain::account::{Mode, Scope};
 use domain::money::Money;
+use domain::outcome::{ProviderOutcome, Said};
 use domain::time::{Clock, Timestamp};
-use providers::{Answer, Provider, RefundOrder};
+use providers::{Provider, RefundInstruction};
 use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Submits orders concurrently.
-async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundOrder>) -> Vec<Answer> {
+async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundInstruction>) -> Vec<Said> {
     let calls: Vec<_> = orders
         .into_iter()
         .map(|order| {
@@ -56,11 +57,11 @@ async fn a_hundred_keys_pay_a_hundred_times() {
 async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothing() {
     let psp = Psp::open();
     completed(psp.submit(&order("k1", "succeed")).await);
-    let more = RefundOrder { money: usd(ASKED + 1), ..order("k1", "succeed") };
+    let more = RefundInstruction { money: usd(ASKED + 1), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&more).await), "idempotency_key_reused");
     let mut other = facts(scope(), None);
     other.provider_payment_id = "ch_2".into();
-    let elsewhere = RefundOrder { payment: Arc::new(other), ..order("k1", "succeed") };
+    let elsewhere = RefundInstruction { payment: Arc::new(other), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&elsewhere).await), "idempotency_key_reused");
     assert_eq!(psp.paid_out().await, ASKED);
 }
@@ -68,9 +69,10 @@ async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothin
 #[tokio::test]
 async fn nothing_or_another_currency_is_refused() {
     let psp = Psp::open();
-    let euros = RefundOrder { money: Money::new(5, currency("EUR")), ..order("k1", "succeed") };
+    let euros =
+        RefundInstruction { money: Money::new(5, currency("EUR")), ..order("k1", "succeed") };
     assert_eq!(&*rejected(psp.submit(&euros).await).1.code, "currency_mismatch");
-    let nothing = RefundOrder { money: usd(0), ..order("k2", "succeed") };
+    let nothing = RefundInstruction { money: usd(0), ..order("k2", "succeed") };
     assert_eq!(&*rejected(psp.submit(&nothing).await).1.code, "invalid_amount");
     assert_eq!(psp.paid_out().await, 0);
 }
@@ -98,7 +100,8 @@ async fn without_honoured_keys_every_call_pays_and_a_look_up_finds_the_first() {
     assert_ne!(first.provider_refund_id, second.provider_refund_id);
     assert_eq!(psp.paid_out().await, 2 * ASKED);
     assert_eq!(completed(psp.look_up(&order).await), first);
-    let by_id = RefundOrder { provider_refund_id: second.provider_refund_id.clone(), ..order };
+    let by_id =
+        RefundInstruction { provider_refund_id: second.provider_refund_id.clone(), ..order };
     assert_eq!(completed(psp.look_up(&by_id).await), second);
 }
 
@@ -181,11 +184,11 @@ async fn a_file_that_is_no_book_is_not_opened() {
 async fn accounts_do_not_see_each_others_refunds() {
     let psp = Psp::open();
     let mine = order("k1", "succeed");
-    let report = completed(psp.submit(&mine).await);
+    let said = completed(psp.submit(&mine).await);
     let other = Scope::new(2, Mode::Test);
-    let theirs = RefundOrder {
+    let theirs = RefundInstruction {
         payment: Arc::new(facts(other, None)),
-        provider_refund_id: report.provider_refund_id.clone(),
+        provider_refund_id: said.provider_refund_id.clone(),
         ..mine
     };
     assert!(psp.is_absent(&theirs).await);
@@ -193,7 +196,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     assert_eq!(psp.simulator.payment_book(other, PAYMENT).await, Ok(PaymentBook::default()));
     let second = completed(psp.submit(&theirs).await);
     assert_ne!(
-        second.provider_refund_id, report.provider_refund_id,
+        second.provider_refund_id, said.provider_refund_id,
         "another key, so another refund"
     );
 }
@@ -261,8 +264,9 @@ async fn what_reaches_a_dead_psp_is_certain_never_to_have_been_sent() {
     assert_eq!(&*unknown(simulator.submit(&order).await), "internal_error");
     // The thread is ending; until its end, calls are queued and dropped.
     for _ in 0..100_000 {
-        if let Answer::NeverSent(why) = simulator.submit(&order).await {
-            assert_eq!(&*why.code, "connection_refused");
+        let said = simulator.submit(&order).await;
+        if said.outcome == ProviderOutcome::NeverSent {
+            assert_eq!(&*said.failure.expect("a reason").code, "connection_refused");
             return;
         }
     }

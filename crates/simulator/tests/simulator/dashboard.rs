@@ -16,9 +16,9 @@ async fn a_dashboard_refund_pays_and_is_told_without_a_key() {
     assert_eq!(psp.after(0).await.delivered, 1);
     let [notice] = psp.notices().try_into().expect("one notice");
     assert_eq!(notice.key, None);
-    let report = completed(notice.answer);
-    assert_eq!(report.provider_refund_id.as_deref(), Some(made.id.as_str()));
-    assert_eq!(report.money, Some(usd(300)));
+    let said = completed(notice.said);
+    assert_eq!(said.provider_refund_id.as_deref(), Some(made.id.as_str()));
+    assert_eq!(said.money, Some(usd(300)));
     assert_eq!(psp.book().await.payouts[0].key, None);
 }
 
@@ -47,7 +47,7 @@ async fn a_succeeded_refund_can_be_made_to_fail_once() {
     assert!(Some(failed.at) > success.at, "newer though the clock stands still");
     psp.after(0).await;
     let [notice] = psp.notices().try_into().expect("one notice");
-    assert_eq!(rejected(notice.answer).0.at, Some(failed.at));
+    assert_eq!(rejected(notice.said).0.at, Some(failed.at));
     let again = psp.simulator.fail_refund(scope(), &failed.id).await;
     assert_eq!(again, Err(DashboardError::WrongStatus(RefundStatus::Failed)));
     assert_eq!(psp.paid_out().await, 0);
@@ -84,8 +84,8 @@ async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
     let list = psp.simulator.list_for_payment(&facts(scope(), None)).await.expect("a list");
     let keys: Vec<_> = list.iter().map(|notice| notice.key.as_deref()).collect();
     assert_eq!(keys, [Some("k2"), None, Some("k1")]);
-    accepted(list[0].answer.clone());
-    completed(list[1].answer.clone());
+    accepted(list[0].said.clone());
+    completed(list[1].said.clone());
     let book: Vec<_> = psp.book().await.refunds.into_iter().map(|refund| refund.key).collect();
     assert_eq!(book, [Some("k1".to_owned()), None, Some("k2".to_owned())], "oldest first");
 }

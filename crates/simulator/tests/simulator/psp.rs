@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use domain::account::{Mode, Scope};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
-use domain::payment::{Facts, Kind};
+use domain::outcome::{Failure, ProviderOutcome, Said};
+use domain::payment::{Capture, Kind};
 use domain::time::{Clock, Timestamp};
-use providers::{Answer, InboundWebhook, Lookup, Notice, Provider, RefundOrder, Report, Why};
+use providers::{InboundWebhook, Lookup, Notice, Provider, RefundInstruction};
 use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -107,19 +108,19 @@ impl Psp {
         open_book(self.dir.path(), config, &self.clock)
     }
 
-    pub async fn submit(&self, order: &RefundOrder) -> Answer {
+    pub async fn submit(&self, order: &RefundInstruction) -> Said {
         self.simulator.submit(order).await
     }
 
     /// Finds a refund by its key.
-    pub async fn look_up(&self, order: &RefundOrder) -> Answer {
+    pub async fn look_up(&self, order: &RefundInstruction) -> Said {
         match self.simulator.lookup(order).await {
             Lookup::Found(answer) => answer,
             other => panic!("{other:?}"),
         }
     }
 
-    pub async fn is_absent(&self, order: &RefundOrder) -> bool {
+    pub async fn is_absent(&self, order: &RefundInstruction) -> bool {
         self.simulator.lookup(order).await == Lookup::Absent
     }
 
@@ -189,8 +190,8 @@ pub fn currency(code: &str) -> Currency {
     Currency::parse(code).expect("a currency")
 }
 
-pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
-    Facts {
+pub fn facts(scope: Scope, payment_script: Option<&str>) -> Capture {
+    Capture {
         scope,
         id: PaymentId::from_bytes([1; 16]),
         kind: Kind::Payment,
@@ -205,8 +206,8 @@ pub fn facts(scope: Scope, payment_script: Option<&str>) -> Facts {
 }
 
 /// An order to refund 25.00 USD of the test payment.
-pub fn order(key: &str, script: &str) -> RefundOrder {
-    RefundOrder {
+pub fn order(key: &str, script: &str) -> RefundInstruction {
+    RefundInstruction {
         key: key.to_owned(),
         payment: Arc::new(facts(scope(), None)),
         money: usd(ASKED),
@@ -222,31 +223,26 @@ pub fn simulate(script: &str) -> Box<str> {
     format!(r#"{{"orderId":"42","simulate":"{script}"}}"#).into()
 }
 
-pub fn completed(answer: Answer) -> Report {
-    match answer {
-        Answer::Completed(report) => report,
-        other => panic!("not completed: {other:?}"),
-    }
+pub fn completed(said: Said) -> Said {
+    of_outcome(said, ProviderOutcome::Completed)
 }
 
-pub fn accepted(answer: Answer) -> Report {
-    match answer {
-        Answer::Accepted(report) => report,
-        other => panic!("not accepted: {other:?}"),
-    }
+pub fn accepted(said: Said) -> Said {
+    of_outcome(said, ProviderOutcome::Accepted)
 }
 
-pub fn rejected(answer: Answer) -> (Report, Why) {
-    match answer {
-        Answer::Rejected(report, why) => (report, why),
-        other => panic!("not rejected: {other:?}"),
-    }
+pub fn rejected(said: Said) -> (Said, Failure) {
+    let said = of_outcome(said, ProviderOutcome::Failed);
+    let why = said.failure.clone().expect("a reason");
+    (said, why)
 }
 
 /// The code of an unknown outcome.
-pub fn unknown(answer: Answer) -> Box<str> {
-    match answer {
-        Answer::Unknown(why) => why.code,
-        other => panic!("not unknown: {other:?}"),
-    }
+pub fn unknown(said: Said) -> Box<str> {
+    of_outcome(said, ProviderOutcome::Unknown).failure.expect("a reason").code
+}
+
+pub fn of_outcome(said: Said, outcome: ProviderOutcome) -> Said {
+    assert_eq!(said.outcome, outcome, "{said:?}");
+    said
 }

@@ -1,19 +1,20 @@
 //! One test per script.
 
 use crate::psp::*;
+use domain::outcome::ProviderOutcome;
 use domain::time::Timestamp;
-use providers::{Answer, Provider};
+use providers::Provider;
 use simulator::RefundStatus;
 use std::sync::Arc;
 
 #[tokio::test]
 async fn succeed_is_booked_and_answered_at_once_and_schedules_nothing() {
     let psp = Psp::open();
-    let report = completed(psp.submit(&order("k1", "succeed")).await);
-    assert_eq!(report.money, Some(usd(ASKED)));
-    assert_eq!(report.provider_payment_id.as_deref(), Some(PAYMENT));
-    assert_eq!(report.at, Some(START));
-    let id = report.provider_refund_id.expect("an id");
+    let said = completed(psp.submit(&order("k1", "succeed")).await);
+    assert_eq!(said.money, Some(usd(ASKED)));
+    assert_eq!(said.provider_payment_id.as_deref(), Some(PAYMENT));
+    assert_eq!(said.at, Some(START));
+    let id = said.provider_refund_id.expect("an id");
     assert!(id.starts_with("sre_") && id.len() == 30, "{id}");
 
     assert_eq!(psp.simulator.next_due(), None);
@@ -24,12 +25,12 @@ async fn succeed_is_booked_and_answered_at_once_and_schedules_nothing() {
 #[tokio::test]
 async fn without_a_word_a_refund_succeeds_and_the_payments_word_is_the_second_choice() {
     let psp = Psp::open();
-    let plain = providers::RefundOrder { metadata: None, ..order("k1", "") };
+    let plain = providers::RefundInstruction { metadata: None, ..order("k1", "") };
     completed(psp.submit(&plain).await);
     let payment = Arc::new(facts(scope(), Some("stay_pending")));
-    let of_payment = providers::RefundOrder { payment, key: "k2".to_owned(), ..plain };
+    let of_payment = providers::RefundInstruction { payment, key: "k2".to_owned(), ..plain };
     accepted(psp.submit(&of_payment).await);
-    let own = providers::RefundOrder {
+    let own = providers::RefundInstruction {
         metadata: Some(simulate("succeed")),
         key: "k3".to_owned(),
         ..of_payment
@@ -52,10 +53,10 @@ async fn succeed_after_is_pending_until_its_time_and_then_tells() {
     let [notice] = psp.notices().try_into().expect("one notice");
     assert_eq!(notice.key.as_deref(), Some("k1"));
     assert_eq!(&*notice.provider_payment_id, PAYMENT);
-    let report = completed(notice.answer);
-    assert_eq!(report.provider_refund_id, pending.provider_refund_id);
-    assert_eq!((report.money, report.at), (Some(usd(ASKED)), Some(START.plus_ms(500))));
-    assert_eq!(completed(psp.look_up(&order).await), report);
+    let said = completed(notice.said);
+    assert_eq!(said.provider_refund_id, pending.provider_refund_id);
+    assert_eq!((said.money, said.at), (Some(usd(ASKED)), Some(START.plus_ms(500))));
+    assert_eq!(completed(psp.look_up(&order).await), said);
     assert_eq!(psp.paid_out().await, ASKED);
     assert_eq!(psp.simulator.next_due(), None);
 }
@@ -63,8 +64,8 @@ async fn succeed_after_is_pending_until_its_time_and_then_tells() {
 #[tokio::test]
 async fn refuse_is_a_refusal_with_the_code_asked_for_and_pays_nothing() {
     let psp = Psp::open();
-    let (report, why) = rejected(psp.submit(&order("k1", "refuse")).await);
-    assert_eq!((&*why.code, report.at), ("refund_refused", Some(START)));
+    let (said, why) = rejected(psp.submit(&order("k1", "refuse")).await);
+    assert_eq!((&*why.code, said.at), ("refund_refused", Some(START)));
     let (_, why) = rejected(psp.submit(&order("k2", "refuse:card_closed")).await);
     assert_eq!(&*why.code, "card_closed");
     rejected(psp.submit(&order("k1", "refuse")).await);
@@ -79,8 +80,8 @@ async fn timeout_after_booking_pays_and_loses_the_answer_that_the_same_key_then_
     assert_eq!(&*unknown(psp.submit(&order).await), "timeout");
     assert_eq!(psp.paid_out().await, ASKED);
     psp.clock.advance(5_000);
-    let report = completed(psp.submit(&order).await);
-    assert_eq!(report.at, Some(START), "the original success");
+    let said = completed(psp.submit(&order).await);
+    assert_eq!(said.at, Some(START), "the original success");
     assert_eq!(psp.paid_out().await, ASKED);
 }
 
@@ -121,7 +122,7 @@ async fn wrong_amount_books_and_reports_one_minor_unit_off() {
     assert_eq!(completed(psp.submit(&less).await).money, Some(usd(ASKED - 1)));
     assert_eq!(psp.paid_out().await, ASKED - 1);
     assert_eq!(completed(psp.submit(&less).await).money, Some(usd(ASKED - 1)), "a replay");
-    let one = providers::RefundOrder { money: usd(1), ..order("k2", "wrong_amount") };
+    let one = providers::RefundInstruction { money: usd(1), ..order("k2", "wrong_amount") };
     assert_eq!(completed(psp.submit(&one).await).money, Some(usd(2)));
 }
 
@@ -139,8 +140,8 @@ async fn stay_pending_stays_so_until_it_is_settled_by_hand() {
     psp.simulator.fail_refund(scope(), "k2").await.expect("failed");
     assert_eq!(psp.after(0).await.delivered, 2);
     let notices = psp.notices();
-    completed(notices[0].answer.clone());
-    assert_eq!(&*rejected(notices[1].answer.clone()).1.code, "refund_failed");
+    completed(notices[0].said.clone());
+    assert_eq!(&*rejected(notices[1].said.clone()).1.code, "refund_failed");
     assert_eq!(psp.paid_out().await, ASKED);
     assert!(psp.book().await.payouts.iter().all(|payout| payout.key.as_deref() == Some("k1")));
 }
@@ -149,13 +150,11 @@ async fn stay_pending_stays_so_until_it_is_settled_by_hand() {
 async fn no_funds_then_ok_waits_for_funds_once_and_then_pays() {
     let psp = Psp::open();
     let order = order("k1", "no_funds_then_ok");
-    let Answer::WaitingForFunds(first, why) = psp.submit(&order).await else {
-        panic!("not waiting");
-    };
-    assert_eq!(&*why.code, "insufficient_funds");
+    let first = of_outcome(psp.submit(&order).await, ProviderOutcome::WaitingForFunds);
+    assert_eq!(&*first.failure.as_ref().expect("a reason").code, "insufficient_funds");
     assert!(psp.is_absent(&order).await);
     let second = completed(psp.submit(&order).await);
-    assert!(second.at > first.at, "newer evidence is newer though the clock stands still");
+    assert!(second.at > first.at, "a newer statement is newer though the clock stands still");
     assert_eq!(psp.paid_out().await, ASKED);
 }
 
@@ -176,8 +175,8 @@ async fn webhook_out_of_order_delivers_the_older_state_last() {
     accepted(psp.submit(&order("k1", "webhook_out_of_order")).await);
     assert_eq!(psp.after(20).await.delivered, 2);
     let [success, pending] = psp.notices().try_into().expect("two notices");
-    assert_eq!(completed(success.answer).at, Some(START.plus_ms(20)));
-    assert_eq!(accepted(pending.answer).at, Some(START));
+    assert_eq!(completed(success.said).at, Some(START.plus_ms(20)));
+    assert_eq!(accepted(pending.said).at, Some(START));
 }
 
 #[tokio::test]
@@ -207,7 +206,7 @@ async fn webhook_forged_claims_a_failure_once_and_then_the_refund_succeeds() {
 
     assert_eq!(psp.after(20).await.delivered, 1);
     let [notice] = psp.notices().try_into().expect("the authentic one");
-    completed(notice.answer);
+    completed(notice.said);
     assert!(psp.after(1_000_000).await.is_idle(), "the forged one never comes again");
 }
 
@@ -219,7 +218,7 @@ async fn late_failure_takes_the_money_back_after_its_time() {
     assert!(psp.after(999).await.is_idle());
     assert_eq!(psp.after(1).await.delivered, 1);
     let [notice] = psp.notices().try_into().expect("one notice");
-    let (failure, why) = rejected(notice.answer);
+    let (failure, why) = rejected(notice.said);
     assert_eq!(&*why.code, "late_failure");
     assert_eq!(failure.provider_refund_id, success.provider_refund_id);
     assert_eq!(failure.at, Some(START.plus_ms(1_000)));
@@ -237,7 +236,7 @@ async fn late_failure_takes_a_time_of_its_own_and_is_newer_even_at_once() {
     let success = completed(psp.submit(&order("k1", "late_failure:0")).await);
     assert_eq!(psp.after(0).await.changed, 1);
     let [notice] = psp.notices().try_into().expect("one notice");
-    let (failure, _) = rejected(notice.answer);
+    let (failure, _) = rejected(notice.said);
     assert_eq!(success.at, Some(START));
     assert_eq!(failure.at, Some(Timestamp(START.0 + 1)));
 }

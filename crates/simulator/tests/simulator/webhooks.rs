@@ -3,7 +3,7 @@
 use crate::psp::*;
 use domain::account::{Mode, Scope};
 use domain::time::Clock;
-use providers::{InboundWebhook, Provider, RefundOrder, WebhookRefused};
+use providers::{InboundWebhook, Provider, RefundInstruction, WebhookRefused};
 use simulator::{Simulator, SimulatorConfig};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -117,8 +117,10 @@ async fn a_webhook_whose_delivery_was_not_recorded_comes_again_after_a_kill() {
 async fn webhooks_go_to_the_account_of_their_refund() {
     let psp = Psp::open();
     let live = Scope::new(9, Mode::Live);
-    let order =
-        RefundOrder { payment: Arc::new(facts(live, None)), ..order("k1", "succeed_after:0") };
+    let order = RefundInstruction {
+        payment: Arc::new(facts(live, None)),
+        ..order("k1", "succeed_after:0")
+    };
     accepted(psp.submit(&order).await);
     psp.after(0).await;
     let [(scope, _)] = psp.webhooks().try_into().expect("one webhook");

@@ -11,7 +11,7 @@ use crate::StoreError;
 use domain::account::Scope;
 use domain::ids::EventId;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio_postgres::Row;
 
@@ -23,7 +23,7 @@ impl PostgresStore {
     /// transaction that is durable when this returns.
     pub async fn run_batch<T: Send + 'static>(
         &self,
-        wanted: Wanted,
+        wanted: RowKeys,
         mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut budget = RetryBudget::new();
@@ -40,7 +40,7 @@ impl PostgresStore {
 
     async fn try_batch<T>(
         &self,
-        wanted: &Wanted,
+        wanted: &RowKeys,
         decide: &mut (impl FnMut(&mut View) -> T + Send),
     ) -> Result<T, TxFailure> {
         let mut session = self.session(&self.writes).await?;
@@ -56,7 +56,7 @@ impl PostgresStore {
         let part = i64::try_from(self.draw() % PARTS).unwrap_or_default();
         let mut steps = save(&view, part).map_err(TxFailure::Final)?;
         steps.push(Step::Commit);
-        let marker = view.book.events.first().map(|event| (event.scope, event.id));
+        let marker = view.new_rows.events.first().map(|event| (event.scope, event.id));
         match commit(session, &steps).await {
             Ok(_) => Ok(answer),
             Err(Some(failure)) => Err(failure),
@@ -94,7 +94,7 @@ impl PostgresStore {
 
 /// Begins the transaction and loads the rows that the batch names; a second round loads the rows
 /// that those refer to.
-pub(super) async fn load(session: &mut Session<'_>, wanted: &Wanted) -> Result<View, TxFailure> {
+pub(super) async fn load(session: &mut Session<'_>, wanted: &RowKeys) -> Result<View, TxFailure> {
     let mut view = View::default();
     let mut wants = load_all(wanted);
     let mut begin = true;

@@ -61,7 +61,7 @@ const FAIL_QUEUED: [&str; 2] = [
 
 /// Saves the deliveries and attempts of a batch.
 pub(super) fn save(view: &View) -> Result<Vec<Statement<'_>>, StoreError> {
-    let mut statements = insert(&view.book.deliveries, Delivery::has_a_past)?;
+    let mut statements = insert(&view.new_rows.deliveries, Delivery::has_a_past)?;
     let changed = || {
         let rows = view.deliveries.values().filter(|row| row.change != Change::None);
         rows.map(|row| &row.value)
@@ -71,7 +71,7 @@ pub(super) fn save(view: &View) -> Result<Vec<Statement<'_>>, StoreError> {
     let done = changed().filter(|delivery| delivery.status != Status::Pending);
     let done = Rows::named(&DELIVERIES, &["scope", "endpoint", "subject", "updated_at"], done)?;
     statements.extend(done.map(|rows| rows.into_statement(RELEASE_NEXT)));
-    statements.extend(Rows::inserted(&ATTEMPTS, view.book.attempts.iter())?.map(Rows::insert));
+    statements.extend(Rows::inserted(&ATTEMPTS, view.new_rows.attempts.iter())?.map(Rows::insert));
     Ok(statements)
 }
 
@@ -165,9 +165,9 @@ impl PostgresStore {
             view.subscribers.insert(scope, subscribers);
         }
         let events = found.iter().map(|event| event.id).collect();
-        view.book.events = found;
+        view.new_rows.events = found;
         fan_out(&mut view);
-        let deliveries = view.book.deliveries;
+        let deliveries = view.new_rows.deliveries;
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
         let mut steps = vec![hold(scope, &events)];

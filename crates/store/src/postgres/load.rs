@@ -15,7 +15,7 @@ use crate::tables::{
 use domain::account::Scope;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::Target;
-use domain::view::{Row, View, Wanted};
+use domain::view::{Row, RowKeys, View};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ fn by_scope(
 }
 
 /// The rows that a batch names.
-pub(super) fn load_all(wanted: &Wanted) -> Wants {
+pub(super) fn load_all(wanted: &RowKeys) -> Wants {
     let numbers = "SELECT scope, last FROM invoice_numbers WHERE scope = ANY ($1) \
                    ORDER BY scope FOR UPDATE";
     let subscribers = format!(
@@ -106,7 +106,7 @@ pub(super) fn load_all(wanted: &Wanted) -> Wants {
 
 /// The rows that the loaded keys lead to, and the payments of refunds, unless they are loaded
 /// already.
-pub(super) fn further(wanted: &Wanted, view: &View) -> Wants {
+pub(super) fn further(wanted: &RowKeys, view: &View) -> Wants {
     let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
     let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
     for (&(scope, _), row) in &view.keys {

@@ -7,7 +7,7 @@ use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
 use crate::queries::{
     ACCOUNT_OF, DeliveryFilter, DueBatch, DueDelivery, EndpointCursor, Page, PageQuery,
-    StoredEvent, deliveries_query, delivery_query, read_due_endpoint, read_joined, select_attempts,
+    deliveries_query, delivery_query, read_due_endpoint, read_joined, select_attempts,
     select_due_deliveries, select_endpoints, select_events,
 };
 use crate::tables::{
@@ -15,6 +15,7 @@ use crate::tables::{
     read_endpoint, read_subscriber,
 };
 use domain::account::Scope;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
 use domain::webhook::{Attempt, Body, Delivery, Endpoint, Subscriber};
@@ -122,7 +123,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         ids: &[EventId],
-    ) -> Result<BTreeMap<EventId, StoredEvent>, StoreError> {
+    ) -> Result<BTreeMap<EventId, EventView>, StoreError> {
         let mut found = BTreeMap::new();
         if ids.is_empty() {
             return Ok(found);

@@ -7,10 +7,10 @@ use crate::StoreError;
 use crate::queries::{
     BALANCES, Backlog, Balance, COUNT_BACKLOG, CheckoutFilter, DUE_CHECKOUTS, DUE_INVOICES,
     DUE_REFUNDS, DueRefund, EventFilter, InvoiceFilter, Joined, NEXT_CHECKOUT_DUE, NEXT_REFUND_DUE,
-    Page, PageQuery, PostingFilter, PostingSum, RefundFilter, SUM_POSTINGS, StoredEvent,
-    StoredSubject, checkouts_query, event_query, events_query, first_at, invoices_query,
-    payments_query, postings_query, read_backlog, read_due_checkout, read_due_invoice,
-    read_due_refund, read_joined, read_posting_sum, read_refund_view, refund_query, refunds_query,
+    Page, PageQuery, PostingFilter, PostingSum, RefundFilter, SUM_POSTINGS, checkouts_query,
+    event_query, events_query, first_at, invoices_query, payments_query, postings_query,
+    read_backlog, read_due_checkout, read_due_invoice, read_due_refund, read_joined,
+    read_posting_sum, read_refund_view, refund_query, refunds_query,
 };
 use crate::tables::{
     CHECKOUTS, Cells as _, INVOICES, KEYS, PAYMENTS, Table, inconsistent, read_balance,
@@ -18,15 +18,15 @@ use crate::tables::{
 };
 use domain::account::Scope;
 use domain::checkout::Checkout;
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
-use std::sync::Arc;
 use tokio_postgres::Row;
 use ulid::Ulid;
 
@@ -115,7 +115,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         id: RefundId,
-    ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Option<RefundView>, StoreError> {
         self.first(refund_query(scope, id), |c| read_refund_view(c)).await
     }
 
@@ -124,7 +124,7 @@ impl PostgresStore {
         scope: Scope,
         filter: RefundFilter,
         page: PageQuery,
-    ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Page<RefundView>, StoreError> {
         self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
@@ -141,7 +141,7 @@ impl PostgresStore {
         scope: Scope,
         filter: EventFilter,
         page: PageQuery,
-    ) -> Result<Page<StoredEvent>, StoreError> {
+    ) -> Result<Page<EventView>, StoreError> {
         let query = events_query(scope, filter, page);
         let found = self.page(query, page.limit, |c| read_joined(c)).await?;
         let mut items = Vec::with_capacity(found.items.len());
@@ -152,17 +152,17 @@ impl PostgresStore {
     }
 
     /// Looks up what was not joined to an event.
-    pub(super) async fn complete(&self, joined: Joined) -> Result<StoredEvent, StoreError> {
+    pub(super) async fn complete(&self, joined: Joined) -> Result<EventView, StoreError> {
         let broken = || inconsistent("events");
         Ok(match joined {
             Joined::Whole(whole) => whole,
             Joined::Checkout(event, id) => {
                 let found = self.find_checkout(event.scope, id).await?.ok_or_else(broken)?;
-                StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+                EventView::of(event, EventSubject::Checkout(Box::new(found)))
             }
             Joined::Invoice(event, id) => {
                 let found = self.find_invoice(event.scope, id).await?.ok_or_else(broken)?;
-                StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+                EventView::of(event, EventSubject::Invoice(Box::new(found)))
             }
         })
     }
@@ -171,7 +171,7 @@ impl PostgresStore {
         &self,
         scope: Scope,
         id: EventId,
-    ) -> Result<Option<StoredEvent>, StoreError> {
+    ) -> Result<Option<EventView>, StoreError> {
         match self.first(event_query(scope, id), |c| read_joined(c)).await? {
             Some(joined) => self.complete(joined).await.map(Some),
             None => Ok(None),

@@ -39,8 +39,8 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
     statements.extend(changed(&ENDPOINTS, &view.endpoints)?);
     statements.push(remove_endpoints(view));
     statements.extend(deliveries::save(view)?.into_iter().map(Some));
-    statements.push(Rows::inserted(&EVENTS, view.book.events.iter())?.map(Rows::insert));
-    statements.push(Rows::inserted(&POSTINGS, view.book.postings.iter())?.map(Rows::insert));
+    statements.push(Rows::inserted(&EVENTS, view.new_rows.events.iter())?.map(Rows::insert));
+    statements.push(Rows::inserted(&POSTINGS, view.new_rows.postings.iter())?.map(Rows::insert));
     statements.push(add_totals(view, part));
     Ok(statements.into_iter().flatten().map(Step::Run).collect())
 }
@@ -70,7 +70,7 @@ fn invoice_numbers(view: &View) -> Vec<Statement<'_>> {
 }
 
 fn remove_endpoints(view: &View) -> Option<Statement<'_>> {
-    let removed = &view.book.removed_endpoints;
+    let removed = &view.new_rows.removed_endpoints;
     if removed.is_empty() {
         return None;
     }
@@ -82,7 +82,7 @@ fn remove_endpoints(view: &View) -> Option<Statement<'_>> {
 
 /// Adds to one part of each total.
 fn add_totals(view: &View, part: i64) -> Option<Statement<'_>> {
-    let totals = &view.book.totals;
+    let totals = &view.new_rows.totals;
     if totals.is_empty() {
         return None;
     }

@@ -1,14 +1,15 @@
 //! Filters, pages and small rows of read queries.
 
 use domain::account::{Mode, Scope};
-use domain::checkout::{self, Checkout};
-use domain::event::{Event, Type};
+use domain::checkout;
+use domain::event::Type;
+use domain::event_view::EventView;
 use domain::ids::{AccountId, EndpointId, PaymentId, RefundId};
-use domain::invoice::{self, Invoice};
+use domain::invoice;
 use domain::ledger::{Code, Reason, SourceType, Totals};
 use domain::money::Currency;
-use domain::payment::{Kind, Payment};
-use domain::refund::{Refund, Status};
+use domain::payment::Kind;
+use domain::refund::Status;
 use domain::time::Timestamp;
 use domain::webhook::{self as delivery, Delivery, Endpoint};
 use std::collections::BTreeMap;
@@ -110,24 +111,6 @@ pub struct EventFilter {
     pub refund: Option<RefundId>,
 }
 
-/// An event with its subject as it is now. The event holds what changed since.
-#[derive(Clone, Debug)]
-pub struct StoredEvent {
-    pub event: Event,
-    pub subject: StoredSubject,
-}
-
-/// The subject of an event, as it is now.
-#[derive(Clone, Debug)]
-pub enum StoredSubject {
-    Payment(Payment),
-    Refund(Box<Refund>, Payment),
-    Checkout(Box<Checkout>),
-    Invoice(Box<Invoice>),
-    /// The event itself describes the endpoint.
-    Endpoint,
-}
-
 /// Which deliveries to list.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
@@ -142,7 +125,7 @@ pub struct DeliveryFilter {
 pub struct DueDelivery {
     pub delivery: Delivery,
     pub body: Option<Box<str>>,
-    pub event: Option<StoredEvent>,
+    pub event: Option<EventView>,
 }
 
 /// The result of a search for due deliveries.

@@ -31,7 +31,7 @@ pub(crate) use events::{Joined, read_joined, read_refund_view};
 pub use filters::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
     EndpointCursor, EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter,
-    PostingSum, RefundFilter, SortOrder, StoredEvent, StoredSubject,
+    PostingSum, RefundFilter, SortOrder,
 };
 pub(crate) use ledger::{BALANCES, SUM_POSTINGS, read_posting_sum};
 pub(crate) use lists::{

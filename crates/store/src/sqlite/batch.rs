@@ -15,7 +15,7 @@ use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash, Target};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{Connection, params};
 
 const SELECT_INVOICE_NUMBER: &str = "SELECT last FROM invoice_numbers WHERE scope = ?1";
@@ -33,7 +33,7 @@ const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
 /// Loads keys first, since they lead to further refunds and payments.
 pub(super) fn load(
     connection: &Connection,
-    mut wanted: Wanted,
+    mut wanted: RowKeys,
     payments: &mut Payments,
 ) -> Result<View, StoreError> {
     let mut view = View::default();
@@ -72,7 +72,7 @@ pub(super) fn load(
 
 fn load_checkouts(
     connection: &Connection,
-    wanted: &Wanted,
+    wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
     for &(scope, id) in &wanted.checkouts {
@@ -112,10 +112,10 @@ pub(super) fn save(
         }
     }
     webhooks::save(connection, view)?;
-    append(connection, &EVENTS, &view.book.events)?;
-    append(connection, &POSTINGS, &view.book.postings)?;
+    append(connection, &EVENTS, &view.new_rows.events)?;
+    append(connection, &POSTINGS, &view.new_rows.postings)?;
     let mut add = connection.prepare_cached(ADD_TOTALS)?;
-    for ((scope, currency, code), totals) in &view.book.totals {
+    for ((scope, currency, code), totals) in &view.new_rows.totals {
         let row =
             params![scope.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
         add.execute(row)?;

@@ -5,11 +5,11 @@ use super::batch::{find_checkout, find_invoice};
 use super::list_query::SqliteQuery;
 use crate::StoreError;
 use crate::queries::{
-    EventFilter, Joined, Page, PageQuery, StoredEvent, StoredSubject, event_query, events_query,
-    read_joined,
+    EventFilter, Joined, Page, PageQuery, event_query, events_query, read_joined,
 };
 use crate::tables::inconsistent;
 use domain::account::Scope;
+use domain::event_view::{EventSubject, EventView};
 use domain::ids::EventId;
 use rusqlite::Connection;
 
@@ -19,7 +19,7 @@ impl SqliteStore {
         scope: Scope,
         filter: EventFilter,
         page: PageQuery,
-    ) -> Result<Page<StoredEvent>, StoreError> {
+    ) -> Result<Page<EventView>, StoreError> {
         let query: SqliteQuery = events_query(scope, filter, page);
         self.read(move |c| query.run(c, page.limit, |cells| complete(c, read_joined(cells)?))).await
     }
@@ -28,7 +28,7 @@ impl SqliteStore {
         &self,
         scope: Scope,
         id: EventId,
-    ) -> Result<Option<StoredEvent>, StoreError> {
+    ) -> Result<Option<EventView>, StoreError> {
         self.read(move |c| find_event(c, scope, id)).await
     }
 }
@@ -37,23 +37,23 @@ pub(super) fn find_event(
     connection: &Connection,
     scope: Scope,
     id: EventId,
-) -> Result<Option<StoredEvent>, StoreError> {
+) -> Result<Option<EventView>, StoreError> {
     let query: SqliteQuery = event_query(scope, id);
     Ok(query.run(connection, 1, |c| complete(connection, read_joined(c)?))?.items.pop())
 }
 
 /// Looks up what was not joined to an event.
-fn complete(connection: &Connection, joined: Joined) -> Result<StoredEvent, StoreError> {
+fn complete(connection: &Connection, joined: Joined) -> Result<EventView, StoreError> {
     let broken = || inconsistent("events");
     Ok(match joined {
         Joined::Whole(whole) => whole,
         Joined::Checkout(event, id) => {
             let found = find_checkout(connection, event.scope, id)?.ok_or_else(broken)?;
-            StoredEvent { event, subject: StoredSubject::Checkout(Box::new(found)) }
+            EventView::of(event, EventSubject::Checkout(Box::new(found)))
         }
         Joined::Invoice(event, id) => {
             let found = find_invoice(connection, event.scope, id)?.ok_or_else(broken)?;
-            StoredEvent { event, subject: StoredSubject::Invoice(Box::new(found)) }
+            EventView::of(event, EventSubject::Invoice(Box::new(found)))
         }
     })
 }

@@ -27,7 +27,7 @@ pub(crate) use copy_source::SqliteFile;
 use crate::StoreError;
 use crate::queries::Report;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use payments::Payments;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ impl SqliteStore {
     /// Runs a batch, see [`Store::run_batch`](crate::Store::run_batch).
     pub async fn run_batch<T: Send + 'static>(
         &self,
-        wanted: Wanted,
+        wanted: RowKeys,
         mut decide: impl FnMut(&mut View) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let payments = self.payments.clone();

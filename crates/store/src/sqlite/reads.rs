@@ -24,11 +24,10 @@ use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
 use domain::ledger::Posting;
 use domain::money::Currency;
-use domain::payment::{Facts, Payment};
-use domain::refund::Refund;
+use domain::payment::Payment;
+use domain::refund::RefundView;
 use domain::time::Timestamp;
 use rusqlite::params;
-use std::sync::Arc;
 
 impl SqliteStore {
     /// The payment with this id.
@@ -53,7 +52,7 @@ impl SqliteStore {
         &self,
         scope: Scope,
         id: RefundId,
-    ) -> Result<Option<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Option<RefundView>, StoreError> {
         let query: SqliteQuery = refund_query(scope, id);
         self.read(move |c| Ok(query.run(c, 1, |c| read_refund_view(c))?.items.pop())).await
     }
@@ -63,7 +62,7 @@ impl SqliteStore {
         scope: Scope,
         filter: RefundFilter,
         page: PageQuery,
-    ) -> Result<Page<(Refund, Arc<Facts>)>, StoreError> {
+    ) -> Result<Page<RefundView>, StoreError> {
         let query = list_refunds(scope, filter, page);
         self.read(move |c| query.run(c, page.limit, |c| read_refund_view(c))).await
     }

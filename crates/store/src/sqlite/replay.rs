@@ -67,7 +67,7 @@ fn replay(
     let mut unknown = Vec::new();
     for &id in events {
         match find_event(connection, scope, id)? {
-            Some(stored) => view.book.events.push(stored.event),
+            Some(stored) => view.new_rows.events.push(stored.event),
             None => unknown.push(id),
         }
     }
@@ -75,14 +75,14 @@ fn replay(
         return Ok(Replay::Unknown(unknown));
     }
     // In the order of the events, so that each delivery waits for the one before it.
-    view.book.events.sort_by_key(|event| event.id);
+    view.new_rows.events.sort_by_key(|event| event.id);
     let subscribers = load_subscribers(connection, scope)?;
     if !subscribers.is_empty() {
         view.subscribers.insert(scope, subscribers);
     }
     fan_out(&mut view);
-    for delivery in &view.book.deliveries {
+    for delivery in &view.new_rows.deliveries {
         insert_delivery(connection, delivery, true)?;
     }
-    Ok(Replay::Queued(view.book.deliveries))
+    Ok(Replay::Queued(view.new_rows.deliveries))
 }

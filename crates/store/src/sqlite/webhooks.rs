@@ -10,7 +10,7 @@ use crate::tables::{
 use domain::account::Scope;
 use domain::ids::EndpointId;
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use domain::webhook::{Body, Delivery, Endpoint, Status, Subscriber};
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::LazyLock;
@@ -40,7 +40,7 @@ const FAIL_QUEUED: [&str; 2] = [
 /// Loads the endpoints and deliveries of a batch, and the endpoints that receive its events.
 pub(super) fn load(
     connection: &Connection,
-    wanted: &Wanted,
+    wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
     for scope in wanted.scopes() {
@@ -80,17 +80,17 @@ fn subscribers_text() -> &'static str {
 /// Saves the endpoints, deliveries and attempts of a batch.
 pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreError> {
     save_rows(connection, &ENDPOINTS, view.endpoints.values())?;
-    for (scope, id) in &view.book.removed_endpoints {
+    for (scope, id) in &view.new_rows.removed_endpoints {
         let row = params![scope.code(), id.bytes()];
         connection.prepare_cached(DELETE_ENDPOINT)?.execute(row)?;
     }
-    for delivery in &view.book.deliveries {
+    for delivery in &view.new_rows.deliveries {
         insert_delivery(connection, delivery, delivery.has_a_past())?;
     }
     for row in view.deliveries.values().filter(|row| row.change != Change::None) {
         update_delivery(connection, &row.value)?;
     }
-    append(connection, &ATTEMPTS, &view.book.attempts)
+    append(connection, &ATTEMPTS, &view.new_rows.attempts)
 }
 
 /// The number of a delivery's text. A new text is stored here.

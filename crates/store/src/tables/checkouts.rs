@@ -3,10 +3,10 @@
 use super::put::{id, int, json, maybe_text, maybe_time, text, time};
 use super::{Cells, Table, changing, fixed, key};
 use crate::StoreError;
-use domain::checkout::{Checkout, Facts, Flight, State};
+use domain::checkout::{Checkout, PaymentAttempt, State, Terms};
 use domain::ids::PaymentId;
+use domain::outcome::Failure;
 use domain::payment::Kind;
-use domain::refund::Failure;
 use std::sync::Arc;
 
 pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
@@ -49,7 +49,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
     let kind = c.code(Kind::from_code, "checkouts.kind")?;
     let (amount, currency) = (c.take()?, c.currency()?);
     let state = c.code(State::from_code, "checkouts.state")?;
-    let flight = c.code(Flight::from_code, "checkouts.flight")?;
+    let flight = c.code(PaymentAttempt::from_code, "checkouts.flight")?;
     let (attempts, checks, deleted) = (c.take()?, c.take()?, c.take()?);
     let (last_seq, updated_at) = (c.take()?, c.time()?);
     let (due_at, expires_at, completed_at) = (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
@@ -61,7 +61,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
         _ => None,
     };
     let proof_url = c.text()?;
-    let facts = Facts {
+    let facts = Terms {
         scope,
         id,
         kind,

@@ -4,7 +4,7 @@ use super::put::{id, int, json, maybe_text, maybe_time, text, time};
 use super::{Cells, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::ids::InvoiceId;
-use domain::invoice::{Facts, Invoice, State, Totals};
+use domain::invoice::{Invoice, State, Terms, Totals};
 use std::sync::Arc;
 
 pub(crate) static INVOICES: Table<Invoice> = Table::new(
@@ -49,7 +49,7 @@ pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
     let (paid_at, voided_at) = (c.maybe_time()?, c.maybe_time()?);
     let customer = c.required_text()?;
     let lines = c.json("invoices.lines")?;
-    let facts = Facts {
+    let facts = Terms {
         scope,
         id,
         number,

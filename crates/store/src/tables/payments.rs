@@ -4,7 +4,7 @@ use super::put::{id, int, maybe_text, maybe_time, text, time};
 use super::{Cells, Chain, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::ids::PaymentId;
-use domain::payment::{Facts, Kind, Payment};
+use domain::payment::{Capture, Kind, Payment};
 use std::sync::Arc;
 
 pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
@@ -41,7 +41,7 @@ pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
     let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
     let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
     let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
-    let facts = Facts {
+    let facts = Capture {
         scope,
         id,
         kind,

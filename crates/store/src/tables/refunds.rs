@@ -4,7 +4,8 @@ use super::put::{id, int, maybe_text, maybe_time, text, time};
 use super::{Cells, Chain, Table, changing, fixed, key, read_only, unread};
 use crate::StoreError;
 use domain::ids::{PaymentId, RefundId};
-use domain::refund::{Failure, Origin, Refund, State};
+use domain::outcome::Failure;
+use domain::refund::{Origin, Refund, State};
 
 pub(crate) static REFUNDS: Table<Refund> = Table::chained(
     "refunds",

@@ -7,7 +7,7 @@ use domain::event::{Subject, Type};
 use domain::ids::{DeliveryId, EndpointId, PaymentId, RefundId};
 use domain::ledger::{Code, Reason, Totals};
 use domain::time::Timestamp;
-use domain::view::{Change, Row, View, Wanted};
+use domain::view::{Change, Row, RowKeys, View};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
     Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, PostingFilter,
@@ -37,7 +37,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
         world.registration(2, 500),
         world.refund(payment.facts.id, 200, None),
     ];
-    let mut wanted = Wanted::default();
+    let mut wanted = RowKeys::default();
     for command in &commands {
         command.wants(&mut wanted);
     }
@@ -49,12 +49,12 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
             for command in &commands {
                 domain::decide::decide(view, command, NOW, &mut ids).expect("not refused");
             }
-            domain::webhook::fan_out(view, NOW, &mut ids);
+            domain::decide::fan_out(view, NOW, &mut ids);
             view.clone()
         })
         .await
         .expect("a batch");
-    let wanted = Wanted {
+    let wanted = RowKeys {
         keys: saved.keys.keys().copied().collect(),
         payments: saved.payments.keys().copied().collect(),
         refunds: saved.refunds.keys().copied().collect(),
@@ -62,7 +62,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
         invoices: saved.invoices.keys().copied().collect(),
         invoice_numbers: saved.invoice_numbers.keys().copied().collect(),
         endpoints: std::collections::BTreeSet::default(),
-        deliveries: saved.book.deliveries.iter().map(|d| (d.scope, d.id)).collect(),
+        deliveries: saved.new_rows.deliveries.iter().map(|d| (d.scope, d.id)).collect(),
     };
     let found = world.look(wanted).await;
     assert_eq!(values(&found.payments), values(&saved.payments));
@@ -75,7 +75,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     assert!(found.payments.values().all(|row| row.change == Change::None));
     assert_eq!((found.refunds.len(), found.checkouts.len(), found.invoices.len()), (2, 2, 1));
     assert!(found.deliveries.len() >= 5, "{} deliveries", found.deliveries.len());
-    for delivery in &saved.book.deliveries {
+    for delivery in &saved.new_rows.deliveries {
         let mut stored = found.deliveries[&(delivery.scope, delivery.id)].value.clone();
         // The store decides whether the delivery waits for an earlier one of its subject.
         stored.next_at = delivery.next_at;
@@ -83,7 +83,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     }
     let events = world.store.list_events(world.scope, EventFilter::default(), all()).await;
     let events: Vec<_> = events.expect("a read").items.into_iter().map(|e| e.event).collect();
-    let mut told = saved.book.events.clone();
+    let mut told = saved.new_rows.events.clone();
     told.sort_by_key(|event| event.id);
     assert!(told.iter().all(|event| events.contains(event)), "{told:#?} in {events:#?}");
     world.verify_clean().await;
@@ -92,7 +92,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
 pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
     let (one, two) = (world.pay(1, 1_000).await, world.pay(2, 1_000).await);
     let keys = [one.facts.id, two.facts.id].map(|id| (world.scope, id));
-    let wanted = Wanted { payments: keys.into(), ..Wanted::default() };
+    let wanted = RowKeys { payments: keys.into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&keys[0]).expect("it is there").change().reserved = 500;
         view.payments.get_mut(&keys[1]).expect("it is there").change().reserved = 1_001;
@@ -106,7 +106,7 @@ pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
 pub async fn a_batch_that_panics_saves_nothing_and_the_next_one_works(world: World) {
     let payment = world.pay(1, 1_000).await;
     let key = (world.scope, payment.facts.id);
-    let wanted = Wanted { payments: [key].into(), ..Wanted::default() };
+    let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view: &mut View| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
         assert!(view.refunds.len() > 7, "this does not hold");
@@ -121,13 +121,13 @@ pub async fn a_row_that_is_already_there_is_a_guard(world: World) {
     let payment = world.pay(1, 1_000).await;
     let refund = world.create(NOW, payment.facts.id, 10).await;
     let twin = refund.clone();
-    let stopped = world.store.run_batch(Wanted::default(), move |view| {
+    let stopped = world.store.run_batch(RowKeys::default(), move |view| {
         view.refunds.insert((twin.scope, twin.id), Row::inserted(twin.clone()));
     });
     let stopped = stopped.await;
     assert!(matches!(stopped, Err(StoreError::Guard(_))), "{stopped:?}");
     let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
-    assert_eq!(found.map(|(refund, _)| refund), Some(refund));
+    assert_eq!(found.map(|view| view.refund), Some(refund));
 }
 
 pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
@@ -135,7 +135,7 @@ pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
     let mut ghost = world.create(NOW, payment.facts.id, 10).await;
     ghost.id = world.with_ids(|ids| ids.refund(NOW));
     let key = (world.scope, payment.facts.id);
-    let wanted = Wanted { payments: [key].into(), ..Wanted::default() };
+    let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
         let row = Row { value: ghost.clone(), change: Change::Updated };
@@ -157,8 +157,8 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
         loop {
             let page = world.store.list_refunds(world.scope, filter, query).await.expect("a read");
             assert!(page.items.len() == 3 || !page.more, "a short page is the last one");
-            seen.extend(page.items.iter().map(|(refund, _)| refund.id));
-            assert!(page.items.iter().all(|(_, facts)| facts.id == payment));
+            seen.extend(page.items.iter().map(|view| view.refund.id));
+            assert!(page.items.iter().all(|view| view.payment.id == payment));
             if !page.more {
                 return seen;
             }
@@ -175,7 +175,7 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     assert!(walk(SortOrder::Ascending, RefundFilter { payment: None, status }).await.is_empty());
     let some = PageQuery { from: Some(NOW.plus_ms(2)), until: Some(NOW.plus_ms(5)), ..all() };
     let found = world.store.list_refunds(world.scope, everything, some).await.expect("a read");
-    let found: Vec<_> = found.items.iter().map(|(refund, _)| refund.id).collect();
+    let found: Vec<_> = found.items.iter().map(|view| view.refund.id).collect();
     assert_eq!(found, made[2..5]);
     let timeline = EventFilter { event_type: None, refund: Some(made[0]) };
     let events = world.store.list_events(world.scope, timeline, all()).await.expect("a read");
@@ -300,7 +300,7 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     let again = vec![first.event];
     let ids = world.ids.clone();
     let fan_out = move |view: &mut View| {
-        domain::webhook::fan_out(view, NOW.plus_ms(10), &mut ids.lock().expect("the ids"));
+        domain::decide::fan_out(view, NOW.plus_ms(10), &mut ids.lock().expect("the ids"));
     };
     let answer = |deliveries: &[Delivery]| deliveries.len().to_string();
     let name = (None, NOW.plus_ms(10));
@@ -347,8 +347,8 @@ pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(w
             body: Body::None,
             updated_at: NOW,
         };
-        let queue = move |view: &mut View| view.book.deliveries.push(delivery.clone());
-        world.store.run_batch(Wanted::default(), queue).await.expect("it is queued");
+        let queue = move |view: &mut View| view.new_rows.deliveries.push(delivery.clone());
+        world.store.run_batch(RowKeys::default(), queue).await.expect("it is queued");
     }
     let told = deliveries(&world).await;
     let due: Vec<_> = told.iter().map(|told| (told.event_type, told.next_at)).collect();
@@ -361,7 +361,7 @@ pub async fn a_delivery_keeps_its_text(world: World) {
     let payment = world.pay(1, 10_000).await.facts.id;
     world.create(NOW, payment, 10).await;
     let [delivery] = &deliveries(&world).await[..] else { panic!("one event") };
-    let claim = WebhookCommand::Claim {
+    let claim = WebhookCommand::Lease {
         delivery: delivery.id,
         seen_at: delivery.next_at.expect("it is due"),
         lease_until: NOW.plus_ms(30_000),

@@ -124,7 +124,7 @@ async fn full() -> World {
         }
     }
     for delivery in deliveries(&world).await.into_iter().filter(|d| d.next_at.is_some()).take(7) {
-        let claim = WebhookCommand::Claim {
+        let claim = WebhookCommand::Lease {
             delivery: delivery.id,
             seen_at: delivery.next_at.expect("it is due"),
             lease_until: NOW.plus_ms(30_000),
@@ -187,7 +187,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
     assert!(matches!(begun, store::Begun::Answered { status: 200, .. }), "{begun:?}");
     let waiting = deliveries(&copied).await.into_iter().find(|d| d.next_at.is_some());
     let waiting = waiting.expect("one is due");
-    let claim = WebhookCommand::Claim {
+    let claim = WebhookCommand::Lease {
         delivery: waiting.id,
         seen_at: waiting.next_at.expect("it is due"),
         lease_until: NOW.plus_ms(30_000),

@@ -79,7 +79,7 @@ async fn survive(cluster: &Cluster, world: World) {
         };
         let newest = async || {
             let page = world.store.list_refunds(world.scope, RefundFilter::default(), page).await;
-            page.ok()?.items.first().map(|(refund, _)| refund.id)
+            page.ok()?.items.first().map(|view| view.refund.id)
         };
         let before = eventually("a refund", newest).await;
         eventually("another one", async || newest().await.filter(|id| *id != before)).await;

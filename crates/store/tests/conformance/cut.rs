@@ -4,7 +4,7 @@
 use crate::requests::{api_key, name, request};
 use crate::world::{NOW, World};
 use domain::ids::AccountId;
-use domain::view::{View, Wanted};
+use domain::view::{RowKeys, View};
 use std::time::Duration;
 use store::{Begun, Once, PostgresStore, StoreError};
 use testkit::eventually;
@@ -114,7 +114,7 @@ async fn a_transaction_that_the_server_gave_up_while_the_node_stood_still_is_run
         }
         calls
     };
-    let calls = world.store.run_batch(Wanted::default(), stand_still).await;
+    let calls = world.store.run_batch(RowKeys::default(), stand_still).await;
     assert_eq!(calls.expect("nothing was sent, so nothing is unknown"), 2);
 }
 

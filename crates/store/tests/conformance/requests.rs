@@ -3,13 +3,13 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page};
 use crate::world::{NOW, World};
 use domain::decide::checkout::{Act, ActOnCheckout};
-use domain::decide::{Command, Done, KEY_LIFETIME_MS, invoice as invoices};
+use domain::decide::{Command, Done, KEY_LIFETIME_MS, fan_out, invoice as invoices};
 use domain::ids::EventId;
 use domain::keys::{Key, KeyHash, Target};
 use domain::payment::Kind;
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
-use domain::webhook::{Delivery, fan_out};
+use domain::view::{RowKeys, View};
+use domain::webhook::Delivery;
 use domain::{checkout, invoice};
 use store::{
     Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Replay,
@@ -287,8 +287,7 @@ pub async fn a_payment_settles_when_somebody_says_so(world: World) {
 pub async fn the_first_visit_is_noted(world: World) {
     let mut open = world.checkout();
     if let Command::OpenCheckout(open) = &mut open {
-        let facts = std::sync::Arc::get_mut(&mut open.facts).expect("nobody else has it");
-        facts.extra = Some("{\"line\":\"é\"}".into());
+        open.new.extra = Some("{\"line\":\"é\"}".into());
     }
     let Done::Checkout { checkout, .. } = world.run(NOW, open).await else { panic!("a checkout") };
     let find = async || {
@@ -305,7 +304,7 @@ pub async fn the_first_visit_is_noted(world: World) {
         assert_eq!(find().await.visited_at, Some(NOW.plus_ms(5)));
     }
     let key = (world.scope, checkout.facts.id);
-    let seen = world.look(Wanted { checkouts: [key].into(), ..Wanted::default() }).await;
+    let seen = world.look(RowKeys { checkouts: [key].into(), ..RowKeys::default() }).await;
     assert_eq!(seen.checkouts[&key].value, find().await);
 }
 
@@ -315,8 +314,7 @@ pub async fn lists_are_filtered(world: World) {
         let now = NOW.plus_ms(ms);
         let mut open = world.checkout();
         if let Command::OpenCheckout(open) = &mut open {
-            let facts = std::sync::Arc::get_mut(&mut open.facts).expect("nobody else has it");
-            facts.customer = Some(if ms % 2 == 0 { "even" } else { "odd" }.into());
+            open.new.customer = Some(if ms % 2 == 0 { "even" } else { "odd" }.into());
         }
         let Done::Checkout { checkout, .. } = world.run(now, open).await else { panic!("one") };
         made.push(checkout.facts.id);
@@ -371,7 +369,7 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
     for ms in 0..6 {
         let mut create = world.invoice_at(NOW.plus_ms(ms));
         if let Command::CreateInvoice(create) = &mut create {
-            create.open = None;
+            create.new.open = false;
         }
         let Done::Invoice { invoice, .. } = world.run(NOW, create).await else { panic!("one") };
         made.push(invoice.facts.id);

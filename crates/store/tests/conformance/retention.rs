@@ -3,7 +3,7 @@
 use crate::behaviour::{all, deliveries, make_endpoint, page, record};
 use crate::world::{NOW, World};
 use domain::decide::webhook::WebhookCommand;
-use domain::decide::{Command, Done, RefundRef, checkout, invoice};
+use domain::decide::{Command, Done, RefundRef, checkout, fan_out, invoice};
 use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId};
 use domain::refund::Refund;
 use domain::time::Timestamp;
@@ -56,7 +56,7 @@ async fn timeline(world: &World, refund: &Refund) -> Vec<EventId> {
 
 async fn pruned(world: &World, refund: &Refund) -> (u32, u32) {
     let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
-    let (refund, _) = found.expect("a refund is never forgotten");
+    let refund = found.expect("a refund is never forgotten").refund;
     (refund.pruned, refund.last_seq)
 }
 
@@ -173,7 +173,7 @@ async fn told(world: &World) -> (EndpointId, Refund) {
 /// Sends the due deliveries, with a stored text.
 async fn deliver(world: &World, endpoint: EndpointId) {
     for delivery in deliveries(world).await.into_iter().filter(|d| d.next_at.is_some()) {
-        let claim = WebhookCommand::Claim {
+        let claim = WebhookCommand::Lease {
             delivery: delivery.id,
             seen_at: delivery.next_at.expect("it is due"),
             lease_until: NOW.plus_ms(30_000),

@@ -1,23 +1,23 @@
 //! A store with an account, and commands to run on it.
 
 use domain::account::{Mode, Scope};
-use domain::checkout;
+use domain::checkout::NewCheckout;
 use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
 use domain::decide::webhook::{NewEndpoint, WebhookCommand};
 use domain::decide::{
-    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide,
+    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide, fan_out,
 };
 use domain::ids::{AccountId, Ids, PaymentId};
-use domain::invoice::{self, Totals};
+use domain::invoice::{NewInvoice, Totals};
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Currency;
-use domain::payment::{Facts, Kind, Payment};
-use domain::refund::Refund;
+use domain::payment::{Kind, NewPayment, Payment};
+use domain::refund::{NewRefund, Refund};
 use domain::time::Timestamp;
-use domain::view::{View, Wanted};
-use domain::webhook::{Format, Sealed, fan_out};
+use domain::view::{RowKeys, View};
+use domain::webhook::{Format, Sealed};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::sync::{Arc, Mutex};
@@ -93,7 +93,7 @@ impl World {
         now: Timestamp,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Done, Refusal>>, StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = RowKeys::default();
         for command in &commands {
             command.wants(&mut wanted);
         }
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// The rows as they are, without changing them.
-    pub async fn look(&self, wanted: Wanted) -> View {
+    pub async fn look(&self, wanted: RowKeys) -> View {
         self.store.run_batch(wanted, |view| view.clone()).await.expect("a batch")
     }
 
@@ -126,16 +126,17 @@ impl World {
         Command::Register(Box::new(RegisterPayment {
             charge: use_of(1),
             key: Some(use_of(2)),
-            settled_at: None,
-            facts: Facts {
+            id,
+            settles_after_ms: None,
+            new: NewPayment {
                 scope: self.scope,
-                id,
                 kind: Kind::Payment,
                 captured,
                 currency: usd(),
                 provider: "simulator".into(),
                 provider_payment_id: format!("ch_{number}").into(),
-                captured_at: NOW,
+                captured_at: Some(NOW),
+                settled_at: None,
                 reference: Some("order \"7\"".into()),
                 metadata: Some("{\"a\":\"é\\n\"}".into()),
             },
@@ -150,16 +151,14 @@ impl World {
     }
 
     pub fn refund(&self, payment: PaymentId, amount: i64, key: Option<u8>) -> Command {
-        Command::Create(Box::new(CreateRefund {
-            scope: self.scope,
-            payment,
-            kind: None,
+        let new = NewRefund {
             amount: Some(amount),
-            currency: None,
-            expected_refundable: None,
             reason: Some("broken".into()),
+            ..NewRefund::of(self.scope, payment)
+        };
+        Command::Create(Box::new(CreateRefund {
+            new,
             reference: None,
-            metadata: None,
             key: key.map(|key| KeyHash([key; 16])),
             request: [9; 16],
             start: Start::Queue,
@@ -198,23 +197,22 @@ impl World {
 
     pub fn checkout(&self) -> Command {
         let id = self.with_ids(|ids| ids.payment(NOW));
-        let facts = checkout::Facts {
+        let new = NewCheckout {
             scope: self.scope,
-            id,
             kind: Kind::CheckoutSession,
             amount: 1_500,
             currency: usd(),
             methods: vec!["card".into()],
             success_url: Some("https://example.com/done".into()),
             cancel_url: None,
-            lines: vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }],
+            lines: vec![LineItem { text: "tea".into(), quantity: 3, unit_amount: 500 }],
             customer: Some("cus_1".into()),
             template: None,
             metadata: None,
             extra: None,
-            expires_at: Some(NOW.plus_ms(60_000)),
+            expires_in_ms: Some(60_000),
         };
-        Command::OpenCheckout(Box::new(OpenCheckout { facts: Arc::new(facts), key: None }))
+        Command::OpenCheckout(Box::new(OpenCheckout { new, id, key: None }))
     }
 
     pub fn invoice(&self) -> Command {
@@ -224,23 +222,24 @@ impl World {
     /// An invoice that is issued at this time, which is also the time of its id.
     pub fn invoice_at(&self, now: Timestamp) -> Command {
         let id = domain::ids::InvoiceId::from_ulid(self.with_ids(|ids| ids.ulid(now)));
-        let lines = vec![Line { text: "tea".into(), quantity: 3, unit_amount: 500 }];
-        let facts = invoice::Facts {
+        let lines = vec![LineItem { text: "tea".into(), quantity: 3, unit_amount: 500 }];
+        let totals = Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 };
+        let new = NewInvoice {
             scope: self.scope,
-            id,
-            number: 0,
             customer: "cus_1".into(),
             subscription: Some("sub_1".into()),
             template: None,
             memo: None,
             metadata: None,
             currency: usd(),
-            totals: Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 },
             lines,
+            discount: 100,
+            tax: 50,
+            open: true,
             due_at: Some(NOW.plus_ms(1_000)),
         };
-        let open = Some(vec!["card".into()]);
-        Command::CreateInvoice(Box::new(CreateInvoice { facts: Arc::new(facts), open, key: None }))
+        let methods = vec!["card".into()];
+        Command::CreateInvoice(Box::new(CreateInvoice { new, totals, id, methods, key: None }))
     }
 
     /// How many rows a table has.

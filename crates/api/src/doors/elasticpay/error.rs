@@ -99,17 +99,21 @@ impl Problem {
                 "this Idempotency-Key was used for another request; use a new key for a new request",
             )
             .about("Idempotency-Key"),
-            Refusal::OverRefund { requested, refundable } => Self::new(
+            Refusal::OverRefund { status: Status::Refunded | Status::Reversed, .. }
+            | Refusal::NothingRefundable { status: Status::Refunded | Status::Reversed } => {
+                Self::not_succeeded("refunded")
+            }
+            Refusal::OverRefund { requested, refundable, status: Status::Succeeded } => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "amount_too_large",
                 format!(
-                    "{requested} was asked for and {refundable} can be refunded, counting refunds \
-                     that are pending; ask for less, or leave amount_cents out to refund all that \
-                     remains"
+                    "{} was asked for and {} can be refunded, counting refunds that are pending; \
+                     ask for less, or leave amount_cents out to refund all that remains",
+                    requested.minor, refundable.minor
                 ),
             )
             .about("amount_cents"),
-            Refusal::NothingRefundable => Self::new(
+            Refusal::NothingRefundable { status: Status::Succeeded } => Self::new(
                 StatusCode::CONFLICT,
                 "nothing_refundable",
                 "everything that was charged is on its way back in refunds that are pending; list \
@@ -135,20 +139,7 @@ impl Problem {
             | Refusal::InvoiceIs { .. }
             | Refusal::InvoiceCannotBeSent(_)
             | Refusal::AttemptInFlight
-            | Refusal::TooLarge => Self(problem::Problem::of_refusal(refusal, None)),
-        }
-    }
-
-    /// Refuses a refund. `status` is the payment's, where it is known: a refunded payment is no
-    /// longer `succeeded`.
-    pub fn of_refund(error: engine::Error, status: Option<Status>) -> Self {
-        let balance = matches!(
-            error,
-            engine::Error::Refused(Refusal::OverRefund { .. } | Refusal::NothingRefundable)
-        );
-        match status {
-            Some(Status::Refunded | Status::Reversed) if balance => Self::not_succeeded("refunded"),
-            _ => error.into(),
+            | Refusal::TooLarge => Self(problem::Problem::of_refusal(refusal)),
         }
     }
 }
@@ -199,36 +190,30 @@ impl From<Refused> for Problem {
 mod tests {
     use super::*;
     use domain::checkout::Fact;
+    use domain::money::{Currency, Money};
 
     #[test]
     fn every_refusal_of_a_refund_has_its_words() {
-        let over = || Refusal::OverRefund { requested: 5, refundable: 3 };
+        let usd = |minor| Money::new(minor, Currency::parse("USD").expect("a currency"));
+        let over = |status| Refusal::OverRefund { requested: usd(5), refundable: usd(3), status };
+        let nothing_left = |status| Refusal::NothingRefundable { status };
         let open = || Refusal::NotPaid { kind: Kind::PaymentIntent, status: "open" };
         let draft = || Refusal::NotPaid { kind: Kind::Invoice, status: "draft" };
         let state = || Refusal::CheckoutIs { state: State::Canceled, fact: Fact::Started };
-        for (refusal, status, expected) in [
-            (over(), None, "422 validation amount_too_large amount_cents"),
-            (over(), Some(Status::Succeeded), "422 validation amount_too_large amount_cents"),
-            (over(), Some(Status::Refunded), "409 conflict payment_intent_not_succeeded "),
-            (over(), Some(Status::Reversed), "409 conflict payment_intent_not_succeeded "),
-            (
-                Refusal::NothingRefundable,
-                Some(Status::Succeeded),
-                "409 conflict nothing_refundable ",
-            ),
-            (
-                Refusal::NothingRefundable,
-                Some(Status::Refunded),
-                "409 conflict payment_intent_not_succeeded ",
-            ),
-            (open(), None, "409 conflict payment_intent_not_succeeded "),
-            (draft(), None, "404 not_found not_found "),
-            (state(), None, "409 conflict payment_intent_unexpected_state "),
-            (Refusal::PaymentNotFound, None, "404 not_found not_found "),
-            (Refusal::KeyReused, None, "409 conflict idempotency_conflict Idempotency-Key"),
-            (Refusal::TooLarge, None, "400 validation validation_error "),
+        for (refusal, expected) in [
+            (over(Status::Succeeded), "422 validation amount_too_large amount_cents"),
+            (over(Status::Refunded), "409 conflict payment_intent_not_succeeded "),
+            (over(Status::Reversed), "409 conflict payment_intent_not_succeeded "),
+            (nothing_left(Status::Succeeded), "409 conflict nothing_refundable "),
+            (nothing_left(Status::Refunded), "409 conflict payment_intent_not_succeeded "),
+            (open(), "409 conflict payment_intent_not_succeeded "),
+            (draft(), "404 not_found not_found "),
+            (state(), "409 conflict payment_intent_unexpected_state "),
+            (Refusal::PaymentNotFound, "404 not_found not_found "),
+            (Refusal::KeyReused, "409 conflict idempotency_conflict Idempotency-Key"),
+            (Refusal::TooLarge, "400 validation validation_error "),
         ] {
-            let Problem(problem) = Problem::of_refund(refusal.into(), status);
+            let Problem(problem) = Problem::from(engine::Error::from(refusal));
             assert!(problem.message.len() > 20, "{}", problem.message);
             let (status, field) = (problem.status.as_u16(), problem.field.unwrap_or_default());
             assert_eq!(format!("{status} {} {} {field}", type_of(status), problem.code), expected);

@@ -9,7 +9,7 @@ use crate::http::body::{Least, Object};
 use crate::http::headers::preferred_wait;
 use crate::http::invalid::{Invalid, excerpt};
 use axum::response::Response;
-use domain::ids::{PaymentId, RefundId};
+use domain::ids::RefundId;
 use engine::{Answered, NewRefund, RefundFilter, RefundView};
 use std::time::Duration;
 
@@ -23,20 +23,12 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let draft = Draft::read(&call)?;
     let payment = resolve(&call).await?;
     let new = NewRefund {
-        scope: call.scope(),
-        payment,
-        kind: None,
         amount: draft.amount,
-        currency: None,
-        expected_refundable: None,
         reason: draft.reason,
-        reference: None,
         metadata: draft.metadata,
+        ..NewRefund::of(call.scope(), payment)
     };
-    let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
-        Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, payment, error).await),
-    };
+    let answered = call.engine().create_refund(new, call.idempotency_key()).await?;
     let answered = wait(&call, answered).await;
     let mut response = call.answer(&RefundAnswer::new(&answered.value));
     mark_replayed(&mut response, answered.replayed);
@@ -71,13 +63,6 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
         return Err(Invalid::field(field, message));
     }
     Ok(Some(reason.into()))
-}
-
-/// Translates a refusal; whether the intent is refunded decides the error code.
-async fn explain(call: &Call, payment: PaymentId, error: engine::Error) -> Problem {
-    let payment = call.engine().find_payment(call.scope(), payment).await;
-    let status = payment.ok().flatten().map(|payment| payment.status());
-    Problem::of_refund(error, status)
 }
 
 /// Waits for the provider. The refund is committed before that, so a failed wait returns it as

@@ -4,7 +4,7 @@
 use crate::http::print::Raw;
 use crate::http::time::Iso;
 use domain::account::Mode;
-use domain::checkout::{Checkout, Flight, State};
+use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::ids::PaymentId;
 use domain::payment::{self, Kind, Payment, Status};
 use domain::refund;
@@ -24,7 +24,7 @@ fn print_id(id: PaymentId) -> String {
 
 /// The id of a payment as an intent: its own, or the provider's where a payment was registered
 /// under the id of an intent.
-pub fn name_of(facts: &payment::Facts) -> Cow<'_, str> {
+pub fn name_of(facts: &payment::Capture) -> Cow<'_, str> {
     let theirs = &*facts.provider_payment_id;
     if facts.kind == Kind::Payment && theirs.starts_with(Kind::PaymentIntent.prefix()) {
         return theirs.into();
@@ -76,7 +76,7 @@ impl Intent {
         match (&self.payment, &self.checkout) {
             (Some(payment), _) => paid_word(payment.status()),
             (None, Some(checkout)) => {
-                let asks = checkout.flight == Flight::ActionRequired;
+                let asks = checkout.flight == PaymentAttempt::ActionRequired;
                 let pending = checkout.state == State::Pending;
                 if asks && pending { "requires_action" } else { state_word(checkout.state) }
             }
@@ -228,7 +228,7 @@ impl<'a> ToldIntent<'a> {
         }
     }
 
-    fn of_facts(facts: &'a payment::Facts) -> Self {
+    fn of_facts(facts: &'a payment::Capture) -> Self {
         Self {
             id: name_of(facts),
             status: "succeeded",

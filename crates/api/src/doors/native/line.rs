@@ -2,18 +2,18 @@
 
 use crate::http::body::{Least, Object, missing};
 use crate::http::invalid::Invalid;
-use domain::line::Line;
+use domain::line_item::LineItem;
 
 pub const LONGEST_LINE: usize = 200;
 /// Highest quantity of one line.
 pub const MOST_ITEMS: i64 = 1_000_000;
 
 /// Reads a line; `text` is the name of its description field.
-pub fn read_line(object: &Object<'_>, text: &'static str) -> Result<Line, Invalid> {
+pub fn read_line(object: &Object<'_>, text: &'static str) -> Result<LineItem, Invalid> {
     let name = object.name(text, LONGEST_LINE)?.ok_or_else(|| missing(text, "what is sold"))?;
     let quantity = object.whole("quantity", 1..=MOST_ITEMS)?;
     let unit_amount = object.amount("unitAmount", Least::Zero)?;
-    let line = Line {
+    let line = LineItem {
         text: name.into(),
         quantity: quantity.ok_or_else(|| missing("quantity", "how many, such as 1"))?,
         unit_amount: unit_amount.ok_or_else(|| missing("unitAmount", "minor units for one"))?,

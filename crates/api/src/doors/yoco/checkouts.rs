@@ -11,7 +11,7 @@ use axum::response::Response;
 use domain::account::{Mode, Scope};
 use domain::checkout::{Checkout, State};
 use domain::ids::{AccountId, PaymentId};
-use domain::line::{Line, MAX_LINES};
+use domain::line_item::{LineItem, MAX_LINES};
 use domain::money::Currency;
 use domain::payment::{Kind, Payment, Status};
 use engine::{Engine, NewCheckout};
@@ -100,12 +100,12 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         )
     };
     let items = object.objects("lineItems", MAX_LINES, read_item)?;
-    let lines = items.as_deref().unwrap_or_default().iter().map(|item| Line {
+    let lines = items.as_deref().unwrap_or_default().iter().map(|item| LineItem {
         text: item.display_name.clone(),
         quantity: item.quantity,
         unit_amount: item.pricing_details.price,
     });
-    let lines: Vec<Line> = lines.collect();
+    let lines: Vec<LineItem> = lines.collect();
     if lines.iter().any(|line| line.amount().is_none()) {
         let message = "quantity times price of one of lineItems is too large";
         return Err(Invalid::field("lineItems", message).into());

@@ -12,8 +12,8 @@ use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use crate::openapi::{Chapter, Document};
 use domain::account::Mode;
-use domain::decide::MAX_AMOUNT;
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
+use domain::money::MAX_AMOUNT;
 use http::Method;
 use serde_json::json;
 

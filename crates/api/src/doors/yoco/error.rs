@@ -6,6 +6,7 @@ use crate::http::auth::Refused;
 use crate::http::body::BodyError;
 use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
+use domain::payment::Status;
 use http::StatusCode;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -206,6 +207,18 @@ impl From<Refused> for Problem {
     }
 }
 
+impl Problem {
+    fn nothing_left(status: Status) -> Self {
+        match status {
+            Status::Refunded | Status::Reversed => Self::already_refunded(),
+            Status::Succeeded => Self::refund(
+                "refund_in_progress",
+                "a refund of everything that is left is being processed; wait for its outcome",
+            ),
+        }
+    }
+}
+
 impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
@@ -238,16 +251,17 @@ impl From<Refusal> for Problem {
                 "not_paid",
                 "the checkout is not paid; only a completed checkout can be refunded",
             ),
-            Refusal::OverRefund { requested, refundable } => Self::refund(
+            Refusal::OverRefund { refundable, status, .. } if refundable.minor == 0 => {
+                Self::nothing_left(status)
+            }
+            Refusal::OverRefund { requested, refundable, .. } => Self::refund(
                 "amount_too_large",
                 format!(
-                    "amount is {requested} and {refundable} is refundable; ask for at most that"
+                    "amount is {} and {} is refundable; ask for at most that",
+                    requested.minor, refundable.minor
                 ),
             ),
-            Refusal::NothingRefundable => Self::refund(
-                "refund_in_progress",
-                "a refund of everything that is left is being processed; wait for its outcome",
-            ),
+            Refusal::NothingRefundable { status } => Self::nothing_left(status),
             Refusal::TooManyEndpoints => {
                 Self::new(StatusCode::BAD_REQUEST, INVALID, format!("{refusal}; delete one"))
             }

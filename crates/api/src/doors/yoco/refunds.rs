@@ -13,7 +13,7 @@ use axum::response::Response;
 use domain::account::Mode;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
-use domain::payment::{self, Kind, Payment};
+use domain::payment::Kind;
 use domain::refund::{Refund, Status};
 use engine::{NewRefund, PageQuery, RefundFilter, SortOrder};
 use http::StatusCode;
@@ -60,21 +60,13 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         ));
     }
     let new = NewRefund {
-        scope: call.scope(),
-        payment: payment.facts.id,
         kind: Some(Kind::Checkout),
         amount,
-        currency: None,
-        expected_refundable: None,
-        reason: None,
-        reference: None,
         metadata,
+        ..NewRefund::of(call.scope(), payment.facts.id)
     };
-    let made = match call.engine().create_refund(new, call.idempotency_key()).await {
-        Ok(made) => made.value.refund,
-        Err(error) => return Err(explain(&call, &payment, error).await),
-    };
-    let refund = wait(&call, made).await;
+    let made = call.engine().create_refund(new, call.idempotency_key()).await?;
+    let refund = wait(&call, made.value.refund).await;
     accepted(&call, &refund)
 }
 
@@ -105,25 +97,6 @@ fn accepted(call: &Call, refund: &Refund) -> Result<Response, Problem> {
         status: call.settings().refund_status,
     };
     Ok(call.json(StatusCode::ACCEPTED, &accepted))
-}
-
-/// Translates a refusal. When nothing is refundable, the answer depends on whether the payment is
-/// refunded already.
-async fn explain(call: &Call, payment: &Payment, error: engine::Error) -> Problem {
-    let nothing_left = matches!(
-        error,
-        engine::Error::Refused(
-            Refusal::NothingRefundable | Refusal::OverRefund { refundable: 0, .. }
-        )
-    );
-    if !nothing_left {
-        return error.into();
-    }
-    match call.engine().find_payment(call.scope(), payment.facts.id).await {
-        Ok(Some(now)) if now.status() != payment::Status::Succeeded => Problem::already_refunded(),
-        Ok(_) => Refusal::NothingRefundable.into(),
-        Err(error) => error.into(),
-    }
 }
 
 #[derive(Serialize)]

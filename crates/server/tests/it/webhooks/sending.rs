@@ -219,11 +219,11 @@ async fn a_slow_endpoint_does_not_delay_others() {
     let engine = world.engine().clone();
     let sending = tokio::spawn(async move {
         loop {
-            let look = engine.claim_deliveries(64).await.expect("a look");
-            let idle = look.claimed.is_empty();
-            for claimed in look.claimed {
+            let look = engine.lease_deliveries(64).await.expect("a look");
+            let idle = look.leased.is_empty();
+            for leased in look.leased {
                 let worker = engine.clone();
-                tokio::spawn(async move { worker.deliver(claimed).await });
+                tokio::spawn(async move { worker.deliver(leased).await });
             }
             if idle {
                 engine.deliveries_arrived().await;
@@ -245,8 +245,8 @@ async fn a_claimed_delivery_without_a_record_is_sent_again_after_its_lease() {
     world.endpoint("/", "refund.created", Format::Refundry).await;
     world.refund().await;
     let engine = world.engine().clone();
-    let look = engine.claim_deliveries(10).await.expect("a look");
-    assert_eq!(look.claimed.len(), 1);
+    let look = engine.lease_deliveries(10).await.expect("a look");
+    assert_eq!(look.leased.len(), 1);
     // Simulates the end of the process; `server.rs` kills a real one.
     drop(look);
     world.restart();

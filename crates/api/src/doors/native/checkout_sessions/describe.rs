@@ -10,7 +10,7 @@ use crate::openapi::components;
 use crate::openapi::operation::{Answer, Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::checkout::State;
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
 use domain::payment::Kind;
 use engine::method_ids;
 use http::Method;

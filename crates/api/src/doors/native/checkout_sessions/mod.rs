@@ -18,7 +18,7 @@ use crate::http::route::Route;
 use axum::response::Response;
 use domain::account::Scope;
 use domain::checkout::{Checkout, State};
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
 use domain::payment::Kind;
 use engine::access::KeyScope::{CheckoutRead, CheckoutWrite};
 use engine::{Answered, CheckoutFilter, NewCheckout, SortOrder, find_method, method_ids};

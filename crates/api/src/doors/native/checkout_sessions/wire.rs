@@ -4,7 +4,7 @@ use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;
 use domain::checkout::Checkout;
 use domain::ids::AccountId;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use engine::{Engine, MANUAL};
 use serde::Serialize;
 
@@ -17,8 +17,8 @@ pub struct ItemWire<'a> {
 }
 
 impl<'a> ItemWire<'a> {
-    pub fn all(lines: &'a [Line]) -> Vec<Self> {
-        let print = |line: &'a Line| Self {
+    pub fn all(lines: &'a [LineItem]) -> Vec<Self> {
+        let print = |line: &'a LineItem| Self {
             name: &line.text,
             quantity: line.quantity,
             unit_amount: line.unit_amount,

@@ -10,7 +10,7 @@ use crate::openapi::operation::{Operation, Parameter};
 use crate::openapi::schema::{Fields, Schema};
 use domain::ids::InvoiceId;
 use domain::invoice::State;
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
 use serde_json::json;
 
 const TAG: &str = "Invoices";

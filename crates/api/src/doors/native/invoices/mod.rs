@@ -18,7 +18,7 @@ use axum::response::Response;
 use domain::account::Scope;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
-use domain::line::MAX_LINES;
+use domain::line_item::MAX_LINES;
 use engine::access::KeyScope::{InvoiceRead, InvoiceWrite};
 use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery, SortOrder};
 use http::{Method, StatusCode};

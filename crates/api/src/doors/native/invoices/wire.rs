@@ -5,7 +5,7 @@ use crate::http::print::{Raw, ResourceName, Shown};
 use crate::http::time::Iso;
 use domain::ids::{AccountId, InvoiceId};
 use domain::invoice::Invoice;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::payment::Kind;
 use engine::Engine;
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub struct InvoiceLineWire<'a> {
 impl<'a> InvoiceLineWire<'a> {
     pub fn all(invoice: &'a Invoice) -> Vec<Self> {
         let id = invoice.facts.id.ulid();
-        let print = |(at, line): (usize, &'a Line)| Self {
+        let print = |(at, line): (usize, &'a LineItem)| Self {
             id: format!("li_{id}_{}", at.saturating_add(1)),
             description: &line.text,
             quantity: line.quantity,

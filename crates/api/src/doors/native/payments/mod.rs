@@ -68,7 +68,6 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewPayment, Invalid> {
     Ok(NewPayment {
         scope,
         kind: read_kind(object)?.unwrap_or(Kind::Payment),
-        id: None,
         captured,
         currency,
         provider: provider.into(),

@@ -16,7 +16,7 @@ use crate::http::time::Iso;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
-use domain::checkout::{Checkout, Flight, State};
+use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::ids::InvoiceId;
 use domain::invoice::{self, Invoice};
 use domain::payment::Kind;
@@ -241,7 +241,7 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
         redirect_url: (!by_hand).then(|| done.map_or_else(hosted, ToString::to_string)),
         instructions,
         status: paid.state.as_str(),
-        action_required: paid.flight == Flight::ActionRequired,
+        action_required: paid.flight == PaymentAttempt::ActionRequired,
         failure_code: failure.map(|failure| &*failure.code),
         failure_message: failure.map(|failure| &*failure.message),
     };

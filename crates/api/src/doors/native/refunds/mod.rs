@@ -62,7 +62,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = draft.of(target, call.scope());
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
-        Err(error) => return Err(explain(&call, target, error).await),
+        Err(error) => return Err(explain(target, error)),
     };
     let (answered, waited) = wait(&call, answered).await;
     let view = &answered.value;
@@ -116,18 +116,12 @@ impl Draft {
     }
 }
 
-/// A refusal with the field that caused it and, where amounts are compared, their currency.
-async fn explain(call: &Call, target: PaymentRef, error: engine::Error) -> Problem {
-    let engine::Error::Refused(refusal) = &error else { return error.into() };
-    if *refusal == Refusal::PaymentNotFound {
+/// A refusal with the field that caused it.
+fn explain(target: PaymentRef, error: engine::Error) -> Problem {
+    if let engine::Error::Refused(Refusal::PaymentNotFound) = error {
         return Problem::not_found("payment").about(target.field);
     }
-    if !matches!(refusal, Refusal::OverRefund { .. }) {
-        return error.into();
-    }
-    let payment = call.engine().find_payment(call.scope(), target.payment).await;
-    let currency = payment.ok().flatten().map(|payment| payment.facts.currency);
-    Problem::of_refusal(refusal, currency)
+    error.into()
 }
 
 /// Waits as long as the caller prefers. The refund is committed before that, so a failed wait

@@ -4,8 +4,8 @@ use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;
 use domain::event::Subject;
 use domain::ids::{AccountId, EventId, PaymentId, RefundId};
+use domain::outcome::Failure;
 use domain::payment::Kind;
-use domain::refund::Failure;
 use engine::{EventView, RefundView};
 use serde::Serialize;
 

@@ -1,10 +1,10 @@
-//! Which endpoints are told of which events.
+//! One delivery per new event and endpoint that wants it.
 
-use super::{Body, Delivery, Status, Subscriber};
 use crate::event::Event;
 use crate::ids::Ids;
 use crate::time::Timestamp;
 use crate::view::View;
+use crate::webhook::{Body, Delivery, Status, Subscriber};
 use rand_core::Rng;
 
 /// Appends a delivery for each event of the batch and each active endpoint that wants it. To be
@@ -13,16 +13,16 @@ pub fn fan_out<R: Rng>(view: &mut View, now: Timestamp, ids: &mut Ids<R>) {
     if view.subscribers.is_empty() {
         return;
     }
-    for event in &view.book.events {
+    for event in &view.new_rows.events {
         let Some(subscribers) = view.subscribers.get(&event.scope) else { continue };
         for subscriber in subscribers {
-            // An endpoint that was disabled in this very batch is not told any more.
+            // An endpoint that was disabled in this batch gets no further deliveries.
             let stopped = view
                 .endpoints
                 .get(&(event.scope, subscriber.endpoint))
                 .is_some_and(|row| !row.value.active);
             if wants(subscriber, event) && !stopped {
-                view.book.deliveries.push(delivery(subscriber, event, now, ids));
+                view.new_rows.deliveries.push(delivery(subscriber, event, now, ids));
             }
         }
     }
@@ -90,10 +90,17 @@ mod tests {
         {
             let subject = Subject::Refund(RefundId::from_bytes([9; 16]), State::Sending);
             let id = ids.event(NOW);
-            view.book.events.push(Event { scope, id, event_type, subject, seq: 1, detail: None });
+            view.new_rows.events.push(Event {
+                scope,
+                id,
+                event_type,
+                subject,
+                seq: 1,
+                detail: None,
+            });
         }
         fan_out(&mut view, NOW, &mut ids);
-        assert!(view.book.deliveries.is_empty(), "nobody subscribed");
+        assert!(view.new_rows.deliveries.is_empty(), "nobody subscribed");
 
         let subscribers = vec![
             subscriber(1, Format::Refundry, "", true),
@@ -103,12 +110,12 @@ mod tests {
         ];
         view.subscribers.insert(here, subscribers);
         fan_out(&mut view, NOW, &mut ids);
-        let told: Vec<_> = view.book.deliveries.iter().map(|d| (d.scope, d.endpoint)).collect();
+        let told: Vec<_> = view.new_rows.deliveries.iter().map(|d| (d.scope, d.endpoint)).collect();
         let one = |number| (here, EndpointId::from_bytes([number; 16]));
         assert_eq!(told, [one(1), one(2)]);
-        let first = &view.book.deliveries[0];
-        assert_eq!((first.event, first.seq), (view.book.events[0].id, 1));
+        let first = &view.new_rows.deliveries[0];
+        assert_eq!((first.event, first.seq), (view.new_rows.events[0].id, 1));
         assert_eq!((first.status, first.next_at), (Status::Pending, Some(NOW)));
-        assert_eq!(first.subject, view.book.events[0].subject.ulid());
+        assert_eq!(first.subject, view.new_rows.events[0].subject.ulid());
     }
 }

@@ -1,10 +1,11 @@
-//! What providers say, in whatever order and however often.
+//! Statements of providers, in any order and any number of times.
 
 use crate::desk::*;
 use domain::decide::{Command, CreateRefund, RefundRef, Refusal, Start};
-use domain::evidence::{Claim, Evidence, Source};
 use domain::ledger::Reason;
 use domain::money::{Currency, Money};
+use domain::outcome::Failure;
+use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::refund::{Fact, State};
 
 fn posted(desk: &Desk) -> Vec<Reason> {
@@ -18,7 +19,7 @@ fn success_moves_the_money_from_reserved_to_refunded_and_posts_it_once() {
     let of = desk.send(payment, 4_000);
     assert_eq!(desk.balance(payment), (0, 4_000, 0));
     for _ in 0..3 {
-        let state = desk.say(of, told_of(4_000, Claim::Completed, 5)).expect("recorded");
+        let state = desk.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
         assert_eq!(state, State::Succeeded);
     }
     assert_eq!(desk.balance(payment), (4_000, 0, 0));
@@ -30,7 +31,10 @@ fn a_failure_frees_the_money_and_posts_nothing() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 10_000);
-    let failed = told(Claim::Failed, 1).because("card_closed", "the card is closed");
+    let failed = webhook(
+        saying(ProviderOutcome::Failed, 1)
+            .because(Failure::new("card_closed", "the card is closed")),
+    );
     assert_eq!(desk.say(of, failed), Ok(State::Failed));
     assert_eq!(desk.refund(of).failure.as_ref().map(|f| &*f.code), Some("card_closed"));
     assert_eq!(desk.balance(payment), (0, 0, 0));
@@ -43,25 +47,25 @@ fn a_late_failure_is_the_mirror_image_and_is_marked_as_late() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told(Claim::Completed, 5)).expect("recorded");
-    assert_eq!(desk.say(of, told(Claim::Failed, 6)), Ok(State::Failed));
+    desk.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
+    assert_eq!(desk.say(of, told(ProviderOutcome::Failed, 6)), Ok(State::Failed));
     assert!(desk.refund(of).late);
     assert_eq!(desk.balance(payment), (0, 0, 0));
     assert_eq!(posted(&desk), [Reason::Capture, Reason::Refund, Reason::LateFailure]);
 }
 
 #[test]
-fn a_failed_refund_comes_back_only_on_evidence_that_is_certainly_newer() {
+fn a_failed_refund_comes_back_only_when_that_is_certainly_newer() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told(Claim::Completed, 5)).expect("recorded");
-    desk.say(of, told(Claim::Failed, 6)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
     for at in [Some(START.plus_ms(5)), Some(START.plus_ms(6)), None] {
-        let evidence = Evidence { at, ..told(Claim::Completed, 0) };
-        assert_eq!(desk.say(of, evidence), Ok(State::Failed), "{at:?}");
+        let statement = webhook(Said { at, ..saying(ProviderOutcome::Completed, 0) });
+        assert_eq!(desk.say(of, statement), Ok(State::Failed), "{at:?}");
     }
-    assert_eq!(desk.say(of, told(Claim::Completed, 7)), Ok(State::Succeeded));
+    assert_eq!(desk.say(of, told(ProviderOutcome::Completed, 7)), Ok(State::Succeeded));
     assert!(!desk.refund(of).late);
     assert_eq!(desk.balance(payment), (4_000, 0, 0));
     let all = [Reason::Capture, Reason::Refund, Reason::LateFailure, Reason::Refund];
@@ -73,11 +77,11 @@ fn a_revival_after_the_money_was_given_away_again_is_booked_as_excess() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let first = desk.send(payment, 10_000);
-    desk.say(first, told(Claim::Failed, 1)).expect("recorded");
+    desk.say(first, told(ProviderOutcome::Failed, 1)).expect("recorded");
     let second = desk.send(payment, 10_000);
-    desk.say(first, told(Claim::Completed, 2)).expect("recorded");
+    desk.say(first, told(ProviderOutcome::Completed, 2)).expect("recorded");
     assert_eq!(desk.balance(payment), (10_000, 10_000, 10_000));
-    desk.say(second, told(Claim::Failed, 3)).expect("recorded");
+    desk.say(second, told(ProviderOutcome::Failed, 3)).expect("recorded");
     assert_eq!(desk.balance(payment), (10_000, 0, 0));
 }
 
@@ -86,31 +90,37 @@ fn a_person_with_proof_is_never_stale() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told(Claim::Failed, 6)).expect("recorded");
-    let proof = Evidence::new(Source::Operator, Claim::Completed);
+    desk.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
+    let proof =
+        Observation { source: Source::Operator, said: Said::new(ProviderOutcome::Completed) };
     assert_eq!(desk.say(of, proof), Ok(State::Succeeded));
 }
 
 #[test]
-fn older_evidence_that_comes_last_changes_nothing() {
+fn an_older_statement_that_comes_last_changes_nothing() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told(Claim::Completed, 20)).expect("recorded");
+    desk.say(of, told(ProviderOutcome::Completed, 20)).expect("recorded");
     let settled = desk.rows.clone();
-    for claim in [Claim::Accepted, Claim::Failed, Claim::Canceled, Claim::WaitingForFunds] {
-        assert_eq!(desk.say(of, told(claim, 19)), Ok(State::Succeeded), "{claim}");
+    for outcome in [
+        ProviderOutcome::Accepted,
+        ProviderOutcome::Failed,
+        ProviderOutcome::Canceled,
+        ProviderOutcome::WaitingForFunds,
+    ] {
+        assert_eq!(desk.say(of, told(outcome, 19)), Ok(State::Succeeded), "{outcome}");
     }
     assert_eq!(desk.rows, settled);
 }
 
 #[test]
-fn older_evidence_about_a_pending_refund_does_not_move_it_but_is_looked_at_again() {
+fn an_older_statement_about_a_pending_refund_does_not_move_it_but_it_is_looked_at_again() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told(Claim::Accepted, 20)).expect("recorded");
-    let stale = Evidence { source: Source::Lookup, ..told(Claim::Failed, 19) };
+    desk.say(of, told(ProviderOutcome::Accepted, 20)).expect("recorded");
+    let stale = Observation { source: Source::Lookup, ..told(ProviderOutcome::Failed, 19) };
     desk.now = desk.now.plus_ms(5_000);
     assert_eq!(desk.say(of, stale), Ok(State::Submitted));
     assert_eq!(desk.refund(of).due_at, Some(desk.now.plus_ms(1_000)));
@@ -118,45 +128,53 @@ fn older_evidence_about_a_pending_refund_does_not_move_it_but_is_looked_at_again
 }
 
 #[test]
-fn evidence_of_another_amount_currency_payment_or_refund_needs_a_person() {
+fn a_statement_about_another_amount_currency_payment_or_refund_needs_a_person() {
     let eur = Currency::parse("EUR").expect("a currency");
-    let is = |claim| Evidence { provider_refund_id: Some("re_1".into()), ..told(claim, 9) };
-    for (code, evidence) in [
-        ("amount_mismatch", told_of(3_999, Claim::Completed, 9)),
+    let is = |outcome| Said { provider_refund_id: Some("re_1".into()), ..saying(outcome, 9) };
+    for (code, statement) in [
+        ("amount_mismatch", told_of(3_999, ProviderOutcome::Completed, 9)),
         (
             "amount_mismatch",
-            Evidence { money: Some(Money::new(4_000, eur)), ..is(Claim::Completed) },
+            webhook(Said { money: Some(Money::new(4_000, eur)), ..is(ProviderOutcome::Completed) }),
         ),
         (
             "payment_mismatch",
-            Evidence { provider_payment_id: Some("ch_9".into()), ..is(Claim::Completed) },
+            webhook(Said {
+                provider_payment_id: Some("ch_9".into()),
+                ..is(ProviderOutcome::Completed)
+            }),
         ),
         (
             "refund_mismatch",
-            Evidence { provider_refund_id: Some("re_2".into()), ..is(Claim::Completed) },
+            webhook(Said {
+                provider_refund_id: Some("re_2".into()),
+                ..is(ProviderOutcome::Completed)
+            }),
         ),
-        ("amount_mismatch", told_of(4_001, Claim::Failed, 9)),
+        ("amount_mismatch", told_of(4_001, ProviderOutcome::Failed, 9)),
     ] {
         let mut desk = Desk::open();
         let payment = desk.pay(10_000);
         let of = desk.send(payment, 4_000);
-        desk.say(of, Evidence { at: Some(START), ..is(Claim::Accepted) }).expect("recorded");
-        assert_eq!(desk.say(of, evidence), Ok(State::NeedsReview), "{code}");
+        desk.say(of, webhook(Said { at: Some(START), ..is(ProviderOutcome::Accepted) }))
+            .expect("recorded");
+        assert_eq!(desk.say(of, statement), Ok(State::NeedsReview), "{code}");
         assert_eq!(desk.refund(of).failure.as_ref().map(|f| &*f.code), Some(code));
         assert_eq!(desk.balance(payment), (0, 4_000, 0), "the money stays reserved");
         assert_eq!(desk.refund(of).due_at, None);
-        let proof = Evidence::new(Source::Operator, Claim::Completed);
+        let proof =
+            Observation { source: Source::Operator, said: Said::new(ProviderOutcome::Completed) };
         assert_eq!(desk.say(of, proof), Ok(State::Succeeded));
     }
 }
 
 #[test]
-fn contradictory_evidence_does_not_touch_a_refund_that_is_decided() {
+fn a_contradiction_does_not_touch_a_refund_that_is_decided() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    desk.say(of, told_of(4_000, Claim::Completed, 5)).expect("recorded");
-    assert_eq!(desk.say(of, told_of(1, Claim::Failed, 6)), Ok(State::Succeeded));
+    desk.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
+    assert_eq!(desk.say(of, told_of(1, ProviderOutcome::Failed, 6)), Ok(State::Succeeded));
     assert_eq!(desk.balance(payment), (4_000, 0, 0));
 }
 
@@ -169,7 +187,7 @@ fn nobody_can_know_of_a_refund_that_was_never_sent() {
         let create = CreateRefund { start, ..ask(payment, 1_000) };
         let of = RefundRef::from(&desk.create(create).expect("created").refund);
         let state = desk.refund(of).state;
-        let refused = desk.say(of, told(Claim::Completed, 5));
+        let refused = desk.say(of, told(ProviderOutcome::Completed, 5));
         assert_eq!(refused, Err(Refusal::Impossible { state, fact: Fact::Completed }));
     }
 }
@@ -182,9 +200,10 @@ fn what_was_never_sent_queues_again_and_its_waits_double() {
     let of = RefundRef::from(&desk.create(create).expect("created").refund);
     // `checks` is the exponent of the backoff, so it must grow by one with every try.
     for tries in 0..4 {
-        assert_eq!(desk.claim_when_due(of), Ok(State::Sending));
+        assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
         assert_eq!(desk.refund(of).checks, tries);
-        let refused = Evidence::new(Source::Submit, Claim::NeverSent);
+        let refused =
+            Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) };
         assert_eq!(desk.say(of, refused), Ok(State::Queued));
     }
     assert_eq!(desk.balance(payment), (0, 1_000, 0));
@@ -197,11 +216,12 @@ fn a_refund_waits_for_funds_is_sent_again_and_its_waits_double() {
     let of = desk.send(payment, 1_000);
     for tries in 0..4 {
         assert_eq!(desk.refund(of).checks, tries);
-        let waiting = Evidence { source: Source::Submit, ..told(Claim::WaitingForFunds, 1) };
+        let waiting =
+            Observation { source: Source::Submit, ..told(ProviderOutcome::WaitingForFunds, 1) };
         assert_eq!(desk.say(of, waiting), Ok(State::WaitingForFunds));
-        assert_eq!(desk.claim_when_due(of), Ok(State::Sending));
+        assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
     }
-    assert_eq!(desk.say(of, told(Claim::Completed, 2)), Ok(State::Succeeded));
+    assert_eq!(desk.say(of, told(ProviderOutcome::Completed, 2)), Ok(State::Succeeded));
 }
 
 #[test]
@@ -209,10 +229,16 @@ fn a_refund_whose_node_died_is_unknown_and_is_given_up_only_to_a_person() {
     let mut desk = Desk::open();
     let payment = desk.pay(10_000);
     let of = desk.send(payment, 4_000);
-    let early = desk.run(Command::Claim { of, lease_until: desk.now });
+    let early = desk.run(Command::Lease { of, lease_until: desk.now });
     assert_eq!(early, Err(Refusal::NotDue), "the lease still holds");
-    assert_eq!(desk.claim_when_due(of), Ok(State::Unknown));
-    assert_eq!(desk.say(of, Evidence::new(Source::Submit, Claim::NeverSent)), Ok(State::Unknown));
+    assert_eq!(desk.lease_when_due(of), Ok(State::Unknown));
+    assert_eq!(
+        desk.say(
+            of,
+            Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) }
+        ),
+        Ok(State::Unknown)
+    );
     desk.run(Command::GiveUp { of }).expect("given up");
     assert_eq!(desk.refund(of).state, State::NeedsReview);
     assert_eq!(desk.balance(payment), (0, 4_000, 0), "the money stays reserved");
@@ -226,9 +252,9 @@ fn a_scheduled_refund_is_sent_when_its_delay_is_over_and_not_before() {
     let create = CreateRefund { start: Start::Schedule { until }, ..ask(payment, 1_000) };
     let of = RefundRef::from(&desk.create(create).expect("created").refund);
     desk.now = until.plus_ms(-1);
-    let early = desk.run(Command::Claim { of, lease_until: until });
+    let early = desk.run(Command::Lease { of, lease_until: until });
     assert_eq!(early, Err(Refusal::NotDue));
-    assert_eq!(desk.claim_when_due(of), Ok(State::Sending));
+    assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
     let states = desk.rows.states_of(desk.refund(of));
     assert_eq!(states, [State::Scheduled, State::Queued, State::Sending]);
 }
@@ -240,7 +266,7 @@ fn a_refund_named_with_another_payment_is_booked_on_its_own() {
     let of = desk.send(payment, 4_000);
     desk.send(other, 5_000);
     let confused = RefundRef { payment: other, ..of };
-    desk.say(confused, told(Claim::Completed, 1)).expect("recorded");
+    desk.say(confused, told(ProviderOutcome::Completed, 1)).expect("recorded");
     assert_eq!(desk.balance(payment), (4_000, 0, 0));
     assert_eq!(desk.balance(other), (0, 5_000, 0));
 }

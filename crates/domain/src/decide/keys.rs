@@ -5,7 +5,7 @@ use crate::keys::{Key, KeyHash};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 
-/// What a name leads to, unless it ran out.
+/// The row of a name, unless it ran out.
 pub(super) fn live_key(view: &View, scope: Scope, hash: KeyHash, now: Timestamp) -> Option<&Key> {
     let key = &view.keys.get(&(scope, hash))?.value;
     key.expires_at.is_none_or(|at| now < at).then_some(key)

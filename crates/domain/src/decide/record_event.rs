@@ -2,20 +2,20 @@
 
 use crate::checkout::Checkout;
 use crate::event::{Detail, Event, Subject, Type};
-use crate::evidence::Evidence;
 use crate::ids::Ids;
 use crate::invoice::Invoice;
+use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::time::Timestamp;
-use crate::view::Book;
+use crate::view::NewRows;
 use rand_core::Rng;
 
-pub(super) fn tell_refund<R: Rng>(
+pub(super) fn record_refund_event<R: Rng>(
     refund: &mut Refund,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     event_type: Type,
-    evidence: Option<&Evidence>,
+    observation: Option<&Observation>,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
@@ -26,11 +26,11 @@ pub(super) fn tell_refund<R: Rng>(
         failure_code: refund.failure.as_ref().map(|f| f.code.clone()),
         failure_message: refund.failure.as_ref().map(|f| f.message.clone()),
         late: refund.late,
-        source: evidence.map(|e| e.source.as_str().into()),
-        provider_at: evidence.and_then(|e| e.at).map(|at| at.0),
+        source: observation.map(|seen| seen.source.as_str().into()),
+        provider_at: observation.and_then(|seen| seen.said.at).map(|at| at.0),
         ..Detail::default()
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: refund.scope,
         id: ids.event(now),
         event_type,
@@ -40,9 +40,9 @@ pub(super) fn tell_refund<R: Rng>(
     });
 }
 
-pub(super) fn tell_payment<R: Rng>(
+pub(super) fn record_payment_event<R: Rng>(
     payment: &mut Payment,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     event_type: Type,
     now: Timestamp,
     ids: &mut Ids<R>,
@@ -56,7 +56,7 @@ pub(super) fn tell_payment<R: Rng>(
         reversed: payment.reversed,
         ..Detail::default()
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: payment.facts.scope,
         id: ids.event(now),
         event_type,
@@ -66,9 +66,9 @@ pub(super) fn tell_payment<R: Rng>(
     });
 }
 
-pub(super) fn tell_checkout<R: Rng>(
+pub(super) fn record_checkout_event<R: Rng>(
     checkout: &mut Checkout,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     event_type: Type,
     now: Timestamp,
     ids: &mut Ids<R>,
@@ -83,7 +83,7 @@ pub(super) fn tell_checkout<R: Rng>(
         paid_at: checkout.completed_at.map(|at| at.0),
         ..Detail::default()
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: checkout.facts.scope,
         id: ids.event(now),
         event_type,
@@ -93,9 +93,9 @@ pub(super) fn tell_checkout<R: Rng>(
     });
 }
 
-pub(super) fn tell_invoice<R: Rng>(
+pub(super) fn record_invoice_event<R: Rng>(
     invoice: &mut Invoice,
-    book: &mut Book,
+    new_rows: &mut NewRows,
     event_type: Type,
     to: Option<&str>,
     now: Timestamp,
@@ -111,7 +111,7 @@ pub(super) fn tell_invoice<R: Rng>(
         to: to.map(Box::from),
         ..Detail::default()
     };
-    book.events.push(Event {
+    new_rows.events.push(Event {
         scope: invoice.facts.scope,
         id: ids.event(now),
         event_type,

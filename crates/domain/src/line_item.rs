@@ -1,6 +1,6 @@
 //! Lines: what is sold, how many, for how much. Of checkouts and of invoices.
 
-use crate::decide::MAX_AMOUNT;
+use crate::money::MAX_AMOUNT;
 use serde::{Deserialize, Serialize};
 
 /// How many lines a checkout or an invoice can have.
@@ -8,8 +8,8 @@ pub const MAX_LINES: usize = 100;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// What is sold.
+pub struct LineItem {
+    /// The name of the product.
     #[serde(rename = "t")]
     pub text: Box<str>,
     /// How many, at least 1.
@@ -20,7 +20,7 @@ pub struct Line {
     pub unit_amount: i64,
 }
 
-impl Line {
+impl LineItem {
     /// Minor units of the whole line; `None` when that passes [`MAX_AMOUNT`].
     pub fn amount(&self) -> Option<i64> {
         self.quantity.checked_mul(self.unit_amount).filter(|sum| (0..=MAX_AMOUNT).contains(sum))
@@ -28,7 +28,7 @@ impl Line {
 }
 
 /// Minor units of all lines; `None` when that passes [`MAX_AMOUNT`].
-pub fn sum(lines: &[Line]) -> Option<i64> {
+pub fn sum(lines: &[LineItem]) -> Option<i64> {
     lines.iter().try_fold(0_i64, |sum, line| {
         sum.checked_add(line.amount()?).filter(|sum| *sum <= MAX_AMOUNT)
     })
@@ -38,8 +38,8 @@ pub fn sum(lines: &[Line]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn line(quantity: i64, unit_amount: i64) -> Line {
-        Line { text: "Tea".into(), quantity, unit_amount }
+    fn line(quantity: i64, unit_amount: i64) -> LineItem {
+        LineItem { text: "Tea".into(), quantity, unit_amount }
     }
 
     #[test]

@@ -1,64 +1,58 @@
 //! Events with their subject as it was right after the event.
 
-use crate::facade::RefundView;
-use domain::checkout::{self, Checkout};
-use domain::event::{Detail, EndpointDetail, Event, Subject};
-use domain::invoice::{self, Invoice};
-use domain::payment::Payment;
-use domain::refund::{Failure, Refund, State};
-use domain::time::Timestamp;
-use store::{StoredEvent, StoredSubject};
+use crate::checkout::{self, Checkout};
+use crate::event::{Detail, EndpointDetail, Event, Subject};
+use crate::invoice::{self, Invoice};
+use crate::outcome::Failure;
+use crate::payment::Payment;
+use crate::refund::{Refund, RefundView, State};
+use crate::time::Timestamp;
 
-/// What an event is about, as it was then.
+/// The subject of an event.
 #[derive(Clone, Debug)]
 pub enum EventSubject {
-    /// A refund.
     Refund(Box<RefundView>),
-    /// A payment.
     Payment(Box<Payment>),
-    /// A checkout.
     Checkout(Box<Checkout>),
-    /// An invoice.
     Invoice(Box<Invoice>),
     /// A webhook endpoint that was disabled.
     Endpoint(Box<EndpointDetail>),
 }
 
-/// An event and its subject as it was right after it.
+/// An event and its subject as it was right after the event.
 #[derive(Clone, Debug)]
 pub struct EventView {
-    /// The event.
     pub event: Event,
-    /// Its subject.
     pub subject: EventSubject,
 }
 
-impl From<StoredEvent> for EventView {
-    fn from(stored: StoredEvent) -> Self {
-        let StoredEvent { event, subject } = stored;
+impl EventView {
+    /// Takes the subject back from how it is now to how the event left it. A webhook endpoint is
+    /// described by the event itself.
+    pub fn of(event: Event, now: EventSubject) -> Self {
         let detail = event.detail.as_deref().cloned().unwrap_or_default();
-        // The state stands in the event, next to the id of what it is about.
+        // The state stands in the event, next to the id of its subject.
         let (refund, checkout, invoice) = match event.subject {
             Subject::Refund(_, state) => (Some(state), None, None),
             Subject::Checkout(_, state) => (None, Some(state), None),
             Subject::Invoice(_, state) => (None, None, Some(state)),
             Subject::Payment(_) | Subject::Endpoint(_) => (None, None, None),
         };
-        let subject = match subject {
-            StoredSubject::Refund(now, payment) => {
-                let refund = refund_then(*now, refund, detail, &event);
-                EventSubject::Refund(Box::new(RefundView { refund, payment: payment.facts }))
+        let subject = match now {
+            EventSubject::Refund(mut now) => {
+                now.refund = refund_then(now.refund, refund, detail, &event);
+                EventSubject::Refund(now)
             }
-            StoredSubject::Payment(payment) => {
-                EventSubject::Payment(Box::new(payment_then(payment, &detail, &event)))
+            EventSubject::Payment(now) => {
+                EventSubject::Payment(Box::new(payment_then(*now, &detail, &event)))
             }
-            StoredSubject::Checkout(now) => {
+            EventSubject::Checkout(now) => {
                 EventSubject::Checkout(Box::new(checkout_then(*now, checkout, detail, &event)))
             }
-            StoredSubject::Invoice(now) => {
+            EventSubject::Invoice(now) => {
                 EventSubject::Invoice(Box::new(invoice_then(*now, invoice, &detail, &event)))
             }
-            StoredSubject::Endpoint => {
+            EventSubject::Endpoint(_) => {
                 EventSubject::Endpoint(Box::new(detail.endpoint.unwrap_or_default()))
             }
         };

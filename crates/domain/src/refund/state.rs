@@ -1,14 +1,11 @@
-//! A refund and its state machine.
+//! The state machine of a refund.
 //!
 //! [`next`] is the whole machine: one match over every pair of state and fact, without a wildcard,
 //! so that a new state or fact does not compile until every pair is decided.
 
-use crate::account::Scope;
 use crate::codes::codes;
-use crate::ids::{PaymentId, RefundId};
 use crate::machine::Next;
-use crate::money::{Currency, Money};
-use crate::time::Timestamp;
+use crate::outcome::ProviderOutcome;
 use State as S;
 
 codes! {
@@ -18,21 +15,18 @@ codes! {
         AwaitingApproval = 1 "awaiting_approval",
         /// Waits out a grace delay in which it can be withdrawn.
         Scheduled = 2 "scheduled",
-        /// Next to be sent.
         Queued = 3 "queued",
         /// The intent to call the provider is durable; the call may be under way.
         Sending = 4 "sending",
-        /// The provider has it.
         Submitted = 5 "submitted",
-        /// It may have been sent; only evidence moves it on.
+        /// It may have been sent; only a provider's statement moves it on.
         Unknown = 6 "unknown",
         /// Someone must act at the provider.
         RequiresAction = 7 "requires_action",
         /// The merchant's balance at the provider does not cover it yet.
         WaitingForFunds = 8 "waiting_for_funds",
-        /// What the provider said does not fit; a person must look.
+        /// The provider's statement does not fit; a person must look.
         NeedsReview = 9 "needs_review",
-        /// The money went back.
         Succeeded = 10 "succeeded",
         /// The provider refused it or took it back.
         Failed = 11 "failed",
@@ -46,22 +40,10 @@ codes! {
     pub enum Status {
         /// Not decided yet.
         Pending = 1 "pending",
-        /// The money went back.
         Succeeded = 2 "succeeded",
         /// It will not.
         Failed = 3 "failed",
-        /// Withdrawn.
         Canceled = 4 "canceled",
-    }
-}
-
-codes! {
-    /// Who made the refund.
-    pub enum Origin {
-        /// A call to one of the doors.
-        Api = 1 "api",
-        /// Made at the provider itself and adopted when first seen.
-        External = 2 "external",
     }
 }
 
@@ -72,32 +54,42 @@ codes! {
         Approved = 1 "approved",
         /// Approved, to be sent after a grace delay.
         ApprovedWithDelay = 2 "approved_with_delay",
-        /// The grace delay is over.
         DelayOver = 3 "delay_over",
         /// A node commits the intent to call the provider.
-        Claimed = 4 "claimed",
+        Leased = 4 "claimed",
         /// Certain: no byte left.
         NeverSent = 5 "never_sent",
         /// May have been sent; no usable answer.
-        Lost = 6 "lost",
-        /// The provider has it.
+        Unknown = 6 "lost",
         Accepted = 7 "accepted",
         /// Someone must act at the provider.
         ActionRequired = 8 "action_required",
         /// The provider waits for the merchant's money.
-        FundsMissing = 9 "funds_missing",
-        /// The money went back.
+        WaitingForFunds = 9 "funds_missing",
         Completed = 10 "completed",
         /// The provider refused it or took it back.
         Failed = 11 "failed",
-        /// The caller withdrew it.
         Withdrawn = 12 "withdrawn",
-        /// The provider canceled it.
-        CanceledByProvider = 13 "canceled_by_provider",
+        Canceled = 13 "canceled_by_provider",
         /// The provider speaks of another amount, currency or payment.
         Contradicted = 14 "contradicted",
-        /// Looking for evidence has gone on for too long.
+        /// Nobody found out about it for too long.
         GivenUp = 15 "given_up",
+    }
+}
+
+impl From<ProviderOutcome> for Fact {
+    fn from(outcome: ProviderOutcome) -> Self {
+        match outcome {
+            ProviderOutcome::NeverSent => Self::NeverSent,
+            ProviderOutcome::Unknown => Self::Unknown,
+            ProviderOutcome::Accepted => Self::Accepted,
+            ProviderOutcome::ActionRequired => Self::ActionRequired,
+            ProviderOutcome::WaitingForFunds => Self::WaitingForFunds,
+            ProviderOutcome::Completed => Self::Completed,
+            ProviderOutcome::Failed => Self::Failed,
+            ProviderOutcome::Canceled => Self::Canceled,
+        }
     }
 }
 
@@ -139,9 +131,9 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         ) => Refuse,
 
         // A provider that waited for funds or for an action is asked again under the same key.
-        (Fact::Claimed, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
+        (Fact::Leased, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
         (
-            Fact::Claimed,
+            Fact::Leased,
             S::AwaitingApproval
             | S::Scheduled
             | S::Sending
@@ -167,9 +159,9 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        (Fact::Lost, S::Sending) => Move(S::Unknown),
+        (Fact::Unknown, S::Sending) => Move(S::Unknown),
         (
-            Fact::Lost,
+            Fact::Unknown,
             S::Submitted
             | S::Unknown
             | S::RequiresAction
@@ -202,10 +194,10 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        (Fact::FundsMissing, S::Sending) => Move(S::WaitingForFunds),
+        (Fact::WaitingForFunds, S::Sending) => Move(S::WaitingForFunds),
         // An `unknown` refund is asked for again under its key until an answer settles it.
         (
-            Fact::FundsMissing,
+            Fact::WaitingForFunds,
             S::Submitted
             | S::Unknown
             | S::RequiresAction
@@ -216,7 +208,7 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Canceled,
         ) => Stay,
 
-        // `failed` comes back only on newer evidence; the caller of `next` sees to that.
+        // `failed` comes back only on a newer statement; the caller of `next` sees to that.
         (
             Fact::Completed,
             S::Sending
@@ -242,13 +234,12 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         ) => Move(S::Failed),
         (Fact::Failed, S::Failed | S::Canceled) => Stay,
 
-        (
-            Fact::CanceledByProvider,
-            S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds,
-        ) => Move(S::Canceled),
+        (Fact::Canceled, S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds) => {
+            Move(S::Canceled)
+        }
         // From here the money goes back to the merchant as after a failure.
-        (Fact::CanceledByProvider, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
-        (Fact::CanceledByProvider, S::Failed | S::Canceled) => Stay,
+        (Fact::Canceled, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
+        (Fact::Canceled, S::Failed | S::Canceled) => Stay,
 
         (
             Fact::Contradicted,
@@ -272,13 +263,13 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
         // Nobody at a provider can know of a refund that was never sent.
         (
             Fact::NeverSent
-            | Fact::Lost
+            | Fact::Unknown
             | Fact::Accepted
             | Fact::ActionRequired
-            | Fact::FundsMissing
+            | Fact::WaitingForFunds
             | Fact::Completed
             | Fact::Failed
-            | Fact::CanceledByProvider
+            | Fact::Canceled
             | Fact::Contradicted
             | Fact::GivenUp,
             S::AwaitingApproval | S::Scheduled | S::Queued,
@@ -305,7 +296,6 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
 pub enum Bucket {
     /// May still go back.
     Reserved,
-    /// Went back.
     Refunded,
     /// Counts to nothing.
     Released,
@@ -351,74 +341,6 @@ impl State {
             | S::WaitingForFunds => true,
             S::AwaitingApproval | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled => false,
         }
-    }
-}
-
-/// Why a refund did not succeed, or what was last wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// A stable word.
-    pub code: Box<str>,
-    /// A sentence for people.
-    pub message: Box<str>,
-}
-
-/// Money on its way back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refund {
-    /// Whose it is.
-    pub scope: Scope,
-    /// Its id. Printed, it is also the one idempotency key that providers ever see for it.
-    pub id: RefundId,
-    /// What it refunds.
-    pub payment: PaymentId,
-    /// Minor units, always positive.
-    pub amount: i64,
-    /// The payment's currency.
-    pub currency: Currency,
-    /// Where it is.
-    pub state: State,
-    /// Who made it.
-    pub origin: Origin,
-    /// It succeeded once and was taken back.
-    pub late: bool,
-    /// Asked for before the payment settled.
-    pub before_settlement: bool,
-    /// Why the caller wants it.
-    pub reason: Option<Box<str>>,
-    /// The caller's own id, unique per account forever.
-    pub reference: Option<Box<str>>,
-    /// The caller's key-value pairs as a JSON object.
-    pub metadata: Option<Box<str>>,
-    /// The provider's id of it, once known.
-    pub provider_refund_id: Option<Box<str>>,
-    /// What went wrong, if anything did.
-    pub failure: Option<Failure>,
-    /// How often in a row asking the provider about it, or for it, settled nothing. The backoff
-    /// grows with it.
-    pub checks: u32,
-    /// When a step looks at it next. In the future while a node holds the lease.
-    pub due_at: Option<Timestamp>,
-    /// The newest time a provider gave for its state.
-    pub evidence_at: Option<Timestamp>,
-    /// Sequence number of its last event.
-    pub last_seq: u32,
-    /// How many of its first events are no longer kept.
-    pub pruned: u32,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-impl Refund {
-    /// The amount with its currency.
-    pub const fn money(&self) -> Money {
-        Money::new(self.amount, self.currency)
-    }
-
-    /// The one idempotency key that providers ever see for this refund: 30 characters of
-    /// `[0-9A-Za-z_]`.
-    pub fn provider_key(&self) -> String {
-        self.id.to_string()
     }
 }
 
@@ -515,7 +437,7 @@ mod tests {
             for &fact in Fact::ALL {
                 if let Next::Move(S::Failed | S::Canceled) = next(state, fact) {
                     assert!(
-                        matches!(fact, Fact::Failed | Fact::CanceledByProvider | Fact::Withdrawn),
+                        matches!(fact, Fact::Failed | Fact::Canceled | Fact::Withdrawn),
                         "{state} {fact}"
                     );
                 }

@@ -1,15 +1,13 @@
 //! When to look again at a refund whose outcome is not known.
 
-use domain::evidence::Claim;
+use domain::outcome::ProviderOutcome;
 use rand_core::Rng;
 use std::collections::BTreeMap;
 
 /// Waits that double from `first_ms` to `most_ms`, each with a fifth of jitter either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The first wait, milliseconds.
     pub first_ms: i64,
-    /// The longest wait, milliseconds.
     pub most_ms: i64,
 }
 
@@ -25,9 +23,9 @@ impl Backoff {
     }
 }
 
-/// How patiently one provider is asked.
+/// When one provider is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// When nothing reached it, or it waits for the merchant's money.
     pub retry: Backoff,
     /// When its answer was lost.
@@ -38,7 +36,7 @@ pub struct Patience {
     pub give_up_after_ms: i64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             retry: Backoff { first_ms: 1_000, most_ms: 15 * 60_000 },
@@ -49,33 +47,32 @@ impl Default for Patience {
     }
 }
 
-/// The patience with each provider.
+/// The policy of each provider.
 #[derive(Clone, Debug, Default)]
-pub struct Policies {
-    /// With providers that are not named.
-    pub default: Patience,
-    /// By the provider's name.
-    pub by_provider: BTreeMap<String, Patience>,
+pub struct RetryPolicies {
+    /// For providers that are not named.
+    pub default: RetryPolicy,
+    pub by_provider: BTreeMap<String, RetryPolicy>,
 }
 
-impl Policies {
-    /// The patience with `provider`.
-    pub fn of(&self, provider: &str) -> Patience {
+impl RetryPolicies {
+    /// The policy of `provider`.
+    pub fn of(&self, provider: &str) -> RetryPolicy {
         self.by_provider.get(provider).copied().unwrap_or(self.default)
     }
 }
 
-impl Patience {
-    /// The wait after an answer that claims `claim`.
-    pub(crate) fn after(&self, claim: Claim) -> Backoff {
-        match claim {
-            Claim::NeverSent | Claim::WaitingForFunds => self.retry,
-            Claim::Lost => self.unknown,
-            Claim::Accepted
-            | Claim::ActionRequired
-            | Claim::Completed
-            | Claim::Failed
-            | Claim::Canceled => self.pending,
+impl RetryPolicy {
+    /// The waits after an outcome.
+    pub(crate) fn after(&self, outcome: ProviderOutcome) -> Backoff {
+        match outcome {
+            ProviderOutcome::NeverSent | ProviderOutcome::WaitingForFunds => self.retry,
+            ProviderOutcome::Unknown => self.unknown,
+            ProviderOutcome::Accepted
+            | ProviderOutcome::ActionRequired
+            | ProviderOutcome::Completed
+            | ProviderOutcome::Failed
+            | ProviderOutcome::Canceled => self.pending,
         }
     }
 }

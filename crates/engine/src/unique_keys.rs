@@ -1,12 +1,15 @@
 //! Hashes of the names that callers and providers give, and of requests.
 
-use crate::accounts::KeyRequest;
-use crate::input::{IdempotencyKey, NewCheckout, NewInvoice, NewPayment, NewRefund};
+use crate::input::{IdempotencyKey, KeyRequest};
 use domain::account::Mode;
+use domain::checkout::NewCheckout;
 use domain::ids::EventId;
+use domain::invoice::NewInvoice;
 use domain::keys::KeyHash;
-use domain::line::Line;
+use domain::line_item::LineItem;
 use domain::money::Currency;
+use domain::payment::NewPayment;
+use domain::refund::NewRefund;
 use sha2::{Digest, Sha256};
 
 /// Hashes fields one after another; each is preceded by its length, so that no two lists of fields
@@ -43,7 +46,7 @@ impl Fields {
         }
     }
 
-    fn lines(self, lines: &[Line]) -> Self {
+    fn lines(self, lines: &[LineItem]) -> Self {
         lines.iter().fold(self.count(lines.len()), |fields, line| {
             fields.text(&line.text).number(Some(line.quantity)).number(Some(line.unit_amount))
         })
@@ -65,7 +68,7 @@ pub(crate) fn idempotency(key: &IdempotencyKey) -> KeyHash {
     KeyHash(Fields::new("idempotency").text(key.door).text(&key.value).finish())
 }
 
-/// What makes two requests under one idempotency key the same request.
+/// Hash by which a repeated request is known.
 pub(crate) fn whole_request(parts: &[&[u8]]) -> [u8; 16] {
     parts.iter().fold(Fields::new("request"), |fields, part| fields.bytes(part)).finish()
 }
@@ -85,7 +88,7 @@ pub(crate) fn external_refund(provider: &str, provider_refund_id: &str) -> KeyHa
     KeyHash(Fields::new("external refund").text(provider).text(provider_refund_id).finish())
 }
 
-/// What makes two requests for a refund the same request.
+/// Hash by which a repeated request for a refund is known.
 pub(crate) fn refund_request(new: &NewRefund) -> [u8; 16] {
     Fields::new("create refund")
         .bytes(&new.payment.bytes())
@@ -98,7 +101,7 @@ pub(crate) fn refund_request(new: &NewRefund) -> [u8; 16] {
         .finish()
 }
 
-/// What makes two registrations the same. Times that the caller left out do not count.
+/// Hash by which a repeated registration is known. Times that the caller left out do not count.
 pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
     Fields::new("register payment")
         .number(Some(new.kind.code()))
@@ -113,12 +116,12 @@ pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
         .finish()
 }
 
-/// What makes two cancellations the same.
+/// Hash by which a repeated cancellation is known.
 pub(crate) fn cancel_request(refund: domain::ids::RefundId) -> [u8; 16] {
     Fields::new("cancel refund").bytes(&refund.bytes()).finish()
 }
 
-/// What makes two requests to be paid the same request.
+/// Hash by which a repeated request for a checkout is known.
 pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
     let fields = Fields::new("open checkout")
         .text(new.kind.as_str())
@@ -139,7 +142,7 @@ pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
         .finish()
 }
 
-/// What makes two requests for an invoice the same request.
+/// Hash by which a repeated request for an invoice is known.
 pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
     Fields::new("create invoice")
         .text(&new.customer)
@@ -156,12 +159,12 @@ pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
         .finish()
 }
 
-/// What makes two acts on a checkout or an invoice the same.
+/// Hash by which a repeated act on a checkout or an invoice is known.
 pub(crate) fn act_request(word: &str, id: ulid::Ulid) -> [u8; 16] {
     Fields::new("act").text(word).bytes(&id.to_bytes()).finish()
 }
 
-/// What makes two requests for an API key the same.
+/// Hash by which a repeated request for an API key is known.
 pub(crate) fn key_request(request: &KeyRequest) -> [u8; 16] {
     Fields::new("create API key")
         .bytes(&request.account.bytes())
@@ -172,7 +175,7 @@ pub(crate) fn key_request(request: &KeyRequest) -> [u8; 16] {
         .finish()
 }
 
-/// What makes two requests to tell events once more the same.
+/// Hash by which a repeated replay of events is known.
 pub(crate) fn replay_request(events: &[EventId]) -> [u8; 16] {
     let fields = Fields::new("replay events").count(events.len());
     events.iter().fold(fields, |fields, event| fields.bytes(&event.bytes())).finish()

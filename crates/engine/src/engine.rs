@@ -1,0 +1,296 @@
+//! [`Engine`]: starting it, committing through it, draining it. Its use-cases are in a file per
+//! noun.
+
+use crate::Error;
+use crate::accounts::KeyCache;
+use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
+use crate::dispatch::{Hooks, dispatch_all};
+use crate::retention::Retention;
+use crate::retry_policy::RetryPolicies;
+use crate::secrets::MasterKey;
+use crate::waiters::Waiters;
+use crate::webhooks::{Outbox, Webhooks};
+use domain::account::Scope;
+use domain::decide::{Command, Done};
+use domain::ids::{Ids, RequestId};
+use domain::keys::KeyHash;
+use domain::time::{Clock, Timestamp};
+use providers::Registry;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::Store;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    pub committer: CommitterConfig,
+    /// How long a caller waits for a commit before the answer is that the outcome is open.
+    pub commit_timeout: Duration,
+    /// Calls to providers under way at the same time, at most.
+    pub dispatch_limit: usize,
+    /// Send a new refund at once, from the node that committed it. Off, every refund waits for a
+    /// step, which tests drive by hand.
+    pub dispatch_at_once: bool,
+    /// How long a node may work on a refund before another may take over, milliseconds.
+    pub lease_ms: i64,
+    /// How long a provider may take to answer. Shorter than the lease.
+    pub provider_timeout: Duration,
+    /// When providers are asked again.
+    pub policies: RetryPolicies,
+    /// Where buyers find this server, without a slash at the end.
+    pub public_url: Arc<str>,
+    /// How long after the capture each provider pays merchants out, milliseconds, by its name. Of
+    /// providers that are not in it, payments settle when somebody says so.
+    pub settlement_ms: BTreeMap<String, i64>,
+    pub retention: Retention,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            committer: CommitterConfig::default(),
+            commit_timeout: Duration::from_secs(10),
+            dispatch_limit: 256,
+            dispatch_at_once: true,
+            lease_ms: 30_000,
+            provider_timeout: Duration::from_secs(20),
+            policies: RetryPolicies::default(),
+            public_url: "http://127.0.0.1:8080".into(),
+            settlement_ms: BTreeMap::new(),
+            retention: Retention::default(),
+        }
+    }
+}
+
+/// The parts of an engine.
+pub struct Parts {
+    pub store: Store,
+    pub registry: Registry,
+    /// The key under which secrets are sealed.
+    pub master_key: MasterKey,
+    pub clock: Arc<dyn Clock>,
+    /// Where all randomness comes from.
+    pub seed: [u8; 32],
+    pub config: EngineConfig,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    store: Store,
+    registry: Registry,
+    master_key: MasterKey,
+    clock: Arc<dyn Clock>,
+    ids: SharedIds,
+    config: EngineConfig,
+    committer: Committer,
+    hooks: Arc<Hooks>,
+    slots: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    keys: KeyCache,
+    overdue: Overdue,
+    outbox: Arc<Outbox>,
+}
+
+/// Names whose commands were not answered in time and are still under way.
+#[derive(Default)]
+struct Overdue {
+    count: AtomicUsize,
+    names: Mutex<HashSet<(Scope, KeyHash)>>,
+}
+
+impl Overdue {
+    fn contains(&self, scope: Scope, name: KeyHash) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+            && self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(&(scope, name))
+    }
+
+    fn insert(&self, name: (Scope, KeyHash)) {
+        if self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
+            self.count.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn remove(&self, name: (Scope, KeyHash)) {
+        if self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&name) {
+            self.count.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+impl Engine {
+    /// Starts an engine on the current runtime. It keeps deliveries of webhooks and sends none.
+    pub fn start(parts: Parts) -> Self {
+        Self::start_with(parts, Webhooks::default())
+    }
+
+    /// Starts an engine on the current runtime that sends webhooks.
+    pub fn start_with(parts: Parts, webhooks: Webhooks) -> Self {
+        let outbox = Arc::new(Outbox::new(webhooks));
+        let ids: SharedIds = Arc::new(Mutex::new(Ids::new(ChaCha20Rng::from_seed(parts.seed))));
+        let room = parts.config.dispatch_limit.max(1);
+        let (dispatches, leased) = mpsc::channel(room);
+        let hooks = Arc::new(Hooks {
+            waiters: Arc::default(),
+            work: Notify::new(),
+            dispatches,
+            outbox: outbox.clone(),
+        });
+        let listener: Arc<dyn Committed> = hooks.clone();
+        let committer =
+            Committer::start(&parts.store, &parts.clock, &ids, parts.config.committer, &listener);
+        let engine = Self(Arc::new(Inner {
+            store: parts.store,
+            registry: parts.registry,
+            master_key: parts.master_key,
+            clock: parts.clock,
+            ids,
+            config: parts.config,
+            committer,
+            hooks,
+            slots: Arc::new(Semaphore::new(room)),
+            tasks: TaskTracker::new(),
+            keys: KeyCache::default(),
+            overdue: Overdue::default(),
+            outbox,
+        }));
+        // A tracker can only be waited for when it is closed; work may still be added to it.
+        engine.0.tasks.close();
+        tokio::spawn(dispatch_all(Arc::downgrade(&engine.0), leased));
+        engine
+    }
+
+    /// The time now, by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// A new id for a request.
+    pub fn request_id(&self) -> RequestId {
+        let now = self.now();
+        RequestId::from_ulid(self.with_ids(|ids| ids.ulid(now)))
+    }
+
+    pub(crate) fn with_ids<T>(&self, make: impl FnOnce(&mut Ids<ChaCha20Rng>) -> T) -> T {
+        make(&mut self.0.ids.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.0.master_key
+    }
+
+    pub(crate) fn key_cache(&self) -> &KeyCache {
+        &self.0.keys
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.0.outbox
+    }
+
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.0.committer
+    }
+
+    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
+        &self.0.slots
+    }
+
+    /// A slot for a refund that is sent as soon as it is committed, if there is one.
+    pub(crate) fn free_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let dispatches = self.0.config.dispatch_at_once;
+        dispatches.then(|| self.0.slots.clone().try_acquire_owned().ok()).flatten()
+    }
+
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.0.hooks.waiters
+    }
+
+    /// Resolves when there may be new work for a step.
+    pub async fn work_arrived(&self) {
+        self.0.hooks.work.notified().await;
+    }
+
+    /// Runs `work` so that [`Engine::drain`] waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(work);
+    }
+
+    /// Waits at most `limit` for everything that was given to [`Engine::spawn`], and until every
+    /// call to a provider or a receiver that is under way has been recorded. `false` when something
+    /// is left; leases run out and a step takes over.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let Ok(all) = u32::try_from(self.0.config.dispatch_limit.max(1)) else { return false };
+        let all = async {
+            // Work that was spawned may make a refund, whose call is then waited for as well.
+            self.0.tasks.wait().await;
+            self.0.outbox.drain().await;
+            let _ = self.0.slots.acquire_many(all).await;
+            self.0.tasks.wait().await;
+        };
+        tokio::time::timeout(limit, all).await.is_ok()
+    }
+
+    /// How many calls to payment providers are under way or about to be.
+    pub fn calls_under_way(&self) -> usize {
+        let free = self.0.slots.available_permits();
+        self.0.config.dispatch_limit.max(1).saturating_sub(free)
+    }
+
+    /// Queues a command and waits for its commit, but not forever. A name whose command is overdue
+    /// is refused as being in progress until that command is answered.
+    pub(crate) async fn commit(
+        &self,
+        command: Command,
+        slot: Option<OwnedSemaphorePermit>,
+        name: Option<(Scope, KeyHash)>,
+    ) -> Result<Done, Error> {
+        if let Some((scope, hash)) = name
+            && self.0.overdue.contains(scope, hash)
+        {
+            return Err(Error::InProgress);
+        }
+        let mut pending = self.0.committer.submit(command, slot)?;
+        if let Ok(answer) = tokio::time::timeout(self.0.config.commit_timeout, &mut pending).await {
+            return answer.unwrap_or_else(|_| Err(Error::closed()));
+        }
+        if let Some(name) = name {
+            self.watch_overdue(name, pending);
+        }
+        Err(Error::TimedOut)
+    }
+
+    fn watch_overdue(&self, name: (Scope, KeyHash), pending: Pending) {
+        self.0.overdue.insert(name);
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let _ = pending.await;
+            engine.0.overdue.remove(name);
+        });
+    }
+
+    /// One read of the database.
+    pub async fn health(&self) -> Result<(), Error> {
+        self.0.store.next_due().await?;
+        Ok(())
+    }
+}
