@@ -11,7 +11,7 @@ pub const BANK_NAME: &str = "Sandbox Bank";
 pub const BANK_ACCOUNT: &str = "0000 1234 5678";
 
 /// The kinds of checkouts that have a prefix of their own.
-const KINDS: [Kind; 4] =
+pub const KINDS: [Kind; 4] =
     [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
 
 /// Reads the id of a checkout of any kind.

@@ -94,7 +94,7 @@ const SHARED: &[(&str, u16, &[&str])] = &[
 ];
 
 /// The name of the answer to too many requests.
-pub const LIMITED: &str = "RateLimited";
+const LIMITED: &str = "RateLimited";
 
 pub fn shared() -> Vec<(&'static str, Answer)> {
     SHARED.iter().map(|(name, status, codes)| (*name, spelt_out(*status, codes))).collect()

@@ -5,6 +5,7 @@ use crate::http::admit::RateLimited;
 use crate::http::auth::Refused;
 use crate::http::body::BodyError;
 use crate::http::invalid::Invalid;
+use crate::http::problem;
 use domain::decide::Refusal;
 use domain::payment::Status;
 use http::StatusCode;
@@ -109,11 +110,6 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
     }
 
-    fn unavailable(text: &'static str) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self { retry_after_s: Some(1), ..Self::new(status, "service_unavailable", text) }
-    }
-
     /// The body.
     pub fn body(&self) -> Vec<u8> {
         let message = self.message.as_deref().unwrap_or(&self.description);
@@ -149,31 +145,25 @@ impl From<Invalid> for Problem {
     }
 }
 
+impl From<problem::Problem> for Problem {
+    fn from(problem: problem::Problem) -> Self {
+        let own = Self::new(problem.status, problem.code, problem.message);
+        Self { retry_after_s: problem.retry_after_s, ..own }
+    }
+}
+
 impl From<RateLimited> for Problem {
     fn from(limited: RateLimited) -> Self {
-        let seconds = limited.seconds();
-        let text = format!("too many requests; send the next one in {seconds} s");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", text);
-        Self { retry_after_s: Some(seconds), ..problem }
+        problem::Problem::from(limited).into()
     }
 }
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
-        let says = |status, code, text: &'static str| Self::new(status, code, text);
         match error {
-            BodyError::TooLarge => says(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "payload_too_large",
-                "the body is too large; send less",
-            ),
-            BodyError::TooSlow => says(
-                StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
-                "the body did not arrive in time; send it again",
-            ),
+            BodyError::TooLarge | BodyError::TooSlow => problem::Problem::from(error).into(),
             BodyError::Broken | BodyError::MediaType => {
-                says(StatusCode::BAD_REQUEST, INVALID, "the body broke off; send it again")
+                Self::new(StatusCode::BAD_REQUEST, INVALID, "the body broke off; send it again")
             }
         }
     }
@@ -225,16 +215,8 @@ impl From<engine::Error> for Problem {
             engine::Error::Refused(refusal) => refusal.into(),
             engine::Error::Invalid { message, .. } => Invalid::request(message).into(),
             engine::Error::InProgress => Self::running(),
-            engine::Error::Busy => {
-                Self::unavailable("too much work is waiting and nothing was done; try again")
-            }
-            engine::Error::TimedOut => Self::unavailable(
-                "the database did not answer in time; send the request again with the same \
-                 Idempotency-Key to learn what became of it",
-            ),
-            engine::Error::Store(cause) => {
-                tracing::error!(error = %cause, cause = ?std::error::Error::source(&*cause), "the database failed");
-                Self::unavailable("the database is not available; try again")
+            engine::Error::Busy | engine::Error::TimedOut | engine::Error::Store(_) => {
+                problem::Problem::from(error).into()
             }
         }
     }

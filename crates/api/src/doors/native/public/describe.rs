@@ -2,6 +2,7 @@
 
 use crate::doors::native::checkout_sessions::describe::{link, states};
 use crate::doors::native::invoices::describe as invoices;
+use crate::http::checkout::KINDS;
 use crate::openapi::Chapter;
 use crate::openapi::components;
 use crate::openapi::components::envelope;
@@ -10,15 +11,10 @@ use crate::openapi::problems;
 use crate::openapi::schema::{Fields, Schema};
 use domain::ids::InvoiceId;
 use domain::invoice;
-use domain::payment::Kind;
 use http::Method;
 use serde_json::json;
 
 const TAG: &str = "Public checkout";
-
-/// Ids of checkouts.
-const PREFIXES: [Kind; 4] =
-    [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
 
 pub fn chapter() -> Chapter {
     Chapter {
@@ -40,7 +36,7 @@ pub fn chapter() -> Chapter {
 }
 
 fn operations() -> Vec<Operation> {
-    let prefixes: Vec<_> = PREFIXES.iter().map(|kind| kind.prefix()).collect();
+    let prefixes: Vec<_> = KINDS.iter().map(|kind| kind.prefix()).collect();
     let named = |operation: Operation| {
         operation.takes([Parameter::path("id", "The session.", components::id(&prefixes))])
     };
@@ -126,7 +122,7 @@ fn branding() -> Schema {
 }
 
 fn session() -> Schema {
-    let prefixes: Vec<_> = PREFIXES.iter().map(|kind| kind.prefix()).collect();
+    let prefixes: Vec<_> = KINDS.iter().map(|kind| kind.prefix()).collect();
     let shown = Fields::new()
         .must("id", components::id(&prefixes))
         .must("amount", Schema::integer(1).says("Minor units.").like(12_500))
