@@ -8,7 +8,7 @@ use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId};
 use domain::refund::Refund;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::{Delivery, Status, fan_out};
+use domain::webhook::{Delivery, Status};
 use store::{EventFilter, Once, Pruned, Replay, SortOrder, StoreError};
 use testkit::eventually;
 use testkit::postgres::BlockingSession;
