@@ -6,7 +6,7 @@ use crate::measure::{Stopwatch, sleep_blocking};
 use crate::prefill;
 use crate::process::{Server, free_address};
 use anyhow::{Context, Result, bail};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use engine::{Engine, SqliteStore};
 use serde::Deserialize;
 use std::fs::File;
@@ -52,8 +52,8 @@ impl DemoFile {
         let accounts = engine.list_accounts().await?;
         let account = accounts.iter().find(|account| account.id.to_string() == self.account_id);
         let account = account.context("the demo's account is not in its database")?;
-        let scope = Scope::new(account.number, Mode::Test);
-        fixture::register_payments(engine, scope, PAYMENTS).await
+        let tenant = Tenant::new(account.number, Mode::Test);
+        fixture::register_payments(engine, tenant, PAYMENTS).await
     }
 }
 

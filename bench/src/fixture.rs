@@ -2,7 +2,7 @@
 
 use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result, bail};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::money::Currency;
 use domain::payment::Kind;
@@ -30,7 +30,7 @@ pub const REASON: &str = "requested_by_customer";
 /// The payments that the benchmark refunds.
 #[derive(Clone)]
 pub struct Targets {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Ids of the payments, the hot ones first.
     pub payments: Arc<[PaymentId]>,
 }
@@ -75,7 +75,7 @@ fn clock_nanos() -> u128 {
 }
 
 /// Registers `count` payments that are large enough for all refunds.
-pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> Result<Targets> {
+pub async fn register_payments(engine: &Engine, tenant: Tenant, count: usize) -> Result<Targets> {
     const AT_A_TIME: usize = 256;
     let mut tasks = JoinSet::new();
     for first in 0..AT_A_TIME.min(count) {
@@ -83,7 +83,7 @@ pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> R
         tasks.spawn(async move {
             let mut ids = Vec::new();
             for number in (first..count).step_by(AT_A_TIME) {
-                let registered = engine.register_payment(payment(scope, number)?, None).await?;
+                let registered = engine.register_payment(payment(tenant, number)?, None).await?;
                 ids.push(registered.value.facts.id);
             }
             anyhow::Ok(ids)
@@ -102,12 +102,12 @@ pub async fn register_payments(engine: &Engine, scope: Scope, count: usize) -> R
     for at in (1..payments.len()).rev() {
         payments.swap(at, rng.below(at + 1));
     }
-    Ok(Targets { scope, payments: payments.into() })
+    Ok(Targets { tenant, payments: payments.into() })
 }
 
-fn payment(scope: Scope, number: usize) -> Result<NewPayment> {
+fn payment(tenant: Tenant, number: usize) -> Result<NewPayment> {
     Ok(NewPayment {
-        scope,
+        tenant,
         kind: Kind::Payment,
         captured: CAPTURED,
         currency: Currency::parse("USD")?,

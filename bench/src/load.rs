@@ -5,7 +5,7 @@ use crate::batches::Count;
 use crate::fixture::{REASON, Targets};
 use crate::measure::{Latencies, SplitMix, Stopwatch, sleep, to_f64};
 use anyhow::{Context, Result};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::PaymentId;
 use engine::{Engine, IdempotencyKey, NewRefund};
 use std::path::Path;
@@ -90,7 +90,7 @@ async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec
         sent += 1;
         let key = IdempotencyKey { door: "native", value: format!("{name}-{sent}").into() };
         let payment = shared.targets.payments[shared.targets.pick(&mut rng)];
-        let refund = refund(shared.targets.scope, payment);
+        let refund = refund(shared.targets.tenant, payment);
         let stopwatch = Stopwatch::start();
         shared.engine.create_refund(refund, Some(&key)).await.context("a refund was refused")?;
         if shared.counting.load(Ordering::Relaxed) {
@@ -101,8 +101,8 @@ async fn client(shared: Arc<LoadState>, name: String, number: u64) -> Result<Vec
 }
 
 /// The refund that every task creates.
-pub fn refund(scope: Scope, payment: PaymentId) -> NewRefund {
-    NewRefund { amount: Some(1), reason: Some(REASON.into()), ..NewRefund::of(scope, payment) }
+pub fn refund(tenant: Tenant, payment: PaymentId) -> NewRefund {
+    NewRefund { amount: Some(1), reason: Some(REASON.into()), ..NewRefund::of(tenant, payment) }
 }
 
 fn watch_wal(shared: Arc<LoadState>, database: &Path) -> std::thread::JoinHandle<()> {

@@ -84,7 +84,7 @@ impl PastRefunds<'_> {
             "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, \
              currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 'USD')",
         )?;
-        let scope = self.targets.scope.code();
+        let tenant = self.targets.tenant.code();
         let (sending, done) = (State::Sending.code(), State::Succeeded);
         for _ in 0..count {
             let at = self.started + self.number * APART_MS;
@@ -100,7 +100,7 @@ impl PastRefunds<'_> {
             let payment = self.targets.payments[payment].bytes();
             let provider_refund = format!("re_{}", Ulid(first));
             refunds.execute(params![
-                scope,
+                tenant,
                 refund,
                 payment,
                 done.code(),
@@ -112,17 +112,17 @@ impl PastRefunds<'_> {
                 previous,
             ])?;
             let (hash, request) = (self.rng.bytes(), self.rng.bytes());
-            keys.execute(params![scope, hash, request, Target::Refund.code(), refund, sending])?;
+            keys.execute(params![tenant, hash, request, Target::Refund.code(), refund, sending])?;
             let absent: Option<&[u8]> = None;
             let nothing: Option<&str> = None;
             let created = Type::RefundCreated.code();
-            events.execute(params![scope, id(1), created, absent, refund, sending, 1, nothing])?;
+            events.execute(params![tenant, id(1), created, absent, refund, sending, 1, nothing])?;
             let arrived = format!(
                 r#"{{"providerRefundId":"{provider_refund}","source":"submit","providerAt":{at}}}"#
             );
             let succeeded = Type::RefundSucceeded.code();
             events.execute(params![
-                scope,
+                tenant,
                 id(2),
                 succeeded,
                 absent,
@@ -135,7 +135,7 @@ impl PastRefunds<'_> {
             let partly = Type::PaymentPartiallyRefunded.code();
             let state: Option<i64> = None;
             events.execute(params![
-                scope,
+                tenant,
                 id(3),
                 partly,
                 payment,
@@ -145,21 +145,21 @@ impl PastRefunds<'_> {
                 balance
             ])?;
             let (reason, kind) = (Reason::Refund.code(), SourceType::Refund.code());
-            postings.execute(params![scope, id(4), reason, kind, refund, payment])?;
+            postings.execute(params![tenant, id(4), reason, kind, refund, payment])?;
         }
         Ok(())
     }
 
     /// Updates the payments and the ledger's totals.
     fn update_payments_and_totals(&self, transaction: &Transaction<'_>) -> Result<()> {
-        let scope = self.targets.scope.code();
+        let tenant = self.targets.tenant.code();
         let mut update = transaction.prepare(
             "UPDATE payments SET refunded = refunded + ?3, last_seq = last_seq + ?4, \
              last_refund = coalesce(?5, last_refund) WHERE scope = ?1 AND id = ?2",
         )?;
         let spent = self.spent.iter().zip(&self.last);
         for (payment, ((refunded, events), last)) in self.targets.payments.iter().zip(spent) {
-            update.execute(params![scope, payment.bytes(), refunded, events, last])?;
+            update.execute(params![tenant, payment.bytes(), refunded, events, last])?;
         }
         let mut add = transaction.prepare(
             "INSERT INTO totals (scope, currency, code, debits, credits) \
@@ -168,8 +168,8 @@ impl PastRefunds<'_> {
         )?;
         let moved = i64::try_from(self.number)?;
         let (debit, credit) = Reason::Refund.legs();
-        add.execute(params![scope, debit.code(), moved, 0])?;
-        add.execute(params![scope, credit.code(), 0, moved])?;
+        add.execute(params![tenant, debit.code(), moved, 0])?;
+        add.execute(params![tenant, credit.code(), 0, moved])?;
         Ok(())
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::database::{in_runtime, wait_until_closed};
     use crate::fixture;
-    use domain::account::{Mode, Scope};
+    use domain::account::{Mode, Tenant};
 
     #[test]
     fn the_books_balance_after_a_prefill() {
@@ -188,7 +188,7 @@ mod tests {
         let payments = in_runtime(async {
             let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 50).await
+            fixture::register_payments(&engine, Tenant::new(account.number, Mode::Test), 50).await
         });
         wait_until_closed(&database).unwrap();
         fill(&database, &payments.unwrap(), 2_000).unwrap();

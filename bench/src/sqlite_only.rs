@@ -176,10 +176,10 @@ impl<'c> Rows<'c> {
 
     fn write_payment(&mut self, id: PaymentId, balance: Balance, now: i64) -> Result<()> {
         let Balance { refunded, reserved, last_seq, last_refund } = balance;
-        let (scope, id) = (self.targets.scope.code(), id.bytes());
+        let (tenant, id) = (self.targets.tenant.code(), id.bytes());
         let (held, excess, reversed, settled_at) = (0, 0, false, Absent);
         self.payment.execute(params![
-            scope,
+            tenant,
             id,
             refunded,
             reserved,
@@ -197,7 +197,7 @@ impl<'c> Rows<'c> {
     fn write_refund(&mut self, new: &RefundRows, now: i64) -> Result<()> {
         let state = State::Queued;
         self.refund.execute(params![
-            self.targets.scope.code(),
+            self.targets.tenant.code(),
             new.refund,
             self.targets.payments[new.payment].bytes(),
             1, // amount
@@ -224,15 +224,15 @@ impl<'c> Rows<'c> {
     }
 
     fn write_key(&mut self, new: &RefundRows) -> Result<()> {
-        let (scope, request) = (self.targets.scope.code(), self.rng.bytes());
+        let (tenant, request) = (self.targets.tenant.code(), self.rng.bytes());
         let (target, state) = (Target::Refund.code(), State::Queued.code());
-        self.key.execute(params![scope, new.hash, request, target, new.refund, state, Absent])?;
+        self.key.execute(params![tenant, new.hash, request, target, new.refund, state, Absent])?;
         Ok(())
     }
 
     fn write_event(&mut self, new: &RefundRows) -> Result<()> {
         self.event.execute(params![
-            self.targets.scope.code(),
+            self.targets.tenant.code(),
             new.event,
             Type::RefundCreated.code(),
             Absent, // payment
@@ -275,7 +275,7 @@ fn balances(connection: &Connection, targets: &Targets) -> Result<Vec<Balance>> 
     )?;
     let mut balances = Vec::with_capacity(targets.payments.len());
     for payment in &*targets.payments {
-        let balance = select.query_row(params![targets.scope.code(), payment.bytes()], |row| {
+        let balance = select.query_row(params![targets.tenant.code(), payment.bytes()], |row| {
             let (refunded, reserved) = (row.get(0)?, row.get(1)?);
             Ok(Balance { refunded, reserved, last_seq: row.get(2)?, last_refund: row.get(3)? })
         })?;
@@ -366,7 +366,7 @@ mod tests {
     use crate::database::{in_runtime, wait_until_closed};
     use crate::fixture;
     use crate::load;
-    use domain::account::{Mode, Scope};
+    use domain::account::{Mode, Tenant};
     use engine::IdempotencyKey;
 
     /// For each table, the number of rows and of non-null values per column.
@@ -397,7 +397,7 @@ mod tests {
             let engine = fixture::open_engine(&database, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
             // A single payment, so that both chains of refunds have the same length.
-            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), 1).await
+            fixture::register_payments(&engine, Tenant::new(account.number, Mode::Test), 1).await
         });
         let targets = targets.unwrap();
         wait_until_closed(&database).unwrap();
@@ -410,7 +410,7 @@ mod tests {
             for number in 0..REFUNDS {
                 let payment = targets.payments[targets.pick(&mut rng)];
                 let key = IdempotencyKey { door: "native", value: number.to_string().into() };
-                engine.create_refund(load::refund(targets.scope, payment), Some(&key)).await?;
+                engine.create_refund(load::refund(targets.tenant, payment), Some(&key)).await?;
             }
             Ok(())
         });

@@ -219,9 +219,9 @@ async fn create_backlog(engine: &Engine, targets: &Targets, refunds: u64) -> Res
             let one_less = |left: u64| left.checked_sub(1);
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
                 let payment = targets.payments[targets.pick(&mut rng)];
-                let made = engine.create_refund(refund(targets.scope, payment), None).await;
+                let made = engine.create_refund(refund(targets.tenant, payment), None).await;
                 let id = made.context("a refund was refused")?.value.refund.id;
-                let canceled = engine.cancel_refund(targets.scope, id, None).await;
+                let canceled = engine.cancel_refund(targets.tenant, id, None).await;
                 canceled.context("a refund was not canceled")?;
             }
             anyhow::Ok(())

@@ -85,8 +85,8 @@ impl PostgresDatabase {
 
     /// Runs SQL with psql. psql replaces `variables` and `:scope` in the text.
     pub fn run(&self, sql: &str, variables: &[(&str, String)]) -> Result<()> {
-        let scope = ("scope", self.targets.scope.code().to_string());
-        psql(&self.cluster, &self.name, sql, &[variables, &[scope]].concat())
+        let tenant = ("scope", self.targets.tenant.code().to_string());
+        psql(&self.cluster, &self.name, sql, &[variables, &[tenant]].concat())
     }
 
     /// Adds `count` refunds with dates in the past.
@@ -155,7 +155,7 @@ fn psql(cluster: &Cluster, database: &str, sql: &str, sets: &[(&str, String)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::account::{Mode, Scope};
+    use domain::account::{Mode, Tenant};
     use engine::IdempotencyKey;
 
     /// A database with `payments` payments. There is no demo in its folder, so no node can serve
@@ -169,7 +169,7 @@ mod tests {
             let store = PostgresStore::open(&url).await?;
             let engine = fixture::start_engine(store, folder.path())?;
             let account = engine.create_account("Benchmark").await?;
-            fixture::register_payments(&engine, Scope::new(account.number, Mode::Test), payments)
+            fixture::register_payments(&engine, Tenant::new(account.number, Mode::Test), payments)
                 .await
         });
         PostgresDatabase {
@@ -216,7 +216,7 @@ mod tests {
             for number in 0..20 {
                 let payment = database.targets.payments[number];
                 let key = IdempotencyKey { door: "native", value: number.to_string().into() };
-                let refund = crate::load::refund(database.targets.scope, payment);
+                let refund = crate::load::refund(database.targets.tenant, payment);
                 engine.create_refund(refund, Some(&key)).await?;
             }
             Ok(())

@@ -30,7 +30,7 @@ pub fn best_rate(database: &PostgresDatabase, duration: Duration) -> Result<(u32
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
             .arg(format!("--client={clients}"))
             .arg(format!("--time={}", duration.as_secs().max(1)))
-            .arg(format!("--define=scope={}", database.targets.scope.code()))
+            .arg(format!("--define=scope={}", database.targets.tenant.code()))
             .arg("--file")
             .arg(&file);
         let output = command.output().context("pgbench cannot be started")?;

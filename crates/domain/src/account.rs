@@ -1,4 +1,4 @@
-//! Accounts (tenants), modes, and the scope that separates their rows.
+//! Accounts (tenants), modes, and the tenant that separates their rows.
 
 use crate::codes::codes;
 
@@ -14,9 +14,9 @@ codes! {
 /// The part of the data that one account sees in one mode. Every row's primary key starts with it,
 /// so it is also what a sharded database splits by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(i64);
+pub struct Tenant(i64);
 
-impl Scope {
+impl Tenant {
     /// The scope of account number `account` in `mode`.
     pub fn new(account: u32, mode: Mode) -> Self {
         Self(i64::from(account) * 2 + mode.code())

@@ -4,7 +4,7 @@
 //! [`next`] is the whole machine: one match over every pair of fact and state, without a wildcard.
 //! A checkout shares its ULID with the payment that it becomes.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::PaymentId;
 use crate::line_item::LineItem;
@@ -130,7 +130,7 @@ impl State {
 /// A checkout to open.
 #[derive(Clone, Debug)]
 pub struct NewCheckout {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// The word and the prefix by which it is known.
     pub kind: Kind,
     /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
@@ -156,7 +156,7 @@ pub struct NewCheckout {
 /// The part of a checkout that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Terms {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id, which is also the id of the payment that it becomes.
     pub id: PaymentId,
     /// The word and the prefix by which it is known.
@@ -185,7 +185,7 @@ impl Terms {
     /// The terms of a new checkout. It is as old as its id.
     pub fn of(new: &NewCheckout, id: PaymentId) -> Self {
         Self {
-            scope: new.scope,
+            tenant: new.tenant,
             id,
             kind: new.kind,
             amount: new.amount,

@@ -1,6 +1,6 @@
 //! Events: what happened, in order per refund and per payment.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use crate::refund::State;
@@ -161,7 +161,7 @@ pub struct Detail {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id, which is also its time.
     pub id: EventId,
     #[expect(clippy::struct_field_names, reason = "`type` is a keyword")]

@@ -2,7 +2,7 @@
 //!
 //! How an open invoice is paid is a [checkout](crate::checkout) of the same ULID.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{InvoiceId, PaymentId};
 use crate::line_item::{self, LineItem};
@@ -78,7 +78,7 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
 /// An invoice to write.
 #[derive(Clone, Debug)]
 pub struct NewInvoice {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub customer: Box<str>,
     pub currency: Currency,
     pub lines: Vec<LineItem>,
@@ -101,7 +101,7 @@ pub struct NewInvoice {
 /// The part of an invoice that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Terms {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id; a payment of it shares the ULID.
     pub id: InvoiceId,
     /// Its number in its account and mode: 1, 2, 3, … without a gap.
@@ -126,7 +126,7 @@ impl Terms {
     /// The terms of a new invoice under the number that it was given.
     pub fn of(new: &NewInvoice, id: InvoiceId, number: i64, totals: Totals) -> Self {
         Self {
-            scope: new.scope,
+            tenant: new.tenant,
             id,
             number,
             customer: new.customer.clone(),

@@ -1,7 +1,7 @@
 //! Names that callers give and that must mean one thing forever: idempotency keys, references,
 //! provider ids. They are rows like any other, found by a 16-byte hash.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::refund::State;
 use crate::time::Timestamp;
@@ -30,7 +30,7 @@ codes! {
 /// A name that is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub hash: KeyHash,
     /// Hash of the request that took it; another request under the same name is refused.
     pub request: [u8; 16],

@@ -1,7 +1,7 @@
 //! Double entry. A posting is one debit and one credit of the same amount, so it cannot be out of
 //! balance; postings are never edited, a late failure is the mirror image of the refund's posting.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{PaymentId, PostingId};
 use crate::money::Currency;
@@ -82,7 +82,7 @@ impl From<payment::Kind> for SourceType {
 /// One debit and one credit of the same amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id, which is also its time; the ids of its legs follow from it.
     pub id: PostingId,
     /// Why it was made; the accounts follow from it.
@@ -101,7 +101,7 @@ impl Posting {
     pub fn capture(id: PostingId, payment: &payment::Payment) -> Self {
         let facts = &payment.facts;
         Self {
-            scope: facts.scope,
+            tenant: facts.tenant,
             id,
             reason: Reason::Capture,
             source_type: facts.kind.into(),
@@ -115,7 +115,7 @@ impl Posting {
     /// A posting about a refund.
     pub fn refund(id: PostingId, reason: Reason, refund: &refund::Refund) -> Self {
         Self {
-            scope: refund.scope,
+            tenant: refund.tenant,
             id,
             reason,
             source_type: SourceType::Refund,

@@ -1,6 +1,6 @@
 //! Payments: what was captured, what is promised back, what went back.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::PaymentId;
 use crate::money::Currency;
@@ -51,7 +51,7 @@ codes! {
 /// A captured payment to register.
 #[derive(Clone, Debug)]
 pub struct NewPayment {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub kind: Kind,
     /// Minor units, 1 to [`crate::money::MAX_AMOUNT`].
     pub captured: i64,
@@ -72,7 +72,7 @@ pub struct NewPayment {
 /// The part of a payment that never changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Capture {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id; the ULID is shared with the thing it paid for.
     pub id: PaymentId,
     /// The kind of thing that was paid for.
@@ -117,7 +117,7 @@ impl Capture {
     /// The capture of a payment that is registered at `now`.
     pub fn of(new: &NewPayment, id: PaymentId, now: Timestamp) -> Self {
         Self {
-            scope: new.scope,
+            tenant: new.tenant,
             id,
             kind: new.kind,
             captured: new.captured,

@@ -1,6 +1,6 @@
 //! The rows that a batch of commands touches.
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::checkout::Checkout;
 use crate::event::Event;
 use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
@@ -52,26 +52,26 @@ impl<T> Row<T> {
 #[derive(Clone, Debug, Default)]
 pub struct RowKeys {
     /// Names. The refunds and payments that found names lead to are loaded with them.
-    pub keys: BTreeSet<(Scope, KeyHash)>,
-    pub payments: BTreeSet<(Scope, PaymentId)>,
-    pub refunds: BTreeSet<(Scope, RefundId)>,
-    pub checkouts: BTreeSet<(Scope, PaymentId)>,
-    pub invoices: BTreeSet<(Scope, InvoiceId)>,
+    pub keys: BTreeSet<(Tenant, KeyHash)>,
+    pub payments: BTreeSet<(Tenant, PaymentId)>,
+    pub refunds: BTreeSet<(Tenant, RefundId)>,
+    pub checkouts: BTreeSet<(Tenant, PaymentId)>,
+    pub invoices: BTreeSet<(Tenant, InvoiceId)>,
     /// The last invoice numbers given.
-    pub invoice_numbers: BTreeSet<Scope>,
-    pub endpoints: BTreeSet<(Scope, EndpointId)>,
-    pub deliveries: BTreeSet<(Scope, DeliveryId)>,
+    pub invoice_numbers: BTreeSet<Tenant>,
+    pub endpoints: BTreeSet<(Tenant, EndpointId)>,
+    pub deliveries: BTreeSet<(Tenant, DeliveryId)>,
 }
 
 impl RowKeys {
     /// The scopes that something may happen in, whose subscribers are loaded with the rows.
-    pub fn scopes(&self) -> BTreeSet<Scope> {
-        let keys = self.keys.iter().map(|(scope, _)| *scope);
-        keys.chain(self.payments.iter().map(|(scope, _)| *scope))
-            .chain(self.refunds.iter().map(|(scope, _)| *scope))
-            .chain(self.checkouts.iter().map(|(scope, _)| *scope))
-            .chain(self.invoices.iter().map(|(scope, _)| *scope))
-            .chain(self.endpoints.iter().map(|(scope, _)| *scope))
+    pub fn scopes(&self) -> BTreeSet<Tenant> {
+        let keys = self.keys.iter().map(|(tenant, _)| *tenant);
+        keys.chain(self.payments.iter().map(|(tenant, _)| *tenant))
+            .chain(self.refunds.iter().map(|(tenant, _)| *tenant))
+            .chain(self.checkouts.iter().map(|(tenant, _)| *tenant))
+            .chain(self.invoices.iter().map(|(tenant, _)| *tenant))
+            .chain(self.endpoints.iter().map(|(tenant, _)| *tenant))
             .collect()
     }
 }
@@ -79,19 +79,19 @@ impl RowKeys {
 /// Rows loaded for a batch, and what the batch adds to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    pub payments: BTreeMap<(Scope, PaymentId), Row<Payment>>,
-    pub refunds: BTreeMap<(Scope, RefundId), Row<Refund>>,
+    pub payments: BTreeMap<(Tenant, PaymentId), Row<Payment>>,
+    pub refunds: BTreeMap<(Tenant, RefundId), Row<Refund>>,
     /// Names by hash.
-    pub keys: BTreeMap<(Scope, KeyHash), Row<Key>>,
+    pub keys: BTreeMap<(Tenant, KeyHash), Row<Key>>,
     /// Checkouts by the id of the payment that they become.
-    pub checkouts: BTreeMap<(Scope, PaymentId), Row<Checkout>>,
-    pub invoices: BTreeMap<(Scope, InvoiceId), Row<Invoice>>,
-    /// The last invoice number given in each scope.
-    pub invoice_numbers: BTreeMap<Scope, Row<i64>>,
-    pub endpoints: BTreeMap<(Scope, EndpointId), Row<Endpoint>>,
-    pub deliveries: BTreeMap<(Scope, DeliveryId), Row<Delivery>>,
-    /// Every endpoint of a scope, as it was before the batch. Scopes without any are not in it.
-    pub subscribers: BTreeMap<Scope, Vec<Subscriber>>,
+    pub checkouts: BTreeMap<(Tenant, PaymentId), Row<Checkout>>,
+    pub invoices: BTreeMap<(Tenant, InvoiceId), Row<Invoice>>,
+    /// The last invoice number given in each tenant.
+    pub invoice_numbers: BTreeMap<Tenant, Row<i64>>,
+    pub endpoints: BTreeMap<(Tenant, EndpointId), Row<Endpoint>>,
+    pub deliveries: BTreeMap<(Tenant, DeliveryId), Row<Delivery>>,
+    /// Every endpoint of a tenant, as it was before the batch. Scopes without any are not in it.
+    pub subscribers: BTreeMap<Tenant, Vec<Subscriber>>,
     pub new_rows: NewRows,
 }
 
@@ -102,11 +102,11 @@ pub struct NewRows {
     pub events: Vec<Event>,
     pub postings: Vec<Posting>,
     /// Sums of the postings, added to the running totals.
-    pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
+    pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
     pub deliveries: Vec<Delivery>,
     pub attempts: Vec<Attempt>,
     /// Webhook endpoints that are gone.
-    pub removed_endpoints: Vec<(Scope, EndpointId)>,
+    pub removed_endpoints: Vec<(Tenant, EndpointId)>,
 }
 
 impl NewRows {
@@ -115,7 +115,7 @@ impl NewRows {
     #[must_use]
     pub fn post(&mut self, posting: Posting) -> bool {
         let (debit, credit) = posting.reason.legs();
-        let key = |code| (posting.scope, posting.currency, code);
+        let key = |code| (posting.tenant, posting.currency, code);
         let debits = self.totals.get(&key(debit)).copied().unwrap_or_default().debits;
         let credits = self.totals.get(&key(credit)).copied().unwrap_or_default().credits;
         let (Some(debits), Some(credits)) =

@@ -6,7 +6,7 @@ use crate::input::{IdempotencyKey, KeyRequest};
 use crate::{Error, unique_keys};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::decide::Refusal;
 use domain::ids::AccountId;
 use domain::keys::Key;
@@ -171,11 +171,11 @@ impl Engine {
     /// Makes a key, once under the idempotency key of a caller in `scope`.
     pub async fn create_key_once(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         request: KeyRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<MadeKey, Error> {
-        let name = key.map(|key| self.name_answer(scope, key, unique_keys::key_request(&request)));
+        let name = key.map(|key| self.name_answer(tenant, key, unique_keys::key_request(&request)));
         match self.make_key(request, name).await? {
             (new, Once::Done(())) => Ok(MadeKey::New(new)),
             (_, Once::Taken) => Err(Refusal::KeyReused.into()),

@@ -8,7 +8,7 @@
 use crate::Engine;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::KEY_LIFETIME_MS;
 use domain::keys::KeyHash;
 use secrecy::ExposeSecret as _;
@@ -19,7 +19,7 @@ use ulid::Ulid;
 #[derive(Clone, Debug)]
 pub struct Keyed {
     door: &'static str,
-    scope: Scope,
+    tenant: Tenant,
     hash: KeyHash,
     generation: Ulid,
 }
@@ -49,14 +49,14 @@ impl Engine {
     /// Begins a request, which `parts` tell from others.
     pub async fn begin_request(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         key: &IdempotencyKey,
         parts: &[&[u8]],
     ) -> Result<Begun, Error> {
         let now = self.now();
         let (door, hash) = (key.door, unique_keys::idempotency(key));
         let new = NewRequest {
-            scope,
+            tenant,
             hash,
             request: unique_keys::whole_request(parts),
             generation: self.with_ids(|ids| ids.ulid(now)),
@@ -65,12 +65,12 @@ impl Engine {
         };
         Ok(match self.within_commit(self.store().begin_request(new, now)).await? {
             store::Begun::Process(generation) => {
-                Begun::Process(Keyed { door, scope, hash, generation })
+                Begun::Process(Keyed { door, tenant, hash, generation })
             }
             store::Begun::Running => Begun::Running,
             store::Begun::Other => Begun::Other,
             store::Begun::Answered { generation, status, body } => {
-                let body = self.master_key().open(&row_of(scope, generation), &body);
+                let body = self.master_key().open(&row_of(tenant, generation), &body);
                 let body = body.map_err(|error| unreadable(&error))?;
                 Begun::Answered { status, body: body.expose_secret().to_vec() }
             }
@@ -79,16 +79,16 @@ impl Engine {
 
     /// Keeps the answer to a request. Answers can hold secrets, so they are sealed.
     pub async fn keep_answer(&self, keyed: &Keyed, status: u16, body: &[u8]) -> Result<(), Error> {
-        let row = row_of(keyed.scope, keyed.generation);
+        let row = row_of(keyed.tenant, keyed.generation);
         let sealed = self.with_ids(|ids| self.master_key().seal(&row, body, ids.rng()));
         let sealed = sealed.map_err(|error| unreadable(&error))?;
-        let at = (keyed.scope, keyed.hash, keyed.generation);
+        let at = (keyed.tenant, keyed.hash, keyed.generation);
         self.within_commit(self.store().keep_answer(at, status, sealed)).await
     }
 
     /// Ends a request without an answer to keep: the next one under the key goes on from there.
     pub async fn abandon_request(&self, keyed: &Keyed) -> Result<(), Error> {
-        let at = (keyed.scope, keyed.hash, keyed.generation);
+        let at = (keyed.tenant, keyed.hash, keyed.generation);
         self.within_commit(self.store().abandon_request(at, self.now())).await
     }
 
@@ -105,8 +105,8 @@ impl Engine {
 }
 
 /// The row that a sealed answer is bound to.
-fn row_of(scope: Scope, generation: Ulid) -> String {
-    format!("answer {} {generation}", scope.code())
+fn row_of(tenant: Tenant, generation: Ulid) -> String {
+    format!("answer {} {generation}", tenant.code())
 }
 
 fn unreadable(error: &crate::SecretError) -> Error {

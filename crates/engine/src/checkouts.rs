@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
@@ -56,34 +56,34 @@ impl Engine {
         new: NewCheckout,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        let (now, scope) = (self.now(), new.scope);
-        self.payment_provider(scope)?;
+        let (now, tenant) = (self.now(), new.tenant);
+        self.payment_provider(tenant)?;
         let request = unique_keys::checkout_request(&new);
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let id = PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
         let open = OpenCheckout { new, id, key };
         let command = Command::OpenCheckout(Box::new(open));
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// The checkout of this kind and id.
     pub async fn find_checkout(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         kind: Kind,
         id: PaymentId,
     ) -> Result<Option<Checkout>, Error> {
-        let found = self.store().find_checkout(scope, id).await?;
+        let found = self.store().find_checkout(tenant, id).await?;
         Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
     }
 
     /// The checkout with this id, of whatever kind.
     pub async fn find_any_checkout(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Checkout>, Error> {
-        let found = self.store().find_checkout(scope, id).await?;
+        let found = self.store().find_checkout(tenant, id).await?;
         Ok(found.filter(|checkout| !checkout.deleted))
     }
 
@@ -111,19 +111,19 @@ impl Engine {
     }
 
     /// The name of the merchant that an account and mode belong to.
-    pub async fn merchant_name(&self, scope: Scope) -> Result<Box<str>, Error> {
-        let account = self.store().find_account_by_number(scope.account()).await?;
+    pub async fn merchant_name(&self, tenant: Tenant) -> Result<Box<str>, Error> {
+        let account = self.store().find_account_by_number(tenant.account()).await?;
         Ok(account.map(|account| account.name).unwrap_or_default())
     }
 
     /// Checkouts by time.
     pub async fn list_checkouts(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: CheckoutFilter,
         page: PageQuery,
     ) -> Result<Page<Checkout>, Error> {
-        Ok(self.store().list_checkouts(scope, filter, page).await?)
+        Ok(self.store().list_checkouts(tenant, filter, page).await?)
     }
 
     /// Withdraws a checkout. An attempt in flight is stopped at the provider after that.
@@ -144,7 +144,7 @@ impl Engine {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
         let id = known.unwrap_or_else(|| checkout.facts.name().into());
-        let provider = self.payment_provider(checkout.facts.scope)?.name();
+        let provider = self.payment_provider(checkout.facts.tenant)?.name();
         let act = Act::Confirm { charge: self.charge_of(provider, &id) };
         self.act(checkout, "confirm", act, key).await
     }
@@ -153,12 +153,12 @@ impl Engine {
     /// the same, for who repeats the request.
     pub async fn delete_checkout(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         kind: Kind,
         id: PaymentId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        let found = self.store().find_checkout(scope, id).await?;
+        let found = self.store().find_checkout(tenant, id).await?;
         let found = found.filter(|checkout| checkout.facts.kind == kind);
         self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
@@ -211,12 +211,12 @@ impl Engine {
         if checkout.flight != PaymentAttempt::ActionRequired || checkout.state != State::Pending {
             return Ok(checkout);
         }
-        let (scope, key) = (checkout.facts.scope, checkout.provider_key());
-        let Ok(provider) = self.payment_provider(scope) else { return Ok(checkout) };
+        let (tenant, key) = (checkout.facts.tenant, checkout.provider_key());
+        let Ok(provider) = self.payment_provider(tenant) else { return Ok(checkout) };
         let answer = if agree {
-            provider.approve_charge(scope, &key).await
+            provider.approve_charge(tenant, &key).await
         } else {
-            provider.stop_charge(scope, &key, checkout.facts.money()).await
+            provider.stop_charge(tenant, &key, checkout.facts.money()).await
         };
         self.record_charge(&checkout, provider.name(), answer).await;
         self.read_again(&checkout).await
@@ -239,20 +239,20 @@ impl Engine {
     }
 
     /// The ways to pay that an invoice offers.
-    pub(crate) fn invoice_methods(&self, scope: Scope) -> Vec<Box<str>> {
-        match self.payment_provider(scope) {
+    pub(crate) fn invoice_methods(&self, tenant: Tenant) -> Vec<Box<str>> {
+        match self.payment_provider(tenant) {
             Ok(_) => INVOICE_METHODS.iter().map(|id| Box::from(*id)).collect(),
             Err(_) => Vec::new(),
         }
     }
 
     /// The name of the provider that takes payments, if one is configured.
-    pub fn payment_provider_name(&self, scope: Scope) -> Option<&'static str> {
-        self.payment_provider(scope).ok().map(|provider| provider.name())
+    pub fn payment_provider_name(&self, tenant: Tenant) -> Option<&'static str> {
+        self.payment_provider(tenant).ok().map(|provider| provider.name())
     }
 
-    fn payment_provider(&self, scope: Scope) -> Result<&Arc<dyn TakesPayments>, Error> {
-        self.registry().payment_provider(scope).ok_or_else(|| {
+    fn payment_provider(&self, tenant: Tenant) -> Result<&Arc<dyn TakesPayments>, Error> {
+        self.registry().payment_provider(tenant).ok_or_else(|| {
             let message = "no provider is configured that takes payments".into();
             Error::Invalid { field: "methods", message }
         })
@@ -265,15 +265,15 @@ impl Engine {
         act: Act,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        let (scope, id) = (checkout.facts.scope, checkout.facts.id);
+        let (tenant, id) = (checkout.facts.tenant, checkout.facts.id);
         let request = unique_keys::act_request(word, id.ulid());
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
-        let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key }));
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key }));
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
-        let found = self.store().find_checkout(checkout.facts.scope, checkout.facts.id).await?;
+        let found = self.store().find_checkout(checkout.facts.tenant, checkout.facts.id).await?;
         Ok(found.filter(|found| !found.deleted).ok_or(Refusal::CheckoutNotFound)?)
     }
 
@@ -303,7 +303,7 @@ impl Engine {
 
     /// Asks the provider about the attempt in flight and records what it says.
     async fn attempt(&self, checkout: &Checkout) {
-        let Ok(provider) = self.payment_provider(checkout.facts.scope) else {
+        let Ok(provider) = self.payment_provider(checkout.facts.tenant) else {
             tracing::error!(checkout = %checkout.facts.id, "no provider is configured that takes payments");
             return;
         };
@@ -314,12 +314,12 @@ impl Engine {
             || checkout.flight == PaymentAttempt::ActionRequired;
         let call = async {
             if stop {
-                return provider.stop_charge(facts.scope, &key, facts.money()).await;
+                return provider.stop_charge(facts.tenant, &key, facts.money()).await;
             }
             let method = checkout.method.clone().unwrap_or_default();
             let key = key.clone().into();
             let instruction =
-                ChargeInstruction { scope: facts.scope, key, money: facts.money(), method };
+                ChargeInstruction { tenant: facts.tenant, key, money: facts.money(), method };
             provider.charge(instruction).await
         };
         let limit = self.config().provider_timeout;
@@ -362,10 +362,10 @@ impl Engine {
                 Outcome::Lost
             }
         };
-        let (scope, id, attempt) = (checkout.facts.scope, checkout.facts.id, checkout.attempts);
+        let (tenant, id, attempt) = (checkout.facts.tenant, checkout.facts.id, checkout.attempts);
         let recheck_at = self.now().plus_ms(wait);
         let act = Act::Record { attempt, outcome, charge, recheck_at };
-        let command = Command::Checkout(Box::new(ActOnCheckout { scope, id, act, key: None }));
+        let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key: None }));
         if let Err(error) = self.committer().run(command).await {
             tracing::error!(checkout = %id, %error, "a charge was not recorded; it is asked about again");
         }
@@ -382,13 +382,13 @@ impl Engine {
         let now = self.now();
         let lease_until = now.plus_ms(self.config().lease_ms);
         let mut commands = Vec::new();
-        for (scope, id) in self.store().due_checkouts(now, limit).await? {
+        for (tenant, id) in self.store().due_checkouts(now, limit).await? {
             let act = Act::Wake { lease_until };
-            let act = ActOnCheckout { scope, id, act, key: None };
+            let act = ActOnCheckout { tenant, id, act, key: None };
             commands.push(Command::Checkout(Box::new(act)));
         }
-        for (scope, id) in self.store().due_invoices(now, limit).await? {
-            let act = ActOnInvoice { scope, id, act: InvoiceAct::Wake, key: None };
+        for (tenant, id) in self.store().due_invoices(now, limit).await? {
+            let act = ActOnInvoice { tenant, id, act: InvoiceAct::Wake, key: None };
             commands.push(Command::Invoice(Box::new(act)));
         }
         let worked = commands.len();
@@ -426,17 +426,17 @@ impl Engine {
     /// Why a refund of something that holds no payment is refused.
     pub(crate) async fn why_not_paid(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
         kind: Option<Kind>,
     ) -> Result<Refusal, Error> {
         let wanted = |found| kind.is_none_or(|kind| kind == found);
-        let invoice = self.store().find_invoice(scope, InvoiceId::from_ulid(id.ulid())).await?;
+        let invoice = self.store().find_invoice(tenant, InvoiceId::from_ulid(id.ulid())).await?;
         if let Some(invoice) = invoice.filter(|_| wanted(Kind::Invoice)) {
             let status = invoice.state.as_str();
             return Ok(Refusal::NotPaid { kind: Kind::Invoice, status });
         }
-        let checkout = self.store().find_checkout(scope, id).await?;
+        let checkout = self.store().find_checkout(tenant, id).await?;
         Ok(match checkout.filter(|found| !found.deleted && wanted(found.facts.kind)) {
             Some(found) => {
                 Refusal::NotPaid { kind: found.facts.kind, status: found.state.as_str() }

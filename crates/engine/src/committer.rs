@@ -139,7 +139,7 @@ fn about(command: &Command) -> Option<Ulid> {
         Command::OpenCheckout(open) => open.id.ulid(),
         Command::Checkout(act) => act.id.ulid(),
         // All of an account and mode take their numbers from one row.
-        Command::CreateInvoice(create) => Ulid(u128::from(create.new.scope.code().unsigned_abs())),
+        Command::CreateInvoice(create) => Ulid(u128::from(create.new.tenant.code().unsigned_abs())),
         Command::Invoice(act) => act.id.ulid(),
         Command::Webhook(..) => return None,
     })

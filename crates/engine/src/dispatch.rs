@@ -111,7 +111,7 @@ impl Engine {
         let lease_until = now.plus_ms(self.config().lease_ms);
         let mut pending = Vec::new();
         for due in self.store().due_refunds(now, limit).await? {
-            let of = RefundRef { scope: due.scope, refund: due.refund, payment: due.payment };
+            let of = RefundRef { tenant: due.tenant, refund: due.refund, payment: due.payment };
             let Ok(slot) = self.slots().clone().try_acquire_owned() else { break };
             // A full queue leaves the rest for the next step.
             let Ok(answer) = self.committer().submit(Command::Lease { of, lease_until }, None)
@@ -154,7 +154,7 @@ impl Engine {
     /// Asks the provider about a leased refund as its state requires, and records the outcome.
     pub async fn work(&self, leased: Leased) {
         let Leased { refund, payment, slot } = leased;
-        let provider = self.registry().find(refund.scope, &payment.provider).cloned();
+        let provider = self.registry().find(refund.tenant, &payment.provider).cloned();
         if let Some(observation) = self.gather(provider.as_deref(), &refund, &payment).await {
             self.record(&refund, &payment, observation).await;
         }

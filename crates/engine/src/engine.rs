@@ -10,7 +10,7 @@ use crate::retry_policy::RetryPolicies;
 use crate::secrets::MasterKey;
 use crate::waiters::Waiters;
 use crate::webhooks::{Outbox, Webhooks};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::{Command, Done};
 use domain::ids::{Ids, RequestId};
 use domain::keys::KeyHash;
@@ -104,22 +104,22 @@ pub(crate) struct Inner {
 #[derive(Default)]
 struct Overdue {
     count: AtomicUsize,
-    names: Mutex<HashSet<(Scope, KeyHash)>>,
+    names: Mutex<HashSet<(Tenant, KeyHash)>>,
 }
 
 impl Overdue {
-    fn contains(&self, scope: Scope, name: KeyHash) -> bool {
+    fn contains(&self, tenant: Tenant, name: KeyHash) -> bool {
         self.count.load(Ordering::Acquire) > 0
-            && self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(&(scope, name))
+            && self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(&(tenant, name))
     }
 
-    fn insert(&self, name: (Scope, KeyHash)) {
+    fn insert(&self, name: (Tenant, KeyHash)) {
         if self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
             self.count.fetch_add(1, Ordering::Release);
         }
     }
 
-    fn remove(&self, name: (Scope, KeyHash)) {
+    fn remove(&self, name: (Tenant, KeyHash)) {
         if self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&name) {
             self.count.fetch_sub(1, Ordering::Release);
         }
@@ -262,10 +262,10 @@ impl Engine {
         &self,
         command: Command,
         slot: Option<OwnedSemaphorePermit>,
-        name: Option<(Scope, KeyHash)>,
+        name: Option<(Tenant, KeyHash)>,
     ) -> Result<Done, Error> {
-        if let Some((scope, hash)) = name
-            && self.0.overdue.contains(scope, hash)
+        if let Some((tenant, hash)) = name
+            && self.0.overdue.contains(tenant, hash)
         {
             return Err(Error::InProgress);
         }
@@ -279,7 +279,7 @@ impl Engine {
         Err(Error::TimedOut)
     }
 
-    fn watch_overdue(&self, name: (Scope, KeyHash), pending: Pending) {
+    fn watch_overdue(&self, name: (Tenant, KeyHash), pending: Pending) {
         self.0.overdue.insert(name);
         let engine = self.clone();
         tokio::spawn(async move {

@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::{Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::{Command, RefundRef};
 use domain::ids::{PaymentId, RefundId};
 use domain::outcome::{Observation, Said, Source};
@@ -32,14 +32,14 @@ impl Engine {
     /// Takes in a provider's webhook: authenticates it and records what it says about each refund.
     pub async fn receive_webhook(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider: &str,
         webhook: InboundWebhook,
     ) -> Result<(), WebhookError> {
         let provider =
-            self.registry().find(scope, provider).cloned().ok_or(WebhookError::UnknownProvider)?;
+            self.registry().find(tenant, provider).cloned().ok_or(WebhookError::UnknownProvider)?;
         for notice in provider.parse_webhook(&webhook)? {
-            self.take_notice(scope, &*provider, notice, Source::Webhook).await?;
+            self.take_notice(tenant, &*provider, notice, Source::Webhook).await?;
         }
         Ok(())
     }
@@ -47,13 +47,13 @@ impl Engine {
     /// Records what a notice says about a refund of ours, or adopts a refund made elsewhere.
     async fn take_notice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider: &dyn Provider,
         notice: Notice,
         source: Source,
     ) -> Result<(), Error> {
         let named = crate::input::Source::Charge(notice.provider_payment_id.clone());
-        let Some(payment) = self.resolve_source(scope, &named).await? else {
+        let Some(payment) = self.resolve_source(tenant, &named).await? else {
             tracing::warn!(payment = %notice.provider_payment_id, "a webhook speaks of a payment that is not registered");
             return Ok(());
         };
@@ -62,8 +62,8 @@ impl Engine {
         let wait = self.with_ids(|ids| policy.pending.wait_ms(0, ids.rng()));
         let recheck_at = self.now().plus_ms(wait);
         let ours = match notice.key.as_deref().and_then(|key| RefundId::parse(key).ok()) {
-            Some(id) => self.find_refund(scope, id).await?.map(|view| view.refund),
-            None => self.find_by_provider_id(scope, payment, &observation.said).await?,
+            Some(id) => self.find_refund(tenant, id).await?.map(|view| view.refund),
+            None => self.find_by_provider_id(tenant, payment, &observation.said).await?,
         };
         let command = match (ours, observation.said.provider_refund_id.as_deref()) {
             (Some(refund), _) if refund.payment == payment => {
@@ -71,7 +71,7 @@ impl Engine {
             }
             (_, Some(id)) => {
                 let name = unique_keys::external_refund(provider.name(), id);
-                Command::Adopt { scope, payment, name, observation, recheck_at }
+                Command::Adopt { tenant, payment, name, observation, recheck_at }
             }
             (_, None) => return Ok(()),
         };
@@ -90,7 +90,7 @@ impl Engine {
     /// The payment's refund that the provider knows under the id that it names.
     async fn find_by_provider_id(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         payment: PaymentId,
         said: &Said,
     ) -> Result<Option<Refund>, Error> {
@@ -103,7 +103,7 @@ impl Engine {
             from: None,
             until: None,
         };
-        let refunds = self.store().list_refunds(scope, filter, page).await?;
+        let refunds = self.store().list_refunds(tenant, filter, page).await?;
         let known = |refund: &Refund| refund.provider_refund_id.as_ref() == Some(id);
         Ok(refunds.items.into_iter().map(|view| view.refund).find(known))
     }

@@ -4,7 +4,7 @@ use crate::Engine;
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::invoice::{Act, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, KeyUse};
 use domain::ids::InvoiceId;
@@ -18,7 +18,7 @@ impl Engine {
         new: NewInvoice,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        let (now, scope) = (self.now(), new.scope);
+        let (now, tenant) = (self.now(), new.tenant);
         let totals = Totals::of(&new.lines, new.discount, new.tax).map_err(|why| {
             let field = match why {
                 NoTotal::TooLarge => "lines",
@@ -29,19 +29,19 @@ impl Engine {
         let request = unique_keys::invoice_request(&new);
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let id = InvoiceId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
-        let methods = if new.open { self.invoice_methods(scope) } else { Vec::new() };
+        let methods = if new.open { self.invoice_methods(tenant) } else { Vec::new() };
         let create = CreateInvoice { new, totals, id, methods, key };
         let command = Command::CreateInvoice(Box::new(create));
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// The invoice with this id.
     pub async fn find_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
     ) -> Result<Option<Invoice>, Error> {
-        Ok(self.store().find_invoice(scope, id).await?)
+        Ok(self.store().find_invoice(tenant, id).await?)
     }
 
     /// The invoice with this id, of any account: its id is all that it takes to see and pay it.
@@ -52,59 +52,59 @@ impl Engine {
     /// Invoices by time.
     pub async fn list_invoices(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: InvoiceFilter,
         page: PageQuery,
     ) -> Result<Page<Invoice>, Error> {
-        Ok(self.store().list_invoices(scope, filter, page).await?)
+        Ok(self.store().list_invoices(tenant, filter, page).await?)
     }
 
     /// Asks for a draft.
     pub async fn finalize_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        let methods = self.invoice_methods(scope);
-        self.act_on_invoice(scope, id, "finalize", Act::Finalize { methods }, key).await
+        let methods = self.invoice_methods(tenant);
+        self.act_on_invoice(tenant, id, "finalize", Act::Finalize { methods }, key).await
     }
 
     /// The merchant got the money some other way. It cannot be refunded here.
     pub async fn pay_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        self.act_on_invoice(scope, id, "pay invoice", Act::Pay, key).await
+        self.act_on_invoice(tenant, id, "pay invoice", Act::Pay, key).await
     }
 
     /// Withdraws an invoice that is not paid.
     pub async fn void_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
-        self.act_on_invoice(scope, id, "void", Act::Void, key).await
+        self.act_on_invoice(tenant, id, "void", Act::Void, key).await
     }
 
     /// Makes the event that an invoice is sent to the buyer.
     pub async fn send_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
         to: Option<Box<str>>,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
         let word = format!("send {}", to.as_deref().unwrap_or_default());
-        self.act_on_invoice(scope, id, &word, Act::Send { to }, key).await
+        self.act_on_invoice(tenant, id, &word, Act::Send { to }, key).await
     }
 
     async fn act_on_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
         word: &str,
         act: Act,
@@ -112,7 +112,7 @@ impl Engine {
     ) -> Result<Answered<Invoice>, Error> {
         let request = unique_keys::act_request(word, id.ulid());
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
-        let command = Command::Invoice(Box::new(ActOnInvoice { scope, id, act, key }));
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        let command = Command::Invoice(Box::new(ActOnInvoice { tenant, id, act, key }));
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger: entries and balances.
 
 use crate::{Engine, Error};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::EntryId;
 use domain::ledger::{Code, Posting};
 use store::{Balance, Page, PageQuery, PostingFilter, SortOrder};
@@ -36,7 +36,7 @@ impl Engine {
     /// Ledger entries by time. Paged by entry id.
     pub async fn list_entries(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: PostingFilter,
         page: PageQuery,
     ) -> Result<Page<Entry>, Error> {
@@ -48,7 +48,7 @@ impl Engine {
             (after, _) => after,
         };
         let query = PageQuery { limit: page.limit.saturating_add(1), after, ..page };
-        let postings = self.store().list_postings(scope, filter, query).await?;
+        let postings = self.store().list_postings(tenant, filter, query).await?;
         let unseen = |entry: &Entry| match page.after {
             None => true,
             Some(after) if descending => entry.id.ulid() < after,
@@ -67,8 +67,8 @@ impl Engine {
     }
 
     /// The running totals of every ledger account and currency.
-    pub async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, Error> {
-        Ok(self.store().balances(scope).await?)
+    pub async fn balances(&self, tenant: Tenant) -> Result<Vec<Balance>, Error> {
+        Ok(self.store().balances(tenant).await?)
     }
 }
 

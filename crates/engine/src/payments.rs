@@ -3,7 +3,7 @@
 use crate::answered::Answered;
 use crate::input::{IdempotencyKey, Source};
 use crate::{Engine, Error, unique_keys};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::decide::{Command, KeyUse, RegisterPayment};
 use domain::ids::PaymentId;
 use domain::keys::Target;
@@ -18,8 +18,8 @@ impl Engine {
         new: NewPayment,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Payment>, Error> {
-        if self.registry().find(new.scope, &new.provider).is_none() {
-            let names: Vec<_> = self.registry().names(new.scope).collect();
+        if self.registry().find(new.tenant, &new.provider).is_none() {
+            let names: Vec<_> = self.registry().names(new.tenant).collect();
             return Err(Error::Invalid {
                 field: "provider",
                 message: format!(
@@ -30,7 +30,7 @@ impl Engine {
             });
         }
         let now = self.now();
-        let scope = new.scope;
+        let tenant = new.tenant;
         let request = unique_keys::payment_request(&new);
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let command = Command::Register(Box::new(RegisterPayment {
@@ -40,18 +40,18 @@ impl Engine {
             id: self.with_ids(|ids| ids.payment(now)),
             new,
         }));
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// Says when a payment settles or settled. Refunds that are asked for before that are
     /// reversals.
     pub async fn settle_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         payment: PaymentId,
         at: Timestamp,
     ) -> Result<Payment, Error> {
-        let settle = Command::Settle { scope, payment, at };
+        let settle = Command::Settle { tenant, payment, at };
         let done: Answered<Payment> = self.commit(settle, None, None).await?.try_into()?;
         Ok(done.value)
     }
@@ -64,31 +64,31 @@ impl Engine {
     /// The payment with this id.
     pub async fn find_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Payment>, Error> {
-        Ok(self.store().find_payment(scope, id).await?)
+        Ok(self.store().find_payment(tenant, id).await?)
     }
 
     /// Payments by time of registration.
     pub async fn list_payments(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         page: PageQuery,
     ) -> Result<Page<Payment>, Error> {
-        Ok(self.store().list_payments(scope, page).await?)
+        Ok(self.store().list_payments(tenant, page).await?)
     }
 
     /// The payment that a caller names. An id is returned as it is, without a look-up.
     pub async fn resolve_source(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         source: &Source,
     ) -> Result<Option<PaymentId>, Error> {
         match source {
             Source::Id(id) => Ok(Some(*id)),
             Source::Charge(charge) => {
-                let key = self.store().find_key(scope, unique_keys::charge(charge)).await?;
+                let key = self.store().find_key(tenant, unique_keys::charge(charge)).await?;
                 let key = key.filter(|key| key.target == Target::Payment);
                 Ok(key.map(|key| PaymentId::from_ulid(key.id)))
             }
@@ -105,9 +105,9 @@ impl Engine {
         let mut found = Vec::new();
         for account in self.store().list_accounts().await? {
             for &mode in Mode::ALL {
-                let scope = Scope::new(account.number, mode);
-                if let Some(id) = self.resolve_source(scope, &source).await? {
-                    found.extend(self.find_payment(scope, id).await?);
+                let tenant = Tenant::new(account.number, mode);
+                if let Some(id) = self.resolve_source(tenant, &source).await? {
+                    found.extend(self.find_payment(tenant, id).await?);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Engine, Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::{Command, CreateRefund, KeyUse, RefundRef, Refusal, Start};
 use domain::ids::RefundId;
 use domain::refund::{NewRefund, RefundView, State, Status};
@@ -20,7 +20,7 @@ impl Engine {
         new: NewRefund,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<RefundView>, Error> {
-        let (scope, payment, kind) = (new.scope, new.payment, new.kind);
+        let (tenant, payment, kind) = (new.tenant, new.payment, new.kind);
         let key = key.map(unique_keys::idempotency);
         let slot = self.free_slot();
         let start = match slot {
@@ -34,9 +34,9 @@ impl Engine {
             new,
             start,
         }));
-        match self.commit(command, slot, key.map(|key| (scope, key))).await {
+        match self.commit(command, slot, key.map(|key| (tenant, key))).await {
             Err(Error::Refused(Refusal::PaymentNotFound)) => {
-                Err(self.why_not_paid(scope, payment, kind).await?.into())
+                Err(self.why_not_paid(tenant, payment, kind).await?.into())
             }
             done => done?.try_into(),
         }
@@ -45,34 +45,34 @@ impl Engine {
     /// Withdraws a refund that was not sent yet.
     pub async fn cancel_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: RefundId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<RefundView>, Error> {
-        let found = self.find_refund(scope, id).await?.ok_or(Refusal::RefundNotFound)?;
+        let found = self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
         let request = unique_keys::cancel_request(id);
         let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
         let command = Command::Cancel { of: RefundRef::from(&found.refund), key };
-        self.commit(command, None, key.map(|key| (scope, key.hash))).await?.try_into()
+        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// Waits until the refund is decided or needs a person, or `limit` is over. Always the refund
     /// as it is then.
     pub async fn wait_for_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: RefundId,
         limit: Duration,
     ) -> Result<Option<RefundView>, Error> {
         let Some(waiter) = self.waiters().wait(id) else {
-            return self.find_refund(scope, id).await;
+            return self.find_refund(tenant, id).await;
         };
         let until_decided = async {
             loop {
                 let changed = waiter.changed();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                let found = self.find_refund(scope, id).await?;
+                let found = self.find_refund(tenant, id).await?;
                 let decided = found.as_ref().is_none_or(|view| {
                     let state = view.refund.state;
                     state.status() != Status::Pending || state == State::NeedsReview
@@ -90,26 +90,26 @@ impl Engine {
         };
         match tokio::time::timeout(limit, until_decided).await {
             Ok(found) => found,
-            Err(_) => self.find_refund(scope, id).await,
+            Err(_) => self.find_refund(tenant, id).await,
         }
     }
 
     /// The refund with this id.
     pub async fn find_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: RefundId,
     ) -> Result<Option<RefundView>, Error> {
-        Ok(self.store().find_refund(scope, id).await?)
+        Ok(self.store().find_refund(tenant, id).await?)
     }
 
     /// Refunds by time of creation.
     pub async fn list_refunds(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: RefundFilter,
         page: PageQuery,
     ) -> Result<Page<RefundView>, Error> {
-        Ok(self.store().list_refunds(scope, filter, page).await?)
+        Ok(self.store().list_refunds(tenant, filter, page).await?)
     }
 }

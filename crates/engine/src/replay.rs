@@ -4,7 +4,7 @@
 use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
 use crate::{Engine, Error, unique_keys};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::event_view::{EventSubject, EventView};
@@ -52,13 +52,13 @@ impl Engine {
     /// once under an idempotency key.
     pub async fn replay_events(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         events: Vec<EventId>,
         key: Option<&IdempotencyKey>,
     ) -> Result<Replayed, Error> {
         let (engine, now, asked) = (self.clone(), self.now(), events.clone());
         let name =
-            key.map(|key| self.name_answer(scope, key, unique_keys::replay_request(&events)));
+            key.map(|key| self.name_answer(tenant, key, unique_keys::replay_request(&events)));
         let again = move |view: &mut _| engine.with_ids(|ids| fan_out(view, now, ids));
         let answer = {
             let asked = asked.clone();
@@ -69,7 +69,7 @@ impl Engine {
             }
         };
         let replayed =
-            self.store().replay_events(scope, events, (name, now), again, answer).await?;
+            self.store().replay_events(tenant, events, (name, now), again, answer).await?;
         Ok(match replayed {
             Once::Taken => return Err(Refusal::KeyReused.into()),
             Once::Done(Replay::Unknown(events)) => Replayed::Unknown(events),
@@ -87,10 +87,15 @@ impl Engine {
     }
 
     /// The name that an idempotency key gives to an answer.
-    pub(crate) fn name_answer(&self, scope: Scope, key: &IdempotencyKey, request: [u8; 16]) -> Key {
+    pub(crate) fn name_answer(
+        &self,
+        tenant: Tenant,
+        key: &IdempotencyKey,
+        request: [u8; 16],
+    ) -> Key {
         let now = self.now();
         Key {
-            scope,
+            tenant,
             hash: unique_keys::idempotency(key),
             request,
             target: Target::Answer,
@@ -106,16 +111,16 @@ impl Engine {
     /// `extra` is added to its data.
     pub async fn trigger_event(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         account: AccountId,
         (event_type, aggregate): (Type, Aggregate),
         extra: &Map<String, Value>,
     ) -> Result<Triggered, Error> {
         let now = self.now();
         let id = self.with_ids(|ids| ids.event(now));
-        let view = self.imagine(scope, id, event_type, aggregate).await?;
+        let view = self.imagine(tenant, id, event_type, aggregate).await?;
         let mut deliveries = Vec::new();
-        for subscriber in self.store().subscribers(scope).await? {
+        for subscriber in self.store().subscribers(tenant).await? {
             if let Some(body) = self.body_for(&subscriber, &view, account, extra)? {
                 let delivery = self.with_ids(|ids| ids.delivery(now));
                 deliveries.push(delivery_of(&subscriber, &view.event, (delivery, now), body));
@@ -132,14 +137,14 @@ impl Engine {
     /// The event as it would look if it had happened now.
     async fn imagine(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EventId,
         event_type: Type,
         aggregate: Aggregate,
     ) -> Result<EventView, Error> {
         let (of, subject) = match aggregate {
             Aggregate::Refund(refund) => {
-                let found = self.find_refund(scope, refund).await?;
+                let found = self.find_refund(tenant, refund).await?;
                 let mut view = found.ok_or(Refusal::RefundNotFound)?;
                 let now = &mut view.refund;
                 now.state = state_after(event_type).unwrap_or(now.state);
@@ -148,7 +153,7 @@ impl Engine {
                 (Subject::Refund(refund, now.state), EventSubject::Refund(Box::new(view)))
             }
             Aggregate::Payment(payment) => {
-                let found = self.find_payment(scope, payment).await?;
+                let found = self.find_payment(tenant, payment).await?;
                 let mut now = found.ok_or(Refusal::PaymentNotFound)?;
                 if event_type == Type::PaymentRefunded {
                     now.refunded = now.facts.captured;
@@ -159,7 +164,7 @@ impl Engine {
         let detail = Detail { source: Some(TRIGGER.into()), ..Detail::default() };
         let detail = Some(Box::new(detail));
         // No real event has the number 0.
-        let event = Event { scope, id, event_type, subject: of, seq: 0, detail };
+        let event = Event { tenant, id, event_type, subject: of, seq: 0, detail };
         Ok(EventView { event, subject })
     }
 
@@ -259,7 +264,7 @@ fn delivery_of(
     body: Box<str>,
 ) -> Delivery {
     Delivery {
-        scope: event.scope,
+        tenant: event.tenant,
         id,
         endpoint: subscriber.endpoint,
         format: subscriber.format,

@@ -6,7 +6,7 @@
 
 use crate::Engine;
 use crate::Error;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ledger::Reason;
 use domain::money::Currency;
 use domain::time::Timestamp;
@@ -63,7 +63,7 @@ impl Engine {
     /// limits the span.
     pub async fn movements_by_day(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         currency: Currency,
         from: Timestamp,
         until: Timestamp,
@@ -72,7 +72,7 @@ impl Engine {
         let mut start = from;
         while start < until {
             let end = next_midnight(start).min(until);
-            let sums = self.store().sum_postings(scope, currency, start, end).await?;
+            let sums = self.store().sum_postings(tenant, currency, start, end).await?;
             let movements = Movements::of(&sums)
                 .ok_or_else(|| StoreError::Inconsistent("a day's postings overflow".into()))?;
             days.push(Day { from: start, movements });

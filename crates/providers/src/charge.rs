@@ -2,7 +2,7 @@
 
 use crate::Provider;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::Money;
 use domain::outcome::Failure;
 use domain::time::Timestamp;
@@ -57,7 +57,7 @@ pub const OUTCOMES: &[(&str, &str)] = &[
 /// The charge that a provider is asked to make.
 #[derive(Clone, Debug)]
 pub struct ChargeInstruction {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// The idempotency key of the payment attempt.
     pub key: Box<str>,
     pub money: Money,
@@ -87,11 +87,11 @@ pub trait TakesPayments: Provider {
     async fn charge(&self, order: ChargeInstruction) -> ChargeAnswer;
 
     /// Records that the buyer approved a charge that needs an approval.
-    async fn approve_charge(&self, scope: Scope, key: &str) -> ChargeAnswer;
+    async fn approve_charge(&self, tenant: Tenant, key: &str) -> ChargeAnswer;
 
     /// Prevents a charge that is not paid yet from ever being paid, also one that the provider has
     /// not received. Returns `Paid` when it is too late.
-    async fn stop_charge(&self, scope: Scope, key: &str, money: Money) -> ChargeAnswer;
+    async fn stop_charge(&self, tenant: Tenant, key: &str, money: Money) -> ChargeAnswer;
 }
 
 /// Splits a name such as `card_declined` into the method and the outcome that it asks for; `None` for

@@ -1,7 +1,7 @@
 //! The interface that every provider adapter implements.
 
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::Money;
 use domain::outcome::{Failure, Said};
 use domain::payment::Capture;
@@ -121,7 +121,7 @@ pub trait Provider: Send + Sync {
     /// Reads a payment. `Ok(None)` when the provider knows no such payment.
     async fn fetch_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<Option<PaymentReport>, Failure>;
 

@@ -1,7 +1,7 @@
 //! The registry: maps payments to their providers.
 
 use crate::{Provider, TakesPayments};
-use domain::account::Scope;
+use domain::account::Tenant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,17 +31,17 @@ impl Registry {
     }
 
     /// The provider that checkouts and invoices of an account and mode are paid through.
-    pub fn payment_provider(&self, _scope: Scope) -> Option<&Arc<dyn TakesPayments>> {
+    pub fn payment_provider(&self, _tenant: Tenant) -> Option<&Arc<dyn TakesPayments>> {
         self.payment_provider.as_ref()
     }
 
     /// The provider called `name` for an account and mode.
-    pub fn find(&self, _scope: Scope, name: &str) -> Option<&Arc<dyn Provider>> {
+    pub fn find(&self, _tenant: Tenant, name: &str) -> Option<&Arc<dyn Provider>> {
         self.everywhere.get(name)
     }
 
     /// The names that payments of an account and mode can be registered with.
-    pub fn names(&self, _scope: Scope) -> impl Iterator<Item = &'static str> {
+    pub fn names(&self, _tenant: Tenant) -> impl Iterator<Item = &'static str> {
         self.everywhere.keys().copied()
     }
 }

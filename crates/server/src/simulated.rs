@@ -8,7 +8,7 @@ use crate::setup::make_folder;
 use api::ApiConfig;
 use async_trait::async_trait;
 use axum::Router;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Currency;
 use engine::{Engine, InboundWebhook};
@@ -70,8 +70,8 @@ struct Link(Engine);
 /// Receives the simulator's webhooks as if they had come over the network.
 #[async_trait]
 impl WebhookSink for Link {
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
-        self.0.receive_webhook(scope, NAME, webhook).await.is_ok()
+    async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
+        self.0.receive_webhook(tenant, NAME, webhook).await.is_ok()
     }
 }
 
@@ -90,10 +90,10 @@ impl Merchants for Link {
     async fn registered_payments(
         &self,
         charge: &str,
-    ) -> Result<Vec<(Scope, Currency)>, Unavailable> {
+    ) -> Result<Vec<(Tenant, Currency)>, Unavailable> {
         let payments =
             self.0.find_payments_by_charge_everywhere(charge).await.map_err(unavailable)?;
-        Ok(payments.iter().map(|payment| (payment.facts.scope, payment.facts.currency)).collect())
+        Ok(payments.iter().map(|payment| (payment.facts.tenant, payment.facts.currency)).collect())
     }
 }
 

@@ -202,7 +202,7 @@ impl World {
 
     async fn cancel(&mut self) {
         let Some(refund) = self.any_refund().await else { return };
-        match self.rig.engine.cancel_refund(self.rig.scope, refund.id, None).await {
+        match self.rig.engine.cancel_refund(self.rig.tenant, refund.id, None).await {
             Ok(_) | Err(Error::Refused(Refusal::TooLateToCancel(_))) => {}
             Err(error) => panic!("{error:?}"),
         }
@@ -214,7 +214,7 @@ impl World {
         let minor = self.rng.between(1, (facts.captured / 4).max(1));
         let money = Money::new(minor, facts.currency);
         let charge = &facts.provider_payment_id;
-        let made = self.rig.simulator.dashboard_refund(self.rig.scope, charge, money).await;
+        let made = self.rig.simulator.dashboard_refund(self.rig.tenant, charge, money).await;
         made.expect("the dashboard makes it");
     }
 
@@ -222,11 +222,11 @@ impl World {
         let Some(at) = self.rng.index(self.payments.len()) else { return };
         let book = self.rig.book(&self.payments[at]).await;
         let Some(refund) = self.rng.pick(&book.refunds) else { return };
-        let (simulator, scope) = (&self.rig.simulator, self.rig.scope);
+        let (simulator, tenant) = (&self.rig.simulator, self.rig.tenant);
         // The provider may have decided the refund already, which is fine.
         let _ = match act {
-            Act::FailAtProvider => simulator.fail_refund(scope, &refund.id).await,
-            _ => simulator.complete_refund(scope, &refund.id).await,
+            Act::FailAtProvider => simulator.fail_refund(tenant, &refund.id).await,
+            _ => simulator.complete_refund(tenant, &refund.id).await,
         };
     }
 }

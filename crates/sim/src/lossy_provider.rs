@@ -2,7 +2,7 @@
 
 use crate::rng::SeededRng;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
 use providers::{
@@ -164,10 +164,10 @@ impl Provider for LossyProvider {
 
     async fn fetch_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<Option<PaymentReport>, Failure> {
-        self.simulator.fetch_payment(scope, provider_payment_id).await
+        self.simulator.fetch_payment(tenant, provider_payment_id).await
     }
 
     fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {

@@ -2,7 +2,7 @@
 
 use crate::rng::SeededRng;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use engine::{Engine, InboundWebhook};
 use simulator::WebhookSink;
 use std::sync::{Mutex, PoisonError};
@@ -23,14 +23,14 @@ impl<'a> LossyWebhooks<'a> {
         Self { engine, rng: Some(Mutex::new(rng)) }
     }
 
-    async fn receive(&self, scope: Scope, webhook: InboundWebhook) -> bool {
-        self.engine.receive_webhook(scope, "simulator", webhook).await.is_ok()
+    async fn receive(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
+        self.engine.receive_webhook(tenant, "simulator", webhook).await.is_ok()
     }
 }
 
 #[async_trait]
 impl WebhookSink for LossyWebhooks<'_> {
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+    async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
         let roll = self
             .rng
             .as_ref()
@@ -39,14 +39,14 @@ impl WebhookSink for LossyWebhooks<'_> {
             Some(0..30) => false,
             // The engine receives the webhook, and the acknowledgement is lost.
             Some(30..45) => {
-                self.receive(scope, webhook).await;
+                self.receive(tenant, webhook).await;
                 false
             }
             Some(45..55) => {
-                self.receive(scope, webhook.clone()).await;
-                self.receive(scope, webhook).await
+                self.receive(tenant, webhook.clone()).await;
+                self.receive(tenant, webhook).await
             }
-            Some(_) | None => self.receive(scope, webhook).await,
+            Some(_) | None => self.receive(tenant, webhook).await,
         }
     }
 }

@@ -194,7 +194,7 @@ impl World {
         for key in keys {
             self.create(&key).await;
         }
-        let resent = self.rig.simulator.resend_webhooks(self.rig.scope).await;
+        let resent = self.rig.simulator.resend_webhooks(self.rig.tenant).await;
         resent.expect("the simulator is there");
         self.run_for(AFTER_FAULTS_MS).await;
     }

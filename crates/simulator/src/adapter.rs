@@ -13,7 +13,7 @@ use crate::wire::{
 };
 use crate::{RefundStatus, Simulator};
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
@@ -45,7 +45,7 @@ impl Provider for Simulator {
     async fn submit(&self, order: &RefundInstruction) -> Said {
         let payment = &order.payment;
         let request = RefundRequest {
-            scope: payment.scope,
+            tenant: payment.tenant,
             key: order.key.as_str().into(),
             payment_id: payment.provider_payment_id.clone(),
             captured: Money::new(payment.captured, payment.currency),
@@ -65,24 +65,24 @@ impl Provider for Simulator {
         let id = order.provider_refund_id.as_deref().and_then(parse_id).map(Name::Id);
         let key = Name::Key(order.key.as_str().into());
         let names = id.into_iter().chain([key]).collect();
-        match self.receive_lookup(order.payment.scope, names).await {
+        match self.receive_lookup(order.payment.tenant, names).await {
             Ok(raw) => read_looked_up(&raw),
             Err(fault) => Lookup::Unknown(fault.into()),
         }
     }
 
     async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
-        let raw = self.receive_list(payment.scope, payment.provider_payment_id.clone()).await?;
+        let raw = self.receive_list(payment.tenant, payment.provider_payment_id.clone()).await?;
         let list: ListAnswer = read_ok(&raw)?;
         list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()
     }
 
     async fn fetch_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<Option<PaymentReport>, Failure> {
-        let raw = self.receive_payment(scope, provider_payment_id.into()).await?;
+        let raw = self.receive_payment(tenant, provider_payment_id.into()).await?;
         if is_error(&raw, 404, "no_such_payment") {
             return Ok(None);
         }

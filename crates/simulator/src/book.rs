@@ -6,7 +6,7 @@
 
 use crate::SimulatorError;
 use crate::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::Ids;
 use domain::money::Money;
 use domain::time::{Clock, Timestamp};
@@ -152,11 +152,11 @@ impl Book {
         self.ids.ulid(now)
     }
 
-    pub(crate) fn find_payment(&self, scope: Scope, id: &str) -> rusqlite::Result<Option<Money>> {
+    pub(crate) fn find_payment(&self, tenant: Tenant, id: &str) -> rusqlite::Result<Option<Money>> {
         const SQL: &str = "SELECT captured, currency FROM payment WHERE scope = ?1 AND id = ?2";
         self.db
             .prepare_cached(SQL)?
-            .query_row(params![scope.code(), id], |row| {
+            .query_row(params![tenant.code(), id], |row| {
                 Ok(Money::new(row.get(0)?, currency(row, 1)?))
             })
             .optional()
@@ -164,34 +164,38 @@ impl Book {
 
     pub(crate) fn insert_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: &str,
         captured: Money,
     ) -> rusqlite::Result<()> {
         const SQL: &str =
             "INSERT INTO payment (scope, id, captured, currency) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![scope.code(), id, captured.minor, captured.currency.as_str()];
+        let values = params![tenant.code(), id, captured.minor, captured.currency.as_str()];
         self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
     }
 
     /// The first refund under a key. A key has more refunds only if the PSP does not honour keys.
-    pub(crate) fn find_by_key(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_key(
+        &self,
+        tenant: Tenant,
+        key: &str,
+    ) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
-        self.db.prepare_cached(SQL)?.query_row(params![scope.code(), key], read_refund).optional()
+        self.db.prepare_cached(SQL)?.query_row(params![tenant.code(), key], read_refund).optional()
     }
 
-    pub(crate) fn find_by_id(&self, scope: Scope, id: Ulid) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_id(&self, tenant: Tenant, id: Ulid) -> rusqlite::Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
         self.db
             .prepare_cached(SQL)?
-            .query_row(params![id.to_bytes(), scope.code()], read_refund)
+            .query_row(params![id.to_bytes(), tenant.code()], read_refund)
             .optional()
     }
 
     /// The newest refunds of a payment, newest first.
     pub(crate) fn newest_of_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         payment_id: &str,
         limit: usize,
     ) -> rusqlite::Result<Vec<Refund>> {
@@ -199,7 +203,7 @@ impl Book {
             SELECT * FROM refund WHERE scope = ?1 AND payment = ?2 ORDER BY id DESC LIMIT ?3";
         self.db
             .prepare_cached(SQL)?
-            .query_map(params![scope.code(), payment_id, at_most(limit)], read_refund)?
+            .query_map(params![tenant.code(), payment_id, at_most(limit)], read_refund)?
             .collect()
     }
 
@@ -210,7 +214,7 @@ impl Book {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         let values = params![
             refund.id.to_bytes(),
-            refund.scope.code(),
+            refund.tenant.code(),
             refund.key,
             refund.payment_id,
             refund.asked,
@@ -253,24 +257,24 @@ impl Book {
     /// The time of a call under this key that booked nothing.
     pub(crate) fn find_unbooked_call(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         key: &str,
     ) -> rusqlite::Result<Option<Timestamp>> {
         const SQL: &str = "SELECT at FROM unbooked_call WHERE scope = ?1 AND key = ?2";
         self.db
             .prepare_cached(SQL)?
-            .query_row(params![scope.code(), key], |row| row.get(0).map(Timestamp))
+            .query_row(params![tenant.code(), key], |row| row.get(0).map(Timestamp))
             .optional()
     }
 
     pub(crate) fn insert_unbooked_call(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         key: &str,
         at: Timestamp,
     ) -> rusqlite::Result<()> {
         const SQL: &str = "INSERT INTO unbooked_call (scope, key, at) VALUES (?1, ?2, ?3)";
-        self.db.prepare_cached(SQL)?.execute(params![scope.code(), key, at.0]).map(|_| ())
+        self.db.prepare_cached(SQL)?.execute(params![tenant.code(), key, at.0]).map(|_| ())
     }
 
     /// Adds a task and returns its number.
@@ -285,7 +289,7 @@ impl Book {
             INSERT INTO task (due_at, kind, scope, refund, tries, body)
             VALUES (?1, ?2, ?3, ?4, 0, ?5)";
         let values =
-            params![due_at.0, kind.code(), refund.scope.code(), refund.id.to_bytes(), body];
+            params![due_at.0, kind.code(), refund.tenant.code(), refund.id.to_bytes(), body];
         self.tasks_changed = true;
         self.db.prepare_cached(SQL)?.insert(values)
     }
@@ -329,13 +333,13 @@ impl Book {
     /// Schedules the kept webhooks again.
     pub(crate) fn revive_webhooks(
         &mut self,
-        scope: Scope,
+        tenant: Tenant,
         due_at: Timestamp,
     ) -> rusqlite::Result<usize> {
         const SQL: &str = "
             UPDATE task SET tries = 0, due_at = ?2 WHERE scope = ?1 AND due_at IS NULL";
         self.tasks_changed = true;
-        self.db.prepare_cached(SQL)?.execute(params![scope.code(), due_at.0])
+        self.db.prepare_cached(SQL)?.execute(params![tenant.code(), due_at.0])
     }
 }
 

@@ -10,7 +10,7 @@ use crate::book::Book;
 use crate::rows::currency;
 use crate::worker::Fault;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::Money;
 use domain::outcome::Failure;
 use domain::time::Timestamp;
@@ -56,16 +56,16 @@ impl TakesPayments for Simulator {
         self.work_on_charge(move |book| take(book, &order)).await
     }
 
-    async fn approve_charge(&self, scope: Scope, key: &str) -> ChargeAnswer {
+    async fn approve_charge(&self, tenant: Tenant, key: &str) -> ChargeAnswer {
         let key: Box<str> = key.into();
-        self.work_on_charge(move |book| approve(book, scope, &key)).await
+        self.work_on_charge(move |book| approve(book, tenant, &key)).await
     }
 
     /// Stores a declined charge under a key that the book does not have, so that a call that arrives
     /// late takes nothing.
-    async fn stop_charge(&self, scope: Scope, key: &str, money: Money) -> ChargeAnswer {
+    async fn stop_charge(&self, tenant: Tenant, key: &str, money: Money) -> ChargeAnswer {
         let key: Box<str> = key.into();
-        self.work_on_charge(move |book| stop(book, scope, &key, money)).await
+        self.work_on_charge(move |book| stop(book, tenant, &key, money)).await
     }
 }
 
@@ -86,7 +86,7 @@ impl Simulator {
 
 fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
-    if let Some(charge) = find_settled(book, order.scope, &order.key, now)? {
+    if let Some(charge) = find_settled(book, order.tenant, &order.key, now)? {
         if charge.status != Status::Declined && charge.money != order.money {
             let message = "this key belongs to a charge of another amount";
             return Ok(ChargeAnswer::Unknown(Failure::new("idempotency_key_reused", message)));
@@ -101,9 +101,9 @@ fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAn
         Some(_) => Status::Paid,
     };
     let charge = Charge { id: book.new_id(now), money: order.money, status, at: now };
-    book.insert_charge(order.scope, &order.key, &charge)?;
+    book.insert_charge(order.tenant, &order.key, &charge)?;
     if status == Status::Paid {
-        learn(book, order.scope, &charge)?;
+        learn(book, order.tenant, &charge)?;
     }
     if outcome == Some(Some("timeout")) {
         let message = "the request was sent and no answer came back";
@@ -112,9 +112,9 @@ fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAn
     Ok(answer(&charge))
 }
 
-fn approve(book: &mut Book, scope: Scope, key: &str) -> rusqlite::Result<ChargeAnswer> {
+fn approve(book: &mut Book, tenant: Tenant, key: &str) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
-    let Some(mut charge) = find_settled(book, scope, key, now)? else {
+    let Some(mut charge) = find_settled(book, tenant, key, now)? else {
         return Ok(ChargeAnswer::Unknown(Failure::new(
             "no_such_charge",
             "there is no such charge",
@@ -123,23 +123,28 @@ fn approve(book: &mut Book, scope: Scope, key: &str) -> rusqlite::Result<ChargeA
     if charge.status == Status::ActionRequired {
         charge.status = Status::Paid;
         charge.at = now;
-        book.update_charge(scope, key, &charge)?;
-        learn(book, scope, &charge)?;
+        book.update_charge(tenant, key, &charge)?;
+        learn(book, tenant, &charge)?;
     }
     Ok(answer(&charge))
 }
 
-fn stop(book: &mut Book, scope: Scope, key: &str, money: Money) -> rusqlite::Result<ChargeAnswer> {
+fn stop(
+    book: &mut Book,
+    tenant: Tenant,
+    key: &str,
+    money: Money,
+) -> rusqlite::Result<ChargeAnswer> {
     let now = book.now();
-    let Some(mut charge) = find_settled(book, scope, key, now)? else {
+    let Some(mut charge) = find_settled(book, tenant, key, now)? else {
         let charge = Charge { id: book.new_id(now), money, status: Status::Declined, at: now };
-        book.insert_charge(scope, key, &charge)?;
+        book.insert_charge(tenant, key, &charge)?;
         return Ok(answer(&charge));
     };
     if charge.status != Status::Paid {
         charge.status = Status::Declined;
         charge.at = now;
-        book.update_charge(scope, key, &charge)?;
+        book.update_charge(tenant, key, &charge)?;
     }
     Ok(answer(&charge))
 }
@@ -147,23 +152,23 @@ fn stop(book: &mut Book, scope: Scope, key: &str, money: Money) -> rusqlite::Res
 /// Finds a charge, and pays it first if it has been processing for long enough.
 fn find_settled(
     book: &mut Book,
-    scope: Scope,
+    tenant: Tenant,
     key: &str,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Charge>> {
-    let Some(mut charge) = book.find_charge(scope, key)? else { return Ok(None) };
+    let Some(mut charge) = book.find_charge(tenant, key)? else { return Ok(None) };
     if charge.status == Status::Processing && now.ms_since(charge.at) >= PROCESSING_MS {
         charge.status = Status::Paid;
         charge.at = now;
-        book.update_charge(scope, key, &charge)?;
-        learn(book, scope, &charge)?;
+        book.update_charge(tenant, key, &charge)?;
+        learn(book, tenant, &charge)?;
     }
     Ok(Some(charge))
 }
 
 /// Stores the paid amount, which refunds of the payment are checked against.
-fn learn(book: &Book, scope: Scope, charge: &Charge) -> rusqlite::Result<()> {
-    book.insert_payment(scope, &print_id(charge.id), charge.money)
+fn learn(book: &Book, tenant: Tenant, charge: &Charge) -> rusqlite::Result<()> {
+    book.insert_payment(tenant, &print_id(charge.id), charge.money)
 }
 
 fn answer(charge: &Charge) -> ChargeAnswer {
@@ -186,18 +191,18 @@ fn print_id(id: Ulid) -> String {
 }
 
 impl Book {
-    fn find_charge(&self, scope: Scope, key: &str) -> rusqlite::Result<Option<Charge>> {
+    fn find_charge(&self, tenant: Tenant, key: &str) -> rusqlite::Result<Option<Charge>> {
         const SQL: &str =
             "SELECT id, amount, currency, status, at FROM charge WHERE scope = ?1 AND key = ?2";
-        self.prepare(SQL)?.query_row(params![scope.code(), key], read_charge).optional()
+        self.prepare(SQL)?.query_row(params![tenant.code(), key], read_charge).optional()
     }
 
-    fn insert_charge(&self, scope: Scope, key: &str, charge: &Charge) -> rusqlite::Result<()> {
+    fn insert_charge(&self, tenant: Tenant, key: &str, charge: &Charge) -> rusqlite::Result<()> {
         const SQL: &str = "
             INSERT INTO charge (scope, key, id, amount, currency, status, at)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let values = params![
-            scope.code(),
+            tenant.code(),
             key,
             charge.id.to_bytes(),
             charge.money.minor,
@@ -208,9 +213,9 @@ impl Book {
         self.prepare(SQL)?.execute(values).map(|_| ())
     }
 
-    fn update_charge(&self, scope: Scope, key: &str, charge: &Charge) -> rusqlite::Result<()> {
+    fn update_charge(&self, tenant: Tenant, key: &str, charge: &Charge) -> rusqlite::Result<()> {
         const SQL: &str = "UPDATE charge SET status = ?3, at = ?4 WHERE scope = ?1 AND key = ?2";
-        let values = params![scope.code(), key, charge.status.code(), charge.at.0];
+        let values = params![tenant.code(), key, charge.status.code(), charge.at.0];
         self.prepare(SQL)?.execute(values).map(|_| ())
     }
 }

@@ -5,7 +5,7 @@ use crate::psp::{Name, find_refund};
 use crate::rows::{Refund, parse_id, print_id};
 use crate::worker::Fault;
 use crate::{RefundStatus, Simulator, timeline};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
 
@@ -75,23 +75,23 @@ impl Simulator {
     /// much.
     pub async fn dashboard_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
         money: Money,
     ) -> Result<DashboardRefund, DashboardError> {
         let payment_id = provider_payment_id.into();
         self.worker
-            .ask_patiently(move |book| refund_by_hand(book, scope, payment_id, money))
+            .ask_patiently(move |book| refund_by_hand(book, tenant, payment_id, money))
             .await?
     }
 
     /// Fails a refund now: takes back a succeeded one, or prevents the payout of a pending one.
     pub async fn fail_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id_or_key: &str,
     ) -> Result<DashboardRefund, DashboardError> {
-        self.change_refund(scope, id_or_key, |book, refund, now| {
+        self.change_refund(tenant, id_or_key, |book, refund, now| {
             (refund.status != RefundStatus::Failed).then(|| timeline::fail(book, refund, now))
         })
         .await
@@ -100,10 +100,10 @@ impl Simulator {
     /// Pays a pending refund out now.
     pub async fn complete_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id_or_key: &str,
     ) -> Result<DashboardRefund, DashboardError> {
-        self.change_refund(scope, id_or_key, |book, refund, now| {
+        self.change_refund(tenant, id_or_key, |book, refund, now| {
             (refund.status == RefundStatus::Pending).then(|| timeline::settle(book, refund, now))
         })
         .await
@@ -112,14 +112,14 @@ impl Simulator {
     /// The PSP's data about a payment, to which tests compare Refundry's books.
     pub async fn payment_book(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<PaymentBook, DashboardError> {
         let payment_id: Box<str> = provider_payment_id.into();
         let mut refunds = self
             .worker
             .ask_patiently(move |book| {
-                book.newest_of_payment(scope, &payment_id, BOOK_LIMIT.saturating_add(1))
+                book.newest_of_payment(tenant, &payment_id, BOOK_LIMIT.saturating_add(1))
             })
             .await?;
         let truncated = refunds.len() > BOOK_LIMIT;
@@ -131,10 +131,10 @@ impl Simulator {
     }
 
     /// Schedules the webhooks again that were refused too often. Returns their number.
-    pub async fn resend_webhooks(&self, scope: Scope) -> Result<usize, DashboardError> {
+    pub async fn resend_webhooks(&self, tenant: Tenant) -> Result<usize, DashboardError> {
         let resent = self.worker.ask_patiently(move |book| {
             let now = book.now();
-            book.revive_webhooks(scope, now)
+            book.revive_webhooks(tenant, now)
         });
         Ok(resent.await?)
     }
@@ -143,7 +143,7 @@ impl Simulator {
     /// does not allow the change.
     async fn change_refund<F>(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id_or_key: &str,
         change: F,
     ) -> Result<DashboardRefund, DashboardError>
@@ -157,7 +157,7 @@ impl Simulator {
             None => Name::Key(id_or_key.into()),
         };
         let changed = self.worker.ask_patiently(move |book| {
-            let Some(refund) = find_refund(book, scope, &name)? else {
+            let Some(refund) = find_refund(book, tenant, &name)? else {
                 return Ok(Err(DashboardError::RefundNotFound));
             };
             let (status, now) = (refund.status, book.now());
@@ -173,14 +173,14 @@ impl Simulator {
 
 fn refund_by_hand(
     book: &mut Book,
-    scope: Scope,
+    tenant: Tenant,
     payment_id: Box<str>,
     money: Money,
 ) -> rusqlite::Result<Result<DashboardRefund, DashboardError>> {
     if money.minor < 1 {
         return Ok(Err(DashboardError::InvalidAmount));
     }
-    if let Some(known) = book.find_payment(scope, &payment_id)?
+    if let Some(known) = book.find_payment(tenant, &payment_id)?
         && known.currency != money.currency
     {
         let (expected, given) = (known.currency, money.currency);
@@ -189,7 +189,7 @@ fn refund_by_hand(
     let now = book.now();
     let refund = Refund {
         id: book.new_id(now),
-        scope,
+        tenant,
         key: None,
         payment_id,
         asked: money.minor,

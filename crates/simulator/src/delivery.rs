@@ -72,11 +72,11 @@ impl Simulator {
     async fn deliver(&self, sink: &dyn WebhookSink, lane: Vec<DueWebhook>) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(lane.len());
         for due in lane {
-            let DueWebhook { number, scope, forged, tries, body, refund: _ } = due;
+            let DueWebhook { number, tenant, forged, tries, body, refund: _ } = due;
             let now = self.clock.now();
             let webhook =
                 if forged { Signer::forger().sign(body, now) } else { self.signer.sign(body, now) };
-            let acknowledged = sink.deliver(scope, webhook).await;
+            let acknowledged = sink.deliver(tenant, webhook).await;
             deliveries.push(Delivery { number, forged, tries, acknowledged });
         }
         deliveries

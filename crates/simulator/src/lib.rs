@@ -59,7 +59,7 @@ pub use pages::{Limits, Merchants, Unavailable, pages};
 
 use async_trait::async_trait;
 use book::Book;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::time::Clock;
 use providers::InboundWebhook;
 use std::fmt;
@@ -166,7 +166,7 @@ impl fmt::Display for RefundStatus {
 #[async_trait]
 pub trait WebhookSink: Send + Sync {
     /// Receives a webhook. Returns true to acknowledge the webhook, false to get it again later.
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool;
+    async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool;
 }
 
 /// Counts of the work of one step.

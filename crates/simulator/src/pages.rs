@@ -14,7 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::ids::AccountId;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
@@ -47,7 +47,7 @@ pub trait Merchants: Send + Sync {
     async fn registered_payments(
         &self,
         charge: &str,
-    ) -> Result<Vec<(Scope, Currency)>, Unavailable>;
+    ) -> Result<Vec<(Tenant, Currency)>, Unavailable>;
 }
 
 /// The merchants' data cannot be read now. Holds the reason for people.
@@ -150,13 +150,13 @@ async fn show_payment(
     let scopes = pages.scopes(owner.account_id, owner.mode).await?;
     let registered = pages.merchants.registered_payments(&charge).await?;
     let (mut refunds, mut payouts, mut truncated) = (Vec::new(), Vec::new(), false);
-    for scope in &scopes {
-        let book = pages.simulator.payment_book(*scope, &charge).await?;
+    for tenant in &scopes {
+        let book = pages.simulator.payment_book(*tenant, &charge).await?;
         refunds.extend(book.refunds.into_iter().map(RefundWire::from));
         payouts.extend(book.payouts.into_iter().map(PayoutWire::from));
         truncated |= book.truncated;
     }
-    if refunds.is_empty() && !registered.iter().any(|(scope, _)| scopes.contains(scope)) {
+    if refunds.is_empty() && !registered.iter().any(|(tenant, _)| scopes.contains(tenant)) {
         return Err(Problem::not_found("nobody knows such a payment"));
     }
     let payment = PaymentWire { provider_payment_id: charge, refunds, payouts, truncated };
@@ -179,14 +179,14 @@ async fn make_refund(
     }
     let Path(charge) = charge?;
     let scopes = pages.scopes(new.account_id, new.mode).await?;
-    let (scope, registered) = pages.find_payment(&charge, &scopes).await?;
+    let (tenant, registered) = pages.find_payment(&charge, &scopes).await?;
     let currency = match new.currency {
         Some(code) => Currency::parse(&code)
             .map_err(|_| Problem::invalid("currency must be an ISO 4217 code, such as USD"))?,
         None => registered,
     };
     let money = Money::new(amount, currency);
-    let refund = pages.simulator.dashboard_refund(scope, &charge, money).await?;
+    let refund = pages.simulator.dashboard_refund(tenant, &charge, money).await?;
     Ok(print(StatusCode::CREATED, &RefundWire::from(refund)))
 }
 
@@ -198,10 +198,10 @@ async fn change_refund(
     change: Change,
 ) -> Result<Response, Problem> {
     let (Path(name), Query(owner)) = (name?, owner?);
-    for scope in pages.scopes(owner.account_id, owner.mode).await? {
+    for tenant in pages.scopes(owner.account_id, owner.mode).await? {
         let changed = match change {
-            Change::Fail => pages.simulator.fail_refund(scope, &name).await,
-            Change::Complete => pages.simulator.complete_refund(scope, &name).await,
+            Change::Fail => pages.simulator.fail_refund(tenant, &name).await,
+            Change::Complete => pages.simulator.complete_refund(tenant, &name).await,
         };
         match changed {
             Err(DashboardError::RefundNotFound) => {}
@@ -216,10 +216,10 @@ impl Pages {
     async fn find_payment(
         &self,
         charge: &str,
-        scopes: &[Scope],
-    ) -> Result<(Scope, Currency), Problem> {
+        scopes: &[Tenant],
+    ) -> Result<(Tenant, Currency), Problem> {
         let mut registered = self.merchants.registered_payments(charge).await?;
-        registered.retain(|(scope, _)| scopes.contains(scope));
+        registered.retain(|(tenant, _)| scopes.contains(tenant));
         match registered.as_slice() {
             [payment] => Ok(*payment),
             [] => Err(Problem::not_found("no payment is registered with this id")),
@@ -236,7 +236,7 @@ impl Pages {
         &self,
         account: Option<String>,
         mode: Option<String>,
-    ) -> Result<Vec<Scope>, Problem> {
+    ) -> Result<Vec<Tenant>, Problem> {
         let accounts = match account {
             Some(text) => {
                 let unknown = || Problem::not_found("there is no such account");
@@ -251,8 +251,8 @@ impl Pages {
             }
             None => Mode::ALL.to_vec(),
         };
-        let scope = |account| modes.iter().map(move |mode| Scope::new(account, *mode));
-        Ok(accounts.into_iter().flat_map(scope).collect())
+        let tenant = |account| modes.iter().map(move |mode| Tenant::new(account, *mode));
+        Ok(accounts.into_iter().flat_map(tenant).collect())
     }
 }
 

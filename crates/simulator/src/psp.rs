@@ -11,7 +11,7 @@ use crate::timeline::{self, next_at};
 use crate::wire::{RawAnswer, TransportFault};
 use crate::worker::Fault;
 use crate::{RefundStatus, Simulator, SimulatorConfig};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::Money;
 use domain::time::Timestamp;
 use ulid::Ulid;
@@ -23,7 +23,7 @@ const LIST_LIMIT: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct RefundRequest {
-    pub(crate) scope: Scope,
+    pub(crate) tenant: Tenant,
     pub(crate) key: Box<str>,
     pub(crate) payment_id: Box<str>,
     pub(crate) captured: Money,
@@ -50,12 +50,12 @@ impl Simulator {
     /// Endpoint: show a refund. Returns the refund of the first name that matches one.
     pub(crate) async fn receive_lookup(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         names: Vec<Name>,
     ) -> Result<RawAnswer, TransportFault> {
         self.receive(move |book| {
             for name in &names {
-                if let Some(refund) = find_refund(book, scope, name)? {
+                if let Some(refund) = find_refund(book, tenant, name)? {
                     return Ok(Outcome::Refund(refund));
                 }
             }
@@ -67,11 +67,11 @@ impl Simulator {
     /// Endpoint: list the refunds of a payment.
     pub(crate) async fn receive_list(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         payment_id: Box<str>,
     ) -> Result<RawAnswer, TransportFault> {
         self.receive(move |book| {
-            book.newest_of_payment(scope, &payment_id, LIST_LIMIT).map(Outcome::List)
+            book.newest_of_payment(tenant, &payment_id, LIST_LIMIT).map(Outcome::List)
         })
         .await
     }
@@ -79,12 +79,12 @@ impl Simulator {
     /// Endpoint: show a payment.
     pub(crate) async fn receive_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         payment_id: Box<str>,
     ) -> Result<RawAnswer, TransportFault> {
         self.receive(move |book| {
             let unknown = || PspError::new(404, "no_such_payment", "there is no such payment");
-            let captured = book.find_payment(scope, &payment_id)?;
+            let captured = book.find_payment(tenant, &payment_id)?;
             Ok(captured.map_or_else(|| Outcome::Error(unknown()), Outcome::Payment))
         })
         .await
@@ -127,12 +127,12 @@ impl Refund {
 
 pub(crate) fn find_refund(
     book: &Book,
-    scope: Scope,
+    tenant: Tenant,
     name: &Name,
 ) -> rusqlite::Result<Option<Refund>> {
     match name {
-        Name::Id(id) => book.find_by_id(scope, *id),
-        Name::Key(key) => book.find_by_key(scope, key),
+        Name::Id(id) => book.find_by_id(tenant, *id),
+        Name::Key(key) => book.find_by_key(tenant, key),
     }
 }
 
@@ -143,7 +143,7 @@ fn make_refund(
     config: SimulatorConfig,
 ) -> rusqlite::Result<Outcome> {
     let now = book.now();
-    let first = book.find_by_key(request.scope, &request.key)?;
+    let first = book.find_by_key(request.tenant, &request.key)?;
     let booked_before = first.is_some();
     if config.honour_keys
         && let Some(first) = first
@@ -156,13 +156,13 @@ fn make_refund(
     }
     let called_at = script
         .spares_the_book_once()
-        .then(|| book.find_unbooked_call(request.scope, &request.key))
+        .then(|| book.find_unbooked_call(request.tenant, &request.key))
         .transpose()?
         .flatten();
     let seen = booked_before || called_at.is_some();
     let script = if seen { script.after_first_call() } else { script };
     if script.spares_the_book_once() {
-        book.insert_unbooked_call(request.scope, &request.key, now)?;
+        book.insert_unbooked_call(request.tenant, &request.key, now)?;
         return Ok(spare(&script, now));
     }
     if let Some(error) = refusal(&script) {
@@ -208,10 +208,10 @@ fn check(
 /// The captured amount of the payment. The PSP stores the amount that the first call about the
 /// payment states.
 fn learn_payment(book: &Book, request: &RefundRequest) -> rusqlite::Result<Money> {
-    if let Some(captured) = book.find_payment(request.scope, &request.payment_id)? {
+    if let Some(captured) = book.find_payment(request.tenant, &request.payment_id)? {
         return Ok(captured);
     }
-    book.insert_payment(request.scope, &request.payment_id, request.captured)?;
+    book.insert_payment(request.tenant, &request.payment_id, request.captured)?;
     Ok(request.captured)
 }
 
@@ -255,7 +255,7 @@ fn book_refund(
     };
     let refund = Refund {
         id: book.new_id(at),
-        scope: request.scope,
+        tenant: request.tenant,
         key: Some(request.key),
         payment_id: request.payment_id,
         asked: request.asked.minor,

@@ -1,7 +1,7 @@
 //! The rows of the book, and how they are read.
 
 use crate::RefundStatus;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
 use rusqlite::Row;
@@ -15,7 +15,7 @@ const REFUND_PREFIX: &str = "sre_";
 #[derive(Clone, Debug)]
 pub(crate) struct Refund {
     pub(crate) id: Ulid,
-    pub(crate) scope: Scope,
+    pub(crate) tenant: Tenant,
     /// `None` for a refund that was made in the PSP's dashboard.
     pub(crate) key: Option<Box<str>>,
     pub(crate) payment_id: Box<str>,
@@ -92,7 +92,7 @@ impl TaskKind {
 pub(crate) struct Task {
     pub(crate) number: i64,
     pub(crate) kind: TaskKind,
-    pub(crate) scope: Scope,
+    pub(crate) tenant: Tenant,
     pub(crate) refund: Ulid,
     /// Number of failed deliveries of the webhook.
     pub(crate) tries: u32,
@@ -103,7 +103,7 @@ pub(crate) struct Task {
 pub(crate) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
     Ok(Refund {
         id: Ulid::from_bytes(row.get(0)?),
-        scope: scope(row, 1)?,
+        tenant: tenant(row, 1)?,
         key: row.get(2)?,
         payment_id: row.get(3)?,
         asked: row.get(4)?,
@@ -125,15 +125,15 @@ pub(crate) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
     Ok(Task {
         number: row.get(0)?,
         kind: kind.ok_or_else(|| out_of_range(row, 1))?,
-        scope: scope(row, 2)?,
+        tenant: tenant(row, 2)?,
         refund: Ulid::from_bytes(row.get(3)?),
         tries: row.get(4)?,
         body: row.get(5)?,
     })
 }
 
-fn scope(row: &Row<'_>, column: usize) -> rusqlite::Result<Scope> {
-    Scope::from_code(row.get(column)?).ok_or_else(|| out_of_range(row, column))
+fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<Tenant> {
+    Tenant::from_code(row.get(column)?).ok_or_else(|| out_of_range(row, column))
 }
 
 pub(crate) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {

@@ -6,7 +6,7 @@ use crate::RefundStatus;
 use crate::book::Book;
 use crate::rows::{Refund, Task, TaskKind};
 use crate::webhook;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 
@@ -28,7 +28,7 @@ pub(crate) struct Due {
 
 pub(crate) struct DueWebhook {
     pub(crate) number: i64,
-    pub(crate) scope: Scope,
+    pub(crate) tenant: Tenant,
     pub(crate) refund: Ulid,
     pub(crate) forged: bool,
     pub(crate) tries: u32,
@@ -144,7 +144,7 @@ pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusq
 /// Makes one due state change, unless somebody changed the refund by hand before.
 fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> rusqlite::Result<()> {
     book.delete_task(task.number)?;
-    let Some(refund) = book.find_by_id(task.scope, task.refund)? else { return Ok(()) };
+    let Some(refund) = book.find_by_id(task.tenant, task.refund)? else { return Ok(()) };
     match (task.kind, refund.status) {
         (TaskKind::TakeBack, RefundStatus::Succeeded) => {
             let refund = fail(book, refund, now)?;
@@ -194,8 +194,8 @@ fn schedule(
     now: Timestamp,
 ) -> rusqlite::Result<DueWebhook> {
     let number = book.insert_task(refund, now, TaskKind::Webhook, Some(&body))?;
-    let (scope, refund) = (refund.scope, refund.id);
-    Ok(DueWebhook { number, scope, refund, forged: false, tries: 0, body })
+    let (tenant, refund) = (refund.tenant, refund.id);
+    Ok(DueWebhook { number, tenant, refund, forged: false, tries: 0, body })
 }
 
 fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> rusqlite::Result<Vec<u8>> {
@@ -214,7 +214,7 @@ impl From<Task> for DueWebhook {
     fn from(task: Task) -> Self {
         Self {
             number: task.number,
-            scope: task.scope,
+            tenant: task.tenant,
             refund: task.refund,
             forged: task.kind == TaskKind::ForgedWebhook,
             tries: task.tries,

@@ -187,7 +187,7 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 mod tests {
     use super::*;
     use crate::book::tests::StillClock;
-    use domain::account::{Mode, Scope};
+    use domain::account::{Mode, Tenant};
 
     #[tokio::test]
     async fn a_failed_batch_leaves_nothing_behind_and_the_worker_goes_on() {
@@ -195,15 +195,15 @@ mod tests {
         let path = dir.path().join("simulator.sqlite");
         let (book, _) = Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
         let worker = Worker::open(book).expect("a worker");
-        let (scope, at) = (Scope::new(1, Mode::Test), Timestamp(5));
+        let (tenant, at) = (Tenant::new(1, Mode::Test), Timestamp(5));
         let failed = worker.ask(move |book| {
-            book.insert_unbooked_call(scope, "k1", at)?;
+            book.insert_unbooked_call(tenant, "k1", at)?;
             Err::<(), _>(rusqlite::Error::QueryReturnedNoRows)
         });
         assert_eq!(failed.await, Err(Fault::Failed));
-        let find = move |book: &mut Book| book.find_unbooked_call(scope, "k1");
+        let find = move |book: &mut Book| book.find_unbooked_call(tenant, "k1");
         assert_eq!(worker.ask(find).await, Ok(None));
-        let written = worker.ask(move |book| book.insert_unbooked_call(scope, "k1", at)).await;
+        let written = worker.ask(move |book| book.insert_unbooked_call(tenant, "k1", at)).await;
         assert_eq!(written, Ok(()));
         assert_eq!(worker.ask(find).await, Ok(Some(at)));
     }

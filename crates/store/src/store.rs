@@ -9,7 +9,7 @@ use crate::queries::{
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{Begun, NewRequest};
 use crate::{Copied, PostgresStore, SqliteStore, StoreError};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::checkout::Checkout;
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
@@ -67,25 +67,25 @@ both! {
     /// Deletes at most `limit` unique keys that expired before `now`. Returns their number.
     fn forget_keys(now: Timestamp, limit: u32) -> usize;
     /// The payment with this id.
-    fn find_payment(scope: Scope, id: PaymentId) -> Option<Payment>;
+    fn find_payment(tenant: Tenant, id: PaymentId) -> Option<Payment>;
     /// Payments, by id and so by time.
-    fn list_payments(scope: Scope, page: PageQuery) -> Page<Payment>;
+    fn list_payments(tenant: Tenant, page: PageQuery) -> Page<Payment>;
     /// The refund with this id, and the unchanging part of its payment.
-    fn find_refund(scope: Scope, id: RefundId) -> Option<RefundView>;
+    fn find_refund(tenant: Tenant, id: RefundId) -> Option<RefundView>;
     /// Refunds with their payments, by id and so by time.
-    fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
+    fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
     /// The unique key with this hash.
-    fn find_key(scope: Scope, hash: KeyHash) -> Option<Key>;
+    fn find_key(tenant: Tenant, hash: KeyHash) -> Option<Key>;
     /// Events with their subjects: by id, or by sequence number for one refund.
-    fn list_events(scope: Scope, filter: EventFilter, page: PageQuery) -> Page<EventView>;
+    fn list_events(tenant: Tenant, filter: EventFilter, page: PageQuery) -> Page<EventView>;
     /// The event with this id.
-    fn find_event(scope: Scope, id: EventId) -> Option<EventView>;
+    fn find_event(tenant: Tenant, id: EventId) -> Option<EventView>;
     /// Postings, by id and so by time. A filter on a ledger account fits the debit or the credit.
-    fn list_postings(scope: Scope, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
+    fn list_postings(tenant: Tenant, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
     /// The running totals of every ledger account and currency.
-    fn balances(scope: Scope) -> Vec<Balance>;
+    fn balances(tenant: Tenant) -> Vec<Balance>;
     /// Sums of the postings in one currency from `from` until before `until`, per reason.
-    fn sum_postings(scope: Scope, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<PostingSum>;
+    fn sum_postings(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<PostingSum>;
     /// Refunds due at `now`, the longest due first.
     fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund>;
     /// When the next refund is due.
@@ -93,21 +93,21 @@ both! {
     /// Counts the work that was due before `before`, and refunds in doubt.
     fn backlog(before: Timestamp) -> Backlog;
     /// The checkout with this id, also a deleted one.
-    fn find_checkout(scope: Scope, id: PaymentId) -> Option<Checkout>;
+    fn find_checkout(tenant: Tenant, id: PaymentId) -> Option<Checkout>;
     /// The checkout with this id in any account. For buyers, who know no account.
     fn find_checkout_anywhere(id: PaymentId) -> Option<Checkout>;
     /// Checkouts that are not deleted, by id and so by time.
-    fn list_checkouts(scope: Scope, filter: CheckoutFilter, page: PageQuery) -> Page<Checkout>;
+    fn list_checkouts(tenant: Tenant, filter: CheckoutFilter, page: PageQuery) -> Page<Checkout>;
     /// Checkouts due at `now`, the longest due first.
-    fn due_checkouts(now: Timestamp, limit: u32) -> Vec<(Scope, PaymentId)>;
+    fn due_checkouts(now: Timestamp, limit: u32) -> Vec<(Tenant, PaymentId)>;
     /// The invoice with this id.
-    fn find_invoice(scope: Scope, id: InvoiceId) -> Option<Invoice>;
+    fn find_invoice(tenant: Tenant, id: InvoiceId) -> Option<Invoice>;
     /// The invoice with this id in any account. For buyers, who know no account.
     fn find_invoice_anywhere(id: InvoiceId) -> Option<Invoice>;
     /// Invoices, by id and so by time.
-    fn list_invoices(scope: Scope, filter: InvoiceFilter, page: PageQuery) -> Page<Invoice>;
+    fn list_invoices(tenant: Tenant, filter: InvoiceFilter, page: PageQuery) -> Page<Invoice>;
     /// Invoices that fall due by `now`, the longest due first.
-    fn due_invoices(now: Timestamp, limit: u32) -> Vec<(Scope, InvoiceId)>;
+    fn due_invoices(now: Timestamp, limit: u32) -> Vec<(Tenant, InvoiceId)>;
     /// When the next checkout or invoice is due.
     fn next_checkout_due() -> Option<Timestamp>;
     /// Creates an account.
@@ -135,33 +135,33 @@ both! {
     /// Revokes an API key. `false` when there is none that works.
     fn revoke_api_key(id: &str, now: Timestamp) -> bool;
     /// The webhook endpoints of an account and mode, newest first.
-    fn list_endpoints(scope: Scope) -> Vec<Endpoint>;
+    fn list_endpoints(tenant: Tenant) -> Vec<Endpoint>;
     /// The webhook endpoint with this id.
-    fn find_endpoint(scope: Scope, id: EndpointId) -> Option<Endpoint>;
-    /// The endpoints of a scope, as a batch sees them.
-    fn subscribers(scope: Scope) -> Vec<Subscriber>;
+    fn find_endpoint(tenant: Tenant, id: EndpointId) -> Option<Endpoint>;
+    /// The endpoints of a tenant, as a batch sees them.
+    fn subscribers(tenant: Tenant) -> Vec<Subscriber>;
     /// Deliveries, by id and so by time.
-    fn list_deliveries(scope: Scope, filter: DeliveryFilter, page: PageQuery) -> Page<DueDelivery>;
+    fn list_deliveries(tenant: Tenant, filter: DeliveryFilter, page: PageQuery) -> Page<DueDelivery>;
     /// The delivery with this id, and the attempts at it, oldest first.
-    fn find_delivery(scope: Scope, id: DeliveryId) -> Option<(DueDelivery, Vec<Attempt>)>;
+    fn find_delivery(tenant: Tenant, id: DeliveryId) -> Option<(DueDelivery, Vec<Attempt>)>;
     /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: at most
     /// `room` of each endpoint, at most `limit` in all.
     fn due_deliveries(now: Timestamp, after: EndpointCursor, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
     /// Fails at most `limit` pending deliveries of an endpoint which is not active, with `why` as
     /// their error. Returns their number; fewer than `limit` does not mean that none is left.
-    fn fail_queued_deliveries(endpoint: (Scope, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;
+    fn fail_queued_deliveries(endpoint: (Tenant, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;
     /// Queues deliveries of old events again. `fan_out` receives a view with the events and the
-    /// endpoints of the scope, and appends the deliveries. All happens in one transaction, once
+    /// endpoints of the tenant, and appends the deliveries. All happens in one transaction, once
     /// under the unique key; `answer` makes the text that is stored with the key.
-    fn replay_events(scope: Scope, events: Vec<EventId>, name: (Option<Key>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
+    fn replay_events(tenant: Tenant, events: Vec<EventId>, name: (Option<Key>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
     fn queue_deliveries(deliveries: Vec<Delivery>) -> ();
     /// Begins a request under an idempotency key. The row is durable when this returns.
     fn begin_request(new: NewRequest, now: Timestamp) -> Begun;
     /// Stores the response to a request.
-    fn keep_answer(of: (Scope, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
+    fn keep_answer(of: (Tenant, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
     /// Ends a request without a response, so that the next request under the key may run at once.
-    fn abandon_request(of: (Scope, KeyHash, Ulid), now: Timestamp) -> ();
+    fn abandon_request(of: (Tenant, KeyHash, Ulid), now: Timestamp) -> ();
     /// Deletes at most `limit` stored responses that expired by `now`. Returns their number.
     fn forget_answers(now: Timestamp, limit: u32) -> usize;
     /// Reads at most `limit` events behind `after`, and deletes those whose subject is finished,

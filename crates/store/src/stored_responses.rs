@@ -1,6 +1,6 @@
 //! Requests under an idempotency key, and the HTTP responses that are stored for them.
 
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::keys::KeyHash;
 use domain::time::Timestamp;
 use ulid::Ulid;
@@ -8,7 +8,7 @@ use ulid::Ulid;
 /// A request under an idempotency key.
 #[derive(Clone, Copy, Debug)]
 pub struct NewRequest {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Hash of the idempotency key.
     pub hash: KeyHash,
     /// Hash of the request.

@@ -18,7 +18,7 @@ pub struct RefundRequest {
 impl EngineRig {
     /// Starts a refund request.
     pub fn refund(&self, payment: &Payment) -> RefundRequest {
-        let new = NewRefund::of(payment.facts.scope, payment.facts.id);
+        let new = NewRefund::of(payment.facts.tenant, payment.facts.id);
         RefundRequest { engine: self.engine.clone(), new, key: None }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{ManualClock, Node, eventually};
 use async_trait::async_trait;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::ids::{PaymentId, RefundId};
 use domain::ledger::Code;
 use domain::money::{Currency, Money};
@@ -87,7 +87,7 @@ pub struct EngineRig {
     pub simulator: Arc<Simulator>,
     pub engine: Engine,
     /// The account and mode of everything in the rig.
-    pub scope: Scope,
+    pub tenant: Tenant,
     config: EngineConfig,
     engines: AtomicU8,
     charges: AtomicU32,
@@ -130,7 +130,7 @@ impl EngineRig {
         let engine = Engine::start(parts(own, &simulator, &clock, registry, &config, 0));
         let account = engine.create_account("Test merchant").await.expect("an account");
         Self {
-            scope: Scope::new(account.number, Mode::Test),
+            tenant: Tenant::new(account.number, Mode::Test),
             clock,
             store,
             simulator,
@@ -198,7 +198,7 @@ impl EngineRig {
     /// A captured payment that is not registered yet.
     pub fn new_payment(&self, charge: &str, captured: i64, currency: &str) -> NewPayment {
         NewPayment {
-            scope: self.scope,
+            tenant: self.tenant,
             kind: Kind::Payment,
             captured,
             currency: Currency::parse(currency).expect("a currency"),
@@ -213,7 +213,7 @@ impl EngineRig {
 
     /// Reads the payment.
     pub async fn payment(&self, id: PaymentId) -> Payment {
-        let found = self.engine.find_payment(self.scope, id).await.expect("a read");
+        let found = self.engine.find_payment(self.tenant, id).await.expect("a read");
         found.expect("the payment exists")
     }
 
@@ -229,21 +229,21 @@ impl EngineRig {
 
     /// Reads the refund with this id.
     pub async fn find(&self, id: RefundId) -> Option<Refund> {
-        let found = self.engine.find_refund(self.scope, id).await.expect("a read");
+        let found = self.engine.find_refund(self.tenant, id).await.expect("a read");
         found.map(|view| view.refund)
     }
 
     /// All refunds of the payment, oldest first.
     pub async fn refunds_of(&self, payment: &Payment) -> Vec<Refund> {
         let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
-        let page = self.engine.list_refunds(self.scope, filter, everything()).await;
+        let page = self.engine.list_refunds(self.tenant, filter, everything()).await;
         page.expect("a read").items.into_iter().map(|view| view.refund).collect()
     }
 
     /// All states of the refund, read from its events. Checks the sequence numbers of the events.
     pub async fn states(&self, refund: &Refund) -> Vec<State> {
         let filter = EventFilter { event_type: None, refund: Some(refund.id) };
-        let page = self.engine.list_events(self.scope, filter, everything()).await;
+        let page = self.engine.list_events(self.tenant, filter, everything()).await;
         let mut states = Vec::new();
         for (before, event) in (0_u32..).zip(page.expect("a read").items) {
             assert_eq!(event.event.seq, before + 1, "events count from 1 without a gap");
@@ -258,13 +258,13 @@ impl EngineRig {
     /// All events, oldest first.
     pub async fn events(&self) -> Vec<EventView> {
         let all = EventFilter::default();
-        self.engine.list_events(self.scope, all, everything()).await.expect("a read").items
+        self.engine.list_events(self.tenant, all, everything()).await.expect("a read").items
     }
 
     /// All legs of the refund in the ledger, oldest first.
     pub async fn legs(&self, refund: &Refund) -> Vec<Leg> {
         let filter = PostingFilter { source: Some(refund.id.ulid()), ..PostingFilter::default() };
-        let page = self.engine.list_entries(self.scope, filter, everything()).await;
+        let page = self.engine.list_entries(self.tenant, filter, everything()).await;
         let leg = |entry: engine::Entry| (entry.code, entry.direction, entry.posting.amount);
         page.expect("a read").items.into_iter().map(leg).collect()
     }
@@ -272,7 +272,7 @@ impl EngineRig {
     /// The simulator's record of the payment.
     pub async fn book(&self, payment: &Payment) -> PaymentBook {
         let charge = &payment.facts.provider_payment_id;
-        self.simulator.payment_book(self.scope, charge).await.expect("a book")
+        self.simulator.payment_book(self.tenant, charge).await.expect("a book")
     }
 
     /// Sum of the provider's payouts that were not returned, in minor units.
@@ -285,7 +285,7 @@ impl EngineRig {
     pub async fn refund_in_dashboard(&self, payment: &Payment, minor: i64) -> DashboardRefund {
         let money = Money::new(minor, payment.facts.currency);
         let charge = &payment.facts.provider_payment_id;
-        let made = self.simulator.dashboard_refund(self.scope, charge, money).await;
+        let made = self.simulator.dashboard_refund(self.tenant, charge, money).await;
         made.expect("the dashboard makes it")
     }
 
@@ -437,7 +437,7 @@ struct Inbox<'a>(&'a Engine);
 
 #[async_trait]
 impl WebhookSink for Inbox<'_> {
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
-        self.0.receive_webhook(scope, "simulator", webhook).await.is_ok()
+    async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
+        self.0.receive_webhook(tenant, "simulator", webhook).await.is_ok()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::within_limit;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::outcome::{Failure, Said};
 use domain::payment::Capture;
 use providers::{
@@ -88,10 +88,10 @@ impl Provider for StoppingProvider {
 
     async fn fetch_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<Option<PaymentReport>, Failure> {
-        self.inner.fetch_payment(scope, provider_payment_id).await
+        self.inner.fetch_payment(tenant, provider_payment_id).await
     }
 
     fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {

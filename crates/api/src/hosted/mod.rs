@@ -20,7 +20,7 @@ use crate::http::query::Query;
 use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::InvoiceId;
 use domain::invoice::{self, Invoice};
@@ -66,7 +66,7 @@ fn over_limit(_: &App, limited: RateLimited) -> Response {
 /// The subject of a page.
 pub(crate) struct Subject {
     merchant: Box<str>,
-    scope: Scope,
+    tenant: Tenant,
     total: Money,
     checkout: Option<Checkout>,
     invoice: Option<Invoice>,
@@ -152,25 +152,25 @@ async fn find(app: &App, parts: &Parts) -> Result<Subject, Missing> {
         let (kind, id) = parse_checkout_id(id).ok_or(Missing::Unknown)?;
         (Some(engine.find_public_checkout(kind, id).await?.ok_or(Missing::Unknown)?), None)
     };
-    let (scope, total) = match (&invoice, &checkout) {
+    let (tenant, total) = match (&invoice, &checkout) {
         (Some(invoice), _) => {
             let facts = &invoice.facts;
-            (facts.scope, Money::new(facts.totals.total, facts.currency))
+            (facts.tenant, Money::new(facts.totals.total, facts.currency))
         }
-        (None, Some(checkout)) => (checkout.facts.scope, checkout.facts.money()),
+        (None, Some(checkout)) => (checkout.facts.tenant, checkout.facts.money()),
         (None, None) => return Err(Missing::Unknown),
     };
     let payment = match &checkout {
         Some(checkout) if checkout.completed_at.is_some() => {
-            engine.find_payment(scope, checkout.facts.id).await?
+            engine.find_payment(tenant, checkout.facts.id).await?
         }
         _ => None,
     };
     let query = Query::parse(parts.uri.query());
     Ok(Subject {
-        merchant: engine.merchant_name(scope).await?,
+        merchant: engine.merchant_name(tenant).await?,
         run_out: checkout.as_ref().is_some_and(|checkout| checkout.has_run_out(engine.now())),
-        scope,
+        tenant,
         total,
         checkout,
         invoice,

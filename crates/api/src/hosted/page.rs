@@ -47,7 +47,7 @@ pub(super) fn of_subject(subject: &Subject) -> String {
     let total = subject.total;
     let shown = outcome(subject);
     let mut body = String::new();
-    if subject.scope.mode() == Mode::Test {
+    if subject.tenant.mode() == Mode::Test {
         body.push_str("<p class=\"ribbon\" role=\"note\">Test mode: no real money moves</p>\n");
     }
     let _ = write!(
@@ -316,7 +316,7 @@ fn choice(subject: &Subject, checkout: &Checkout) -> String {
         );
     }
     form.push_str("</fieldset>\n");
-    if subject.scope.mode() == Mode::Test {
+    if subject.tenant.mode() == Mode::Test {
         form.push_str(
             "<p class=\"field\"><label for=\"outcome\">What should happen in this test?</label>\n\
              <select id=\"outcome\" name=\"outcome\">\n\

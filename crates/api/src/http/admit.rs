@@ -53,7 +53,7 @@ pub async fn admit<P: From<BodyError> + From<Refused> + From<RateLimited>>(
         }
     };
     if let Some(limits) = &app.limits {
-        let after = quota.insert(limits.account(caller.scope, class));
+        let after = quota.insert(limits.account(caller.tenant, class));
         if let Some(wait) = after.retry_in {
             return Err(RateLimited(wait).into());
         }

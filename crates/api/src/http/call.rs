@@ -14,7 +14,7 @@ use crate::app::{ApiConfig, App};
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{AccountId, RequestId};
 use engine::access::{ApiKey, KeyScope};
 use engine::{Engine, IdempotencyKey};
@@ -194,8 +194,8 @@ impl<D: Door> Call<D> {
     }
 
     /// That account in the caller's mode.
-    pub const fn scope(&self) -> Scope {
-        self.caller.scope
+    pub const fn tenant(&self) -> Tenant {
+        self.caller.tenant
     }
 
     pub const fn idempotency_key(&self) -> Option<&IdempotencyKey> {

@@ -38,7 +38,7 @@ where
 {
     let Some(key) = call.idempotency_key.take() else { return endpoint(call).await };
     let engine = call.engine().clone();
-    match engine.begin_request(call.scope(), &key, &call.request()).await? {
+    match engine.begin_request(call.tenant(), &key, &call.request()).await? {
         Begun::Process(keyed) => {
             call.idempotency_key = Some(keyed.key());
             let (tell, told) = tokio::sync::oneshot::channel();

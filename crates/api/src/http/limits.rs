@@ -4,7 +4,7 @@
 //! the account's share. Memory is bounded: full buckets are dropped, and beyond a number clients
 //! share the buckets of their networks.
 
-use domain::account::Scope;
+use domain::account::Tenant;
 use governor::RateLimiter;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
@@ -61,9 +61,9 @@ pub struct Quota {
 
 /// Every bucket.
 pub struct Limits<C: Clock = MonotonicClock> {
-    reads: Buckets<Scope, C>,
-    writes: Buckets<Scope, C>,
-    heavy: Buckets<Scope, C>,
+    reads: Buckets<Tenant, C>,
+    writes: Buckets<Tenant, C>,
+    heavy: Buckets<Tenant, C>,
     public: Buckets<Client, C>,
     failures: Buckets<Client, C>,
     client_header: Option<HeaderName>,
@@ -84,13 +84,13 @@ impl<C: Clock + Clone> Limits<C> {
     }
 
     /// Takes one request out of an account's share.
-    pub fn account(&self, scope: Scope, class: Class) -> Quota {
+    pub fn account(&self, tenant: Tenant, class: Class) -> Quota {
         let buckets = match class {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
             Class::Heavy => &self.heavy,
         };
-        buckets.take(&scope)
+        buckets.take(&tenant)
     }
 
     /// Takes one request without a key out of a client's share.
@@ -243,8 +243,8 @@ mod tests {
     fn a_bucket_empties_says_when_and_fills_again() {
         let clock = FakeRelativeClock::default();
         let limits = limits(&clock);
-        let scope = Scope::new(1, Mode::Test);
-        let take = || limits.account(scope, Class::Write);
+        let tenant = Tenant::new(1, Mode::Test);
+        let take = || limits.account(tenant, Class::Write);
         let first = take();
         assert_eq!((first.limit, first.remaining, first.retry_in), (2, 1, None));
         assert_eq!(first.full_in, Duration::from_millis(500));
@@ -262,20 +262,20 @@ mod tests {
     fn accounts_modes_and_classes_have_shares_of_their_own() {
         let clock = FakeRelativeClock::default();
         let limits = limits(&clock);
-        let scope = Scope::new(1, Mode::Test);
-        while limits.account(scope, Class::Write).retry_in.is_none() {}
-        for (scope, class) in [
-            (Scope::new(1, Mode::Live), Class::Write),
-            (Scope::new(2, Mode::Test), Class::Write),
-            (scope, Class::Read),
-            (scope, Class::Heavy),
+        let tenant = Tenant::new(1, Mode::Test);
+        while limits.account(tenant, Class::Write).retry_in.is_none() {}
+        for (tenant, class) in [
+            (Tenant::new(1, Mode::Live), Class::Write),
+            (Tenant::new(2, Mode::Test), Class::Write),
+            (tenant, Class::Read),
+            (tenant, Class::Heavy),
         ] {
-            assert_eq!(limits.account(scope, class).retry_in, None, "{scope:?} {class:?}");
+            assert_eq!(limits.account(tenant, class).retry_in, None, "{tenant:?} {class:?}");
         }
         for _ in 0..4 {
-            assert_eq!(limits.account(scope, Class::Heavy).retry_in, None);
+            assert_eq!(limits.account(tenant, Class::Heavy).retry_in, None);
         }
-        let wait = limits.account(scope, Class::Heavy).retry_in.expect("five a minute");
+        let wait = limits.account(tenant, Class::Heavy).retry_in.expect("five a minute");
         assert!(wait > Duration::from_secs(11) && wait <= Duration::from_secs(12), "{wait:?}");
     }
 

@@ -6,7 +6,7 @@ use super::body::{Object, missing};
 use super::invalid::{Invalid, one_of};
 use super::problem::Problem;
 use super::query::Query;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::{Engine, Source};
@@ -129,13 +129,13 @@ impl<'a> PaymentNames<'a> {
     }
 
     /// Finds the payment, and checks that every name given means the same one.
-    pub async fn resolve(self, engine: &Engine, scope: Scope) -> Result<PaymentRef, Problem> {
+    pub async fn resolve(self, engine: &Engine, tenant: Tenant) -> Result<PaymentRef, Problem> {
         let (field, name) = self.first;
-        let payment = find(engine, scope, &name).await?.ok_or_else(|| not_found(field))?;
+        let payment = find(engine, tenant, &name).await?.ok_or_else(|| not_found(field))?;
         let mut kind =
             agree(self.kind, name.kind()).ok_or_else(|| disagree(field, "sourceType"))?;
         for (other, name) in self.others {
-            let found = find(engine, scope, &name).await?.ok_or_else(|| not_found(other))?;
+            let found = find(engine, tenant, &name).await?.ok_or_else(|| not_found(other))?;
             let same = (found == payment).then(|| agree(kind, name.kind())).flatten();
             kind = same.ok_or_else(|| disagree(other, field))?;
         }
@@ -180,14 +180,14 @@ fn agree(one: Option<Kind>, other: Option<Kind>) -> Option<Option<Kind>> {
 
 async fn find(
     engine: &Engine,
-    scope: Scope,
+    tenant: Tenant,
     name: &Name<'_>,
 ) -> Result<Option<PaymentId>, engine::Error> {
     let charge = match name {
         Name::Id(id, _) => return Ok(Some(*id)),
         Name::Charge(charge) => Source::Charge((**charge).into()),
     };
-    engine.resolve_source(scope, &charge).await
+    engine.resolve_source(tenant, &charge).await
 }
 
 /// The payments that a list is restricted to.
@@ -209,11 +209,11 @@ pub fn parse_source(text: &str) -> Source {
 }
 
 /// Reads the filters `sourceId`, `chargeId` and `paymentId` of a list.
-pub async fn filter(engine: &Engine, scope: Scope, query: &Query<'_>) -> Result<Filter, Problem> {
+pub async fn filter(engine: &Engine, tenant: Tenant, query: &Query<'_>) -> Result<Filter, Problem> {
     let mut filter = Filter::Any;
     for field in ["sourceId", "chargeId", "paymentId"] {
         let Some(text) = query.get(field)? else { continue };
-        let found = find_existing(engine, scope, &Name::parse(text)).await?;
+        let found = find_existing(engine, tenant, &Name::parse(text)).await?;
         filter = match (filter, found) {
             (Filter::Any, Some(payment)) => Filter::One(payment),
             (Filter::One(known), Some(payment)) if known == payment => filter,
@@ -226,12 +226,12 @@ pub async fn filter(engine: &Engine, scope: Scope, query: &Query<'_>) -> Result<
 /// Finds the payment of a name; a name with the prefix of another kind finds nothing.
 async fn find_existing(
     engine: &Engine,
-    scope: Scope,
+    tenant: Tenant,
     name: &Name<'_>,
 ) -> Result<Option<PaymentId>, engine::Error> {
-    let Some(id) = find(engine, scope, name).await? else { return Ok(None) };
+    let Some(id) = find(engine, tenant, name).await? else { return Ok(None) };
     let Some(kind) = name.kind() else { return Ok(Some(id)) };
-    let payment = engine.find_payment(scope, id).await?;
+    let payment = engine.find_payment(tenant, id).await?;
     Ok(payment.filter(|payment| payment.facts.kind == kind).map(|_| id))
 }
 

@@ -208,8 +208,8 @@ impl Operation {
         });
         let text = match permission {
             Some(permission) => {
-                let scope = format!("Takes the scope `{permission}`.");
-                if self.text.is_empty() { scope } else { format!("{}\n\n{scope}", self.text) }
+                let tenant = format!("Takes the scope `{permission}`.");
+                if self.text.is_empty() { tenant } else { format!("{}\n\n{tenant}", self.text) }
             }
             None => self.text,
         };

@@ -1,7 +1,7 @@
 //! The Yoco door when time passes: keys expire, leases expire.
 
 use crate::world::{Ask, Key, Reply, World};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use engine::{Begun, IdempotencyKey};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -81,15 +81,15 @@ async fn a_key_is_new_again_after_a_day_and_not_before() {
 async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_once() {
     let shop = Shop::open().await;
     let accounts = shop.world.engine.list_accounts().await.expect("accounts");
-    let scope = Scope::new(accounts[0].number, Mode::Live);
+    let tenant = Tenant::new(accounts[0].number, Mode::Live);
     let key = IdempotencyKey { door: "yoco", value: "left".into() };
     let (path, body) = (shop.path(), r#"{"amount":100}"#);
     let request = [b"POST".as_slice(), path.as_bytes(), body.as_bytes()];
     // Another node began the request, made the refund and died.
-    let begun = shop.world.engine.begin_request(scope, &key, &request).await.expect("begun");
+    let begun = shop.world.engine.begin_request(tenant, &key, &request).await.expect("begun");
     let Begun::Process(keyed) = begun else { panic!("{begun:?}") };
     let new = engine::NewRefund {
-        scope,
+        tenant,
         payment: domain::ids::PaymentId::parse(&shop.checkout.replacen("ch_", "pay_", 1)).unwrap(),
         kind: Some(domain::payment::Kind::Checkout),
         amount: Some(100),
@@ -103,7 +103,7 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
     for (at, part) in [b"PUT".as_slice(), b"/api/checkouts", b"{}"].into_iter().enumerate() {
         let mut other = request;
         other[at] = part;
-        let begun = shop.world.engine.begin_request(scope, &key, &other).await.expect("a read");
+        let begun = shop.world.engine.begin_request(tenant, &key, &other).await.expect("a read");
         assert!(matches!(begun, Begun::Other), "{begun:?}");
     }
     let made = shop.world.engine.create_refund(new, Some(&keyed.key())).await.expect("a refund");

@@ -5,7 +5,7 @@ use super::keys::{insert_key, live_key};
 use super::record::{decide as decide_record, record};
 use super::record_event::record_refund_event;
 use super::{Done, RefundRef, Refusal};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::keys::{Key, KeyHash, Target};
@@ -18,18 +18,18 @@ use rand_core::Rng;
 
 pub(super) fn decide<R: Rng>(
     view: &mut View,
-    (scope, name): (Scope, KeyHash),
+    (tenant, name): (Tenant, KeyHash),
     payment_id: PaymentId,
     observation: &Observation,
     recheck_at: Timestamp,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    if let Some(taken) = live_key(view, scope, name, now) {
-        let of = RefundRef { scope, refund: RefundId::from_ulid(taken.id), payment: payment_id };
+    if let Some(taken) = live_key(view, tenant, name, now) {
+        let of = RefundRef { tenant, refund: RefundId::from_ulid(taken.id), payment: payment_id };
         return decide_record(view, of, observation, recheck_at, now, ids);
     }
-    let row = view.payments.get(&(scope, payment_id)).ok_or(Refusal::PaymentNotFound)?;
+    let row = view.payments.get(&(tenant, payment_id)).ok_or(Refusal::PaymentNotFound)?;
     let money = observation.said.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
     let facts = row.value.facts.clone();
     if money.currency != facts.currency {
@@ -38,7 +38,7 @@ pub(super) fn decide<R: Rng>(
     let reserved = row.value.reserved.checked_add(money.minor).ok_or(Refusal::TooLarge)?;
     let rebalanced = rebalance(&row.value, row.value.refunded, reserved)?;
     let mut refund = Refund {
-        scope,
+        tenant,
         id: ids.refund(now),
         payment: payment_id,
         amount: money.minor,
@@ -71,7 +71,7 @@ pub(super) fn decide<R: Rng>(
         view.new_rows.events.truncate(told);
     })?;
     let key = Key {
-        scope,
+        tenant,
         hash: name,
         request: [0; 16],
         target: Target::Refund,
@@ -80,7 +80,7 @@ pub(super) fn decide<R: Rng>(
         expires_at: None,
     };
     insert_key(view, key);
-    view.payments.insert((scope, payment_id), payment);
-    view.refunds.insert((scope, id), refund);
+    view.payments.insert((tenant, payment_id), payment);
+    view.refunds.insert((tenant, id), refund);
     Ok(done)
 }

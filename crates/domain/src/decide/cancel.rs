@@ -18,7 +18,7 @@ pub(super) fn decide<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     if let Some(name) = key
-        && let Some(taken) = live_key(view, of.scope, name.hash, now)
+        && let Some(taken) = live_key(view, of.tenant, name.hash, now)
     {
         if taken.request != name.request || taken.target != Target::Cancel {
             return Err(Refusal::KeyReused);
@@ -35,7 +35,7 @@ pub(super) fn decide<R: Rng>(
     let done = done?;
     if let Some(name) = key {
         let key = Key {
-            scope: of.scope,
+            tenant: of.tenant,
             hash: name.hash,
             request: name.request,
             target: Target::Cancel,

@@ -77,14 +77,14 @@ pub(super) fn complete<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Option<Type>, Refusal> {
     let facts = checkout.facts.clone();
-    let (scope, id) = (facts.scope, facts.id);
+    let (tenant, id) = (facts.tenant, facts.id);
     if !advance(checkout, fact)? {
         return Ok(None);
     }
-    if let Some(taken) = live_key(view, scope, charge.name, now) {
+    if let Some(taken) = live_key(view, tenant, charge.name, now) {
         return Err(Refusal::ChargeTaken(PaymentId::from_ulid(taken.id)));
     }
-    if view.payments.contains_key(&(scope, id)) {
+    if view.payments.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(id));
     }
     let settled_at = charge.settles_after_ms.map(|ms| captured_at.plus_ms(ms));
@@ -94,7 +94,7 @@ pub(super) fn complete<R: Rng>(
     }
     record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
     let key = Key {
-        scope,
+        tenant,
         hash: charge.name,
         request: id.bytes(),
         target: Target::Payment,
@@ -103,7 +103,7 @@ pub(super) fn complete<R: Rng>(
         expires_at: None,
     };
     insert_key(view, key);
-    view.payments.insert((scope, id), Row::inserted(payment));
+    view.payments.insert((tenant, id), Row::inserted(payment));
     checkout.flight = PaymentAttempt::None;
     checkout.checks = 0;
     checkout.failure = None;
@@ -115,7 +115,7 @@ pub(super) fn complete<R: Rng>(
 
 fn payment_facts(facts: &Terms, charge: &Charge, captured_at: Timestamp) -> payment::Capture {
     payment::Capture {
-        scope: facts.scope,
+        tenant: facts.tenant,
         id: facts.id,
         kind: facts.kind,
         captured: facts.amount,

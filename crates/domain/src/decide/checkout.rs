@@ -10,7 +10,7 @@ use super::charge::{complete, record};
 use super::keys::{insert_key, live_key};
 use super::record_event::record_checkout_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
@@ -35,7 +35,7 @@ pub struct OpenCheckout {
 /// Does something to a checkout.
 #[derive(Debug)]
 pub struct ActOnCheckout {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub id: PaymentId,
     pub act: Act,
     /// The caller's idempotency key.
@@ -98,14 +98,14 @@ pub enum Act {
 
 impl ActOnCheckout {
     pub(super) fn wants(&self, wanted: &mut RowKeys) {
-        let (scope, id) = (self.scope, self.id);
-        wanted.keys.extend(self.key.map(|key| (scope, key.hash)));
-        wanted.checkouts.insert((scope, id));
-        wanted.payments.insert((scope, id));
-        wanted.invoices.insert((scope, InvoiceId::from_ulid(id.ulid())));
+        let (tenant, id) = (self.tenant, self.id);
+        wanted.keys.extend(self.key.map(|key| (tenant, key.hash)));
+        wanted.checkouts.insert((tenant, id));
+        wanted.payments.insert((tenant, id));
+        wanted.invoices.insert((tenant, InvoiceId::from_ulid(id.ulid())));
         match &self.act {
             Act::Record { charge: Some(charge), .. } | Act::Confirm { charge } => {
-                wanted.keys.insert((scope, charge.name));
+                wanted.keys.insert((tenant, charge.name));
             }
             Act::Record { charge: None, .. }
             | Act::Visit
@@ -125,20 +125,20 @@ pub(super) fn open<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (open.new.scope, open.id);
-    if let Some(taken) = replayed(view, scope, open.key, now)? {
-        let row = view.checkouts.get(&(scope, taken)).ok_or(Refusal::CheckoutNotFound)?;
+    let (tenant, id) = (open.new.tenant, open.id);
+    if let Some(taken) = replayed(view, tenant, open.key, now)? {
+        let row = view.checkouts.get(&(tenant, taken)).ok_or(Refusal::CheckoutNotFound)?;
         let checkout = Checkout::new(row.value.facts.clone(), taken.at());
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
-    if view.checkouts.contains_key(&(scope, id)) {
+    if view.checkouts.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(id));
     }
     // The time of its id, so that a repeated request can be answered the same.
     let mut checkout = Checkout::new(Arc::new(Terms::of(&open.new, id)), id.at());
     record_checkout_event(&mut checkout, &mut view.new_rows, Type::CheckoutCreated, id.at(), ids);
-    take_key(view, scope, id, open.key, now);
-    view.checkouts.insert((scope, id), Row::inserted(checkout.clone()));
+    take_key(view, tenant, id, open.key, now);
+    view.checkouts.insert((tenant, id), Row::inserted(checkout.clone()));
     Ok(Done::Checkout { checkout: Box::new(checkout), replayed: false })
 }
 
@@ -148,11 +148,11 @@ pub(super) fn act<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let at = (command.scope, command.id);
+    let at = (command.tenant, command.id);
     let row = view.checkouts.get(&at).ok_or(Refusal::CheckoutNotFound)?;
     let mut checkout = row.value.clone();
     // A deletion may be repeated; for anything else the checkout is gone.
-    if replayed(view, command.scope, command.key, now)?.is_some() {
+    if replayed(view, command.tenant, command.key, now)?.is_some() {
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
     if checkout.deleted {
@@ -189,7 +189,7 @@ pub(super) fn act<R: Rng>(
     if let Some(event) = event {
         tell(view, &mut checkout, event, now, ids);
     }
-    take_key(view, command.scope, command.id, command.key, now);
+    take_key(view, command.tenant, command.id, command.key, now);
     if let Some(row) = view.checkouts.get_mut(&at)
         && row.value != checkout
     {
@@ -328,12 +328,12 @@ fn tell<R: Rng>(
 /// The checkout that an idempotency key led to before.
 fn replayed(
     view: &View,
-    scope: Scope,
+    tenant: Tenant,
     key: Option<KeyUse>,
     now: Timestamp,
 ) -> Result<Option<PaymentId>, Refusal> {
     let Some(key) = key else { return Ok(None) };
-    match live_key(view, scope, key.hash, now) {
+    match live_key(view, tenant, key.hash, now) {
         None => Ok(None),
         Some(taken) if taken.request == key.request && taken.target == Target::Checkout => {
             Ok(Some(PaymentId::from_ulid(taken.id)))
@@ -342,10 +342,10 @@ fn replayed(
     }
 }
 
-fn take_key(view: &mut View, scope: Scope, id: PaymentId, key: Option<KeyUse>, now: Timestamp) {
+fn take_key(view: &mut View, tenant: Tenant, id: PaymentId, key: Option<KeyUse>, now: Timestamp) {
     let Some(key) = key else { return };
     let key = Key {
-        scope,
+        tenant,
         hash: key.hash,
         request: key.request,
         target: Target::Checkout,
@@ -362,7 +362,7 @@ pub(super) fn close(
     invoice: &invoice::Invoice,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let Some(row) = view.checkouts.get_mut(&(invoice.facts.scope, invoice.payment())) else {
+    let Some(row) = view.checkouts.get_mut(&(invoice.facts.tenant, invoice.payment())) else {
         return Ok(());
     };
     if row.value.flight != PaymentAttempt::None {

@@ -20,9 +20,9 @@ pub(super) fn decide<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     let CreateRefund { new, reference, key, request, start } = create;
-    let scope = new.scope;
+    let tenant = new.tenant;
     if let Some(hash) = *key
-        && let Some(taken) = live_key(view, scope, hash, now)
+        && let Some(taken) = live_key(view, tenant, hash, now)
     {
         if taken.request != *request || taken.target != Target::Refund {
             return Err(Refusal::KeyReused);
@@ -30,7 +30,7 @@ pub(super) fn decide<R: Rng>(
         return replay_refund(view, taken);
     }
     if let Some(hash) = *reference
-        && let Some(taken) = live_key(view, scope, hash, now)
+        && let Some(taken) = live_key(view, tenant, hash, now)
     {
         let taken = taken.clone();
         if taken.request != *request {
@@ -44,7 +44,7 @@ pub(super) fn decide<R: Rng>(
 
     let payment = &view
         .payments
-        .get(&(scope, new.payment))
+        .get(&(tenant, new.payment))
         .filter(|row| new.kind.is_none_or(|kind| kind == row.value.facts.kind))
         .ok_or(Refusal::PaymentNotFound)?
         .value;
@@ -57,7 +57,7 @@ pub(super) fn decide<R: Rng>(
         Start::AwaitApproval => (State::AwaitingApproval, None),
     };
     let mut refund = Refund {
-        scope,
+        tenant,
         id: ids.refund(now),
         payment: new.payment,
         amount,
@@ -82,7 +82,7 @@ pub(super) fn decide<R: Rng>(
     let names = key.iter().chain(reference).copied();
     for hash in names {
         let key = Key {
-            scope,
+            tenant,
             hash,
             request: *request,
             target: Target::Refund,
@@ -92,13 +92,13 @@ pub(super) fn decide<R: Rng>(
         };
         insert_key(view, key);
     }
-    let row = view.payments.get_mut(&(scope, new.payment)).ok_or(Refusal::PaymentNotFound)?;
+    let row = view.payments.get_mut(&(tenant, new.payment)).ok_or(Refusal::PaymentNotFound)?;
     let payment = row.change();
     payment.reserved = reserved;
     payment.updated_at = now;
     assert!(payment.within_limit(), "a refund passed the captured amount");
     let payment = payment.clone();
-    view.refunds.insert((scope, refund.id), Row::inserted(refund.clone()));
+    view.refunds.insert((tenant, refund.id), Row::inserted(refund.clone()));
     Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
 }
 
@@ -131,9 +131,9 @@ fn check_amount(payment: &Payment, new: &NewRefund) -> Result<i64, Refusal> {
 /// The refund as it was when the request that made it was answered.
 fn replay_refund(view: &View, taken: &Key) -> Result<Done, Refusal> {
     let id = RefundId::from_ulid(taken.id);
-    let now = &view.refunds.get(&(taken.scope, id)).ok_or(Refusal::RefundNotFound)?.value;
+    let now = &view.refunds.get(&(taken.tenant, id)).ok_or(Refusal::RefundNotFound)?.value;
     let payment =
-        &view.payments.get(&(taken.scope, now.payment)).ok_or(Refusal::PaymentNotFound)?.value;
+        &view.payments.get(&(taken.tenant, now.payment)).ok_or(Refusal::PaymentNotFound)?.value;
     let refund = Refund {
         state: taken.state.unwrap_or(now.state),
         late: false,

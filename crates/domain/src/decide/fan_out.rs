@@ -14,12 +14,12 @@ pub fn fan_out<R: Rng>(view: &mut View, now: Timestamp, ids: &mut Ids<R>) {
         return;
     }
     for event in &view.new_rows.events {
-        let Some(subscribers) = view.subscribers.get(&event.scope) else { continue };
+        let Some(subscribers) = view.subscribers.get(&event.tenant) else { continue };
         for subscriber in subscribers {
             // An endpoint that was disabled in this batch gets no further deliveries.
             let stopped = view
                 .endpoints
-                .get(&(event.scope, subscriber.endpoint))
+                .get(&(event.tenant, subscriber.endpoint))
                 .is_some_and(|row| !row.value.active);
             if wants(subscriber, event) && !stopped {
                 view.new_rows.deliveries.push(delivery(subscriber, event, now, ids));
@@ -41,7 +41,7 @@ fn delivery<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Delivery {
     Delivery {
-        scope: event.scope,
+        tenant: event.tenant,
         id: ids.delivery(now),
         endpoint: subscriber.endpoint,
         format: subscriber.format,
@@ -65,7 +65,7 @@ fn delivery<R: Rng>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Mode, Scope};
+    use crate::account::{Mode, Tenant};
     use crate::event::{Subject, Type};
     use crate::ids::{EndpointId, RefundId};
     use crate::refund::State;
@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn each_event_goes_to_each_active_endpoint_of_its_scope_that_wants_and_knows_it() {
-        let (here, there) = (Scope::new(1, Mode::Test), Scope::new(1, Mode::Live));
+        let (here, there) = (Tenant::new(1, Mode::Test), Tenant::new(1, Mode::Live));
         let mut ids = Ids::new(ChaCha8Rng::seed_from_u64(1));
         let mut view = View::default();
-        for (scope, event_type) in
+        for (tenant, event_type) in
             [(here, Type::RefundCreated), (here, Type::RefundUpdated), (there, Type::RefundCreated)]
         {
             let subject = Subject::Refund(RefundId::from_bytes([9; 16]), State::Sending);
             let id = ids.event(NOW);
             view.new_rows.events.push(Event {
-                scope,
+                tenant,
                 id,
                 event_type,
                 subject,
@@ -110,7 +110,8 @@ mod tests {
         ];
         view.subscribers.insert(here, subscribers);
         fan_out(&mut view, NOW, &mut ids);
-        let told: Vec<_> = view.new_rows.deliveries.iter().map(|d| (d.scope, d.endpoint)).collect();
+        let told: Vec<_> =
+            view.new_rows.deliveries.iter().map(|d| (d.tenant, d.endpoint)).collect();
         let one = |number| (here, EndpointId::from_bytes([number; 16]));
         assert_eq!(told, [one(1), one(2)]);
         let first = &view.new_rows.deliveries[0];

@@ -4,7 +4,7 @@ use super::checkout;
 use super::keys::{insert_key, live_key};
 use super::record_event::record_invoice_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
@@ -32,7 +32,7 @@ pub struct CreateInvoice {
 /// Does something to an invoice.
 #[derive(Debug)]
 pub struct ActOnInvoice {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub id: InvoiceId,
     pub act: Act,
     /// The caller's idempotency key.
@@ -58,9 +58,9 @@ pub enum Act {
 
 impl ActOnInvoice {
     pub(super) fn wants(&self, wanted: &mut RowKeys) {
-        wanted.keys.extend(self.key.map(|key| (self.scope, key.hash)));
-        wanted.invoices.insert((self.scope, self.id));
-        wanted.checkouts.insert((self.scope, PaymentId::from_ulid(self.id.ulid())));
+        wanted.keys.extend(self.key.map(|key| (self.tenant, key.hash)));
+        wanted.invoices.insert((self.tenant, self.id));
+        wanted.checkouts.insert((self.tenant, PaymentId::from_ulid(self.id.ulid())));
     }
 }
 
@@ -70,24 +70,24 @@ pub(super) fn create<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (scope, id) = (create.new.scope, create.id);
-    if let Some(taken) = replayed(view, scope, create.key, now)? {
-        let row = view.invoices.get(&(scope, taken)).ok_or(Refusal::InvoiceNotFound)?;
+    let (tenant, id) = (create.new.tenant, create.id);
+    if let Some(taken) = replayed(view, tenant, create.key, now)? {
+        let row = view.invoices.get(&(tenant, taken)).ok_or(Refusal::InvoiceNotFound)?;
         let mut invoice = blank(row.value.facts.clone(), taken.at());
         if create.new.open {
             issue(&mut invoice, taken.at());
         }
         return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
     }
-    if view.invoices.contains_key(&(scope, id)) {
+    if view.invoices.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(PaymentId::from_ulid(id.ulid())));
     }
-    let last = view.invoice_numbers.get(&scope).map_or(0, |row| row.value);
+    let last = view.invoice_numbers.get(&tenant).map_or(0, |row| row.value);
     let number = last.checked_add(1).ok_or(Refusal::TooLarge)?;
-    match view.invoice_numbers.get_mut(&scope) {
+    match view.invoice_numbers.get_mut(&tenant) {
         Some(row) => *row.change() = number,
         None => {
-            view.invoice_numbers.insert(scope, Row::inserted(number));
+            view.invoice_numbers.insert(tenant, Row::inserted(number));
         }
     }
     // The time of its id, so that a repeated request can be answered the same.
@@ -104,8 +104,8 @@ pub(super) fn create<R: Rng>(
     if create.new.open {
         ask_for(view, &mut invoice, &create.methods, id.at(), ids);
     }
-    take_key(view, scope, id, create.key, now);
-    view.invoices.insert((scope, id), Row::inserted(invoice.clone()));
+    take_key(view, tenant, id, create.key, now);
+    view.invoices.insert((tenant, id), Row::inserted(invoice.clone()));
     Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
 }
 
@@ -115,9 +115,9 @@ pub(super) fn act<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let at = (command.scope, command.id);
+    let at = (command.tenant, command.id);
     let mut invoice = view.invoices.get(&at).ok_or(Refusal::InvoiceNotFound)?.value.clone();
-    if replayed(view, command.scope, command.key, now)?.is_some() {
+    if replayed(view, command.tenant, command.key, now)?.is_some() {
         return Ok(Done::Invoice { invoice: Box::new(invoice), replayed: true });
     }
     match &command.act {
@@ -178,7 +178,7 @@ pub(super) fn act<R: Rng>(
             }
         }
     }
-    take_key(view, command.scope, command.id, command.key, now);
+    take_key(view, command.tenant, command.id, command.key, now);
     if let Some(row) = view.invoices.get_mut(&at)
         && row.value != invoice
     {
@@ -195,7 +195,7 @@ pub(super) fn follow<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
-    let at = (checkout.facts.scope, InvoiceId::from_ulid(checkout.facts.id.ulid()));
+    let at = (checkout.facts.tenant, InvoiceId::from_ulid(checkout.facts.id.ulid()));
     let Some(row) = view.invoices.get_mut(&at) else { return };
     let invoice = row.change();
     let event = match event {
@@ -293,7 +293,7 @@ fn ask_for<R: Rng>(
         return;
     }
     let facts = crate::checkout::Terms {
-        scope: invoice.facts.scope,
+        tenant: invoice.facts.tenant,
         id: invoice.payment(),
         kind: Kind::Invoice,
         amount: invoice.facts.totals.total,
@@ -309,19 +309,19 @@ fn ask_for<R: Rng>(
         extra: None,
         expires_at: None,
     };
-    let at = (facts.scope, facts.id);
+    let at = (facts.tenant, facts.id);
     view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(facts), now)));
 }
 
 /// The invoice that an idempotency key led to before.
 fn replayed(
     view: &View,
-    scope: Scope,
+    tenant: Tenant,
     key: Option<KeyUse>,
     now: Timestamp,
 ) -> Result<Option<InvoiceId>, Refusal> {
     let Some(key) = key else { return Ok(None) };
-    match live_key(view, scope, key.hash, now) {
+    match live_key(view, tenant, key.hash, now) {
         None => Ok(None),
         Some(taken) if taken.request == key.request && taken.target == Target::Invoice => {
             Ok(Some(InvoiceId::from_ulid(taken.id)))
@@ -330,10 +330,10 @@ fn replayed(
     }
 }
 
-fn take_key(view: &mut View, scope: Scope, id: InvoiceId, key: Option<KeyUse>, now: Timestamp) {
+fn take_key(view: &mut View, tenant: Tenant, id: InvoiceId, key: Option<KeyUse>, now: Timestamp) {
     let Some(key) = key else { return };
     let key = Key {
-        scope,
+        tenant,
         hash: key.hash,
         request: key.request,
         target: Target::Invoice,

@@ -21,7 +21,7 @@ pub mod webhook;
 
 pub use fan_out::fan_out;
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::checkout::{self as checkout_state, Checkout};
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
@@ -91,7 +91,7 @@ pub struct CreateRefund {
 /// A refund and the payment it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RefundRef {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub refund: RefundId,
     pub payment: PaymentId,
 }
@@ -102,7 +102,7 @@ pub enum Command {
     Register(Box<RegisterPayment>),
     /// Says when a payment settles or settled.
     Settle {
-        scope: Scope,
+        tenant: Tenant,
         payment: PaymentId,
         at: Timestamp,
     },
@@ -132,7 +132,7 @@ pub enum Command {
     },
     /// Books a refund that was made at the provider itself.
     Adopt {
-        scope: Scope,
+        tenant: Tenant,
         payment: PaymentId,
         /// Name of the provider's refund id: it is adopted once.
         name: KeyHash,
@@ -146,7 +146,7 @@ pub enum Command {
     CreateInvoice(Box<invoice::CreateInvoice>),
     Invoice(Box<invoice::ActOnInvoice>),
     /// Does something to a webhook endpoint or a delivery of this account and mode.
-    Webhook(Scope, Box<webhook::WebhookCommand>),
+    Webhook(Tenant, Box<webhook::WebhookCommand>),
 }
 
 impl Command {
@@ -154,59 +154,59 @@ impl Command {
     pub fn wants(&self, wanted: &mut RowKeys) {
         match self {
             Self::Register(register) => {
-                let scope = register.new.scope;
-                wanted.keys.insert((scope, register.charge.hash));
-                wanted.keys.extend(register.key.map(|key| (scope, key.hash)));
-                wanted.payments.insert((scope, register.id));
+                let tenant = register.new.tenant;
+                wanted.keys.insert((tenant, register.charge.hash));
+                wanted.keys.extend(register.key.map(|key| (tenant, key.hash)));
+                wanted.payments.insert((tenant, register.id));
             }
-            Self::Settle { scope, payment, .. } => {
-                wanted.payments.insert((*scope, *payment));
+            Self::Settle { tenant, payment, .. } => {
+                wanted.payments.insert((*tenant, *payment));
             }
             Self::Create(create) => {
-                let scope = create.new.scope;
-                wanted.keys.extend(create.key.map(|key| (scope, key)));
-                wanted.keys.extend(create.reference.map(|key| (scope, key)));
-                wanted.payments.insert((scope, create.new.payment));
+                let tenant = create.new.tenant;
+                wanted.keys.extend(create.key.map(|key| (tenant, key)));
+                wanted.keys.extend(create.reference.map(|key| (tenant, key)));
+                wanted.payments.insert((tenant, create.new.payment));
             }
             Self::Cancel { of, key } => {
-                wanted.keys.extend(key.map(|key| (of.scope, key.hash)));
+                wanted.keys.extend(key.map(|key| (of.tenant, key.hash)));
                 of.wants(wanted);
             }
             Self::Lease { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
                 of.wants(wanted);
             }
-            Self::Adopt { scope, payment, name, .. } => {
-                wanted.keys.insert((*scope, *name));
-                wanted.payments.insert((*scope, *payment));
+            Self::Adopt { tenant, payment, name, .. } => {
+                wanted.keys.insert((*tenant, *name));
+                wanted.payments.insert((*tenant, *payment));
             }
             Self::OpenCheckout(open) => {
-                let scope = open.new.scope;
-                wanted.keys.extend(open.key.map(|key| (scope, key.hash)));
-                wanted.checkouts.insert((scope, open.id));
+                let tenant = open.new.tenant;
+                wanted.keys.extend(open.key.map(|key| (tenant, key.hash)));
+                wanted.checkouts.insert((tenant, open.id));
             }
             Self::Checkout(act) => act.wants(wanted),
             Self::CreateInvoice(create) => {
-                let scope = create.new.scope;
-                wanted.keys.extend(create.key.map(|key| (scope, key.hash)));
-                wanted.invoices.insert((scope, create.id));
-                wanted.invoice_numbers.insert(scope);
+                let tenant = create.new.tenant;
+                wanted.keys.extend(create.key.map(|key| (tenant, key.hash)));
+                wanted.invoices.insert((tenant, create.id));
+                wanted.invoice_numbers.insert(tenant);
             }
             Self::Invoice(act) => act.wants(wanted),
-            Self::Webhook(scope, command) => command.wants(*scope, wanted),
+            Self::Webhook(tenant, command) => command.wants(*tenant, wanted),
         }
     }
 }
 
 impl RefundRef {
     fn wants(self, wanted: &mut RowKeys) {
-        wanted.refunds.insert((self.scope, self.refund));
-        wanted.payments.insert((self.scope, self.payment));
+        wanted.refunds.insert((self.tenant, self.refund));
+        wanted.payments.insert((self.tenant, self.payment));
     }
 }
 
 impl From<&Refund> for RefundRef {
     fn from(refund: &Refund) -> Self {
-        Self { scope: refund.scope, refund: refund.id, payment: refund.payment }
+        Self { tenant: refund.tenant, refund: refund.id, payment: refund.payment }
     }
 }
 
@@ -357,8 +357,8 @@ pub fn decide<R: Rng>(
 ) -> Result<Done, Refusal> {
     match command {
         Command::Register(command) => register::decide(view, command, now, ids),
-        Command::Settle { scope, payment, at } => {
-            settle::decide(view, (*scope, *payment), *at, now)
+        Command::Settle { tenant, payment, at } => {
+            settle::decide(view, (*tenant, *payment), *at, now)
         }
         Command::Create(command) => create::decide(view, command, now, ids),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
@@ -367,15 +367,15 @@ pub fn decide<R: Rng>(
             record::decide(view, *of, observation, *recheck_at, now, ids)
         }
         Command::GiveUp { of } => record::give_up(view, *of, now, ids),
-        Command::Adopt { scope, payment, name, observation, recheck_at } => {
-            let key = (*scope, *name);
+        Command::Adopt { tenant, payment, name, observation, recheck_at } => {
+            let key = (*tenant, *name);
             adopt::decide(view, key, *payment, observation, *recheck_at, now, ids)
         }
         Command::OpenCheckout(command) => checkout::open(view, command, now, ids),
         Command::Checkout(command) => checkout::act(view, command, now, ids),
         Command::CreateInvoice(command) => invoice::create(view, command, now, ids),
         Command::Invoice(command) => invoice::act(view, command, now, ids),
-        Command::Webhook(scope, command) => webhook::decide(view, *scope, command, now, ids),
+        Command::Webhook(tenant, command) => webhook::decide(view, *tenant, command, now, ids),
     }
 }
 
@@ -383,9 +383,9 @@ pub fn decide<R: Rng>(
 type Rows<'a> = (&'a mut Row<Refund>, &'a mut Row<Payment>, &'a mut NewRows);
 
 fn rows(view: &mut View, of: RefundRef) -> Result<Rows<'_>, Refusal> {
-    let refund = view.refunds.get_mut(&(of.scope, of.refund)).ok_or(Refusal::RefundNotFound)?;
+    let refund = view.refunds.get_mut(&(of.tenant, of.refund)).ok_or(Refusal::RefundNotFound)?;
     // The refund's own payment counts, also when the command names another one.
-    let payment = (of.scope, refund.value.payment);
+    let payment = (of.tenant, refund.value.payment);
     let payment = view.payments.get_mut(&payment).ok_or(Refusal::PaymentNotFound)?;
     Ok((refund, payment, &mut view.new_rows))
 }

@@ -31,7 +31,7 @@ pub(super) fn record_refund_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        scope: refund.scope,
+        tenant: refund.tenant,
         id: ids.event(now),
         event_type,
         subject: Subject::Refund(refund.id, refund.state),
@@ -57,7 +57,7 @@ pub(super) fn record_payment_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        scope: payment.facts.scope,
+        tenant: payment.facts.tenant,
         id: ids.event(now),
         event_type,
         subject: Subject::Payment(payment.facts.id),
@@ -84,7 +84,7 @@ pub(super) fn record_checkout_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        scope: checkout.facts.scope,
+        tenant: checkout.facts.tenant,
         id: ids.event(now),
         event_type,
         subject: Subject::Checkout(checkout.facts.id, checkout.state),
@@ -112,7 +112,7 @@ pub(super) fn record_invoice_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        scope: invoice.facts.scope,
+        tenant: invoice.facts.tenant,
         id: ids.event(now),
         event_type,
         subject: Subject::Invoice(invoice.facts.id, invoice.state),

@@ -3,7 +3,7 @@
 use super::keys::{insert_key, live_key};
 use super::record_event::record_payment_event;
 use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal, RegisterPayment};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
@@ -19,28 +19,28 @@ pub(super) fn decide<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let scope = register.new.scope;
+    let tenant = register.new.tenant;
     if let Some(key) = register.key
-        && let Some(taken) = live_key(view, scope, key.hash, now)
+        && let Some(taken) = live_key(view, tenant, key.hash, now)
     {
         if taken.request != key.request || taken.target != Target::Payment {
             return Err(Refusal::KeyReused);
         }
-        return replay_payment(view, scope, PaymentId::from_ulid(taken.id));
+        return replay_payment(view, tenant, PaymentId::from_ulid(taken.id));
     }
-    if let Some(taken) = live_key(view, scope, register.charge.hash, now) {
+    if let Some(taken) = live_key(view, tenant, register.charge.hash, now) {
         let id = PaymentId::from_ulid(taken.id);
         if taken.request != register.charge.request {
             return Err(Refusal::ChargeTaken(id));
         }
-        let replay = replay_payment(view, scope, id)?;
+        let replay = replay_payment(view, tenant, id)?;
         if let Some(name) = register.key {
-            insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
+            insert_key(view, payment_key(tenant, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
         }
         return Ok(replay);
     }
     let id = register.id;
-    if view.payments.contains_key(&(scope, id)) {
+    if view.payments.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(id));
     }
     let facts = Capture::of(&register.new, id, now);
@@ -51,17 +51,17 @@ pub(super) fn decide<R: Rng>(
         return Err(Refusal::TooLarge);
     }
     record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
-    insert_key(view, payment_key(scope, id, register.charge, None));
+    insert_key(view, payment_key(tenant, id, register.charge, None));
     if let Some(name) = register.key {
-        insert_key(view, payment_key(scope, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
+        insert_key(view, payment_key(tenant, id, name, Some(now.plus_ms(KEY_LIFETIME_MS))));
     }
-    view.payments.insert((scope, id), Row::inserted(payment.clone()));
+    view.payments.insert((tenant, id), Row::inserted(payment.clone()));
     Ok(Done::Payment { payment, replayed: false })
 }
 
-fn payment_key(scope: Scope, id: PaymentId, name: KeyUse, expires_at: Option<Timestamp>) -> Key {
+fn payment_key(tenant: Tenant, id: PaymentId, name: KeyUse, expires_at: Option<Timestamp>) -> Key {
     Key {
-        scope,
+        tenant,
         hash: name.hash,
         request: name.request,
         target: Target::Payment,
@@ -71,7 +71,7 @@ fn payment_key(scope: Scope, id: PaymentId, name: KeyUse, expires_at: Option<Tim
     }
 }
 
-fn replay_payment(view: &View, scope: Scope, id: PaymentId) -> Result<Done, Refusal> {
-    let row = view.payments.get(&(scope, id)).ok_or(Refusal::PaymentNotFound)?;
+fn replay_payment(view: &View, tenant: Tenant, id: PaymentId) -> Result<Done, Refusal> {
+    let row = view.payments.get(&(tenant, id)).ok_or(Refusal::PaymentNotFound)?;
     Ok(Done::Payment { payment: row.value.clone(), replayed: true })
 }

@@ -1,14 +1,14 @@
 //! Saying when a payment settles. Refunds asked for before that are reversals.
 
 use super::{Done, Refusal};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::ids::PaymentId;
 use crate::time::Timestamp;
 use crate::view::View;
 
 pub(super) fn decide(
     view: &mut View,
-    of: (Scope, PaymentId),
+    of: (Tenant, PaymentId),
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Done, Refusal> {

@@ -1,7 +1,7 @@
 //! Webhook endpoints, and the deliveries to them.
 
 use super::{Done, Refusal};
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::event::{Detail, EndpointDetail, Event, Subject, Type};
 use crate::ids::{DeliveryId, EndpointId, Ids};
 use crate::time::Timestamp;
@@ -70,7 +70,7 @@ pub enum WebhookCommand {
 }
 
 impl WebhookCommand {
-    pub(super) fn wants(&self, scope: Scope, wanted: &mut RowKeys) {
+    pub(super) fn wants(&self, tenant: Tenant, wanted: &mut RowKeys) {
         let (endpoint, delivery) = match self {
             Self::Create(new) => (Some(new.id), None),
             Self::Change(endpoint, _) | Self::Rotate(endpoint, _) | Self::Remove(endpoint) => {
@@ -81,64 +81,64 @@ impl WebhookCommand {
                 (Some(*endpoint), Some(*delivery))
             }
         };
-        wanted.endpoints.extend(endpoint.map(|id| (scope, id)));
-        wanted.deliveries.extend(delivery.map(|id| (scope, id)));
+        wanted.endpoints.extend(endpoint.map(|id| (tenant, id)));
+        wanted.deliveries.extend(delivery.map(|id| (tenant, id)));
     }
 }
 
 pub(super) fn decide<R: Rng>(
     view: &mut View,
-    scope: Scope,
+    tenant: Tenant,
     command: &WebhookCommand,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     match command {
-        WebhookCommand::Create(new) => create(view, scope, new, now),
-        WebhookCommand::Change(id, changes) => change(view, (scope, *id), changes, now),
-        WebhookCommand::Rotate(id, secret) => rotate(view, (scope, *id), secret, now),
-        WebhookCommand::Remove(id) => remove(view, (scope, *id)),
+        WebhookCommand::Create(new) => create(view, tenant, new, now),
+        WebhookCommand::Change(id, changes) => change(view, (tenant, *id), changes, now),
+        WebhookCommand::Rotate(id, secret) => rotate(view, (tenant, *id), secret, now),
+        WebhookCommand::Remove(id) => remove(view, (tenant, *id)),
         WebhookCommand::Lease { delivery, seen_at, lease_until, body } => {
-            let row = delivery_row(view, scope, *delivery)?;
+            let row = delivery_row(view, tenant, *delivery)?;
             lease(row, *seen_at, *lease_until, body.as_deref())
         }
         WebhookCommand::Record { delivery, endpoint, outcome } => {
-            record(view, (scope, *delivery), *endpoint, outcome, now, ids)
+            record(view, (tenant, *delivery), *endpoint, outcome, now, ids)
         }
         WebhookCommand::Retry { delivery, endpoint } => {
-            let active = view.endpoints.get(&(scope, *endpoint)).is_some_and(|e| e.value.active);
-            retry(delivery_row(view, scope, *delivery)?, active, now)
+            let active = view.endpoints.get(&(tenant, *endpoint)).is_some_and(|e| e.value.active);
+            retry(delivery_row(view, tenant, *delivery)?, active, now)
         }
     }
 }
 
 fn delivery_row(
     view: &mut View,
-    scope: Scope,
+    tenant: Tenant,
     id: DeliveryId,
 ) -> Result<&mut Row<Delivery>, Refusal> {
-    view.deliveries.get_mut(&(scope, id)).ok_or(Refusal::DeliveryNotFound)
+    view.deliveries.get_mut(&(tenant, id)).ok_or(Refusal::DeliveryNotFound)
 }
 
-fn endpoint_row(view: &mut View, key: (Scope, EndpointId)) -> Result<&mut Row<Endpoint>, Refusal> {
+fn endpoint_row(view: &mut View, key: (Tenant, EndpointId)) -> Result<&mut Row<Endpoint>, Refusal> {
     view.endpoints.get_mut(&key).ok_or(Refusal::EndpointNotFound)
 }
 
 fn create(
     view: &mut View,
-    scope: Scope,
+    tenant: Tenant,
     new: &NewEndpoint,
     now: Timestamp,
 ) -> Result<Done, Refusal> {
-    let stored = view.subscribers.get(&scope).map_or(0, Vec::len);
+    let stored = view.subscribers.get(&tenant).map_or(0, Vec::len);
     let of_batch = |row: &&Row<Endpoint>| {
-        row.change == crate::view::Change::Inserted && row.value.scope == scope
+        row.change == crate::view::Change::Inserted && row.value.tenant == tenant
     };
     if stored + view.endpoints.values().filter(of_batch).count() >= MOST_ENDPOINTS {
         return Err(Refusal::TooManyEndpoints);
     }
     let endpoint = Endpoint {
-        scope,
+        tenant,
         id: new.id,
         url: new.url.clone(),
         events: new.events.clone(),
@@ -154,13 +154,13 @@ fn create(
         last_seq: 0,
         updated_at: now,
     };
-    view.endpoints.insert((scope, new.id), Row::inserted(endpoint.clone()));
+    view.endpoints.insert((tenant, new.id), Row::inserted(endpoint.clone()));
     Ok(Done::Endpoint(Box::new(endpoint)))
 }
 
 fn change(
     view: &mut View,
-    key: (Scope, EndpointId),
+    key: (Tenant, EndpointId),
     changes: &EndpointChanges,
     now: Timestamp,
 ) -> Result<Done, Refusal> {
@@ -188,7 +188,7 @@ fn change(
 
 fn rotate(
     view: &mut View,
-    key: (Scope, EndpointId),
+    key: (Tenant, EndpointId),
     secret: &Sealed,
     now: Timestamp,
 ) -> Result<Done, Refusal> {
@@ -199,7 +199,7 @@ fn rotate(
     Ok(Done::Endpoint(Box::new(endpoint.clone())))
 }
 
-fn remove(view: &mut View, key: (Scope, EndpointId)) -> Result<Done, Refusal> {
+fn remove(view: &mut View, key: (Tenant, EndpointId)) -> Result<Done, Refusal> {
     let row = view.endpoints.remove(&key).ok_or(Refusal::EndpointNotFound)?;
     view.new_rows.removed_endpoints.push(key);
     Ok(Done::Endpoint(Box::new(row.value)))
@@ -239,14 +239,14 @@ fn retry(row: &mut Row<Delivery>, active: bool, now: Timestamp) -> Result<Done, 
 
 fn record<R: Rng>(
     view: &mut View,
-    (scope, id): (Scope, DeliveryId),
+    (tenant, id): (Tenant, DeliveryId),
     endpoint: EndpointId,
     outcome: &Outcome,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let row = view.deliveries.get_mut(&(scope, id)).ok_or(Refusal::DeliveryNotFound)?;
-    let endpoint = view.endpoints.get_mut(&(scope, endpoint)).filter(|row| row.value.active);
+    let row = view.deliveries.get_mut(&(tenant, id)).ok_or(Refusal::DeliveryNotFound)?;
+    let endpoint = view.endpoints.get_mut(&(tenant, endpoint)).filter(|row| row.value.active);
     let delivery = row.change();
     delivery.attempts = delivery.attempts.saturating_add(1);
     delivery.last_attempt_at = Some(outcome.attempted_at);
@@ -278,7 +278,7 @@ fn record<R: Rng>(
         }
     }
     let attempt = Attempt {
-        scope,
+        tenant,
         delivery: id,
         number: delivery.attempts,
         outcome: outcome.clone(),
@@ -315,7 +315,7 @@ fn disable<R: Rng>(
         failing_since: endpoint.failing_since.map(|at| at.0),
     };
     new_rows.events.push(Event {
-        scope: endpoint.scope,
+        tenant: endpoint.tenant,
         id: ids.event(now),
         event_type: Type::EndpointDisabled,
         subject: Subject::Endpoint(endpoint.id),

@@ -4,7 +4,7 @@ mod state;
 
 pub use state::{Bucket, Fact, State, Status, next};
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{PaymentId, RefundId};
 use crate::money::{Currency, Money};
@@ -26,7 +26,7 @@ codes! {
 /// A refund to make.
 #[derive(Clone, Debug)]
 pub struct NewRefund {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub payment: PaymentId,
     /// The kind that the caller believes the payment to be; another kind is not found.
     pub kind: Option<Kind>,
@@ -45,9 +45,9 @@ pub struct NewRefund {
 
 impl NewRefund {
     /// A refund of all that remains of a payment.
-    pub const fn of(scope: Scope, payment: PaymentId) -> Self {
+    pub const fn of(tenant: Tenant, payment: PaymentId) -> Self {
         Self {
-            scope,
+            tenant,
             payment,
             kind: None,
             amount: None,
@@ -63,7 +63,7 @@ impl NewRefund {
 /// Money on its way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    pub scope: Scope,
+    pub tenant: Tenant,
     /// Its id. Printed, it is also the one idempotency key that providers ever see for it.
     pub id: RefundId,
     pub payment: PaymentId,

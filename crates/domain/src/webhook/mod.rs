@@ -9,7 +9,7 @@ mod schedule;
 pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 
-use crate::account::Scope;
+use crate::account::Tenant;
 use crate::codes::codes;
 use crate::event::Type;
 use crate::ids::{DeliveryId, EndpointId, EventId};
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Sealed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The account, and the mode of the events.
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub id: EndpointId,
     pub url: Box<str>,
     /// Names of the events it wants, space-separated; empty or `*` is all.
@@ -128,7 +128,7 @@ pub enum Body {
 /// One event on its way to one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub id: DeliveryId,
     pub endpoint: EndpointId,
     pub format: Format,
@@ -194,7 +194,7 @@ impl Outcome {
 /// One line of a delivery's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub delivery: DeliveryId,
     /// Counted from 1.
     pub number: u32,

@@ -1,6 +1,6 @@
 //! Checkouts and invoices: random sequences of acts, of which every one must keep the promises.
 
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
@@ -24,8 +24,8 @@ use ulid::Ulid;
 const AMOUNT: i64 = 1_000;
 const LIFETIME_MS: i64 = 50;
 
-fn scope() -> Scope {
-    Scope::new(1, Mode::Test)
+fn tenant() -> Tenant {
+    Tenant::new(1, Mode::Test)
 }
 
 fn usd() -> Currency {
@@ -34,7 +34,7 @@ fn usd() -> Currency {
 
 fn session(id: PaymentId) -> Command {
     let new = NewCheckout {
-        scope: scope(),
+        tenant: tenant(),
         kind: Kind::CheckoutSession,
         amount: AMOUNT,
         currency: usd(),
@@ -55,7 +55,7 @@ fn open_invoice(id: InvoiceId) -> Command {
     let lines = vec![LineItem { text: "Tea".into(), quantity: 1, unit_amount: AMOUNT }];
     let totals = Totals::of(&lines, 0, 0).expect("they add up");
     let new = NewInvoice {
-        scope: scope(),
+        tenant: tenant(),
         customer: "cus".into(),
         subscription: None,
         template: None,
@@ -160,20 +160,20 @@ fn command(step: &Move, checkout: &Checkout, now: Timestamp) -> Option<Command> 
                 _ => InvoiceAct::Wake,
             };
             let id = InvoiceId::from_ulid(id.ulid());
-            let act = ActOnInvoice { scope: scope(), id, act, key: None };
+            let act = ActOnInvoice { tenant: tenant(), id, act, key: None };
             return Some(Command::Invoice(Box::new(act)));
         }
         Move::Wait(_) => return None,
     };
-    let act = ActOnCheckout { scope: scope(), id, act, key: None };
+    let act = ActOnCheckout { tenant: tenant(), id, act, key: None };
     Some(Command::Checkout(Box::new(act)))
 }
 
 /// Everything that must be true at any time.
 fn check(view: &View, id: PaymentId) {
-    let checkout = &view.checkouts[&(scope(), id)].value;
+    let checkout = &view.checkouts[&(tenant(), id)].value;
     let completed = checkout.state == State::Completed;
-    let payment = view.payments.get(&(scope(), id)).map(|row| &row.value);
+    let payment = view.payments.get(&(tenant(), id)).map(|row| &row.value);
     assert_eq!(payment.is_some(), completed, "{checkout:?}");
     let captures: i64 = view.new_rows.postings.iter().map(|posting| posting.amount).sum();
     assert_eq!(captures, if completed { AMOUNT } else { 0 }, "paid once or not at all");
@@ -198,7 +198,7 @@ fn check(view: &View, id: PaymentId) {
         *seq += 1;
         assert_eq!(event.seq, *seq, "events count without a gap");
     }
-    if let Some(row) = view.invoices.get(&(scope(), InvoiceId::from_ulid(id.ulid()))) {
+    if let Some(row) = view.invoices.get(&(tenant(), InvoiceId::from_ulid(id.ulid()))) {
         let invoice = &row.value;
         assert_eq!(invoice.charged, completed, "{invoice:?}");
         assert!(!completed || invoice.state == invoice::State::Paid, "{invoice:?}");
@@ -219,14 +219,14 @@ fn run(first: &Command, id: PaymentId, steps: &[Move]) {
         if let Move::Wait(ms) = step {
             now = now.plus_ms(*ms);
         }
-        let checkout = view.checkouts[&(scope(), id)].value.clone();
+        let checkout = view.checkouts[&(tenant(), id)].value.clone();
         let Some(command) = command(step, &checkout, now) else { continue };
         let before = view.clone();
         match decide(&mut view, &command, now, &mut ids) {
             Ok(_) => check(&view, id),
             Err(_) => assert_eq!(view, before, "{command:?} was refused and changed something"),
         }
-        let facts = &view.checkouts[&(scope(), id)].value.facts;
+        let facts = &view.checkouts[&(tenant(), id)].value.facts;
         assert_eq!(*facts, checkout.facts, "what never changes did");
     }
 }
@@ -258,7 +258,7 @@ fn a_charge_that_pays_for_something_else_pays_for_nothing_more() {
     for (at, id) in ours.into_iter().enumerate() {
         decide(&mut view, &session(id), Timestamp(1), &mut ids).expect("it opens");
         for step in [Move::Start, Move::Say(0, "paid", true)] {
-            let checkout = view.checkouts[&(scope(), id)].value.clone();
+            let checkout = view.checkouts[&(tenant(), id)].value.clone();
             let command = command(&step, &checkout, Timestamp(2)).expect("a command");
             let answer = decide(&mut view, &command, Timestamp(2), &mut ids);
             let second = at == 1 && matches!(step, Move::Say(..));
@@ -274,9 +274,9 @@ fn rows_that_did_not_change_are_not_saved() {
     let mut view = View::default();
     let id = PaymentId::from_ulid(Ulid(1 << 80));
     decide(&mut view, &session(id), Timestamp(1), &mut ids).expect("it opens");
-    let checkout = view.checkouts[&(scope(), id)].value.clone();
-    view.checkouts.insert((scope(), id), Row::loaded(checkout.clone()));
+    let checkout = view.checkouts[&(tenant(), id)].value.clone();
+    view.checkouts.insert((tenant(), id), Row::loaded(checkout.clone()));
     let late = command(&Move::Say(0, "declined", true), &checkout, Timestamp(2)).expect("one");
     decide(&mut view, &late, Timestamp(2), &mut ids).expect("it is nothing new");
-    assert_eq!(view.checkouts[&(scope(), id)].change, Change::None);
+    assert_eq!(view.checkouts[&(tenant(), id)].change, Change::None);
 }

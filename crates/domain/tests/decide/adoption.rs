@@ -121,7 +121,7 @@ fn an_adoption_whose_posting_does_not_fit_leaves_nothing_behind() {
     let mut desk = Desk::open();
     let (payment, other) = (desk.pay(10_000), desk.pay(10_000));
     let adopt = |payment, name, minor| Command::Adopt {
-        scope: scope(),
+        tenant: tenant(),
         payment,
         name: hash("external", name),
         observation: told_of(minor, ProviderOutcome::Completed, 5),

@@ -69,8 +69,8 @@ fn a_caller_with_another_balance_currency_or_kind_in_mind_is_refused() {
 
     let of_invoice = changed(ask(payment, 1), |new| new.kind = Some(Kind::Invoice));
     assert_eq!(desk.create(of_invoice), Err(Refusal::PaymentNotFound));
-    let elsewhere = domain::account::Scope::new(1, domain::account::Mode::Live);
-    let of_other_mode = changed(ask(payment, 1), |new| new.scope = elsewhere);
+    let elsewhere = domain::account::Tenant::new(1, domain::account::Mode::Live);
+    let of_other_mode = changed(ask(payment, 1), |new| new.tenant = elsewhere);
     assert_eq!(desk.create(of_other_mode), Err(Refusal::PaymentNotFound));
 }
 

@@ -1,7 +1,7 @@
 //! Where one command after another is decided, each in a transaction of its own.
 
 use crate::rows::Rows;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::decide::{
     Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
 };
@@ -63,7 +63,7 @@ impl Desk {
     pub fn capture(&mut self, charge: &str, captured: i64) -> RegisterPayment {
         let request = hash("request", &format!("{charge} {captured}")).0;
         let new = NewPayment {
-            scope: scope(),
+            tenant: tenant(),
             kind: Kind::Payment,
             captured,
             currency: usd(),
@@ -110,7 +110,7 @@ impl Desk {
     ) -> Result<Refund, Refusal> {
         let recheck_at = self.now.plus_ms(1_000);
         let name = hash("external", name);
-        let adopt = Command::Adopt { scope: scope(), payment, name, observation, recheck_at };
+        let adopt = Command::Adopt { tenant: tenant(), payment, name, observation, recheck_at };
         let done = self.run(adopt)?;
         let Done::Refund { refund, .. } = done else { panic!("{done:?}") };
         Ok(*refund)
@@ -125,11 +125,11 @@ impl Desk {
     }
 
     pub fn refund(&self, of: RefundRef) -> &Refund {
-        &self.rows.refunds[&(of.scope, of.refund)]
+        &self.rows.refunds[&(of.tenant, of.refund)]
     }
 
     pub fn payment(&self, id: PaymentId) -> &Payment {
-        &self.rows.payments[&(scope(), id)]
+        &self.rows.payments[&(tenant(), id)]
     }
 
     /// The refunded, the reserved and the excess amount.
@@ -139,8 +139,8 @@ impl Desk {
     }
 }
 
-pub fn scope() -> Scope {
-    Scope::new(1, Mode::Test)
+pub fn tenant() -> Tenant {
+    Tenant::new(1, Mode::Test)
 }
 
 pub fn usd() -> Currency {
@@ -165,7 +165,7 @@ pub fn register(register: RegisterPayment, key: Option<KeyUse>) -> Command {
 /// A request for a refund that is sent at once.
 pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
     CreateRefund {
-        new: NewRefund { amount: Some(amount), ..NewRefund::of(scope(), payment) },
+        new: NewRefund { amount: Some(amount), ..NewRefund::of(tenant(), payment) },
         reference: None,
         key: None,
         request: hash("request", &format!("{payment} {amount}")).0,

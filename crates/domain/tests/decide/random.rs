@@ -181,7 +181,7 @@ impl Script<'_> {
                 let observation = self.observation(said, None, payment);
                 let recheck_at = self.desk.now.plus_ms(500);
                 let name = name("external", *external);
-                Some(Command::Adopt { scope: scope(), payment, name, observation, recheck_at })
+                Some(Command::Adopt { tenant: tenant(), payment, name, observation, recheck_at })
             }
         }
     }
@@ -224,7 +224,7 @@ impl Script<'_> {
             currency: asked.currency.map(|code| Currency::parse(code).expect("a currency")),
             expected_refundable: asked.expects.map(|right| refundable + i64::from(!right)),
             reference: asked.reference.map(|number| format!("r-{number}").into()),
-            ..NewRefund::of(scope(), payment.facts.id)
+            ..NewRefund::of(tenant(), payment.facts.id)
         };
         Some(Command::Create(Box::new(CreateRefund {
             new,

@@ -1,6 +1,6 @@
 //! Rows as a store keeps them, and everything that must be true of them at any time.
 
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::{Command, Done, Refusal, decide};
 use domain::event::{Event, Subject};
 use domain::ids::{Ids, PaymentId, RefundId};
@@ -18,12 +18,12 @@ use std::collections::BTreeMap;
 /// Everything a database holds, in memory. It loads and saves as the real stores do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    pub payments: BTreeMap<(Scope, PaymentId), Payment>,
-    pub refunds: BTreeMap<(Scope, RefundId), Refund>,
-    pub keys: BTreeMap<(Scope, KeyHash), Key>,
+    pub payments: BTreeMap<(Tenant, PaymentId), Payment>,
+    pub refunds: BTreeMap<(Tenant, RefundId), Refund>,
+    pub keys: BTreeMap<(Tenant, KeyHash), Key>,
     pub events: Vec<Event>,
     pub postings: Vec<Posting>,
-    pub totals: BTreeMap<(Scope, Currency, Code), Totals>,
+    pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
 }
 
 impl Rows {
@@ -101,8 +101,8 @@ impl Rows {
     }
 
     pub fn refunds_of(&self, payment: &Payment) -> impl Iterator<Item = &Refund> {
-        let (scope, id) = (payment.facts.scope, payment.facts.id);
-        self.refunds.values().filter(move |r| r.scope == scope && r.payment == id)
+        let (tenant, id) = (payment.facts.tenant, payment.facts.id);
+        self.refunds.values().filter(move |r| r.tenant == tenant && r.payment == id)
     }
 
     /// Everything that must be true at any time.
@@ -112,8 +112,8 @@ impl Rows {
         self.check_ledger();
         self.check_events();
         for key in self.keys.values() {
-            let refund = self.refunds.contains_key(&(key.scope, RefundId::from_ulid(key.id)));
-            let payment = self.payments.contains_key(&(key.scope, PaymentId::from_ulid(key.id)));
+            let refund = self.refunds.contains_key(&(key.tenant, RefundId::from_ulid(key.id)));
+            let payment = self.payments.contains_key(&(key.tenant, PaymentId::from_ulid(key.id)));
             let leads_on = if key.target == Target::Payment { payment } else { refund };
             assert!(leads_on, "{key:?} leads nowhere");
         }
@@ -148,7 +148,7 @@ impl Rows {
     fn check_refund(&self, refund: &Refund) {
         let id = refund.id;
         assert!(refund.amount > 0, "amount of {id}");
-        let payment = &self.payments[&(refund.scope, refund.payment)];
+        let payment = &self.payments[&(refund.tenant, refund.payment)];
         assert_eq!(refund.currency, payment.facts.currency, "currency of {id}");
         assert_eq!(refund.due_at.is_some(), refund.state.has_work(), "due time of {refund:?}");
         assert!(!refund.late || refund.state == State::Failed, "{id} is late and {}", refund.state);
@@ -164,7 +164,7 @@ impl Rows {
     pub fn states_of(&self, refund: &Refund) -> Vec<State> {
         let of_refund = |event: &Event| {
             let Subject::Refund(id, state) = event.subject else { return None };
-            ((event.scope, id) == (refund.scope, refund.id)).then_some(state)
+            ((event.tenant, id) == (refund.tenant, refund.id)).then_some(state)
         };
         self.events.iter().filter_map(of_refund).collect()
     }
@@ -200,24 +200,24 @@ impl Rows {
                 .collect();
             assert_eq!(captures, [payment.facts.captured], "capture of {id}");
         }
-        let mut derived: BTreeMap<(Scope, Currency, Code), Totals> = BTreeMap::new();
+        let mut derived: BTreeMap<(Tenant, Currency, Code), Totals> = BTreeMap::new();
         for posting in &self.postings {
             let (debit, credit) = posting.reason.legs();
-            let at = |code| (posting.scope, posting.currency, code);
+            let at = |code| (posting.tenant, posting.currency, code);
             derived.entry(at(debit)).or_default().debits += posting.amount;
             derived.entry(at(credit)).or_default().credits += posting.amount;
         }
         assert_eq!(self.totals, derived, "running totals");
-        let mut balance: BTreeMap<(Scope, Currency), i64> = BTreeMap::new();
-        for ((scope, currency, _), totals) in &self.totals {
-            *balance.entry((*scope, *currency)).or_default() += totals.debits - totals.credits;
+        let mut balance: BTreeMap<(Tenant, Currency), i64> = BTreeMap::new();
+        for ((tenant, currency, _), totals) in &self.totals {
+            *balance.entry((*tenant, *currency)).or_default() += totals.debits - totals.credits;
         }
         assert!(balance.values().all(|sum| *sum == 0), "out of balance: {balance:?}");
     }
 
     /// Promise 5's ground: events count from 1 without a gap and their ids grow.
     fn check_events(&self) {
-        let mut last: BTreeMap<(Scope, [u8; 16]), u32> = BTreeMap::new();
+        let mut last: BTreeMap<(Tenant, [u8; 16]), u32> = BTreeMap::new();
         for event in &self.events {
             let subject = if let Subject::Refund(id, _) = event.subject {
                 id.bytes()
@@ -226,15 +226,15 @@ impl Rows {
             } else {
                 panic!("{event:?} is about neither a payment nor a refund")
             };
-            let seq = last.entry((event.scope, subject)).or_default();
+            let seq = last.entry((event.tenant, subject)).or_default();
             *seq += 1;
             assert_eq!(event.seq, *seq, "{event:?}");
         }
         for refund in self.refunds.values() {
-            assert_eq!(last.get(&(refund.scope, refund.id.bytes())), Some(&refund.last_seq));
+            assert_eq!(last.get(&(refund.tenant, refund.id.bytes())), Some(&refund.last_seq));
         }
         for payment in self.payments.values() {
-            let at = (payment.facts.scope, payment.facts.id.bytes());
+            let at = (payment.facts.tenant, payment.facts.id.bytes());
             assert_eq!(last.get(&at), Some(&payment.last_seq));
         }
         assert!(
@@ -270,12 +270,12 @@ impl Rows {
     /// A caller's answer is what is stored, unless an earlier answer is repeated.
     fn check_answer(&self, command: &Command, answer: Result<&Done, &Refusal>) {
         if let Ok(Done::Refund { refund, payment, replayed }) = answer {
-            assert_eq!(self.payments.get(&(refund.scope, refund.payment)), Some(payment));
-            let stored = &self.refunds[&(refund.scope, refund.id)];
+            assert_eq!(self.payments.get(&(refund.tenant, refund.payment)), Some(payment));
+            let stored = &self.refunds[&(refund.tenant, refund.id)];
             let created = matches!(command, Command::Create(_));
             assert!(*replayed && created || **refund == *stored, "{command:?}: {refund:?}");
         } else if let Ok(Done::Payment { payment, replayed: _ }) = answer {
-            let at = (payment.facts.scope, payment.facts.id);
+            let at = (payment.facts.tenant, payment.facts.id);
             assert_eq!(self.payments.get(&at), Some(payment));
         } else {
             assert!(answer.is_err(), "{answer:?} is about neither a payment nor a refund");

@@ -4,7 +4,7 @@ use super::{DeliveryPermit, ScanStep, Signing, WebhookFormat};
 use crate::Engine;
 use crate::Error;
 use crate::committer::Pending;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::webhook::WebhookCommand;
 use domain::decide::{Command, Done};
 use domain::event_view::EventView;
@@ -85,10 +85,10 @@ impl Engine {
             endpoints.iter().map(|(key, endpoint)| (*key, self.recipient(endpoint))).collect();
         let mut pending = Vec::with_capacity(due.len());
         for due in due {
-            let (scope, endpoint) = (due.delivery.scope, due.delivery.endpoint);
-            let Some(recipient) = recipients.get(&(scope, endpoint)).cloned() else { continue };
+            let (tenant, endpoint) = (due.delivery.tenant, due.delivery.endpoint);
+            let Some(recipient) = recipients.get(&(tenant, endpoint)).cloned() else { continue };
             let Some(permit) = self.outbox().permit_for(endpoint) else { break };
-            let account = accounts.get(&scope.account()).copied();
+            let account = accounts.get(&tenant.account()).copied();
             // A full queue has more urgent things to do.
             let Ok((answer, body)) = self.submit_lease(due, account) else { break };
             pending.push((answer, body, recipient, permit));
@@ -131,7 +131,7 @@ impl Engine {
             lease_until: self.now().plus_ms(self.outbox().webhooks.lease_ms),
             body: Some(body.clone()).filter(|body| fresh && !body.is_empty()),
         };
-        let command = Command::Webhook(delivery.scope, Box::new(lease));
+        let command = Command::Webhook(delivery.tenant, Box::new(lease));
         Ok((self.committer().submit(command, None)?, body))
     }
 
@@ -172,12 +172,12 @@ impl Engine {
         }
         let result = if outcome.is_success() { "succeeded" } else { "failed" };
         metrics::counter!("refundry_webhook_attempts_total", "result" => result).increment(1);
-        let (scope, endpoint) = (delivery.scope, delivery.endpoint);
+        let (tenant, endpoint) = (delivery.tenant, delivery.endpoint);
         let record = WebhookCommand::Record { delivery: delivery.id, endpoint, outcome };
-        match self.committer().run(Command::Webhook(scope, Box::new(record))).await {
+        match self.committer().run(Command::Webhook(tenant, Box::new(record))).await {
             Ok(Done::Delivery { disabled: true, .. }) => {
                 tracing::warn!(%endpoint, "a webhook endpoint was disabled");
-                self.fail_queued(scope, endpoint).await;
+                self.fail_queued(tenant, endpoint).await;
             }
             Ok(_) => {}
             // Its lease runs out and it is sent again.
@@ -225,7 +225,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<Reply, Box<str>> {
         let webhooks = &self.outbox().webhooks;
-        let sender = webhooks.sender(delivery.scope).ok_or("webhooks are not sent here")?;
+        let sender = webhooks.sender(delivery.tenant).ok_or("webhooks are not sent here")?;
         let format: &dyn WebhookFormat =
             webhooks.format(delivery.format).ok_or("this format is not known here")?;
         if body.is_empty() {
@@ -272,9 +272,9 @@ impl Engine {
 
     /// Fails what is still queued for an endpoint. What is left when this gives up is done by
     /// further looks.
-    pub(super) async fn fail_queued(&self, scope: Scope, endpoint: EndpointId) {
+    pub(super) async fn fail_queued(&self, tenant: Tenant, endpoint: EndpointId) {
         for _ in 0..FAIL_ROUNDS {
-            let key = (scope, endpoint);
+            let key = (tenant, endpoint);
             let failed = self
                 .store()
                 .fail_queued_deliveries(key, NOT_ACTIVE, self.now(), FAIL_AT_ONCE)

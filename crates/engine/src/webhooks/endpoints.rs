@@ -3,7 +3,7 @@
 use crate::{Engine, Error, answered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::webhook::{EndpointChanges, NewEndpoint, WebhookCommand};
 use domain::decide::{Command, Refusal};
 use domain::ids::{AccountId, DeliveryId, EndpointId};
@@ -47,10 +47,10 @@ impl Engine {
     /// Makes a webhook endpoint.
     pub async fn create_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         draft: EndpointDraft,
     ) -> Result<NewSecret, Error> {
-        self.check_endpoint(scope, Some(&draft.url), Some(&draft.events))?;
+        self.check_endpoint(tenant, Some(&draft.url), Some(&draft.events))?;
         let now = self.now();
         let id = self.with_ids(|ids| ids.endpoint(now));
         let (secret, sealed) = self.make_secret(id)?;
@@ -63,22 +63,22 @@ impl Engine {
             active: draft.active,
             secret: sealed,
         };
-        let endpoint = self.decide_endpoint(scope, WebhookCommand::Create(new)).await?;
+        let endpoint = self.decide_endpoint(tenant, WebhookCommand::Create(new)).await?;
         Ok(NewSecret { endpoint, secret })
     }
 
     /// Changes a webhook endpoint. One that is not active any more fails what is queued for it.
     pub async fn change_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EndpointId,
         changes: EndpointChanges,
     ) -> Result<Endpoint, Error> {
-        self.check_endpoint(scope, changes.url.as_deref(), changes.events.as_deref())?;
+        self.check_endpoint(tenant, changes.url.as_deref(), changes.events.as_deref())?;
         let stops = changes.active == Some(false);
-        let endpoint = self.decide_endpoint(scope, WebhookCommand::Change(id, changes)).await?;
+        let endpoint = self.decide_endpoint(tenant, WebhookCommand::Change(id, changes)).await?;
         if stops {
-            self.fail_queued(scope, id).await;
+            self.fail_queued(tenant, id).await;
         }
         Ok(endpoint)
     }
@@ -86,44 +86,44 @@ impl Engine {
     /// Gives a webhook endpoint a new secret. The old one still signs for a day.
     pub async fn rotate_endpoint_secret(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EndpointId,
     ) -> Result<NewSecret, Error> {
         let (secret, sealed) = self.make_secret(id)?;
-        let endpoint = self.decide_endpoint(scope, WebhookCommand::Rotate(id, sealed)).await?;
+        let endpoint = self.decide_endpoint(tenant, WebhookCommand::Rotate(id, sealed)).await?;
         Ok(NewSecret { endpoint, secret })
     }
 
     /// Forgets a webhook endpoint and its secrets. The log of its deliveries stays.
-    pub async fn remove_endpoint(&self, scope: Scope, id: EndpointId) -> Result<(), Error> {
-        self.decide_endpoint(scope, WebhookCommand::Remove(id)).await?;
-        self.fail_queued(scope, id).await;
+    pub async fn remove_endpoint(&self, tenant: Tenant, id: EndpointId) -> Result<(), Error> {
+        self.decide_endpoint(tenant, WebhookCommand::Remove(id)).await?;
+        self.fail_queued(tenant, id).await;
         Ok(())
     }
 
     /// The webhook endpoints of an account and mode, newest first.
-    pub async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, Error> {
-        Ok(self.store().list_endpoints(scope).await?)
+    pub async fn list_endpoints(&self, tenant: Tenant) -> Result<Vec<Endpoint>, Error> {
+        Ok(self.store().list_endpoints(tenant).await?)
     }
 
     /// The webhook endpoint with this id.
     pub async fn find_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EndpointId,
     ) -> Result<Option<Endpoint>, Error> {
-        Ok(self.store().find_endpoint(scope, id).await?)
+        Ok(self.store().find_endpoint(tenant, id).await?)
     }
 
     /// Deliveries of `account`, by time.
     pub async fn list_deliveries(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         account: AccountId,
         filter: DeliveryFilter,
         page: PageQuery,
     ) -> Result<Page<DeliveryView>, Error> {
-        let page = self.store().list_deliveries(scope, filter, page).await?;
+        let page = self.store().list_deliveries(tenant, filter, page).await?;
         let view = |due| {
             let (delivery, body) = self.text_of(due, account);
             DeliveryView { delivery, body }
@@ -134,11 +134,11 @@ impl Engine {
     /// The delivery with this id, and the attempts at it, oldest first.
     pub async fn find_delivery(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         account: AccountId,
         id: DeliveryId,
     ) -> Result<Option<(DeliveryView, Vec<Attempt>)>, Error> {
-        let found = self.store().find_delivery(scope, id).await?;
+        let found = self.store().find_delivery(tenant, id).await?;
         Ok(found.map(|(due, attempts)| {
             let (delivery, body) = self.text_of(due, account);
             (DeliveryView { delivery, body }, attempts)
@@ -148,14 +148,14 @@ impl Engine {
     /// Asks for one more attempt at a delivery that succeeded or failed, at once.
     pub async fn retry_delivery(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         account: AccountId,
         id: DeliveryId,
     ) -> Result<DeliveryView, Error> {
-        let found = self.find_delivery(scope, account, id).await?;
+        let found = self.find_delivery(tenant, account, id).await?;
         let (view, _) = found.ok_or(Refusal::DeliveryNotFound)?;
         let retry = WebhookCommand::Retry { delivery: id, endpoint: view.delivery.endpoint };
-        let done = self.commit(Command::Webhook(scope, Box::new(retry)), None, None).await?;
+        let done = self.commit(Command::Webhook(tenant, Box::new(retry)), None, None).await?;
         let delivery = answered::delivery(done)?;
         self.outbox().wake();
         Ok(DeliveryView { delivery, ..view })
@@ -163,17 +163,17 @@ impl Engine {
 
     async fn decide_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         command: WebhookCommand,
     ) -> Result<Endpoint, Error> {
         answered::endpoint(
-            self.commit(Command::Webhook(scope, Box::new(command)), None, None).await?,
+            self.commit(Command::Webhook(tenant, Box::new(command)), None, None).await?,
         )
     }
 
     fn check_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         url: Option<&str>,
         events: Option<&str>,
     ) -> Result<(), Error> {
@@ -182,7 +182,7 @@ impl Engine {
             if url.chars().count() > LONGEST_URL {
                 return Err(invalid(format!("url is longer than {LONGEST_URL} characters")));
             }
-            check_url(url, self.outbox().webhooks.policy(scope))
+            check_url(url, self.outbox().webhooks.policy(tenant))
                 .map_err(|why| invalid(format!("url {why}")))?;
         }
         let unknown = events

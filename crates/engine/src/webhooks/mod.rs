@@ -11,7 +11,7 @@ pub use deliver::{DueDeliveries, LeasedDelivery};
 pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
 
 use crate::Engine;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
@@ -89,17 +89,17 @@ impl Default for Webhooks {
 const PER_FAILING_ENDPOINT: u32 = 4;
 
 impl Webhooks {
-    fn sender(&self, scope: Scope) -> Option<&Outbound> {
+    fn sender(&self, tenant: Tenant) -> Option<&Outbound> {
         let (test, live) = self.senders.as_ref()?;
-        Some(match scope.mode() {
+        Some(match tenant.mode() {
             Mode::Test => test,
             Mode::Live => live,
         })
     }
 
-    /// Where endpoints of a scope may be.
-    fn policy(&self, scope: Scope) -> &Policy {
-        match scope.mode() {
+    /// Where endpoints of a tenant may be.
+    fn policy(&self, tenant: Tenant) -> &Policy {
+        match tenant.mode() {
             Mode::Test => &self.policies.0,
             Mode::Live => &self.policies.1,
         }
@@ -114,7 +114,7 @@ impl Webhooks {
 /// takes.
 #[derive(Default)]
 struct ScanProgress {
-    cursor: Option<(Scope, EndpointId)>,
+    cursor: Option<(Tenant, EndpointId)>,
     found: bool,
     next_at: Option<Timestamp>,
 }
@@ -177,13 +177,13 @@ impl Outbox {
     }
 
     /// The endpoint behind which the next look begins.
-    fn cursor(&self) -> Option<(Scope, EndpointId)> {
+    fn cursor(&self) -> Option<(Tenant, EndpointId)> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).cursor
     }
 
     /// Notes how far a look came. At the end of a scan that found nothing: when the next delivery
     /// is due, as far as it could tell; `None` while there is more to look at.
-    fn note_step(&self, cursor: Option<(Scope, EndpointId)>, step: ScanStep) -> Option<Idle> {
+    fn note_step(&self, cursor: Option<(Tenant, EndpointId)>, step: ScanStep) -> Option<Idle> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.found |= step.found;
         progress.next_at = progress.next_at.into_iter().chain(step.next_at).min();

@@ -12,7 +12,7 @@ async fn cancel(
     key: Option<&str>,
 ) -> Result<Answered<RefundView>, Error> {
     let key = key.map(|key| IdempotencyKey { door: "native", value: key.into() });
-    rig.engine.cancel_refund(rig.scope, refund.id, key.as_ref()).await
+    rig.engine.cancel_refund(rig.tenant, refund.id, key.as_ref()).await
 }
 
 #[tokio::test]
@@ -71,6 +71,6 @@ async fn a_cancellation_under_a_key_is_answered_again() {
 async fn a_refund_nobody_made_cannot_be_withdrawn() {
     let rig = EngineRig::open().await;
     let none = RefundId::from_bytes([1; 16]);
-    let refused = rig.engine.cancel_refund(rig.scope, none, None).await;
+    let refused = rig.engine.cancel_refund(rig.tenant, none, None).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::RefundNotFound))), "{refused:?}");
 }

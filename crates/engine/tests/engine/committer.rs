@@ -108,7 +108,7 @@ async fn nothing_of_a_command_that_a_guard_stops_stays() {
         blob(refund.id.bytes())
     );
     tamper(&rig, &taken);
-    let stopped = rig.engine.cancel_refund(rig.scope, refund.id, None).await;
+    let stopped = rig.engine.cancel_refund(rig.tenant, refund.id, None).await;
     let Err(Error::Store(error)) = stopped else { panic!("{stopped:?}") };
     assert!(matches!(&*error, StoreError::Guard(_)), "{error:?}");
     assert_eq!(rig.reload(&refund).await, refund);

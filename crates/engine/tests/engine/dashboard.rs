@@ -53,7 +53,7 @@ async fn a_dashboard_refund_while_ours_is_under_way_is_flagged_until_ours_fails(
     rig.verify_clean().await;
 
     let key = ours.provider_key();
-    rig.simulator.fail_refund(rig.scope, &key).await.expect("failed by hand");
+    rig.simulator.fail_refund(rig.tenant, &key).await.expect("failed by hand");
     rig.run_until_quiet().await;
     assert_eq!(rig.amounts(&payment).await, (10_000, 0, 0));
     assert_eq!(rig.verify_paid_as_booked(&payment).await, 10_000);
@@ -66,7 +66,7 @@ async fn a_dashboard_refund_that_is_taken_back_is_a_late_failure() {
     let payment = rig.pay(10_000, "USD").await;
     let made = rig.refund_in_dashboard(&payment, 3_000).await;
     rig.run_until_quiet().await;
-    rig.simulator.fail_refund(rig.scope, &made.id).await.expect("taken back");
+    rig.simulator.fail_refund(rig.tenant, &made.id).await.expect("taken back");
     rig.run_until_quiet().await;
 
     let [adopted] = rig.refunds_of(&payment).await.try_into().expect("one refund");

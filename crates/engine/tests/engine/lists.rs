@@ -18,7 +18,7 @@ async fn pages(
     loop {
         let after = found.last().map(|id| id.ulid());
         let page = PageQuery { limit: 2, after, order, from: None, until: None };
-        let page = rig.engine.list_refunds(rig.scope, filter, page).await.expect("a page");
+        let page = rig.engine.list_refunds(rig.tenant, filter, page).await.expect("a page");
         assert!(page.items.len() <= 2 && (page.items.len() == 2 || !page.more));
         found.extend(page.items.iter().map(|view| view.refund.id));
         if !page.more {
@@ -38,7 +38,7 @@ async fn the_refunds_of_a_payment_are_listed_in_both_directions() {
         rig.refund(&other).amount(amount).create().await;
     }
     assert_eq!(pages(&rig, &one, SortOrder::Ascending, None).await, made);
-    rig.engine.cancel_refund(rig.scope, made[1], None).await.expect("it is not sent yet");
+    rig.engine.cancel_refund(rig.tenant, made[1], None).await.expect("it is not sent yet");
     let pending = Some(Status::Pending);
     let left = [made[4], made[3], made[2], made[0]];
     assert_eq!(pages(&rig, &one, SortOrder::Descending, pending).await, left);
@@ -62,7 +62,7 @@ async fn the_refunds_of_a_payment_are_found_by_when_they_were_made() {
     let (from, until) = (Some(made[1].id.at()), Some(made[3].id.at()));
     for order in [SortOrder::Ascending, SortOrder::Descending] {
         let page = PageQuery { limit: 10, after: None, order, from, until };
-        let page = rig.engine.list_refunds(rig.scope, filter, page).await.expect("a page");
+        let page = rig.engine.list_refunds(rig.tenant, filter, page).await.expect("a page");
         let mut found: Vec<_> = page.items.iter().map(|view| view.refund.id).collect();
         found.sort_unstable();
         assert_eq!(found, [made[1].id, made[2].id]);

@@ -43,7 +43,7 @@ pub fn fill_total(rig: &EngineRig, currency: &str) {
     let full = format!(
         "INSERT INTO totals (scope, currency, code, debits, credits)
          VALUES ({}, '{currency}', 1, 9223372036854775807, 0)",
-        rig.scope.code()
+        rig.tenant.code()
     );
     tamper(rig, &full);
 }

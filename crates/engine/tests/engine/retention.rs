@@ -41,7 +41,7 @@ async fn timeline(rig: &EngineRig, refund: &Refund) -> Vec<(u32, EventId)> {
     let filter = EventFilter { event_type: None, refund: Some(refund.id) };
     let order = SortOrder::Ascending;
     let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
-    let page = rig.engine.list_events(rig.scope, filter, page).await.expect("a read");
+    let page = rig.engine.list_events(rig.tenant, filter, page).await.expect("a read");
     page.items.iter().map(|view| (view.event.seq, view.event.id)).collect()
 }
 
@@ -82,7 +82,7 @@ async fn a_refund_that_fails_late_goes_on_with_the_next_number() {
     let (rig, payment, refund) = open().await;
     rig.clock.advance(31 * DAY_MS);
     prune(&rig).await;
-    rig.simulator.fail_refund(rig.scope, &refund.provider_key()).await.expect("taken back");
+    rig.simulator.fail_refund(rig.tenant, &refund.provider_key()).await.expect("taken back");
     rig.run_until_quiet().await;
     let late = rig.reload(&refund).await;
     assert_eq!((late.state, late.late, late.pruned), (State::Failed, true, 3));
@@ -150,7 +150,7 @@ async fn what_is_still_to_be_delivered_keeps_its_event() {
         active: true,
     };
     // Nobody sends here: deliveries stay as they are.
-    rig.engine.create_endpoint(rig.scope, draft).await.expect("an endpoint");
+    rig.engine.create_endpoint(rig.tenant, draft).await.expect("an endpoint");
     let told = rig.refund(&payment).amount(1).create().await;
     rig.run_until_quiet().await;
     rig.clock.advance(400 * DAY_MS);
@@ -173,7 +173,7 @@ async fn events_that_are_gone_are_not_told_again() {
     let young = rig.refund(&payment).amount(1).create().await;
     let young = timeline(&rig, &young).await[0].1;
     let asked = vec![old[0], young, old[2]];
-    let replayed = rig.engine.replay_events(rig.scope, asked, None).await.expect("an answer");
+    let replayed = rig.engine.replay_events(rig.tenant, asked, None).await.expect("an answer");
     let Replayed::Unknown(unknown) = replayed else { panic!("{replayed:?}") };
     assert_eq!(unknown, [old[0], old[2]]);
 }

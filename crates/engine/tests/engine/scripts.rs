@@ -145,9 +145,9 @@ async fn stay_pending_is_asked_about_ever_more_rarely_and_settled_by_the_provide
 
         let key = refund.provider_key();
         let by_hand = if succeeds {
-            rig.simulator.complete_refund(rig.scope, &key).await
+            rig.simulator.complete_refund(rig.tenant, &key).await
         } else {
-            rig.simulator.fail_refund(rig.scope, &key).await
+            rig.simulator.fail_refund(rig.tenant, &key).await
         };
         by_hand.expect("settled by hand");
         rig.run_now().await;

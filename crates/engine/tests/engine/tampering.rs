@@ -150,7 +150,7 @@ async fn differences_name_ids_as_people_know_them() {
     tamper(&rig, "UPDATE payments SET refunded = refunded - 1 WHERE currency = 'USD'");
     let report = rig.store.verify().await.expect("a verification");
     let payment =
-        &rig.engine.list_payments(rig.scope, first_page()).await.expect("a read").items[0];
+        &rig.engine.list_payments(rig.tenant, first_page()).await.expect("a read").items[0];
     let id = payment.facts.id.ulid().to_string();
     assert!(report.differences.iter().any(|found| found.to_string().contains(&id)), "{report:#?}");
 }

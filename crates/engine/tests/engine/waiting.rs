@@ -17,7 +17,7 @@ async fn waiting_ends_with_the_change_that_decides_the_refund() {
         let payment = rig.pay(10_000, "USD").await;
         let refund = rig.refund(&payment).simulate(script).create().await;
         // Nobody would wait for as long as this.
-        let waiting = rig.engine.wait_for_refund(rig.scope, refund.id, LIMIT * 100);
+        let waiting = rig.engine.wait_for_refund(rig.tenant, refund.id, LIMIT * 100);
         let settled = Box::pin(rig.run_until_decided(&refund));
         let both = async { tokio::join!(Box::pin(waiting), settled) };
         let (found, _) = within_limit(script, both).await;
@@ -31,7 +31,7 @@ async fn waiting_for_a_refund_that_is_decided_ends_at_once() {
     let payment = rig.pay(10_000, "USD").await;
     let refund = rig.refund(&payment).create().await;
     rig.run_until_quiet().await;
-    let waiting = rig.engine.wait_for_refund(rig.scope, refund.id, LIMIT * 100);
+    let waiting = rig.engine.wait_for_refund(rig.tenant, refund.id, LIMIT * 100);
     let found = within_limit("a refund that is decided", waiting).await;
     assert_eq!(found.expect("a read").expect("it exists").refund.state, State::Succeeded);
 }
@@ -43,7 +43,7 @@ async fn waiting_ends_at_its_limit_with_the_refund_as_it_is_then() {
     let refund = rig.refund(&payment).simulate("stay_pending").create().await;
     rig.run_now().await;
     let limit = Duration::from_millis(20);
-    let found = rig.engine.wait_for_refund(rig.scope, refund.id, limit).await;
+    let found = rig.engine.wait_for_refund(rig.tenant, refund.id, limit).await;
     assert_eq!(found.expect("a read").expect("it exists").refund.state, State::Submitted);
 }
 
@@ -51,7 +51,7 @@ async fn waiting_ends_at_its_limit_with_the_refund_as_it_is_then() {
 async fn waiting_for_a_refund_nobody_made_ends_at_once() {
     let rig = EngineRig::open().await;
     let none = RefundId::from_bytes([1; 16]);
-    let waiting = rig.engine.wait_for_refund(rig.scope, none, LIMIT * 100);
+    let waiting = rig.engine.wait_for_refund(rig.tenant, none, LIMIT * 100);
     let found = within_limit("nothing", waiting).await;
     assert!(found.expect("a read").is_none());
 }
@@ -63,8 +63,8 @@ async fn everybody_who_waits_for_one_refund_is_woken() {
     let refund = rig.refund(&payment).create().await;
     let waiting: Vec<_> = (0..50)
         .map(|_| {
-            let (engine, scope, id) = (rig.engine.clone(), rig.scope, refund.id);
-            tokio::spawn(async move { engine.wait_for_refund(scope, id, LIMIT * 100).await })
+            let (engine, tenant, id) = (rig.engine.clone(), rig.tenant, refund.id);
+            tokio::spawn(async move { engine.wait_for_refund(tenant, id, LIMIT * 100).await })
         })
         .collect();
     rig.run_until_decided(&refund).await;

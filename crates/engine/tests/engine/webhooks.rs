@@ -1,6 +1,6 @@
 //! Webhooks that come in.
 
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::refund::State;
 use engine::{InboundWebhook, WebhookError};
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ struct Mailbox(Mutex<Vec<InboundWebhook>>);
 
 #[async_trait::async_trait]
 impl simulator::WebhookSink for Mailbox {
-    async fn deliver(&self, _: Scope, webhook: InboundWebhook) -> bool {
+    async fn deliver(&self, _: Tenant, webhook: InboundWebhook) -> bool {
         self.0.lock().expect("the mailbox").push(webhook);
         true
     }
@@ -32,7 +32,7 @@ async fn a_webhook_that_comes_again_and_again_is_booked_once() {
     rig.refund_in_dashboard(&payment, 3_000).await;
     let webhook = catch_webhook(&rig).await;
     for _ in 0..3 {
-        let taken = rig.engine.receive_webhook(rig.scope, "simulator", webhook.clone()).await;
+        let taken = rig.engine.receive_webhook(rig.tenant, "simulator", webhook.clone()).await;
         taken.expect("acknowledged");
     }
     assert_eq!(rig.refunds_of(&payment).await.len(), 1);
@@ -48,8 +48,8 @@ async fn a_webhook_that_comes_many_times_at_once_is_booked_once() {
     let webhook = catch_webhook(&rig).await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let (engine, scope, webhook) = (rig.engine.clone(), rig.scope, webhook.clone());
-        tasks.spawn(async move { engine.receive_webhook(scope, "simulator", webhook).await });
+        let (engine, tenant, webhook) = (rig.engine.clone(), rig.tenant, webhook.clone());
+        tasks.spawn(async move { engine.receive_webhook(tenant, "simulator", webhook).await });
     }
     for taken in tasks.join_all().await {
         taken.expect("acknowledged");
@@ -67,7 +67,7 @@ async fn a_webhook_with_one_byte_changed_is_refused() {
     let mut webhook = catch_webhook(&rig).await;
     let text = String::from_utf8(webhook.body).expect("text").replace("3000", "9000");
     webhook.body = text.into_bytes();
-    let refused = rig.engine.receive_webhook(rig.scope, "simulator", webhook).await;
+    let refused = rig.engine.receive_webhook(rig.tenant, "simulator", webhook).await;
     assert!(matches!(refused, Err(WebhookError::Refused(_))), "{refused:?}");
     assert!(rig.refunds_of(&payment).await.is_empty());
 }
@@ -80,12 +80,12 @@ async fn a_webhook_of_an_unknown_payment_or_of_another_mode_changes_nothing() {
     rig.run_now().await;
     rig.clock.advance(10);
     let webhook = catch_webhook(&rig).await;
-    let live = Scope::new(rig.scope.account(), Mode::Live);
+    let live = Tenant::new(rig.tenant.account(), Mode::Live);
     rig.engine.receive_webhook(live, "simulator", webhook.clone()).await.expect("acknowledged");
     assert_eq!(rig.reload(&refund).await.state, State::Submitted);
-    let unknown = rig.engine.receive_webhook(rig.scope, "nobody", webhook.clone()).await;
+    let unknown = rig.engine.receive_webhook(rig.tenant, "nobody", webhook.clone()).await;
     assert!(matches!(unknown, Err(WebhookError::UnknownProvider)), "{unknown:?}");
-    rig.engine.receive_webhook(rig.scope, "simulator", webhook).await.expect("acknowledged");
+    rig.engine.receive_webhook(rig.tenant, "simulator", webhook).await.expect("acknowledged");
     assert_eq!(rig.reload(&refund).await.state, State::Succeeded);
     rig.verify_clean().await;
 }

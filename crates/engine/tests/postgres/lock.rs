@@ -51,10 +51,10 @@ pub fn tamper(rig: &EngineRig, sql: &str) {
 
 /// Fills a total, so that nothing can be added to it any more.
 pub fn fill_total(rig: &EngineRig, currency: &str) {
-    let scope = rig.scope.code();
+    let tenant = rig.tenant.code();
     let full = format!(
         "INSERT INTO totals (scope, currency, code, part, debits, credits)
-         SELECT {scope}, '{currency}', 1, part, 576460752303423487, 0
+         SELECT {tenant}, '{currency}', 1, part, 576460752303423487, 0
          FROM generate_series(0, 15) AS parts (part)"
     );
     BlockingSession::connect(rig.url()).run(&full);

@@ -127,10 +127,10 @@ async fn whoever_waits_on_one_node_sees_what_another_one_records() {
     let [one, two, _] = three(&rig);
     let payment = rig.pay(10_000, "USD").await;
     let refund = rig.refund(&payment).amount(500).create().await;
-    let (engine, scope, id) = (one.engine().clone(), rig.scope, refund.id);
+    let (engine, tenant, id) = (one.engine().clone(), rig.tenant, refund.id);
     let waiting =
         tokio::spawn(
-            async move { engine.wait_for_refund(scope, id, Duration::from_secs(15)).await },
+            async move { engine.wait_for_refund(tenant, id, Duration::from_secs(15)).await },
         );
     assert_eq!(two.engine().step_due(10).await.expect("a step"), 1);
     let seen = within_limit("the waiting to end", waiting).await.expect("no panic");
@@ -146,7 +146,7 @@ async fn invoices_of_three_nodes_are_numbered_without_a_gap() {
     for number in 0..60_usize {
         let engine = nodes[number % 3].engine().clone();
         let new = NewInvoice {
-            scope: rig.scope,
+            tenant: rig.tenant,
             customer: "cus_1".into(),
             currency: Currency::parse("USD").expect("a currency"),
             lines: vec![LineItem { text: "tea".into(), quantity: 2, unit_amount: 500 }],

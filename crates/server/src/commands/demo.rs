@@ -4,7 +4,7 @@ use crate::cli::Demo;
 use crate::commands::serve::{Server, bind};
 use crate::config::Config;
 use crate::{Failure, setup, simulated};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
 use engine::access::{ErrorProfile, KeyForm};
@@ -122,21 +122,21 @@ async fn create_demo(engine: &Engine, file: &Path) -> Result<DemoFile, Failure> 
         test: key(Some(Mode::Test)).await?,
         live: key(Some(Mode::Live)).await?,
         platform: key(None).await?,
-        payments: pay(engine, Scope::new(account.number, Mode::Test), "").await?,
-        live_payments: pay(engine, Scope::new(account.number, Mode::Live), "_live").await?,
+        payments: pay(engine, Tenant::new(account.number, Mode::Test), "").await?,
+        live_payments: pay(engine, Tenant::new(account.number, Mode::Live), "_live").await?,
     };
     setup::write_private(file, &to_json(&demo)?)?;
     Ok(demo)
 }
 
-async fn pay(engine: &Engine, scope: Scope, suffix: &str) -> Result<Vec<DemoPayment>, Failure> {
+async fn pay(engine: &Engine, tenant: Tenant, suffix: &str) -> Result<Vec<DemoPayment>, Failure> {
     let mut payments = Vec::new();
     for &(captured, code, charge) in PAID {
         let currency =
             Currency::parse(code).map_err(|error| Failure::Usage(format!("{code}: {error}")))?;
         let charge = format!("{charge}{suffix}");
         let new = NewPayment {
-            scope,
+            tenant,
             kind: Kind::Payment,
             captured,
             currency,

@@ -1,7 +1,7 @@
 //! Keys, concurrency, restarts, and failures of the PSP itself.
 
 use crate::psp::*;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::money::Money;
 use domain::outcome::{ProviderOutcome, Said};
 use domain::time::{Clock, Timestamp};
@@ -59,7 +59,7 @@ async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothin
     completed(psp.submit(&order("k1", "succeed")).await);
     let more = RefundInstruction { money: usd(ASKED + 1), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&more).await), "idempotency_key_reused");
-    let mut other = facts(scope(), None);
+    let mut other = facts(tenant(), None);
     other.provider_payment_id = "ch_2".into();
     let elsewhere = RefundInstruction { payment: Arc::new(other), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&elsewhere).await), "idempotency_key_reused");
@@ -85,7 +85,7 @@ async fn a_replay_tells_the_first_result_and_a_look_up_the_present_one() {
     psp.after(20).await;
     assert_eq!(psp.submit(&order).await, first);
     completed(psp.look_up(&order).await);
-    psp.simulator.fail_refund(scope(), "k1").await.expect("failed");
+    psp.simulator.fail_refund(tenant(), "k1").await.expect("failed");
     assert_eq!(psp.submit(&order).await, first);
     rejected(psp.look_up(&order).await);
 }
@@ -125,7 +125,7 @@ async fn what_was_answered_and_what_is_still_to_happen_survive_a_kill() {
     unknown(psp.submit(&order("k2", "server_error")).await);
     accepted(psp.submit(&order("k3", "succeed_after:100")).await);
     completed(psp.submit(&order("k4", "late_failure")).await);
-    psp.simulator.dashboard_refund(scope(), PAYMENT, usd(300)).await.expect("a refund");
+    psp.simulator.dashboard_refund(tenant(), PAYMENT, usd(300)).await.expect("a refund");
     let (signed, book) = (psp.clock.now(), psp.book().await);
 
     let psp = psp.kill_and_restart();
@@ -185,7 +185,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     let psp = Psp::open();
     let mine = order("k1", "succeed");
     let said = completed(psp.submit(&mine).await);
-    let other = Scope::new(2, Mode::Test);
+    let other = Tenant::new(2, Mode::Test);
     let theirs = RefundInstruction {
         payment: Arc::new(facts(other, None)),
         provider_refund_id: said.provider_refund_id.clone(),
@@ -239,7 +239,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
     for call in queued {
         completed(call.await);
     }
-    let book = simulator.payment_book(scope(), PAYMENT).await.expect("a book");
+    let book = simulator.payment_book(tenant(), PAYMENT).await.expect("a book");
     assert_eq!(book.payouts.len(), paid);
 }
 

@@ -9,7 +9,7 @@ use simulator::{DashboardError, RefundStatus};
 #[tokio::test]
 async fn a_dashboard_refund_pays_and_is_told_without_a_key() {
     let psp = Psp::open();
-    let made = psp.simulator.dashboard_refund(scope(), PAYMENT, usd(300)).await.expect("made");
+    let made = psp.simulator.dashboard_refund(tenant(), PAYMENT, usd(300)).await.expect("made");
     assert_eq!((made.key.as_deref(), made.amount), (None, 300));
     assert_eq!(made.status, RefundStatus::Succeeded);
     assert_eq!(psp.simulator.next_due(), Some(psp.clock.now()));
@@ -26,7 +26,7 @@ async fn a_dashboard_refund_pays_and_is_told_without_a_key() {
 async fn a_dashboard_refund_may_pay_too_much_but_not_in_another_currency() {
     let psp = Psp::open();
     completed(psp.submit(&order("k1", "succeed")).await);
-    let refund = |money| psp.simulator.dashboard_refund(scope(), PAYMENT, money);
+    let refund = |money| psp.simulator.dashboard_refund(tenant(), PAYMENT, money);
     refund(usd(10_000)).await.expect("an excess");
     assert_eq!(psp.paid_out().await, ASKED + 10_000);
     let euro = currency("EUR");
@@ -42,13 +42,13 @@ async fn a_succeeded_refund_can_be_made_to_fail_once() {
     let psp = Psp::open();
     let order = order("k1", "succeed");
     let success = completed(psp.submit(&order).await);
-    let failed = psp.simulator.fail_refund(scope(), "k1").await.expect("failed");
+    let failed = psp.simulator.fail_refund(tenant(), "k1").await.expect("failed");
     assert_eq!(failed.status, RefundStatus::Failed);
     assert!(Some(failed.at) > success.at, "newer though the clock stands still");
     psp.after(0).await;
     let [notice] = psp.notices().try_into().expect("one notice");
     assert_eq!(rejected(notice.said).0.at, Some(failed.at));
-    let again = psp.simulator.fail_refund(scope(), &failed.id).await;
+    let again = psp.simulator.fail_refund(tenant(), &failed.id).await;
     assert_eq!(again, Err(DashboardError::WrongStatus(RefundStatus::Failed)));
     assert_eq!(psp.paid_out().await, 0);
 }
@@ -57,9 +57,9 @@ async fn a_succeeded_refund_can_be_made_to_fail_once() {
 async fn only_a_pending_refund_can_be_completed() {
     let psp = Psp::open();
     completed(psp.submit(&order("k1", "succeed")).await);
-    let done = psp.simulator.complete_refund(scope(), "k1").await;
+    let done = psp.simulator.complete_refund(tenant(), "k1").await;
     assert_eq!(done, Err(DashboardError::WrongStatus(RefundStatus::Succeeded)));
-    let missing = psp.simulator.complete_refund(scope(), "k2").await;
+    let missing = psp.simulator.complete_refund(tenant(), "k2").await;
     assert_eq!(missing, Err(DashboardError::RefundNotFound));
 }
 
@@ -67,7 +67,7 @@ async fn only_a_pending_refund_can_be_completed() {
 async fn a_refund_settled_by_hand_is_not_settled_again_when_its_time_comes() {
     let psp = Psp::open();
     accepted(psp.submit(&order("k1", "succeed_after:100")).await);
-    psp.simulator.fail_refund(scope(), "k1").await.expect("failed");
+    psp.simulator.fail_refund(tenant(), "k1").await.expect("failed");
     assert_eq!(psp.after(0).await.delivered, 1);
     let step = psp.after(100).await;
     assert_eq!((step.changed, step.delivered), (0, 0));
@@ -79,9 +79,9 @@ async fn a_refund_settled_by_hand_is_not_settled_again_when_its_time_comes() {
 async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
     let psp = Psp::open();
     completed(psp.submit(&order("k1", "succeed")).await);
-    psp.simulator.dashboard_refund(scope(), PAYMENT, usd(5)).await.expect("made");
+    psp.simulator.dashboard_refund(tenant(), PAYMENT, usd(5)).await.expect("made");
     accepted(psp.submit(&order("k2", "stay_pending")).await);
-    let list = psp.simulator.list_for_payment(&facts(scope(), None)).await.expect("a list");
+    let list = psp.simulator.list_for_payment(&facts(tenant(), None)).await.expect("a list");
     let keys: Vec<_> = list.iter().map(|notice| notice.key.as_deref()).collect();
     assert_eq!(keys, [Some("k2"), None, Some("k1")]);
     accepted(list[0].said.clone());
@@ -93,8 +93,8 @@ async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
 #[tokio::test]
 async fn a_payment_is_known_once_a_refund_of_it_was_asked_for() {
     let psp = Psp::open();
-    assert_eq!(psp.simulator.fetch_payment(scope(), PAYMENT).await, Ok(None));
+    assert_eq!(psp.simulator.fetch_payment(tenant(), PAYMENT).await, Ok(None));
     rejected(psp.submit(&order("k1", "refuse")).await);
     let known = PaymentReport { captured: usd(10_000), settled_at: None };
-    assert_eq!(psp.simulator.fetch_payment(scope(), PAYMENT).await, Ok(Some(known)));
+    assert_eq!(psp.simulator.fetch_payment(tenant(), PAYMENT).await, Ok(Some(known)));
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Currency;
 use http_body_util::BodyExt;
@@ -20,7 +20,7 @@ struct OneShop;
 #[async_trait]
 impl Merchants for OneShop {
     async fn account_numbers(&self) -> Result<Vec<u32>, Unavailable> {
-        Ok(vec![scope().account()])
+        Ok(vec![tenant().account()])
     }
 
     async fn account_number(&self, _: AccountId) -> Result<Option<u32>, Unavailable> {
@@ -30,9 +30,9 @@ impl Merchants for OneShop {
     async fn registered_payments(
         &self,
         charge: &str,
-    ) -> Result<Vec<(Scope, Currency)>, Unavailable> {
+    ) -> Result<Vec<(Tenant, Currency)>, Unavailable> {
         match charge {
-            PAYMENT => Ok(vec![(scope(), currency("USD"))]),
+            PAYMENT => Ok(vec![(tenant(), currency("USD"))]),
             "broken" => Err(Unavailable("no database".to_owned())),
             _ => Ok(Vec::new()),
         }

@@ -1,7 +1,7 @@
 //! The simulator on a book of its own, with a clock that tests move and an inbox for its webhooks.
 
 use async_trait::async_trait;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
@@ -41,7 +41,7 @@ impl Clock for HandClock {
 #[derive(Default)]
 pub struct Inbox {
     pub closed: AtomicBool,
-    received: Mutex<Vec<(Scope, InboundWebhook)>>,
+    received: Mutex<Vec<(Tenant, InboundWebhook)>>,
     notices: Mutex<Vec<Notice>>,
 }
 
@@ -52,9 +52,9 @@ pub struct Receiver<'a> {
 
 #[async_trait]
 impl WebhookSink for Receiver<'_> {
-    async fn deliver(&self, scope: Scope, webhook: InboundWebhook) -> bool {
+    async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
         let notices = self.simulator.parse_webhook(&webhook);
-        self.inbox.received.lock().expect("inbox").push((scope, webhook));
+        self.inbox.received.lock().expect("inbox").push((tenant, webhook));
         if self.inbox.closed.load(Ordering::SeqCst) {
             return false;
         }
@@ -125,7 +125,7 @@ impl Psp {
     }
 
     pub async fn book(&self) -> PaymentBook {
-        self.simulator.payment_book(scope(), PAYMENT).await.expect("a book")
+        self.simulator.payment_book(tenant(), PAYMENT).await.expect("a book")
     }
 
     /// The sum of the payouts that were not taken back.
@@ -156,7 +156,7 @@ impl Psp {
     }
 
     /// Every webhook since the last call, authentic or not.
-    pub fn webhooks(&self) -> Vec<(Scope, InboundWebhook)> {
+    pub fn webhooks(&self) -> Vec<(Tenant, InboundWebhook)> {
         std::mem::take(&mut self.inbox.received.lock().expect("inbox"))
     }
 }
@@ -178,8 +178,8 @@ fn open_book(
     Simulator::open(&book_path(dir), config, Arc::<HandClock>::clone(clock), [7; 32])
 }
 
-pub fn scope() -> Scope {
-    Scope::new(1, Mode::Test)
+pub fn tenant() -> Tenant {
+    Tenant::new(1, Mode::Test)
 }
 
 pub fn usd(minor: i64) -> Money {
@@ -190,9 +190,9 @@ pub fn currency(code: &str) -> Currency {
     Currency::parse(code).expect("a currency")
 }
 
-pub fn facts(scope: Scope, payment_script: Option<&str>) -> Capture {
+pub fn facts(tenant: Tenant, payment_script: Option<&str>) -> Capture {
     Capture {
-        scope,
+        tenant,
         id: PaymentId::from_bytes([1; 16]),
         kind: Kind::Payment,
         captured: 10_000,
@@ -209,7 +209,7 @@ pub fn facts(scope: Scope, payment_script: Option<&str>) -> Capture {
 pub fn order(key: &str, script: &str) -> RefundInstruction {
     RefundInstruction {
         key: key.to_owned(),
-        payment: Arc::new(facts(scope(), None)),
+        payment: Arc::new(facts(tenant(), None)),
         money: usd(ASKED),
         reason: None,
         reference: None,

@@ -27,7 +27,7 @@ async fn without_a_word_a_refund_succeeds_and_the_payments_word_is_the_second_ch
     let psp = Psp::open();
     let plain = providers::RefundInstruction { metadata: None, ..order("k1", "") };
     completed(psp.submit(&plain).await);
-    let payment = Arc::new(facts(scope(), Some("stay_pending")));
+    let payment = Arc::new(facts(tenant(), Some("stay_pending")));
     let of_payment = providers::RefundInstruction { payment, key: "k2".to_owned(), ..plain };
     accepted(psp.submit(&of_payment).await);
     let own = providers::RefundInstruction {
@@ -136,8 +136,8 @@ async fn stay_pending_stays_so_until_it_is_settled_by_hand() {
     assert!(psp.after(1_000_000).await.is_idle());
     accepted(psp.look_up(&good).await);
 
-    psp.simulator.complete_refund(scope(), &id).await.expect("completed");
-    psp.simulator.fail_refund(scope(), "k2").await.expect("failed");
+    psp.simulator.complete_refund(tenant(), &id).await.expect("completed");
+    psp.simulator.fail_refund(tenant(), "k2").await.expect("failed");
     assert_eq!(psp.after(0).await.delivered, 2);
     let notices = psp.notices();
     completed(notices[0].said.clone());

@@ -2,7 +2,7 @@
 
 use crate::psp::*;
 use async_trait::async_trait;
-use domain::account::Scope;
+use domain::account::Tenant;
 use futures_util::future::join_all;
 use providers::{InboundWebhook, Provider};
 use simulator::{Simulator, SimulatorConfig, SimulatorError, WebhookSink};
@@ -29,7 +29,7 @@ async fn whichever_process_a_key_comes_to_it_pays_once_and_every_call_is_counted
         assert_eq!(completed(pair[0].clone()), completed(pair[1].clone()));
     }
     assert_eq!(psp.paid_out().await, 100 * ASKED);
-    let book = other.payment_book(scope(), PAYMENT).await.expect("a book");
+    let book = other.payment_book(tenant(), PAYMENT).await.expect("a book");
     assert_eq!(book, psp.book().await);
     assert_eq!(book.refunds.iter().map(|refund| refund.calls).collect::<Vec<_>>(), [2; 100]);
 }
@@ -42,7 +42,7 @@ async fn calls_that_booked_nothing_are_counted_too() {
     completed(other.submit(&order).await);
     completed(psp.submit(&order).await);
     assert_eq!(psp.book().await.refunds[0].calls, 3);
-    let by_hand = other.dashboard_refund(scope(), PAYMENT, usd(1)).await.expect("a refund");
+    let by_hand = other.dashboard_refund(tenant(), PAYMENT, usd(1)).await.expect("a refund");
     assert_eq!(by_hand.calls, 0);
 }
 
@@ -64,7 +64,7 @@ struct Meanwhile<'a>(&'a Psp, &'a Simulator);
 
 #[async_trait]
 impl WebhookSink for Meanwhile<'_> {
-    async fn deliver(&self, _: Scope, _: InboundWebhook) -> bool {
+    async fn deliver(&self, _: Tenant, _: InboundWebhook) -> bool {
         assert!(self.0.step_of(self.1, 64).await.is_idle());
         true
     }
@@ -87,7 +87,7 @@ struct Silence;
 
 #[async_trait]
 impl WebhookSink for Silence {
-    async fn deliver(&self, _: Scope, _: InboundWebhook) -> bool {
+    async fn deliver(&self, _: Tenant, _: InboundWebhook) -> bool {
         std::future::pending().await
     }
 }

@@ -1,7 +1,7 @@
 //! Signatures, retries, and wake-ups for due work.
 
 use crate::psp::*;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::time::Clock;
 use providers::{InboundWebhook, Provider, RefundInstruction, WebhookRefused};
 use simulator::{Simulator, SimulatorConfig};
@@ -95,10 +95,10 @@ async fn a_webhook_refused_too_often_is_kept_and_can_be_sent_again() {
     assert_eq!(deliveries, 12);
 
     psp.inbox.closed.store(false, Ordering::SeqCst);
-    assert_eq!(psp.simulator.resend_webhooks(Scope::new(2, Mode::Test)).await, Ok(0));
-    assert_eq!(psp.simulator.resend_webhooks(scope()).await, Ok(1));
+    assert_eq!(psp.simulator.resend_webhooks(Tenant::new(2, Mode::Test)).await, Ok(0));
+    assert_eq!(psp.simulator.resend_webhooks(tenant()).await, Ok(1));
     assert_eq!(psp.after(0).await.delivered, 1);
-    assert_eq!(psp.simulator.resend_webhooks(scope()).await, Ok(0));
+    assert_eq!(psp.simulator.resend_webhooks(tenant()).await, Ok(0));
 }
 
 #[tokio::test]
@@ -116,15 +116,15 @@ async fn a_webhook_whose_delivery_was_not_recorded_comes_again_after_a_kill() {
 #[tokio::test]
 async fn webhooks_go_to_the_account_of_their_refund() {
     let psp = Psp::open();
-    let live = Scope::new(9, Mode::Live);
+    let live = Tenant::new(9, Mode::Live);
     let order = RefundInstruction {
         payment: Arc::new(facts(live, None)),
         ..order("k1", "succeed_after:0")
     };
     accepted(psp.submit(&order).await);
     psp.after(0).await;
-    let [(scope, _)] = psp.webhooks().try_into().expect("one webhook");
-    assert_eq!(scope, live);
+    let [(tenant, _)] = psp.webhooks().try_into().expect("one webhook");
+    assert_eq!(tenant, live);
 }
 
 #[tokio::test]

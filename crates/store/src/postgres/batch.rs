@@ -8,7 +8,7 @@ use super::session::{Session, Step};
 use super::statement::{Statement, ulid};
 use super::value::Value;
 use crate::StoreError;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::EventId;
 use domain::time::Timestamp;
 use domain::view::{RowKeys, View};
@@ -56,7 +56,7 @@ impl PostgresStore {
         let part = i64::try_from(self.draw() % PARTS).unwrap_or_default();
         let mut steps = save(&view, part).map_err(TxFailure::Final)?;
         steps.push(Step::Commit);
-        let marker = view.new_rows.events.first().map(|event| (event.scope, event.id));
+        let marker = view.new_rows.events.first().map(|event| (event.tenant, event.id));
         match commit(session, &steps).await {
             Ok(_) => Ok(answer),
             Err(Some(failure)) => Err(failure),
@@ -66,13 +66,13 @@ impl PostgresStore {
 
     /// Finds out whether a batch was saved when the commit had no reply. Only a row of the batch
     /// proves it; without one the commit may still be running.
-    async fn find_out(&self, marker: Option<(Scope, EventId)>) -> Result<(), TxFailure> {
+    async fn find_out(&self, marker: Option<(Tenant, EventId)>) -> Result<(), TxFailure> {
         metrics::counter!("refundry_store_lost_commits_total").increment(1);
         let unknown = TxFailure::Final(StoreError::OutcomeUnknown);
-        let Some((scope, id)) = marker else { return Err(unknown) };
+        let Some((tenant, id)) = marker else { return Err(unknown) };
         let select = Statement::new(
             "SELECT 1 FROM events WHERE scope = $1 AND id = $2",
-            vec![Value::Int(Some(scope.code())), ulid(id.ulid())],
+            vec![Value::Int(Some(tenant.code())), ulid(id.ulid())],
         );
         match self.read(select).await {
             Ok(rows) if !rows.is_empty() => Ok(()),

@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::queries::Replay;
 use crate::tables::{ATTEMPTS, DELIVERIES};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{EndpointId, EventId};
 use domain::keys::Key;
 use domain::time::Timestamp;
@@ -89,7 +89,7 @@ fn insert(
         statements.extend(rows.map(|rows| rows.into_statement(LOCK_PENDING)));
     }
     let mut seen = BTreeSet::new();
-    let follows = |d: &Delivery| !seen.insert((d.scope, d.endpoint, d.subject)) && waits(d);
+    let follows = |d: &Delivery| !seen.insert((d.tenant, d.endpoint, d.subject)) && waits(d);
     let rows = Rows::inserted(&DELIVERIES, deliveries.iter())?.map(|rows| {
         rows.flag("waits", waits).flag("follows", follows).insert_with("next_at", NEXT_AT)
     });
@@ -118,9 +118,9 @@ const HOLD_EVENTS: &str = "WITH held AS (SELECT 1 FROM events WHERE scope = $1 A
      ORDER BY id FOR KEY SHARE) \
      SELECT 1 / (CASE WHEN count(*) = $3 THEN 1 ELSE 0 END) FROM held";
 
-fn hold(scope: Scope, events: &BTreeSet<EventId>) -> Step<'static> {
+fn hold(tenant: Tenant, events: &BTreeSet<EventId>) -> Step<'static> {
     let values = vec![
-        Value::Int(Some(scope.code())),
+        Value::Int(Some(tenant.code())),
         Value::Ids(events.iter().map(|id| Some(Id(id.bytes()))).collect()),
         Value::Int(i64::try_from(events.len()).ok()),
     ];
@@ -136,7 +136,7 @@ fn queue(deliveries: &[Delivery]) -> Result<Vec<Step<'_>>, StoreError> {
 impl PostgresStore {
     pub(crate) async fn replay_events(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         events: Vec<EventId>,
         (name, now): (Option<Key>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
@@ -149,7 +149,7 @@ impl PostgresStore {
         }
         let (mut found, mut unknown) = (Vec::new(), Vec::new());
         for id in events {
-            match self.find_event(scope, id).await? {
+            match self.find_event(tenant, id).await? {
                 Some(stored) => found.push(stored.event),
                 None => unknown.push(id),
             }
@@ -160,9 +160,9 @@ impl PostgresStore {
         // In the order of the events, so that each delivery waits for the one before it.
         found.sort_by_key(|event| event.id);
         let mut view = View::default();
-        let subscribers = self.subscribers(scope).await?;
+        let subscribers = self.subscribers(tenant).await?;
         if !subscribers.is_empty() {
-            view.subscribers.insert(scope, subscribers);
+            view.subscribers.insert(tenant, subscribers);
         }
         let events = found.iter().map(|event| event.id).collect();
         view.new_rows.events = found;
@@ -170,7 +170,7 @@ impl PostgresStore {
         let deliveries = view.new_rows.deliveries;
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
-        let mut steps = vec![hold(scope, &events)];
+        let mut steps = vec![hold(tenant, &events)];
         steps.extend(queue(&deliveries)?);
         let done = self.save_once(name, now, &steps).await?;
         Ok(done.map(|()| Replay::Queued(deliveries)))
@@ -188,14 +188,14 @@ impl PostgresStore {
 
     pub(crate) async fn fail_queued_deliveries(
         &self,
-        (scope, endpoint): (Scope, EndpointId),
+        (tenant, endpoint): (Tenant, EndpointId),
         why: &'static str,
         now: Timestamp,
         limit: u32,
     ) -> Result<usize, StoreError> {
         for sql in FAIL_QUEUED {
             let values = vec![
-                Value::Int(Some(scope.code())),
+                Value::Int(Some(tenant.code())),
                 Value::Id(endpoint.bytes()),
                 Value::Text(why.into()),
                 Value::Int(Some(now.0)),

@@ -32,7 +32,7 @@ fn find(key: &Key, now: Timestamp) -> Statement<'static> {
          AND (expires_at IS NULL OR expires_at > $3)",
         KEYS.columns()
     );
-    Statement::new(sql, vec![number(key.scope.code()), Value::Id(key.hash.0), number(now.0)])
+    Statement::new(sql, vec![number(key.tenant.code()), Value::Id(key.hash.0), number(now.0)])
 }
 
 /// The key of the holder, and its answer.

@@ -12,7 +12,7 @@ use crate::tables::{
     SUBSCRIBER_COLUMNS, Table, read_checkout, read_delivery, read_endpoint, read_invoice, read_key,
     read_payment, read_refund, read_subscriber,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::keys::Target;
 use domain::view::{Row, RowKeys, View};
@@ -49,7 +49,7 @@ fn locked<T>(table: &Table<T>) -> String {
 
 fn select(
     what: What,
-    wanted: impl ExactSizeIterator<Item = (Scope, [u8; 16])>,
+    wanted: impl ExactSizeIterator<Item = (Tenant, [u8; 16])>,
 ) -> Option<(What, Statement<'static>)> {
     if wanted.len() == 0 {
         return None;
@@ -68,15 +68,15 @@ fn select(
     Some((what, Statement::new(sql, vec![scopes, ids])))
 }
 
-fn by_scope(
+fn by_tenant(
     what: What,
     sql: impl Into<Cow<'static, str>>,
-    scopes: &BTreeSet<Scope>,
+    scopes: &BTreeSet<Tenant>,
 ) -> Option<(What, Statement<'static>)> {
     if scopes.is_empty() {
         return None;
     }
-    let scopes = Value::Ints(scopes.iter().map(|scope| Some(scope.code())).collect());
+    let scopes = Value::Ints(scopes.iter().map(|tenant| Some(tenant.code())).collect());
     Some((what, Statement::new(sql, vec![scopes])))
 }
 
@@ -89,15 +89,18 @@ pub(super) fn load_all(wanted: &RowKeys) -> Wants {
          ORDER BY scope, id"
     );
     [
-        select(What::Payments, wanted.payments.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Refunds, wanted.refunds.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Keys, wanted.keys.iter().map(|(scope, hash)| (*scope, hash.0))),
-        select(What::Checkouts, wanted.checkouts.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Invoices, wanted.invoices.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        by_scope(What::InvoiceNumbers, numbers, &wanted.invoice_numbers),
-        select(What::Endpoints, wanted.endpoints.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Deliveries, wanted.deliveries.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        by_scope(What::Subscribers, subscribers, &wanted.scopes()),
+        select(What::Payments, wanted.payments.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(What::Refunds, wanted.refunds.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(What::Keys, wanted.keys.iter().map(|(tenant, hash)| (*tenant, hash.0))),
+        select(What::Checkouts, wanted.checkouts.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(What::Invoices, wanted.invoices.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        by_tenant(What::InvoiceNumbers, numbers, &wanted.invoice_numbers),
+        select(What::Endpoints, wanted.endpoints.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(
+            What::Deliveries,
+            wanted.deliveries.iter().map(|(tenant, id)| (*tenant, id.bytes())),
+        ),
+        by_tenant(What::Subscribers, subscribers, &wanted.scopes()),
     ]
     .into_iter()
     .flatten()
@@ -109,25 +112,25 @@ pub(super) fn load_all(wanted: &RowKeys) -> Wants {
 pub(super) fn further(wanted: &RowKeys, view: &View) -> Wants {
     let (mut payments, mut refunds) = (BTreeSet::new(), BTreeSet::new());
     let (mut checkouts, mut invoices) = (BTreeSet::new(), BTreeSet::new());
-    for (&(scope, _), row) in &view.keys {
+    for (&(tenant, _), row) in &view.keys {
         let id = row.value.id;
         match row.value.target {
             Target::Refund | Target::Cancel => {
-                refunds.insert((scope, RefundId::from_ulid(id)));
+                refunds.insert((tenant, RefundId::from_ulid(id)));
             }
             Target::Payment => {
-                payments.insert((scope, PaymentId::from_ulid(id)));
+                payments.insert((tenant, PaymentId::from_ulid(id)));
             }
             Target::Checkout => {
-                checkouts.insert((scope, PaymentId::from_ulid(id)));
+                checkouts.insert((tenant, PaymentId::from_ulid(id)));
             }
             Target::Invoice => {
-                invoices.insert((scope, InvoiceId::from_ulid(id)));
+                invoices.insert((tenant, InvoiceId::from_ulid(id)));
             }
             Target::Answer => {}
         }
     }
-    payments.extend(view.refunds.iter().map(|((scope, _), row)| (*scope, row.value.payment)));
+    payments.extend(view.refunds.iter().map(|((tenant, _), row)| (*tenant, row.value.payment)));
     payments.retain(|key| !wanted.payments.contains(key));
     refunds.retain(|key| !wanted.refunds.contains(key));
     checkouts.retain(|key| !wanted.checkouts.contains(key));
@@ -141,15 +144,15 @@ pub(super) fn further(wanted: &RowKeys, view: &View) -> Wants {
              JOIN refunds r ON r.scope = w.of_scope AND r.id = w.of_id) \
              ORDER BY t.scope, t.id FOR UPDATE"
         );
-        let (scopes, ids) = keys(refunds.iter().map(|(scope, id)| (*scope, id.bytes())));
+        let (scopes, ids) = keys(refunds.iter().map(|(tenant, id)| (*tenant, id.bytes())));
         (What::Payments, Statement::new(sql, vec![scopes, ids]))
     });
     [
-        select(What::Payments, payments.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Payments, payments.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
         of_refunds,
-        select(What::Refunds, refunds.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Checkouts, checkouts.iter().map(|(scope, id)| (*scope, id.bytes()))),
-        select(What::Invoices, invoices.iter().map(|(scope, id)| (*scope, id.bytes()))),
+        select(What::Refunds, refunds.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(What::Checkouts, checkouts.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
+        select(What::Invoices, invoices.iter().map(|(tenant, id)| (*tenant, id.bytes()))),
     ]
     .into_iter()
     .flatten()
@@ -167,41 +170,41 @@ pub(super) fn put(
         match what {
             What::Payments => {
                 let payment = read_payment(c)?;
-                let key = (payment.facts.scope, payment.facts.id);
+                let key = (payment.facts.tenant, payment.facts.id);
                 view.payments.entry(key).or_insert_with(|| Row::loaded(payment));
             }
             What::Refunds => {
                 let refund = read_refund(c)?;
-                view.refunds.insert((refund.scope, refund.id), Row::loaded(refund));
+                view.refunds.insert((refund.tenant, refund.id), Row::loaded(refund));
             }
             What::Keys => {
                 let key = read_key(c)?;
-                view.keys.insert((key.scope, key.hash), Row::loaded(key));
+                view.keys.insert((key.tenant, key.hash), Row::loaded(key));
             }
             What::Checkouts => {
                 let checkout = read_checkout(c)?;
-                let key = (checkout.facts.scope, checkout.facts.id);
+                let key = (checkout.facts.tenant, checkout.facts.id);
                 view.checkouts.insert(key, Row::loaded(checkout));
             }
             What::Invoices => {
                 let invoice = read_invoice(c)?;
-                let key = (invoice.facts.scope, invoice.facts.id);
+                let key = (invoice.facts.tenant, invoice.facts.id);
                 view.invoices.insert(key, Row::loaded(invoice));
             }
             What::InvoiceNumbers => {
-                view.invoice_numbers.insert(c.scope()?, Row::loaded(c.take()?));
+                view.invoice_numbers.insert(c.tenant()?, Row::loaded(c.take()?));
             }
             What::Endpoints => {
                 let endpoint = read_endpoint(c)?;
-                view.endpoints.insert((endpoint.scope, endpoint.id), Row::loaded(endpoint));
+                view.endpoints.insert((endpoint.tenant, endpoint.id), Row::loaded(endpoint));
             }
             What::Deliveries => {
                 let delivery = read_delivery(c)?;
-                view.deliveries.insert((delivery.scope, delivery.id), Row::loaded(delivery));
+                view.deliveries.insert((delivery.tenant, delivery.id), Row::loaded(delivery));
             }
             What::Subscribers => {
-                let scope = c.scope()?;
-                view.subscribers.entry(scope).or_default().push(read_subscriber(c)?);
+                let tenant = c.tenant()?;
+                view.subscribers.entry(tenant).or_default().push(read_subscriber(c)?);
             }
         }
     }

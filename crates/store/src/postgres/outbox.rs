@@ -14,7 +14,7 @@ use crate::tables::{
     Cells as _, ENDPOINTS, SUBSCRIBER_COLUMNS, inconsistent, read_attempt, read_delivery,
     read_endpoint, read_subscriber,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
@@ -39,55 +39,55 @@ const NEXT_ENDPOINTS: &str = "WITH RECURSIVE walk (scope, endpoint, next_at, ste
      SELECT scope, endpoint, next_at FROM walk ORDER BY step";
 
 impl PostgresStore {
-    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
-        let select = Statement::new(select_endpoints(), vec![number(scope.code())]);
+    pub(crate) async fn list_endpoints(&self, tenant: Tenant) -> Result<Vec<Endpoint>, StoreError> {
+        let select = Statement::new(select_endpoints(), vec![number(tenant.code())]);
         self.list(select, |c| read_endpoint(c)).await
     }
 
     pub(crate) async fn find_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        self.by_key(&ENDPOINTS, (scope, id.ulid()), |c| read_endpoint(c)).await
+        self.by_key(&ENDPOINTS, (tenant, id.ulid()), |c| read_endpoint(c)).await
     }
 
-    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
+    pub(crate) async fn subscribers(&self, tenant: Tenant) -> Result<Vec<Subscriber>, StoreError> {
         let sql = format!(
             "SELECT {SUBSCRIBER_COLUMNS} FROM webhook_endpoints WHERE scope = $1 ORDER BY id"
         );
-        self.list(Statement::new(sql, vec![number(scope.code())]), |c| read_subscriber(c)).await
+        self.list(Statement::new(sql, vec![number(tenant.code())]), |c| read_subscriber(c)).await
     }
 
     pub(crate) async fn list_deliveries(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: DeliveryFilter,
         page: PageQuery,
     ) -> Result<Page<DueDelivery>, StoreError> {
-        let query = deliveries_query(scope, &filter, page);
+        let query = deliveries_query(tenant, &filter, page);
         let found = self.page(query, page.limit, |c| read_delivery(c)).await?;
-        Ok(Page { items: self.with_texts(scope, found.items).await?, more: found.more })
+        Ok(Page { items: self.with_texts(tenant, found.items).await?, more: found.more })
     }
 
     pub(crate) async fn find_delivery(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: DeliveryId,
     ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-        let query: PostgresQuery = delivery_query(scope, id);
+        let query: PostgresQuery = delivery_query(tenant, id);
         let found = self.list(query.into_statement(), |c| read_delivery(c)).await?.pop();
         let Some(delivery) = found else { return Ok(None) };
-        let values = vec![number(scope.code()), ulid(id.ulid())];
+        let values = vec![number(tenant.code()), ulid(id.ulid())];
         let select = Statement::new(select_attempts(), values);
         let attempts = self.list(select, |c| read_attempt(c)).await?;
-        Ok(self.with_texts(scope, vec![delivery]).await?.pop().map(|due| (due, attempts)))
+        Ok(self.with_texts(tenant, vec![delivery]).await?.pop().map(|due| (due, attempts)))
     }
 
-    /// Adds to deliveries of one scope their bodies or, before a body is rendered, their events.
+    /// Adds to deliveries of one tenant their bodies or, before a body is rendered, their events.
     async fn with_texts(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         deliveries: Vec<Delivery>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         let stored = |delivery: &Delivery| match delivery.body {
@@ -103,7 +103,7 @@ impl PostgresStore {
         }
         let fresh = deliveries.iter().filter(|delivery| stored(delivery).is_none());
         let fresh: Vec<_> = fresh.map(|delivery| delivery.event).collect();
-        let events = self.find_events(scope, &fresh).await?;
+        let events = self.find_events(tenant, &fresh).await?;
         let mut due = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let event = events.get(&delivery.event).cloned();
@@ -121,7 +121,7 @@ impl PostgresStore {
 
     async fn find_events(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         ids: &[EventId],
     ) -> Result<BTreeMap<EventId, EventView>, StoreError> {
         let mut found = BTreeMap::new();
@@ -129,7 +129,7 @@ impl PostgresStore {
             return Ok(found);
         }
         let ids = ids.iter().map(|id| Some(Id(id.bytes()))).collect();
-        let mut query: PostgresQuery = select_events(None, scope);
+        let mut query: PostgresQuery = select_events(None, tenant);
         query.and_value("e.id = ANY (?)", Value::Ids(ids));
         for joined in self.list(query.into_statement(), |c| read_joined(c)).await? {
             let stored = self.complete(joined).await?;
@@ -145,29 +145,29 @@ impl PostgresStore {
         limit: u32,
         room: impl Fn(&Endpoint) -> u32 + Send + 'static,
     ) -> Result<DueBatch, StoreError> {
-        let (scope, endpoint) =
-            after.map_or((-1, [0; 16]), |(scope, endpoint)| (scope.code(), endpoint.bytes()));
-        let values = vec![number(scope), Value::Id(endpoint), number(ENDPOINTS_PER_LOOK)];
+        let (tenant, endpoint) =
+            after.map_or((-1, [0; 16]), |(tenant, endpoint)| (tenant.code(), endpoint.bytes()));
+        let values = vec![number(tenant), Value::Id(endpoint), number(ENDPOINTS_PER_LOOK)];
         let next =
             self.list(Statement::new(NEXT_ENDPOINTS, values), |c| read_due_endpoint(c)).await?;
         let mut batch = DueBatch::default();
         let whole = i64::try_from(next.len()).unwrap_or(i64::MAX) < ENDPOINTS_PER_LOOK;
         let mut left = limit;
-        for (scope, id, first_at) in next {
-            batch.place = Some((scope, id));
+        for (tenant, id, first_at) in next {
+            batch.place = Some((tenant, id));
             if first_at > now {
                 batch.next_at = Some(batch.next_at.map_or(first_at, |at| at.min(first_at)));
                 continue;
             }
-            let endpoint = self.find_endpoint(scope, id).await?;
+            let endpoint = self.find_endpoint(tenant, id).await?;
             let Some(endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
-                batch.stopped.push((scope, id));
+                batch.stopped.push((tenant, id));
                 continue;
             };
             let wanted = room(&endpoint).min(left);
             if wanted > 0 {
                 left -= self.take_due(&endpoint, now, wanted, &mut batch).await?;
-                batch.endpoints.insert((scope, id), endpoint);
+                batch.endpoints.insert((tenant, id), endpoint);
             }
             if left == 0 {
                 return Ok(batch);
@@ -187,9 +187,9 @@ impl PostgresStore {
         limit: u32,
         batch: &mut DueBatch,
     ) -> Result<u32, StoreError> {
-        let scope = endpoint.scope;
+        let tenant = endpoint.tenant;
         let values = vec![
-            number(scope.code()),
+            number(tenant.code()),
             ulid(endpoint.id.ulid()),
             number(now.0),
             number(limit.into()),
@@ -197,11 +197,11 @@ impl PostgresStore {
         let due = self
             .list(Statement::new(select_due_deliveries(), values), |c| read_delivery(c))
             .await?;
-        let due = self.with_texts(scope, due).await?;
+        let due = self.with_texts(tenant, due).await?;
         let taken = u32::try_from(due.len()).unwrap_or(u32::MAX);
         batch.due.extend(due);
-        if let Entry::Vacant(entry) = batch.accounts.entry(scope.account()) {
-            let values = vec![number(scope.account().into())];
+        if let Entry::Vacant(entry) = batch.accounts.entry(tenant.account()) {
+            let values = vec![number(tenant.account().into())];
             let read = |c: &mut PostgresCells<'_>| c.ulid().map(AccountId::from_ulid);
             if let Some(account) = self.one(ACCOUNT_OF.into(), values, read).await? {
                 entry.insert(account);

@@ -15,7 +15,7 @@ use crate::queries::{
     read_passed, walk_page,
 };
 use crate::tables::Cells as _;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 
@@ -30,25 +30,25 @@ fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Value<'static> {
 }
 
 /// Waits until no other transaction has locked these events.
-fn wait_for(scope: Scope, column: &str, ids: Value<'static>) -> Step<'static> {
+fn wait_for(tenant: Tenant, column: &str, ids: Value<'static>) -> Step<'static> {
     let sql = format!(
         "SELECT 1 FROM events WHERE scope = $1 AND {column} = ANY ($2) ORDER BY id FOR UPDATE"
     );
-    Step::Run(Statement::new(sql, vec![number(scope.code()), ids]))
+    Step::Run(Statement::new(sql, vec![number(tenant.code()), ids]))
 }
 
 pub(super) fn forget_deliveries(
-    scope: Scope,
+    tenant: Tenant,
     passed: &[Passed],
     before: Timestamp,
 ) -> Statement<'static> {
     let old = ids(passed.iter().map(|(id, _)| id.to_bytes()));
-    Statement::new(FORGET_DELIVERIES, vec![number(scope.code()), old, number(before.0)])
+    Statement::new(FORGET_DELIVERIES, vec![number(tenant.code()), old, number(before.0)])
 }
 
 /// A wait and a deletion for each kind of subject, in one transaction.
 pub(super) fn forget_events(
-    scope: Scope,
+    tenant: Tenant,
     passed: &[Passed],
     before: Timestamp,
 ) -> Vec<Step<'static>> {
@@ -67,8 +67,8 @@ pub(super) fn forget_events(
              DELETE FROM events e USING old WHERE e.scope = $1 AND e.{column} = old.id RETURNING 1",
             is_told("t.id")
         );
-        let values = vec![number(scope.code()), ids(things.clone()), number(before.0)];
-        steps.push(wait_for(scope, column, ids(things)));
+        let values = vec![number(tenant.code()), ids(things.clone()), number(before.0)];
+        steps.push(wait_for(tenant, column, ids(things)));
         steps.push(Step::Run(Statement::new(sql, values)));
     }
     let rest: Vec<_> = others(passed).map(|id| id.to_bytes()).collect();
@@ -77,8 +77,8 @@ pub(super) fn forget_events(
             "DELETE FROM events t WHERE t.scope = $1 AND t.id = ANY ($2) AND {} RETURNING 1",
             is_told(OTHER)
         );
-        steps.push(wait_for(scope, "id", ids(rest.clone())));
-        let values = vec![number(scope.code()), ids(rest)];
+        steps.push(wait_for(tenant, "id", ids(rest.clone())));
+        let values = vec![number(tenant.code()), ids(rest)];
         steps.push(Step::Run(Statement::new(sql, values)));
     }
     steps.push(Step::Commit);
@@ -93,10 +93,10 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<Pruned, StoreError> {
         let walked = self.walk("events", "refund, checkout, invoice", (before, after, limit));
-        let Some((scope, passed, after)) = walked.await? else {
+        let Some((tenant, passed, after)) = walked.await? else {
             return Ok(Pruned { removed: 0, after: None });
         };
-        let steps = forget_events(scope, &passed, before);
+        let steps = forget_events(tenant, &passed, before);
         let mut budget = RetryBudget::new();
         let removed = loop {
             match self.try_forget(&steps).await {
@@ -115,10 +115,10 @@ impl PostgresStore {
     ) -> Result<Pruned, StoreError> {
         let walked =
             self.walk("deliveries", "NULL::uuid, NULL::uuid, NULL::uuid", (before, after, limit));
-        let Some((scope, passed, after)) = walked.await? else {
+        let Some((tenant, passed, after)) = walked.await? else {
             return Ok(Pruned { removed: 0, after: None });
         };
-        let removed = self.write(forget_deliveries(scope, &passed, before)).await?.len();
+        let removed = self.write(forget_deliveries(tenant, &passed, before)).await?.len();
         Ok(Pruned { removed, after })
     }
 
@@ -135,34 +135,34 @@ impl PostgresStore {
         Ok(removed)
     }
 
-    async fn scope_behind(&self, table: &str, code: i64) -> Result<Option<Scope>, StoreError> {
-        self.one(next_scope(table), vec![number(code)], |c| c.scope()).await
+    async fn tenant_behind(&self, table: &str, code: i64) -> Result<Option<Tenant>, StoreError> {
+        self.one(next_scope(table), vec![number(code)], |c| c.tenant()).await
     }
 
-    /// The next rows of one scope that were made before a time, and where the walk continues.
+    /// The next rows of one tenant that were made before a time, and where the walk continues.
     async fn walk(
         &self,
         table: &str,
         of: &str,
         (before, after, limit): (Timestamp, Mark, u32),
-    ) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
+    ) -> Result<Option<(Tenant, Vec<Passed>, Mark)>, StoreError> {
         let start = match after {
             Some(place) => Some(place),
-            None => self.scope_behind(table, -1).await?.map(|scope| (scope, Ulid::nil())),
+            None => self.tenant_behind(table, -1).await?.map(|tenant| (tenant, Ulid::nil())),
         };
-        let Some((scope, behind)) = start else { return Ok(None) };
+        let Some((tenant, behind)) = start else { return Ok(None) };
         let values =
-            vec![number(scope.code()), ulid(behind), ulid(first_at(before)), number(limit.into())];
+            vec![number(tenant.code()), ulid(behind), ulid(first_at(before)), number(limit.into())];
         let page = Statement::new(walk_page(table, of), values);
         let passed = self.list(page, |c| read_passed(c)).await?;
         let full = u32::try_from(passed.len()) == Ok(limit);
         let after = match passed.last() {
-            Some((id, _)) if full => Some((scope, *id)),
+            Some((id, _)) if full => Some((tenant, *id)),
             Some(_) | None => {
-                let next = self.scope_behind(table, scope.code()).await?;
-                next.map(|scope| (scope, Ulid::nil()))
+                let next = self.tenant_behind(table, tenant.code()).await?;
+                next.map(|tenant| (tenant, Ulid::nil()))
             }
         };
-        Ok(Some((scope, passed, after)))
+        Ok(Some((tenant, passed, after)))
     }
 }

@@ -5,7 +5,7 @@ use super::prune::{forget_deliveries, forget_events};
 use super::reads::number;
 use super::session::Step;
 use super::statement::{PostgresQuery, Statement};
-use crate::queries::query_plans::{Case, KEY, List, ROWS, cases, nth, pages, scope};
+use crate::queries::query_plans::{Case, KEY, List, ROWS, cases, nth, pages, tenant};
 use crate::queries::{COUNT_BACKLOG, PageQuery};
 use crate::tables::Cells as _;
 use domain::payment::Kind;
@@ -16,29 +16,29 @@ use domain::time::Timestamp;
 const FILL: &[&str] = &[
     "INSERT INTO payments (scope, id, kind, captured, currency, refunded, reserved, held, excess, \
      reversed, last_seq, updated_at, captured_at, provider, provider_payment_id) \
-     SELECT {scope}, {id}, 5, 100, 'USD', 0, 0, 0, 0, 0, 1, i, i, 'p', 'p' FROM {rows}",
+     SELECT {tenant}, {id}, 5, 100, 'USD', 0, 0, 0, 0, 0, 1, i, i, 'p', 'p' FROM {rows}",
     "INSERT INTO refunds (scope, id, payment, amount, currency, state, status, origin, late, \
-     before_settlement, checks, last_seq, updated_at) SELECT {scope}, {id}, {other}, 1, 'USD', \
+     before_settlement, checks, last_seq, updated_at) SELECT {tenant}, {id}, {other}, 1, 'USD', \
      10, CASE WHEN i < 4000 THEN 1 + i % 4 ELSE 2 END, 1, 0, 0, 0, 1, i FROM {rows}",
-    "INSERT INTO events (scope, id, type, payment, refund, state, seq) SELECT {scope}, {id}, \
+    "INSERT INTO events (scope, id, type, payment, refund, state, seq) SELECT {tenant}, {id}, \
      CASE WHEN i < 4000 THEN 1 + i % 40 ELSE (ARRAY[1, 2, 3, 10, 11, 12, 16])[1 + i % 7] END, NULL, {id}, 10, 1 \
      FROM {rows}",
     "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, currency) \
-     SELECT {scope}, {id}, 1 + i % 3, 5 + i % 2, {other}, {other}, 1, 'USD' FROM {rows}",
+     SELECT {tenant}, {id}, 1 + i % 3, 5 + i % 2, {other}, {other}, 1, 'USD' FROM {rows}",
     "INSERT INTO deliveries (scope, id, endpoint, event, subject, type, format, seq, status, \
-     attempts, once, updated_at, body) SELECT {scope}, {id}, (lpad(to_hex(1 + i % 3), 12, '0') || \
+     attempts, once, updated_at, body) SELECT {tenant}, {id}, (lpad(to_hex(1 + i % 3), 12, '0') || \
      repeat('0', 20))::uuid, {id}, {id}, 10 + i % 4, 1 + i % 4, 1, \
      CASE WHEN i < 4000 THEN 1 + i % 3 ELSE 2 END, 1, 0, i, n FROM {rows}",
     "INSERT INTO delivery_bodies (no, body) SELECT n, 'text' FROM {rows}",
     "INSERT INTO delivery_attempts (scope, delivery, number, attempted_at, duration_ms) \
-     SELECT {scope}, {id}, 1, i, 1 FROM {rows}",
+     SELECT {tenant}, {id}, 1, i, 1 FROM {rows}",
     "INSERT INTO checkouts (scope, id, kind, amount, currency, state, flight, attempts, checks, \
-     deleted, last_seq, updated_at, methods, lines, customer) SELECT {scope}, {id}, \
+     deleted, last_seq, updated_at, methods, lines, customer) SELECT {tenant}, {id}, \
      CASE WHEN i < 4000 THEN {kind} ELSE {kind} + 1 END, 1, 'USD', 1 + i % 2 * 3, 0, 0, 0, 0, 1, i, \
      '[]', '[]', (i % 1000)::text FROM {rows}",
     "INSERT INTO invoices (scope, id, number, currency, subtotal, discount, tax, total, state, \
      charged, attempts, last_seq, updated_at, issued_at, customer, lines, subscription) \
-     SELECT {scope}, {id}, n, 'USD', 1, 0, 0, 1, CASE WHEN i < 4000 THEN 1 + i % 6 ELSE 4 END, 0, 0, \
+     SELECT {tenant}, {id}, n, 'USD', 1, 0, 0, 1, CASE WHEN i < 4000 THEN 1 + i % 6 ELSE 4 END, 0, 0, \
      1, i, i, (i % 1000)::text, '[]', (i % 1000)::text FROM {rows}",
     "ANALYZE",
 ];
@@ -54,7 +54,7 @@ async fn filled() -> PostgresStore {
             )
             .replace("{id}", "(lpad(to_hex(n), 12, '0') || repeat('0', 20))::uuid")
             .replace("{other}", "(lpad(to_hex(2 + n % 3000), 12, '0') || repeat('0', 20))::uuid")
-            .replace("{scope}", &format!("{} + n % 2 * 8", scope().code()))
+            .replace("{tenant}", &format!("{} + n % 2 * 8", tenant().code()))
             .replace("{kind}", &Kind::CheckoutSession.code().to_string());
         store.write(Statement::new(sql, Vec::new())).await.expect("rows");
     }
@@ -112,8 +112,8 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     };
     let passed: Vec<_> = (0..4).flat_map(passed).collect();
     let before = Timestamp(200);
-    let mut statements = forget_events(scope(), &passed, before);
-    statements.push(Step::Run(forget_deliveries(scope(), &passed[..20], before)));
+    let mut statements = forget_events(tenant(), &passed, before);
+    statements.push(Step::Run(forget_deliveries(tenant(), &passed[..20], before)));
     let mut explained = 0;
     for step in statements {
         let Step::Run(statement) = step else { continue };

@@ -16,7 +16,7 @@ use crate::tables::{
     CHECKOUTS, Cells as _, INVOICES, KEYS, PAYMENTS, Table, inconsistent, read_balance,
     read_checkout, read_invoice, read_key, read_payment, read_posting,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EventId, InvoiceId, PaymentId, RefundId};
@@ -77,13 +77,13 @@ impl PostgresStore {
     pub(super) async fn by_key<R, T>(
         &self,
         table: &'static Table<R>,
-        (scope, id): (Scope, Ulid),
+        (tenant, id): (Tenant, Ulid),
         read: impl Fn(&mut PostgresCells<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let (columns, name) = (table.columns(), table.name);
         let id_column = table.key().last().unwrap_or("id");
         let sql = format!("SELECT {columns} FROM {name} WHERE scope = $1 AND {id_column} = $2");
-        self.one(sql, vec![number(scope.code()), ulid(id)], read).await
+        self.one(sql, vec![number(tenant.code()), ulid(id)], read).await
     }
 
     /// The first row of a query.
@@ -97,52 +97,52 @@ impl PostgresStore {
 
     pub(crate) async fn find_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Payment>, StoreError> {
-        self.by_key(&PAYMENTS, (scope, id.ulid()), |c| read_payment(c)).await
+        self.by_key(&PAYMENTS, (tenant, id.ulid()), |c| read_payment(c)).await
     }
 
     pub(crate) async fn list_payments(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         page: PageQuery,
     ) -> Result<Page<Payment>, StoreError> {
-        self.page(payments_query(scope, page), page.limit, |c| read_payment(c)).await
+        self.page(payments_query(tenant, page), page.limit, |c| read_payment(c)).await
     }
 
     pub(crate) async fn find_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: RefundId,
     ) -> Result<Option<RefundView>, StoreError> {
-        self.first(refund_query(scope, id), |c| read_refund_view(c)).await
+        self.first(refund_query(tenant, id), |c| read_refund_view(c)).await
     }
 
     pub(crate) async fn list_refunds(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: RefundFilter,
         page: PageQuery,
     ) -> Result<Page<RefundView>, StoreError> {
-        self.page(refunds_query(scope, filter, page), page.limit, |c| read_refund_view(c)).await
+        self.page(refunds_query(tenant, filter, page), page.limit, |c| read_refund_view(c)).await
     }
 
     pub(crate) async fn find_key(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         hash: KeyHash,
     ) -> Result<Option<Key>, StoreError> {
-        self.by_key(&KEYS, (scope, Ulid::from_bytes(hash.0)), |c| read_key(c)).await
+        self.by_key(&KEYS, (tenant, Ulid::from_bytes(hash.0)), |c| read_key(c)).await
     }
 
     pub(crate) async fn list_events(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: EventFilter,
         page: PageQuery,
     ) -> Result<Page<EventView>, StoreError> {
-        let query = events_query(scope, filter, page);
+        let query = events_query(tenant, filter, page);
         let found = self.page(query, page.limit, |c| read_joined(c)).await?;
         let mut items = Vec::with_capacity(found.items.len());
         for joined in found.items {
@@ -157,11 +157,11 @@ impl PostgresStore {
         Ok(match joined {
             Joined::Whole(whole) => whole,
             Joined::Checkout(event, id) => {
-                let found = self.find_checkout(event.scope, id).await?.ok_or_else(broken)?;
+                let found = self.find_checkout(event.tenant, id).await?.ok_or_else(broken)?;
                 EventView::of(event, EventSubject::Checkout(Box::new(found)))
             }
             Joined::Invoice(event, id) => {
-                let found = self.find_invoice(event.scope, id).await?.ok_or_else(broken)?;
+                let found = self.find_invoice(event.tenant, id).await?.ok_or_else(broken)?;
                 EventView::of(event, EventSubject::Invoice(Box::new(found)))
             }
         })
@@ -169,10 +169,10 @@ impl PostgresStore {
 
     pub(crate) async fn find_event(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EventId,
     ) -> Result<Option<EventView>, StoreError> {
-        match self.first(event_query(scope, id), |c| read_joined(c)).await? {
+        match self.first(event_query(tenant, id), |c| read_joined(c)).await? {
             Some(joined) => self.complete(joined).await.map(Some),
             None => Ok(None),
         }
@@ -180,26 +180,26 @@ impl PostgresStore {
 
     pub(crate) async fn list_postings(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: PostingFilter,
         page: PageQuery,
     ) -> Result<Page<Posting>, StoreError> {
-        self.page(postings_query(scope, filter, page), page.limit, |c| read_posting(c)).await
+        self.page(postings_query(tenant, filter, page), page.limit, |c| read_posting(c)).await
     }
 
-    pub(crate) async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
-        self.list(Statement::new(BALANCES, vec![number(scope.code())]), |c| read_balance(c)).await
+    pub(crate) async fn balances(&self, tenant: Tenant) -> Result<Vec<Balance>, StoreError> {
+        self.list(Statement::new(BALANCES, vec![number(tenant.code())]), |c| read_balance(c)).await
     }
 
     pub(crate) async fn sum_postings(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         currency: Currency,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<PostingSum>, StoreError> {
         let values = vec![
-            number(scope.code()),
+            number(tenant.code()),
             ulid(first_at(from)),
             ulid(first_at(until)),
             Value::Text(currency.as_str().to_owned().into()),
@@ -229,10 +229,10 @@ impl PostgresStore {
 
     pub(crate) async fn find_checkout(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Checkout>, StoreError> {
-        self.by_key(&CHECKOUTS, (scope, id.ulid()), |c| read_checkout(c)).await
+        self.by_key(&CHECKOUTS, (tenant, id.ulid()), |c| read_checkout(c)).await
     }
 
     pub(crate) async fn find_checkout_anywhere(
@@ -245,28 +245,28 @@ impl PostgresStore {
 
     pub(crate) async fn list_checkouts(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: CheckoutFilter,
         page: PageQuery,
     ) -> Result<Page<Checkout>, StoreError> {
-        self.page(checkouts_query(scope, &filter, page), page.limit, |c| read_checkout(c)).await
+        self.page(checkouts_query(tenant, &filter, page), page.limit, |c| read_checkout(c)).await
     }
 
     pub(crate) async fn due_checkouts(
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Scope, PaymentId)>, StoreError> {
+    ) -> Result<Vec<(Tenant, PaymentId)>, StoreError> {
         let values = vec![number(now.0), number(limit.into())];
         self.list(Statement::new(DUE_CHECKOUTS, values), |c| read_due_checkout(c)).await
     }
 
     pub(crate) async fn find_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
     ) -> Result<Option<Invoice>, StoreError> {
-        self.by_key(&INVOICES, (scope, id.ulid()), |c| read_invoice(c)).await
+        self.by_key(&INVOICES, (tenant, id.ulid()), |c| read_invoice(c)).await
     }
 
     pub(crate) async fn find_invoice_anywhere(
@@ -279,18 +279,18 @@ impl PostgresStore {
 
     pub(crate) async fn list_invoices(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: InvoiceFilter,
         page: PageQuery,
     ) -> Result<Page<Invoice>, StoreError> {
-        self.page(invoices_query(scope, &filter, page), page.limit, |c| read_invoice(c)).await
+        self.page(invoices_query(tenant, &filter, page), page.limit, |c| read_invoice(c)).await
     }
 
     pub(crate) async fn due_invoices(
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Scope, InvoiceId)>, StoreError> {
+    ) -> Result<Vec<(Tenant, InvoiceId)>, StoreError> {
         let values = vec![number(now.0), number(limit.into())];
         self.list(Statement::new(DUE_INVOICES, values), |c| read_due_invoice(c)).await
     }

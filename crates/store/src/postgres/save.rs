@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::tables::{
     CHECKOUTS, ENDPOINTS, EVENTS, INVOICES, KEYS, PAYMENTS, POSTINGS, REFUNDS, Table,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ledger::{Code, Totals};
 use domain::money::Currency;
 use domain::view::{Change, Row, View};
@@ -45,7 +45,7 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
     Ok(statements.into_iter().flatten().map(Step::Run).collect())
 }
 
-/// When two nodes insert the first number of a scope, they conflict, as with any other new row.
+/// When two nodes insert the first number of a tenant, they conflict, as with any other new row.
 fn invoice_numbers(view: &View) -> Vec<Statement<'_>> {
     let mut statements = Vec::new();
     for (change, sql) in [
@@ -61,7 +61,7 @@ fn invoice_numbers(view: &View) -> Vec<Statement<'_>> {
     ] {
         let rows = view.invoice_numbers.iter().filter(|(_, row)| row.change == change);
         let (scopes, last): (Vec<_>, Vec<_>) =
-            rows.map(|(scope, row)| (Some(scope.code()), Some(row.value))).unzip();
+            rows.map(|(tenant, row)| (Some(tenant.code()), Some(row.value))).unzip();
         if !scopes.is_empty() {
             statements.push(Statement::new(sql, vec![Value::Ints(scopes), Value::Ints(last)]));
         }
@@ -74,7 +74,7 @@ fn remove_endpoints(view: &View) -> Option<Statement<'_>> {
     if removed.is_empty() {
         return None;
     }
-    let (scopes, ids) = keys(removed.iter().map(|(scope, id)| (*scope, id.bytes())));
+    let (scopes, ids) = keys(removed.iter().map(|(tenant, id)| (*tenant, id.bytes())));
     let delete = "DELETE FROM webhook_endpoints t USING unnest($1, $2) AS v (scope, id) \
                   WHERE t.scope = v.scope AND t.id = v.id";
     Some(Statement::new(delete, vec![scopes, ids]))
@@ -90,11 +90,11 @@ fn add_totals(view: &View, part: i64) -> Option<Statement<'_>> {
         Value::Ints(totals.iter().map(|row| Some(number(&row))).collect())
     };
     let currency =
-        |(_, currency, _): &'_ (Scope, Currency, Code)| Some(currency.as_str().to_owned().into());
+        |(_, currency, _): &'_ (Tenant, Currency, Code)| Some(currency.as_str().to_owned().into());
     let values = vec![
-        number(|((scope, ..), _): &(&(Scope, Currency, Code), _)| scope.code()),
+        number(|((tenant, ..), _): &(&(Tenant, Currency, Code), _)| tenant.code()),
         Value::Texts(totals.keys().map(currency).collect()),
-        number(|((.., code), _): &(&(Scope, Currency, Code), _)| code.code()),
+        number(|((.., code), _): &(&(Tenant, Currency, Code), _)| code.code()),
         number(|(_, totals)| totals.debits),
         number(|(_, totals)| totals.credits),
         Value::Int(Some(part)),

@@ -4,7 +4,7 @@ use super::value::{Id, Value};
 use crate::StoreError;
 use crate::queries::{Arg, ListQuery};
 use crate::tables::{Column, PAYMENTS, REFUNDS, Table};
-use domain::account::Scope;
+use domain::account::Tenant;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use ulid::Ulid;
@@ -24,10 +24,10 @@ impl<'a> Statement<'a> {
 
 /// Keys of rows: scopes and ids.
 pub(super) fn keys<'a>(
-    keys: impl IntoIterator<Item = (Scope, [u8; 16])>,
+    keys: impl IntoIterator<Item = (Tenant, [u8; 16])>,
 ) -> (Value<'a>, Value<'a>) {
     let (scopes, ids): (Vec<_>, Vec<_>) =
-        keys.into_iter().map(|(scope, id)| (Some(scope.code()), Some(Id(id)))).unzip();
+        keys.into_iter().map(|(tenant, id)| (Some(tenant.code()), Some(Id(id)))).unzip();
     (Value::Ints(scopes), Value::Ids(ids))
 }
 
@@ -241,9 +241,9 @@ pub(super) struct PostgresQuery {
 const PLANNED: [u32; 2] = [128, 1024];
 
 impl ListQuery for PostgresQuery {
-    fn of(select: &str, (column, scope): (&str, Scope)) -> Self {
+    fn of(select: &str, (column, tenant): (&str, Tenant)) -> Self {
         let sql = format!("{select} WHERE {column} = $1");
-        Self { sql, values: vec![Value::Int(Some(scope.code()))] }
+        Self { sql, values: vec![Value::Int(Some(tenant.code()))] }
     }
 
     fn push(&mut self, text: &str) {

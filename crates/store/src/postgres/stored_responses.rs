@@ -10,7 +10,7 @@ use super::value::{PostgresCells, Value};
 use crate::StoreError;
 use crate::stored_responses::{Begun, NewRequest};
 use crate::tables::{Cells as _, STORED_RESPONSES, inconsistent, read_stored_response};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::keys::KeyHash;
 use domain::time::Timestamp;
 use ulid::Ulid;
@@ -37,8 +37,8 @@ fn take(new: &NewRequest, now: Timestamp) -> Result<Option<Statement<'_>>, Store
 }
 
 /// The parameters that name one use of a key.
-fn of((scope, hash, generation): (Scope, KeyHash, Ulid)) -> Vec<Value<'static>> {
-    vec![number(scope.code()), Value::Id(hash.0), ulid(generation)]
+fn of((tenant, hash, generation): (Tenant, KeyHash, Ulid)) -> Vec<Value<'static>> {
+    vec![number(tenant.code()), Value::Id(hash.0), ulid(generation)]
 }
 
 impl PostgresStore {
@@ -57,9 +57,9 @@ impl PostgresStore {
     }
 
     async fn try_begin(&self, new: &NewRequest, now: Timestamp) -> Result<Begun, TxFailure> {
-        let key = vec![number(new.scope.code()), Value::Id(new.hash.0)];
+        let key = vec![number(new.tenant.code()), Value::Id(new.hash.0)];
         let take_over = vec![
-            number(new.scope.code()),
+            number(new.tenant.code()),
             Value::Id(new.hash.0),
             Value::Id(new.request),
             number(new.lease_until.0),
@@ -94,7 +94,7 @@ impl PostgresStore {
 
     pub(crate) async fn keep_answer(
         &self,
-        at: (Scope, KeyHash, Ulid),
+        at: (Tenant, KeyHash, Ulid),
         status: u16,
         body: Vec<u8>,
     ) -> Result<(), StoreError> {
@@ -106,7 +106,7 @@ impl PostgresStore {
 
     pub(crate) async fn abandon_request(
         &self,
-        at: (Scope, KeyHash, Ulid),
+        at: (Tenant, KeyHash, Ulid),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut values = of(at);

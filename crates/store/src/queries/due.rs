@@ -3,7 +3,7 @@
 use super::DueRefund;
 use crate::StoreError;
 use crate::tables::Cells;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 
 pub(crate) const DUE_REFUNDS: &str = "SELECT scope, id, payment, due_at FROM refunds \
@@ -25,17 +25,17 @@ pub(crate) const NEXT_CHECKOUT_DUE: &str = "SELECT min(at) FROM \
 
 pub(crate) fn read_due_refund(c: &mut impl Cells) -> Result<DueRefund, StoreError> {
     Ok(DueRefund {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         refund: RefundId::from_ulid(c.ulid()?),
         payment: PaymentId::from_ulid(c.ulid()?),
         due_at: c.time()?,
     })
 }
 
-pub(crate) fn read_due_checkout(c: &mut impl Cells) -> Result<(Scope, PaymentId), StoreError> {
-    Ok((c.scope()?, PaymentId::from_ulid(c.ulid()?)))
+pub(crate) fn read_due_checkout(c: &mut impl Cells) -> Result<(Tenant, PaymentId), StoreError> {
+    Ok((c.tenant()?, PaymentId::from_ulid(c.ulid()?)))
 }
 
-pub(crate) fn read_due_invoice(c: &mut impl Cells) -> Result<(Scope, InvoiceId), StoreError> {
-    Ok((c.scope()?, InvoiceId::from_ulid(c.ulid()?)))
+pub(crate) fn read_due_invoice(c: &mut impl Cells) -> Result<(Tenant, InvoiceId), StoreError> {
+    Ok((c.tenant()?, InvoiceId::from_ulid(c.ulid()?)))
 }

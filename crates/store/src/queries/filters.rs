@@ -1,6 +1,6 @@
 //! Filters, pages and small rows of read queries.
 
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::checkout;
 use domain::event::Type;
 use domain::event_view::EventView;
@@ -133,19 +133,19 @@ pub struct DueDelivery {
 pub struct DueBatch {
     pub due: Vec<DueDelivery>,
     /// The endpoints of the deliveries.
-    pub endpoints: BTreeMap<(Scope, EndpointId), Endpoint>,
+    pub endpoints: BTreeMap<(Tenant, EndpointId), Endpoint>,
     /// The accounts of the deliveries, by number.
     pub accounts: BTreeMap<u32, AccountId>,
     /// Endpoints that have due deliveries but are deleted or not active.
-    pub stopped: Vec<(Scope, EndpointId)>,
+    pub stopped: Vec<(Tenant, EndpointId)>,
     /// When the next delivery is due, among the visited endpoints without a due one.
     pub next_at: Option<Timestamp>,
     /// Where the next search continues; `None` when this one reached the end.
-    pub place: Option<(Scope, EndpointId)>,
+    pub place: Option<(Tenant, EndpointId)>,
 }
 
 /// Where a search for due deliveries continues: behind this endpoint. `None` is the first one.
-pub type EndpointCursor = Option<(Scope, EndpointId)>;
+pub type EndpointCursor = Option<(Tenant, EndpointId)>;
 
 /// A running total of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub struct Account {
 /// A refund that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueRefund {
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub refund: RefundId,
     pub payment: PaymentId,
     pub due_at: Timestamp,

@@ -6,7 +6,7 @@ use super::{
     RefundFilter, first_at,
 };
 use crate::tables::{CHECKOUTS, DELIVERIES, EVENTS, INVOICES, PAYMENTS, POSTINGS, REFUNDS, Table};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EventId, RefundId};
 use domain::ledger::Reason;
@@ -23,8 +23,8 @@ pub(crate) enum Arg {
 
 /// A query made of fixed pieces; every value is a parameter.
 pub(crate) trait ListQuery: Sized {
-    /// A query of the rows of a scope, which the column named by `scope` holds.
-    fn of(select: &str, scope: (&str, Scope)) -> Self;
+    /// A query of the rows of a tenant, which the column named by `scope` holds.
+    fn of(select: &str, tenant: (&str, Tenant)) -> Self;
 
     /// Adds a fixed piece.
     fn push(&mut self, text: &str);
@@ -86,9 +86,9 @@ pub(crate) trait ListQuery: Sized {
 
 /// Without statistics a planner prefers the primary key, and reads every other row on the way: `index`
 /// is the one that fits the filter.
-fn select<Q: ListQuery, T>(table: &Table<T>, index: Option<&str>, scope: Scope) -> Q {
+fn select<Q: ListQuery, T>(table: &Table<T>, index: Option<&str>, tenant: Tenant) -> Q {
     let from = Q::table(table.name, index);
-    Q::of(&format!("SELECT {} FROM {from}", table.columns()), ("scope", scope))
+    Q::of(&format!("SELECT {} FROM {from}", table.columns()), ("scope", tenant))
 }
 
 /// The columns of refunds and of their payments.
@@ -96,49 +96,49 @@ pub(crate) fn refund_view_columns() -> String {
     format!("{}, {}", REFUNDS.columns_of("r"), PAYMENTS.columns_of("p"))
 }
 
-fn select_refunds<Q: ListQuery>(index: Option<&str>, scope: Scope) -> Q {
+fn select_refunds<Q: ListQuery>(index: Option<&str>, tenant: Tenant) -> Q {
     let from = Q::refunds_with_payments(index);
-    Q::of(&format!("SELECT {} FROM {from}", refund_view_columns()), ("r.scope", scope))
+    Q::of(&format!("SELECT {} FROM {from}", refund_view_columns()), ("r.scope", tenant))
 }
 
 /// Events with their subjects, which [`read_joined`](super::read_joined) reads.
-pub(crate) fn select_events<Q: ListQuery>(index: Option<&str>, scope: Scope) -> Q {
+pub(crate) fn select_events<Q: ListQuery>(index: Option<&str>, tenant: Tenant) -> Q {
     let (event, payment) = (EVENTS.columns_of("e"), PAYMENTS.columns_of("p"));
     let (refund, from) = (REFUNDS.columns_of("r"), Q::events_with_subjects(index));
-    Q::of(&format!("SELECT {event}, {payment}, {refund} FROM {from}"), ("e.scope", scope))
+    Q::of(&format!("SELECT {event}, {payment}, {refund} FROM {from}"), ("e.scope", tenant))
 }
 
-pub(crate) fn refund_query<Q: ListQuery>(scope: Scope, id: RefundId) -> Q {
-    let mut query: Q = select_refunds(None, scope);
+pub(crate) fn refund_query<Q: ListQuery>(tenant: Tenant, id: RefundId) -> Q {
+    let mut query: Q = select_refunds(None, tenant);
     query.and("r.id = ?", Arg::Ulid(id.ulid()));
     query
 }
 
-pub(crate) fn event_query<Q: ListQuery>(scope: Scope, id: EventId) -> Q {
-    let mut query: Q = select_events(None, scope);
+pub(crate) fn event_query<Q: ListQuery>(tenant: Tenant, id: EventId) -> Q {
+    let mut query: Q = select_events(None, tenant);
     query.and("e.id = ?", Arg::Ulid(id.ulid()));
     query
 }
 
-pub(crate) fn delivery_query<Q: ListQuery>(scope: Scope, id: DeliveryId) -> Q {
-    let mut query: Q = select(&DELIVERIES, None, scope);
+pub(crate) fn delivery_query<Q: ListQuery>(tenant: Tenant, id: DeliveryId) -> Q {
+    let mut query: Q = select(&DELIVERIES, None, tenant);
     query.and("id = ?", Arg::Ulid(id.ulid()));
     query
 }
 
-pub(crate) fn payments_query<Q: ListQuery>(scope: Scope, page: PageQuery) -> Q {
-    let mut query: Q = select(&PAYMENTS, None, scope);
+pub(crate) fn payments_query<Q: ListQuery>(tenant: Tenant, page: PageQuery) -> Q {
+    let mut query: Q = select(&PAYMENTS, None, tenant);
     query.page("id", page);
     query
 }
 
 pub(crate) fn refunds_query<Q: ListQuery>(
-    scope: Scope,
+    tenant: Tenant,
     filter: RefundFilter,
     page: PageQuery,
 ) -> Q {
     let rare = filter.status.is_some_and(|status| status != Status::Succeeded);
-    let mut query: Q = select_refunds(rare.then_some("refunds_not_succeeded"), scope);
+    let mut query: Q = select_refunds(rare.then_some("refunds_not_succeeded"), tenant);
     if let Some(payment) = filter.payment {
         query.and("r.payment = ?", Arg::Ulid(payment.ulid()));
     }
@@ -184,9 +184,13 @@ pub(crate) const fn is_rare(event_type: Type) -> bool {
     }
 }
 
-pub(crate) fn events_query<Q: ListQuery>(scope: Scope, filter: EventFilter, page: PageQuery) -> Q {
+pub(crate) fn events_query<Q: ListQuery>(
+    tenant: Tenant,
+    filter: EventFilter,
+    page: PageQuery,
+) -> Q {
     let rare = filter.refund.is_none() && filter.event_type.is_some_and(is_rare);
-    let mut query: Q = select_events(rare.then_some("events_by_type"), scope);
+    let mut query: Q = select_events(rare.then_some("events_by_type"), tenant);
     if let Some(event_type) = filter.event_type {
         query.and("e.type = ?", Arg::Number(event_type.code()));
     }
@@ -209,13 +213,13 @@ pub(crate) fn events_query<Q: ListQuery>(scope: Scope, filter: EventFilter, page
 }
 
 pub(crate) fn postings_query<Q: ListQuery>(
-    scope: Scope,
+    tenant: Tenant,
     filter: PostingFilter,
     page: PageQuery,
 ) -> Q {
     let by_source = filter.source.is_some() && filter.posting.is_none();
     let index = by_source.then_some("postings_by_source");
-    let mut query: Q = select(&POSTINGS, index, scope);
+    let mut query: Q = select(&POSTINGS, index, tenant);
     if let Some(source) = filter.source {
         query.and("source = ?", Arg::Ulid(source));
     }
@@ -240,7 +244,7 @@ pub(crate) fn postings_query<Q: ListQuery>(
 }
 
 pub(crate) fn checkouts_query<Q: ListQuery>(
-    scope: Scope,
+    tenant: Tenant,
     filter: &CheckoutFilter,
     page: PageQuery,
 ) -> Q {
@@ -249,7 +253,7 @@ pub(crate) fn checkouts_query<Q: ListQuery>(
         (None, Some(_)) => "checkouts_by_state",
         (None, None) => "checkouts_by_kind",
     };
-    let mut query: Q = select(&CHECKOUTS, Some(index), scope);
+    let mut query: Q = select(&CHECKOUTS, Some(index), tenant);
     query.push(" AND deleted = 0");
     query.and("kind = ?", Arg::Number(filter.kind.code()));
     if let Some(state) = filter.state {
@@ -263,7 +267,7 @@ pub(crate) fn checkouts_query<Q: ListQuery>(
 }
 
 pub(crate) fn invoices_query<Q: ListQuery>(
-    scope: Scope,
+    tenant: Tenant,
     filter: &InvoiceFilter,
     page: PageQuery,
 ) -> Q {
@@ -276,7 +280,7 @@ pub(crate) fn invoices_query<Q: ListQuery>(
         InvoiceFilter { state: Some(_), .. } => Some("invoices_by_state"),
         _ => filter.by_issue().then_some("invoices_by_issue"),
     };
-    let mut query: Q = select(&INVOICES, index, scope);
+    let mut query: Q = select(&INVOICES, index, tenant);
     if let Some(state) = filter.state {
         query.and("state = ?", Arg::Number(state.code()));
     }
@@ -301,7 +305,7 @@ pub(crate) fn invoices_query<Q: ListQuery>(
 }
 
 pub(crate) fn deliveries_query<Q: ListQuery>(
-    scope: Scope,
+    tenant: Tenant,
     filter: &DeliveryFilter,
     page: PageQuery,
 ) -> Q {
@@ -311,7 +315,7 @@ pub(crate) fn deliveries_query<Q: ListQuery>(
     } else {
         filter.endpoint.is_some().then_some("deliveries_by_endpoint")
     };
-    let mut query: Q = select(&DELIVERIES, index, scope);
+    let mut query: Q = select(&DELIVERIES, index, tenant);
     if let Some(endpoint) = filter.endpoint {
         query.and("endpoint = ?", Arg::Ulid(endpoint.ulid()));
     }

@@ -6,11 +6,11 @@
 
 use crate::StoreError;
 use crate::tables::Cells;
-use domain::account::Scope;
+use domain::account::Tenant;
 use ulid::Ulid;
 
 /// Where a walk continues: behind this row. `None` is the beginning, and the end.
-pub type Mark = Option<(Scope, Ulid)>;
+pub type Mark = Option<(Tenant, Ulid)>;
 
 /// The result of one page of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) const THINGS: [(&str, &str, &str); 3] = [
     ("invoices", "invoice", "t.state >= 4"),
 ];
 
-/// No endpoint of the scope of `t` has a pending delivery about the subject with the id `subject`.
+/// No endpoint of the tenant of `t` has a pending delivery about the subject with the id `subject`.
 pub(crate) fn is_told(subject: &str) -> String {
     format!(
         "NOT EXISTS (SELECT 1 FROM webhook_endpoints w CROSS JOIN deliveries d \
@@ -62,7 +62,7 @@ pub(crate) fn next_scope(table: &str) -> String {
     format!("SELECT scope FROM {table} WHERE scope > $1 ORDER BY scope LIMIT 1")
 }
 
-/// A page of a walk: rows of scope `$1` behind `$2` and before `$3`, at most `$4`.
+/// A page of a walk: rows of tenant `$1` behind `$2` and before `$3`, at most `$4`.
 pub(crate) fn walk_page(table: &str, columns: &str) -> String {
     format!(
         "SELECT id, {columns} FROM {table} WHERE scope = $1 AND id > $2 AND id < $3 \

@@ -8,7 +8,7 @@ use super::{
     CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, PostingFilter,
     RefundFilter, SortOrder,
 };
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::event::Type;
 use domain::ids::{EndpointId, PaymentId, RefundId};
 use domain::ledger::{Code, SourceType};
@@ -50,13 +50,13 @@ pub struct Case {
 impl List {
     pub fn query<Q: ListQuery>(&self, page: PageQuery) -> Q {
         match self {
-            Self::Payments => payments_query(scope(), page),
-            Self::Refunds(filter) => refunds_query(scope(), *filter, page),
-            Self::Events(filter) => events_query(scope(), *filter, page),
-            Self::Postings(filter) => postings_query(scope(), *filter, page),
-            Self::Deliveries(filter) => deliveries_query(scope(), filter, page),
-            Self::Checkouts(filter) => checkouts_query(scope(), filter, page),
-            Self::Invoices(filter) => invoices_query(scope(), filter, page),
+            Self::Payments => payments_query(tenant(), page),
+            Self::Refunds(filter) => refunds_query(tenant(), *filter, page),
+            Self::Events(filter) => events_query(tenant(), *filter, page),
+            Self::Postings(filter) => postings_query(tenant(), *filter, page),
+            Self::Deliveries(filter) => deliveries_query(tenant(), filter, page),
+            Self::Checkouts(filter) => checkouts_query(tenant(), filter, page),
+            Self::Invoices(filter) => invoices_query(tenant(), filter, page),
         }
     }
 }
@@ -75,8 +75,8 @@ impl Case {
     }
 }
 
-pub fn scope() -> Scope {
-    Scope::new(1, Mode::Test)
+pub fn tenant() -> Tenant {
+    Tenant::new(1, Mode::Test)
 }
 
 /// The `n`th row that was made.

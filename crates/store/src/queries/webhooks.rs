@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use crate::tables::{ATTEMPTS, Cells, DELIVERIES, ENDPOINTS};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{EndpointId, EventId};
 use domain::time::Timestamp;
 use domain::webhook::Delivery;
@@ -16,7 +16,7 @@ pub enum Replay {
     Unknown(Vec<EventId>),
 }
 
-/// The endpoints of a scope, newest first.
+/// The endpoints of a tenant, newest first.
 pub(crate) fn select_endpoints() -> String {
     let columns = ENDPOINTS.columns();
     format!("SELECT {columns} FROM webhook_endpoints WHERE scope = $1 ORDER BY id DESC")
@@ -45,6 +45,6 @@ pub(crate) const ACCOUNT_OF: &str = "SELECT id FROM accounts WHERE no = $1";
 /// Reads an endpoint and when its first delivery is due.
 pub(crate) fn read_due_endpoint(
     c: &mut impl Cells,
-) -> Result<(Scope, EndpointId, Timestamp), StoreError> {
-    Ok((c.scope()?, EndpointId::from_ulid(c.ulid()?), c.time()?))
+) -> Result<(Tenant, EndpointId, Timestamp), StoreError> {
+    Ok((c.tenant()?, EndpointId::from_ulid(c.ulid()?), c.time()?))
 }

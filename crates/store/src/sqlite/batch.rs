@@ -9,7 +9,7 @@ use crate::tables::{
     CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, POSTINGS, Put, REFUNDS, read_checkout,
     read_invoice, read_key, read_refund,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
@@ -38,30 +38,30 @@ pub(super) fn load(
 ) -> Result<View, StoreError> {
     let mut view = View::default();
     let mut keys = Finder::new(connection, &KEYS)?;
-    for (scope, hash) in std::mem::take(&mut wanted.keys) {
-        let Some(key) = keys.find((scope, hash.0), |c| read_key(c))? else { continue };
+    for (tenant, hash) in std::mem::take(&mut wanted.keys) {
+        let Some(key) = keys.find((tenant, hash.0), |c| read_key(c))? else { continue };
         match key.target {
             Target::Refund | Target::Cancel => {
-                wanted.refunds.insert((scope, RefundId::from_ulid(key.id)));
+                wanted.refunds.insert((tenant, RefundId::from_ulid(key.id)));
             }
             Target::Payment => {
-                wanted.payments.insert((scope, PaymentId::from_ulid(key.id)));
+                wanted.payments.insert((tenant, PaymentId::from_ulid(key.id)));
             }
             Target::Checkout => {
-                wanted.checkouts.insert((scope, PaymentId::from_ulid(key.id)));
+                wanted.checkouts.insert((tenant, PaymentId::from_ulid(key.id)));
             }
             Target::Invoice => {
-                wanted.invoices.insert((scope, InvoiceId::from_ulid(key.id)));
+                wanted.invoices.insert((tenant, InvoiceId::from_ulid(key.id)));
             }
             Target::Answer => {}
         }
-        view.keys.insert((scope, hash), Row::loaded(key));
+        view.keys.insert((tenant, hash), Row::loaded(key));
     }
     let mut refunds = Finder::new(connection, &REFUNDS)?;
-    for (scope, id) in std::mem::take(&mut wanted.refunds) {
-        if let Some(refund) = refunds.find((scope, id.bytes()), |c| read_refund(c))? {
-            wanted.payments.insert((scope, refund.payment));
-            view.refunds.insert((scope, id), Row::loaded(refund));
+    for (tenant, id) in std::mem::take(&mut wanted.refunds) {
+        if let Some(refund) = refunds.find((tenant, id.bytes()), |c| read_refund(c))? {
+            wanted.payments.insert((tenant, refund.payment));
+            view.refunds.insert((tenant, id), Row::loaded(refund));
         }
     }
     load_checkouts(connection, &wanted, &mut view)?;
@@ -75,20 +75,20 @@ fn load_checkouts(
     wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
-    for &(scope, id) in &wanted.checkouts {
-        if let Some(checkout) = find_checkout(connection, scope, id)? {
-            view.checkouts.insert((scope, id), Row::loaded(checkout));
+    for &(tenant, id) in &wanted.checkouts {
+        if let Some(checkout) = find_checkout(connection, tenant, id)? {
+            view.checkouts.insert((tenant, id), Row::loaded(checkout));
         }
     }
-    for &(scope, id) in &wanted.invoices {
-        if let Some(invoice) = find_invoice(connection, scope, id)? {
-            view.invoices.insert((scope, id), Row::loaded(invoice));
+    for &(tenant, id) in &wanted.invoices {
+        if let Some(invoice) = find_invoice(connection, tenant, id)? {
+            view.invoices.insert((tenant, id), Row::loaded(invoice));
         }
     }
-    for &scope in &wanted.invoice_numbers {
+    for &tenant in &wanted.invoice_numbers {
         let mut select = connection.prepare_cached(SELECT_INVOICE_NUMBER)?;
-        if let Some(last) = first(&mut select, [scope.code()], |c| c.take::<i64>())? {
-            view.invoice_numbers.insert(scope, Row::loaded(last));
+        if let Some(last) = first(&mut select, [tenant.code()], |c| c.take::<i64>())? {
+            view.invoice_numbers.insert(tenant, Row::loaded(last));
         }
     }
     Ok(())
@@ -105,19 +105,19 @@ pub(super) fn save(
     save_rows(connection, &KEYS, view.keys.values())?;
     save_rows(connection, &CHECKOUTS, view.checkouts.values())?;
     save_rows(connection, &INVOICES, view.invoices.values())?;
-    for (scope, row) in &view.invoice_numbers {
+    for (tenant, row) in &view.invoice_numbers {
         if row.change != Change::None {
             let mut set = connection.prepare_cached(SET_INVOICE_NUMBER)?;
-            set.execute(params![scope.code(), row.value])?;
+            set.execute(params![tenant.code(), row.value])?;
         }
     }
     webhooks::save(connection, view)?;
     append(connection, &EVENTS, &view.new_rows.events)?;
     append(connection, &POSTINGS, &view.new_rows.postings)?;
     let mut add = connection.prepare_cached(ADD_TOTALS)?;
-    for ((scope, currency, code), totals) in &view.new_rows.totals {
+    for ((tenant, currency, code), totals) in &view.new_rows.totals {
         let row =
-            params![scope.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
+            params![tenant.code(), currency.as_str(), code.code(), totals.debits, totals.credits];
         add.execute(row)?;
     }
     Ok(())
@@ -144,26 +144,26 @@ fn save_refunds(
 
 pub(super) fn load_key(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     hash: KeyHash,
 ) -> Result<Option<Key>, StoreError> {
-    Finder::new(connection, &KEYS)?.find((scope, hash.0), |c| read_key(c))
+    Finder::new(connection, &KEYS)?.find((tenant, hash.0), |c| read_key(c))
 }
 
 pub(super) fn find_checkout(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     id: PaymentId,
 ) -> Result<Option<Checkout>, StoreError> {
-    Finder::new(connection, &CHECKOUTS)?.find((scope, id.bytes()), |c| read_checkout(c))
+    Finder::new(connection, &CHECKOUTS)?.find((tenant, id.bytes()), |c| read_checkout(c))
 }
 
 pub(super) fn find_invoice(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     id: InvoiceId,
 ) -> Result<Option<Invoice>, StoreError> {
-    Finder::new(connection, &INVOICES)?.find((scope, id.bytes()), |c| read_invoice(c))
+    Finder::new(connection, &INVOICES)?.find((tenant, id.bytes()), |c| read_invoice(c))
 }
 
 pub(super) fn forget_keys(

@@ -47,11 +47,11 @@ fn find<T>(
     key: &Key,
     now: Timestamp,
 ) -> Result<Option<Once<T>>, StoreError> {
-    let holder = load_key(connection, key.scope, key.hash)?;
+    let holder = load_key(connection, key.tenant, key.hash)?;
     let is_live = |key: &Key| key.expires_at.is_none_or(|at| now < at);
     let Some(holder) = holder.filter(is_live) else { return Ok(None) };
     let mut select = connection.prepare_cached(SELECT_ANSWER)?;
-    let at = params![key.scope.code(), key.hash.0];
+    let at = params![key.tenant.code(), key.hash.0];
     let answer: Option<Option<String>> = select.query_row(at, |row| row.get(0)).optional()?;
     Once::before(key, &holder, answer.flatten().map(Into::into)).map(Some)
 }

@@ -6,7 +6,7 @@ use crate::queries::{
     Arg, ListQuery, Page, PageQuery, RefundFilter, SortOrder, first_at, refund_view_columns,
     refunds_query,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::refund::Status;
 use rusqlite::types::Value;
@@ -21,9 +21,9 @@ pub(super) struct SqliteQuery {
 }
 
 impl ListQuery for SqliteQuery {
-    fn of(select: &str, (column, scope): (&str, Scope)) -> Self {
+    fn of(select: &str, (column, tenant): (&str, Tenant)) -> Self {
         let sql = format!("{select} WHERE {column} = ?1");
-        Self { sql, values: vec![Value::Integer(scope.code())] }
+        Self { sql, values: vec![Value::Integer(tenant.code())] }
     }
 
     fn push(&mut self, text: &str) {
@@ -112,17 +112,17 @@ fn ulid(ulid: Ulid) -> Value {
 }
 
 /// Refunds of all payments are read off an index, those of one payment along their chain.
-pub(super) fn list_refunds(scope: Scope, filter: RefundFilter, page: PageQuery) -> SqliteQuery {
+pub(super) fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> SqliteQuery {
     match filter.payment {
-        Some(payment) => chain_query(scope, payment, filter.status, page),
-        None => refunds_query(scope, filter, page),
+        Some(payment) => chain_query(tenant, payment, filter.status, page),
+        None => refunds_query(tenant, filter, page),
     }
 }
 
 /// The refunds of one payment, along their chain. Newest first, the walk ends with the page; oldest
 /// first, it starts at the newest refund too.
 fn chain_query(
-    scope: Scope,
+    tenant: Tenant,
     payment: PaymentId,
     status: Option<Status>,
     page: PageQuery,
@@ -144,7 +144,7 @@ fn chain_query(
          CROSS JOIN payments p ON p.scope = r.scope AND p.id = ?2",
         refund_view_columns()
     );
-    let mut query = SqliteQuery::of(&sql, ("r.scope", scope));
+    let mut query = SqliteQuery::of(&sql, ("r.scope", tenant));
     query.values.push(ulid(payment.ulid()));
     if let Some(after) = page.after {
         query.values.push(ulid(after));

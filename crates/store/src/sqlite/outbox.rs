@@ -12,7 +12,7 @@ use crate::queries::{
     select_endpoints,
 };
 use crate::tables::{Cells as _, read_attempt, read_delivery, read_endpoint};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{AccountId, DeliveryId, EndpointId};
 use domain::time::Timestamp;
 use domain::webhook::{Attempt, Body, Delivery, Endpoint};
@@ -30,39 +30,39 @@ impl SqliteStore {
         self.read(move |c| due_deliveries(c, now, after, limit, room)).await
     }
 
-    pub(crate) async fn list_endpoints(&self, scope: Scope) -> Result<Vec<Endpoint>, StoreError> {
+    pub(crate) async fn list_endpoints(&self, tenant: Tenant) -> Result<Vec<Endpoint>, StoreError> {
         let sql = select_endpoints();
-        self.read(move |c| list(c, &sql, [scope.code()], |c| read_endpoint(c))).await
+        self.read(move |c| list(c, &sql, [tenant.code()], |c| read_endpoint(c))).await
     }
 
     pub(crate) async fn find_endpoint(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        self.read(move |c| load_endpoint(c, scope, id)).await
+        self.read(move |c| load_endpoint(c, tenant, id)).await
     }
 
     pub(crate) async fn list_deliveries(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: DeliveryFilter,
         page: PageQuery,
     ) -> Result<Page<DueDelivery>, StoreError> {
-        self.read(move |c| list_deliveries(c, scope, &filter, page)).await
+        self.read(move |c| list_deliveries(c, tenant, &filter, page)).await
     }
 
     pub(crate) async fn find_delivery(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: DeliveryId,
     ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-        self.read(move |c| find_delivery(c, scope, id)).await
+        self.read(move |c| find_delivery(c, tenant, id)).await
     }
 
     pub(crate) async fn fail_queued_deliveries(
         &self,
-        endpoint: (Scope, EndpointId),
+        endpoint: (Tenant, EndpointId),
         why: &'static str,
         now: Timestamp,
         limit: u32,
@@ -96,25 +96,25 @@ pub(super) fn due_deliveries(
     let mut place = after;
     let mut left = limit;
     for _ in 0..ENDPOINTS_PER_LOOK {
-        let Some((scope, id, first_at)) = next_endpoint(connection, place)? else {
+        let Some((tenant, id, first_at)) = next_endpoint(connection, place)? else {
             // The next search starts at the first endpoint again.
             place = None;
             break;
         };
-        place = Some((scope, id));
+        place = Some((tenant, id));
         if first_at > now {
             batch.next_at = Some(batch.next_at.map_or(first_at, |at| at.min(first_at)));
             continue;
         }
-        let endpoint = load_endpoint(connection, scope, id)?;
+        let endpoint = load_endpoint(connection, tenant, id)?;
         let Some(endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
-            batch.stopped.push((scope, id));
+            batch.stopped.push((tenant, id));
             continue;
         };
         let wanted = room(&endpoint).min(left);
         if wanted > 0 {
             left -= take_due(connection, &endpoint, now, wanted, &mut batch)?;
-            batch.endpoints.insert((scope, id), endpoint);
+            batch.endpoints.insert((tenant, id), endpoint);
         }
         if left == 0 {
             break;
@@ -127,10 +127,10 @@ pub(super) fn due_deliveries(
 fn next_endpoint(
     connection: &Connection,
     after: EndpointCursor,
-) -> Result<Option<(Scope, EndpointId, Timestamp)>, StoreError> {
-    let (scope, endpoint) =
-        after.map_or((-1, [0; 16]), |(scope, endpoint)| (scope.code(), endpoint.bytes()));
-    one(connection, NEXT_ENDPOINT, params![scope, endpoint], |c| read_due_endpoint(c))
+) -> Result<Option<(Tenant, EndpointId, Timestamp)>, StoreError> {
+    let (tenant, endpoint) =
+        after.map_or((-1, [0; 16]), |(tenant, endpoint)| (tenant.code(), endpoint.bytes()));
+    one(connection, NEXT_ENDPOINT, params![tenant, endpoint], |c| read_due_endpoint(c))
 }
 
 fn take_due(
@@ -140,15 +140,15 @@ fn take_due(
     limit: u32,
     batch: &mut DueBatch,
 ) -> Result<u32, StoreError> {
-    let (scope, id) = (endpoint.scope, endpoint.id);
-    let values = params![scope.code(), id.bytes(), now.0, limit];
+    let (tenant, id) = (endpoint.tenant, endpoint.id);
+    let values = params![tenant.code(), id.bytes(), now.0, limit];
     let due = list(connection, &select_due_deliveries(), values, |c| {
         with_text(connection, read_delivery(c)?)
     })?;
     let taken = u32::try_from(due.len()).unwrap_or(u32::MAX);
     batch.due.extend(due);
-    if let Entry::Vacant(entry) = batch.accounts.entry(scope.account())
-        && let Some(account) = load_account(connection, scope.account())?
+    if let Entry::Vacant(entry) = batch.accounts.entry(tenant.account())
+        && let Some(account) = load_account(connection, tenant.account())?
     {
         entry.insert(account);
     }
@@ -167,11 +167,11 @@ fn load_account(connection: &Connection, number: u32) -> Result<Option<AccountId
 /// Deliveries, each with its body or, before it is rendered, with its event.
 pub(super) fn list_deliveries(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     filter: &DeliveryFilter,
     page: PageQuery,
 ) -> Result<Page<DueDelivery>, StoreError> {
-    let query: SqliteQuery = deliveries_query(scope, filter, page);
+    let query: SqliteQuery = deliveries_query(tenant, filter, page);
     let page = query.run(connection, page.limit, |c| read_delivery(c))?;
     let items = page.items.into_iter().map(|delivery| with_text(connection, delivery));
     Ok(Page { items: items.collect::<Result<_, _>>()?, more: page.more })
@@ -179,14 +179,14 @@ pub(super) fn list_deliveries(
 
 pub(super) fn find_delivery(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     id: DeliveryId,
 ) -> Result<Option<(DueDelivery, Vec<Attempt>)>, StoreError> {
-    let query: SqliteQuery = delivery_query(scope, id);
+    let query: SqliteQuery = delivery_query(tenant, id);
     let Some(delivery) = query.run(connection, 1, |c| read_delivery(c))?.items.pop() else {
         return Ok(None);
     };
-    let values = params![scope.code(), id.bytes()];
+    let values = params![tenant.code(), id.bytes()];
     let attempts = list(connection, &select_attempts(), values, |c| read_attempt(c))?;
     Ok(Some((with_text(connection, delivery)?, attempts)))
 }
@@ -198,7 +198,7 @@ fn with_text(connection: &Connection, delivery: Delivery) -> Result<DueDelivery,
             DueDelivery { delivery, body: Some(body), event: None }
         }
         Body::None | Body::New(_) => {
-            let event = find_event(connection, delivery.scope, delivery.event)?;
+            let event = find_event(connection, delivery.tenant, delivery.event)?;
             DueDelivery { delivery, body: None, event }
         }
     })

@@ -3,7 +3,7 @@
 use super::rows::{Finder, RowWriter};
 use crate::StoreError;
 use crate::tables::{Cells as _, PAYMENTS, Put, read_payment};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
 use domain::view::{Change, View};
@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 /// Payments in the cache, about half a kilobyte each.
 const AT_HAND: usize = 32_768;
 
-type Key = (Scope, PaymentId);
+type Key = (Tenant, PaymentId);
 
 /// Cached payments as the database holds them, so that a batch does not read a payment again that
 /// was refunded lately. The data version of the database shows writes outside of a batch or by
@@ -73,7 +73,7 @@ impl Payments {
         let mut links = Vec::new();
         let mut linked = BTreeSet::new();
         for row in view.refunds.values().filter(|row| row.change == Change::Inserted) {
-            let key = (row.value.scope, row.value.payment);
+            let key = (row.value.tenant, row.value.payment);
             linked.insert(key);
             let held = match self.held.entry(key) {
                 Entry::Occupied(held) => held.into_mut(),
@@ -111,15 +111,15 @@ impl Payments {
 
 pub(super) fn find(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     id: PaymentId,
 ) -> Result<Option<Payment>, StoreError> {
     let mut payments = Finder::new(connection, &PAYMENTS)?;
-    Ok(find_held(&mut payments, (scope, id))?.map(|held| held.payment))
+    Ok(find_held(&mut payments, (tenant, id))?.map(|held| held.payment))
 }
 
-fn find_held(payments: &mut Finder<'_>, (scope, id): Key) -> Result<Option<Held>, StoreError> {
-    payments.find((scope, id.bytes()), |c| {
+fn find_held(payments: &mut Finder<'_>, (tenant, id): Key) -> Result<Option<Held>, StoreError> {
+    payments.find((tenant, id.bytes()), |c| {
         let payment = read_payment(c)?;
         let last_refund = c.take::<Option<[u8; 16]>>()?.map(RefundId::from_bytes);
         Ok(Held { payment, last_refund })

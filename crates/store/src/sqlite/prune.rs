@@ -9,7 +9,7 @@ use crate::queries::{
     read_passed, walk_page,
 };
 use crate::tables::Cells as _;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 use ulid::Ulid;
@@ -31,10 +31,10 @@ impl SqliteStore {
         let look = move |c: &Connection| {
             walk(c, "events", "refund, checkout, invoice", (before, after, limit))
         };
-        let Some((scope, passed, after)) = self.read(look).await? else {
+        let Some((tenant, passed, after)) = self.read(look).await? else {
             return Ok(Pruned { removed: 0, after: None });
         };
-        let forget = move |c: &mut Connection| forget_events(c, scope, &passed, before);
+        let forget = move |c: &mut Connection| forget_events(c, tenant, &passed, before);
         Ok(Pruned { removed: self.writer.run(forget).await?, after })
     }
 
@@ -46,10 +46,10 @@ impl SqliteStore {
     ) -> Result<Pruned, StoreError> {
         let look =
             move |c: &Connection| walk(c, "deliveries", "NULL, NULL, NULL", (before, after, limit));
-        let Some((scope, passed, after)) = self.read(look).await? else {
+        let Some((tenant, passed, after)) = self.read(look).await? else {
             return Ok(Pruned { removed: 0, after: None });
         };
-        let forget = move |c: &mut Connection| forget_deliveries(c, scope, &passed, before);
+        let forget = move |c: &mut Connection| forget_deliveries(c, tenant, &passed, before);
         Ok(Pruned { removed: self.writer.run(forget).await?, after })
     }
 }
@@ -71,34 +71,34 @@ fn forget_other() -> String {
     format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
 }
 
-/// The next rows of one scope that were made before a time, and where the walk continues.
+/// The next rows of one tenant that were made before a time, and where the walk continues.
 fn walk(
     connection: &Connection,
     table: &str,
     of: &str,
     (before, after, limit): (Timestamp, Mark, u32),
-) -> Result<Option<(Scope, Vec<Passed>, Mark)>, StoreError> {
+) -> Result<Option<(Tenant, Vec<Passed>, Mark)>, StoreError> {
     let next = next_scope(table);
-    let scope_behind = |code: i64| one(connection, &next, [code], |c| c.scope());
+    let tenant_behind = |code: i64| one(connection, &next, [code], |c| c.tenant());
     let start = match after {
         Some(place) => Some(place),
-        None => scope_behind(-1)?.map(|scope| (scope, Ulid::nil())),
+        None => tenant_behind(-1)?.map(|tenant| (tenant, Ulid::nil())),
     };
-    let Some((scope, behind)) = start else { return Ok(None) };
+    let Some((tenant, behind)) = start else { return Ok(None) };
     let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
-    let values = params![scope.code(), behind, end, limit];
+    let values = params![tenant.code(), behind, end, limit];
     let passed = list(connection, &walk_page(table, of), values, |c| read_passed(c))?;
     let full = u32::try_from(passed.len()) == Ok(limit);
     let after = match passed.last() {
-        Some((id, _)) if full => Some((scope, *id)),
-        Some(_) | None => scope_behind(scope.code())?.map(|scope| (scope, Ulid::nil())),
+        Some((id, _)) if full => Some((tenant, *id)),
+        Some(_) | None => tenant_behind(tenant.code())?.map(|tenant| (tenant, Ulid::nil())),
     };
-    Ok(Some((scope, passed, after)))
+    Ok(Some((tenant, passed, after)))
 }
 
 fn forget_events(
     connection: &mut Connection,
-    scope: Scope,
+    tenant: Tenant,
     passed: &[Passed],
     before: Timestamp,
 ) -> Result<usize, StoreError> {
@@ -108,14 +108,14 @@ fn forget_events(
         let mut note = transaction.prepare_cached(&note(thing))?;
         let mut forget = transaction.prepare_cached(&forget_of(thing))?;
         for id in of_kind(passed, kind) {
-            if note.execute(params![scope.code(), id, before.0])? > 0 {
-                removed += forget.execute(params![scope.code(), id])?;
+            if note.execute(params![tenant.code(), id, before.0])? > 0 {
+                removed += forget.execute(params![tenant.code(), id])?;
             }
         }
     }
     let mut forget = transaction.prepare_cached(&forget_other())?;
     for id in others(passed) {
-        removed += forget.execute(params![scope.code(), id.to_bytes()])?;
+        removed += forget.execute(params![tenant.code(), id.to_bytes()])?;
     }
     drop(forget);
     transaction.commit()?;
@@ -124,7 +124,7 @@ fn forget_events(
 
 fn forget_deliveries(
     connection: &mut Connection,
-    scope: Scope,
+    tenant: Tenant,
     passed: &[Passed],
     before: Timestamp,
 ) -> Result<usize, StoreError> {
@@ -133,11 +133,11 @@ fn forget_deliveries(
     for (id, _) in passed {
         let id = id.to_bytes();
         let mut forget = transaction.prepare_cached(FORGET_DELIVERY)?;
-        let mut rows = forget.query(params![scope.code(), id, before.0])?;
+        let mut rows = forget.query(params![tenant.code(), id, before.0])?;
         let Some(row) = rows.next()? else { continue };
         let body: Option<i64> = row.get(0)?;
         drop(rows);
-        transaction.prepare_cached(FORGET_ATTEMPTS)?.execute(params![scope.code(), id])?;
+        transaction.prepare_cached(FORGET_ATTEMPTS)?.execute(params![tenant.code(), id])?;
         transaction.prepare_cached(FORGET_BODY)?.execute([body])?;
         removed += 1;
     }

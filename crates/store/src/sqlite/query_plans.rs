@@ -2,12 +2,12 @@
 
 use super::SqliteStore;
 use super::list_query::{SqliteQuery, list_refunds};
-use crate::queries::query_plans::{Case, KEY, List, cases, pages, scope};
+use crate::queries::query_plans::{Case, KEY, List, cases, pages, tenant};
 use crate::queries::{COUNT_BACKLOG, PageQuery, SortOrder};
 
 fn query(list: &List, page: PageQuery) -> SqliteQuery {
     match list {
-        List::Refunds(filter) => list_refunds(scope(), *filter, page),
+        List::Refunds(filter) => list_refunds(tenant(), *filter, page),
         List::Payments
         | List::Events(_)
         | List::Postings(_)

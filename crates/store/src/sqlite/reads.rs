@@ -17,7 +17,7 @@ use crate::tables::{
     CHECKOUTS, Cells as _, INVOICES, inconsistent, read_balance, read_checkout, read_invoice,
     read_payment, read_posting,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
@@ -33,72 +33,72 @@ impl SqliteStore {
     /// The payment with this id.
     pub async fn find_payment(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Payment>, StoreError> {
-        self.read(move |c| payments::find(c, scope, id)).await
+        self.read(move |c| payments::find(c, tenant, id)).await
     }
 
     pub(crate) async fn list_payments(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         page: PageQuery,
     ) -> Result<Page<Payment>, StoreError> {
-        let query: SqliteQuery = payments_query(scope, page);
+        let query: SqliteQuery = payments_query(tenant, page);
         self.read(move |c| query.run(c, page.limit, |c| read_payment(c))).await
     }
 
     pub(crate) async fn find_refund(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: RefundId,
     ) -> Result<Option<RefundView>, StoreError> {
-        let query: SqliteQuery = refund_query(scope, id);
+        let query: SqliteQuery = refund_query(tenant, id);
         self.read(move |c| Ok(query.run(c, 1, |c| read_refund_view(c))?.items.pop())).await
     }
 
     pub(crate) async fn list_refunds(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: RefundFilter,
         page: PageQuery,
     ) -> Result<Page<RefundView>, StoreError> {
-        let query = list_refunds(scope, filter, page);
+        let query = list_refunds(tenant, filter, page);
         self.read(move |c| query.run(c, page.limit, |c| read_refund_view(c))).await
     }
 
     pub(crate) async fn find_key(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         hash: KeyHash,
     ) -> Result<Option<Key>, StoreError> {
-        self.read(move |c| load_key(c, scope, hash)).await
+        self.read(move |c| load_key(c, tenant, hash)).await
     }
 
     pub(crate) async fn list_postings(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: PostingFilter,
         page: PageQuery,
     ) -> Result<Page<Posting>, StoreError> {
-        let query: SqliteQuery = postings_query(scope, filter, page);
+        let query: SqliteQuery = postings_query(tenant, filter, page);
         self.read(move |c| query.run(c, page.limit, |c| read_posting(c))).await
     }
 
-    pub(crate) async fn balances(&self, scope: Scope) -> Result<Vec<Balance>, StoreError> {
-        self.read(move |c| list(c, BALANCES, [scope.code()], |c| read_balance(c))).await
+    pub(crate) async fn balances(&self, tenant: Tenant) -> Result<Vec<Balance>, StoreError> {
+        self.read(move |c| list(c, BALANCES, [tenant.code()], |c| read_balance(c))).await
     }
 
     pub(crate) async fn sum_postings(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         currency: Currency,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<PostingSum>, StoreError> {
         let (from, until) = (first_at(from).to_bytes(), first_at(until).to_bytes());
         self.read(move |c| {
-            let values = params![scope.code(), from, until, currency.as_str()];
+            let values = params![tenant.code(), from, until, currency.as_str()];
             list(c, SUM_POSTINGS, values, |c| read_posting_sum(c))
         })
         .await
@@ -124,10 +124,10 @@ impl SqliteStore {
 
     pub(crate) async fn find_checkout(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: PaymentId,
     ) -> Result<Option<Checkout>, StoreError> {
-        self.read(move |c| find_checkout(c, scope, id)).await
+        self.read(move |c| find_checkout(c, tenant, id)).await
     }
 
     pub(crate) async fn find_checkout_anywhere(
@@ -140,11 +140,11 @@ impl SqliteStore {
 
     pub(crate) async fn list_checkouts(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: CheckoutFilter,
         page: PageQuery,
     ) -> Result<Page<Checkout>, StoreError> {
-        let query: SqliteQuery = checkouts_query(scope, &filter, page);
+        let query: SqliteQuery = checkouts_query(tenant, &filter, page);
         self.read(move |c| query.run(c, page.limit, |c| read_checkout(c))).await
     }
 
@@ -152,16 +152,16 @@ impl SqliteStore {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Scope, PaymentId)>, StoreError> {
+    ) -> Result<Vec<(Tenant, PaymentId)>, StoreError> {
         self.read(move |c| list(c, DUE_CHECKOUTS, (now.0, limit), |c| read_due_checkout(c))).await
     }
 
     pub(crate) async fn find_invoice(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         id: InvoiceId,
     ) -> Result<Option<Invoice>, StoreError> {
-        self.read(move |c| find_invoice(c, scope, id)).await
+        self.read(move |c| find_invoice(c, tenant, id)).await
     }
 
     pub(crate) async fn find_invoice_anywhere(
@@ -174,11 +174,11 @@ impl SqliteStore {
 
     pub(crate) async fn list_invoices(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         filter: InvoiceFilter,
         page: PageQuery,
     ) -> Result<Page<Invoice>, StoreError> {
-        let query: SqliteQuery = invoices_query(scope, &filter, page);
+        let query: SqliteQuery = invoices_query(tenant, &filter, page);
         self.read(move |c| query.run(c, page.limit, |c| read_invoice(c))).await
     }
 
@@ -186,7 +186,7 @@ impl SqliteStore {
         &self,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Scope, InvoiceId)>, StoreError> {
+    ) -> Result<Vec<(Tenant, InvoiceId)>, StoreError> {
         self.read(move |c| list(c, DUE_INVOICES, (now.0, limit), |c| read_due_invoice(c))).await
     }
 

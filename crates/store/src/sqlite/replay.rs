@@ -7,7 +7,7 @@ use super::webhooks::{insert_delivery, load_subscribers};
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::queries::Replay;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::EventId;
 use domain::keys::Key;
 use domain::time::Timestamp;
@@ -18,14 +18,14 @@ use rusqlite::Connection;
 impl SqliteStore {
     pub(crate) async fn replay_events(
         &self,
-        scope: Scope,
+        tenant: Tenant,
         events: Vec<EventId>,
         (name, now): (Option<Key>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
         answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
     ) -> Result<Once<Replay>, StoreError> {
         let work = move |connection: &Connection| {
-            let replay = replay(connection, scope, &events, fan_out)?;
+            let replay = replay(connection, tenant, &events, fan_out)?;
             let answer = match &replay {
                 Replay::Queued(deliveries) => Some(answer(deliveries)),
                 Replay::Unknown(_) => None,
@@ -52,21 +52,21 @@ impl SqliteStore {
             .await
     }
 
-    pub(crate) async fn subscribers(&self, scope: Scope) -> Result<Vec<Subscriber>, StoreError> {
-        self.read(move |c| load_subscribers(c, scope)).await
+    pub(crate) async fn subscribers(&self, tenant: Tenant) -> Result<Vec<Subscriber>, StoreError> {
+        self.read(move |c| load_subscribers(c, tenant)).await
     }
 }
 
 fn replay(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     events: &[EventId],
     fan_out: impl FnOnce(&mut View),
 ) -> Result<Replay, StoreError> {
     let mut view = View::default();
     let mut unknown = Vec::new();
     for &id in events {
-        match find_event(connection, scope, id)? {
+        match find_event(connection, tenant, id)? {
             Some(stored) => view.new_rows.events.push(stored.event),
             None => unknown.push(id),
         }
@@ -76,9 +76,9 @@ fn replay(
     }
     // In the order of the events, so that each delivery waits for the one before it.
     view.new_rows.events.sort_by_key(|event| event.id);
-    let subscribers = load_subscribers(connection, scope)?;
+    let subscribers = load_subscribers(connection, tenant)?;
     if !subscribers.is_empty() {
-        view.subscribers.insert(scope, subscribers);
+        view.subscribers.insert(tenant, subscribers);
     }
     fan_out(&mut view);
     for delivery in &view.new_rows.deliveries {

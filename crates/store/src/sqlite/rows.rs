@@ -4,7 +4,7 @@
 use super::codec::{SqliteCells, first};
 use crate::StoreError;
 use crate::tables::{Column, Put, Table};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::view::{Change, Row};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, params, params_from_iter};
@@ -37,10 +37,10 @@ impl<'c> Finder<'c> {
 
     pub(super) fn find<T>(
         &mut self,
-        (scope, id): (Scope, [u8; 16]),
+        (tenant, id): (Tenant, [u8; 16]),
         read: impl FnOnce(&mut SqliteCells<'_, '_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        first(&mut self.select, params![scope.code(), id], read)
+        first(&mut self.select, params![tenant.code(), id], read)
     }
 }
 

@@ -6,7 +6,7 @@ use super::rows::RowWriter;
 use crate::StoreError;
 use crate::stored_responses::{Begun, NewRequest};
 use crate::tables::{STORED_RESPONSES, read_stored_response};
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::keys::KeyHash;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -42,13 +42,13 @@ impl SqliteStore {
 
     pub(crate) async fn keep_answer(
         &self,
-        (scope, hash, generation): (Scope, KeyHash, Ulid),
+        (tenant, hash, generation): (Tenant, KeyHash, Ulid),
         status: u16,
         body: Vec<u8>,
     ) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
-                let at = (scope.code(), hash.0, generation.to_bytes());
+                let at = (tenant.code(), hash.0, generation.to_bytes());
                 connection
                     .prepare_cached(KEEP)?
                     .execute(params![at.0, at.1, at.2, status, body])?;
@@ -59,12 +59,12 @@ impl SqliteStore {
 
     pub(crate) async fn abandon_request(
         &self,
-        (scope, hash, generation): (Scope, KeyHash, Ulid),
+        (tenant, hash, generation): (Tenant, KeyHash, Ulid),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.writer
             .run(move |connection| {
-                let at = (scope.code(), hash.0, generation.to_bytes());
+                let at = (tenant.code(), hash.0, generation.to_bytes());
                 connection.prepare_cached(ABANDON)?.execute(params![at.0, at.1, at.2, now.0])?;
                 Ok(())
             })
@@ -85,7 +85,7 @@ impl SqliteStore {
 }
 
 fn begin(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<Begun, StoreError> {
-    let key = (new.scope.code(), new.hash.0);
+    let key = (new.tenant.code(), new.hash.0);
     let select = format!("{} AND expires_at > ?3", STORED_RESPONSES.texts().select);
     let found = one(connection, &select, (key.0, key.1, now.0), |c| read_stored_response(c))?;
     let Some(found) = found else {

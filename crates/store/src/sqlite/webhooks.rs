@@ -7,7 +7,7 @@ use crate::tables::{
     ATTEMPTS, DELIVERIES, ENDPOINTS, Put, SUBSCRIBER_COLUMNS, read_delivery, read_endpoint,
     read_subscriber,
 };
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::EndpointId;
 use domain::time::Timestamp;
 use domain::view::{Change, Row, RowKeys, View};
@@ -43,21 +43,21 @@ pub(super) fn load(
     wanted: &RowKeys,
     view: &mut View,
 ) -> Result<(), StoreError> {
-    for scope in wanted.scopes() {
-        let subscribers = load_subscribers(connection, scope)?;
+    for tenant in wanted.scopes() {
+        let subscribers = load_subscribers(connection, tenant)?;
         if !subscribers.is_empty() {
-            view.subscribers.insert(scope, subscribers);
+            view.subscribers.insert(tenant, subscribers);
         }
     }
-    for &(scope, id) in &wanted.endpoints {
-        if let Some(endpoint) = load_endpoint(connection, scope, id)? {
-            view.endpoints.insert((scope, id), Row::loaded(endpoint));
+    for &(tenant, id) in &wanted.endpoints {
+        if let Some(endpoint) = load_endpoint(connection, tenant, id)? {
+            view.endpoints.insert((tenant, id), Row::loaded(endpoint));
         }
     }
-    for &(scope, id) in &wanted.deliveries {
+    for &(tenant, id) in &wanted.deliveries {
         let mut deliveries = Finder::new(connection, &DELIVERIES)?;
-        if let Some(delivery) = deliveries.find((scope, id.bytes()), |c| read_delivery(c))? {
-            view.deliveries.insert((scope, id), Row::loaded(delivery));
+        if let Some(delivery) = deliveries.find((tenant, id.bytes()), |c| read_delivery(c))? {
+            view.deliveries.insert((tenant, id), Row::loaded(delivery));
         }
     }
     Ok(())
@@ -65,9 +65,9 @@ pub(super) fn load(
 
 pub(super) fn load_subscribers(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
 ) -> Result<Vec<Subscriber>, StoreError> {
-    list(connection, subscribers_text(), [scope.code()], |c| read_subscriber(c))
+    list(connection, subscribers_text(), [tenant.code()], |c| read_subscriber(c))
 }
 
 fn subscribers_text() -> &'static str {
@@ -80,8 +80,8 @@ fn subscribers_text() -> &'static str {
 /// Saves the endpoints, deliveries and attempts of a batch.
 pub(super) fn save(connection: &Connection, view: &View) -> Result<(), StoreError> {
     save_rows(connection, &ENDPOINTS, view.endpoints.values())?;
-    for (scope, id) in &view.new_rows.removed_endpoints {
-        let row = params![scope.code(), id.bytes()];
+    for (tenant, id) in &view.new_rows.removed_endpoints {
+        let row = params![tenant.code(), id.bytes()];
         connection.prepare_cached(DELETE_ENDPOINT)?.execute(row)?;
     }
     for delivery in &view.new_rows.deliveries {
@@ -147,7 +147,7 @@ fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
     expect_one(update.execute(params_from_iter(values))?, DELIVERIES.name)?;
     if delivery.status != Status::Pending {
         connection.prepare_cached(RELEASE_NEXT)?.execute(params![
-            delivery.scope.code(),
+            delivery.tenant.code(),
             delivery.endpoint.bytes(),
             delivery.subject.to_bytes(),
             delivery.updated_at.0,
@@ -160,14 +160,14 @@ fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
 /// number.
 pub(super) fn fail_queued(
     connection: &Connection,
-    (scope, endpoint): (Scope, EndpointId),
+    (tenant, endpoint): (Tenant, EndpointId),
     why: &str,
     now: Timestamp,
     limit: u32,
 ) -> Result<usize, StoreError> {
     for statement in FAIL_QUEUED {
         let failed = connection.prepare_cached(statement)?.execute(params![
-            scope.code(),
+            tenant.code(),
             endpoint.bytes(),
             why,
             now.0,
@@ -182,8 +182,8 @@ pub(super) fn fail_queued(
 
 pub(super) fn load_endpoint(
     connection: &Connection,
-    scope: Scope,
+    tenant: Tenant,
     id: EndpointId,
 ) -> Result<Option<Endpoint>, StoreError> {
-    Finder::new(connection, &ENDPOINTS)?.find((scope, id.bytes()), |c| read_endpoint(c))
+    Finder::new(connection, &ENDPOINTS)?.find((tenant, id.bytes()), |c| read_endpoint(c))
 }

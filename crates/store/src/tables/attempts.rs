@@ -9,7 +9,7 @@ use domain::webhook::{Attempt, Outcome};
 pub(crate) static ATTEMPTS: Table<Attempt> = Table::new(
     "delivery_attempts",
     &[
-        key("scope", |a| int(a.scope.code())),
+        key("scope", |a| int(a.tenant.code())),
         key("delivery", |a| id(a.delivery.bytes())),
         key("number", |a| int(a.number)),
         fixed("attempted_at", |a| time(a.outcome.attempted_at)),
@@ -21,10 +21,10 @@ pub(crate) static ATTEMPTS: Table<Attempt> = Table::new(
 );
 
 pub(crate) fn read_attempt(c: &mut impl Cells) -> Result<Attempt, StoreError> {
-    let (scope, delivery) = (c.scope()?, DeliveryId::from_ulid(c.ulid()?));
+    let (tenant, delivery) = (c.tenant()?, DeliveryId::from_ulid(c.ulid()?));
     let number = c.take()?;
     let (attempted_at, duration_ms, response_code) = (c.time()?, c.take()?, c.take()?);
     let (next_at, error) = (c.maybe_time()?, c.text()?);
     let outcome = Outcome { attempted_at, duration_ms, response_code, error, retry_after_ms: None };
-    Ok(Attempt { scope, delivery, number, outcome, next_at })
+    Ok(Attempt { tenant, delivery, number, outcome, next_at })
 }

@@ -2,7 +2,7 @@
 //! inconsistency, not a panic.
 
 use crate::StoreError;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::money::Currency;
 use domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -41,8 +41,8 @@ pub(crate) trait Cells {
         Ok(self.take::<Option<i64>>()?.map(Timestamp))
     }
 
-    fn scope(&mut self) -> Result<Scope, StoreError> {
-        Scope::from_code(self.take()?).ok_or_else(|| inconsistent("scope"))
+    fn tenant(&mut self) -> Result<Tenant, StoreError> {
+        Tenant::from_code(self.take()?).ok_or_else(|| inconsistent("scope"))
     }
 
     /// A value of an enum that is stored as a number.

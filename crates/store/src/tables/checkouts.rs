@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
     "checkouts",
     &[
-        key("scope", |c| int(c.facts.scope.code())),
+        key("scope", |c| int(c.facts.tenant.code())),
         key("id", |c| id(c.facts.id.bytes())),
         fixed("kind", |c| int(c.facts.kind.code())),
         fixed("amount", |c| int(c.facts.amount)),
@@ -45,7 +45,7 @@ pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
 );
 
 pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> {
-    let (scope, id) = (c.scope()?, PaymentId::from_ulid(c.ulid()?));
+    let (tenant, id) = (c.tenant()?, PaymentId::from_ulid(c.ulid()?));
     let kind = c.code(Kind::from_code, "checkouts.kind")?;
     let (amount, currency) = (c.take()?, c.currency()?);
     let state = c.code(State::from_code, "checkouts.state")?;
@@ -62,7 +62,7 @@ pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> 
     };
     let proof_url = c.text()?;
     let facts = Terms {
-        scope,
+        tenant,
         id,
         kind,
         amount,

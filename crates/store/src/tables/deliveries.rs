@@ -10,7 +10,7 @@ use domain::webhook::{Body, Delivery, Format, Status};
 pub(crate) static DELIVERIES: Table<Delivery> = Table::new(
     "deliveries",
     &[
-        key("scope", |d| int(d.scope.code())),
+        key("scope", |d| int(d.tenant.code())),
         key("id", |d| id(d.id.bytes())),
         fixed("endpoint", |d| id(d.endpoint.bytes())),
         fixed("event", |d| id(d.event.bytes())),
@@ -41,7 +41,7 @@ fn stored_body(delivery: &Delivery) -> Option<i64> {
 
 pub(crate) fn read_delivery(c: &mut impl Cells) -> Result<Delivery, StoreError> {
     Ok(Delivery {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         id: DeliveryId::from_ulid(c.ulid()?),
         endpoint: EndpointId::from_ulid(c.ulid()?),
         event: EventId::from_ulid(c.ulid()?),

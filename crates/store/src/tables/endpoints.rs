@@ -10,7 +10,7 @@ use domain::webhook::{Endpoint, EventSet, Format, Sealed, Subscriber};
 pub(crate) static ENDPOINTS: Table<Endpoint> = Table::new(
     "webhook_endpoints",
     &[
-        key("scope", |e| int(e.scope.code())),
+        key("scope", |e| int(e.tenant.code())),
         key("id", |e| id(e.id.bytes())),
         changing("url", |e| text(&e.url)),
         changing("events", |e| text(&e.events)),
@@ -31,7 +31,7 @@ pub(crate) static ENDPOINTS: Table<Endpoint> = Table::new(
 
 pub(crate) fn read_endpoint(c: &mut impl Cells) -> Result<Endpoint, StoreError> {
     Ok(Endpoint {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         id: EndpointId::from_ulid(c.ulid()?),
         url: c.required_text()?,
         events: c.required_text()?,

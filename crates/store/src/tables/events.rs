@@ -12,7 +12,7 @@ use domain::{checkout, invoice};
 pub(crate) static EVENTS: Table<Event> = Table::new(
     "events",
     &[
-        key("scope", |e| int(e.scope.code())),
+        key("scope", |e| int(e.tenant.code())),
         key("id", |e| id(e.id.bytes())),
         fixed("type", |e| int(e.event_type.code())),
         fixed("payment", |e| id(Ids::of(e.subject).payment)),
@@ -60,7 +60,7 @@ fn state_of(subject: Subject) -> Option<i64> {
 }
 
 pub(crate) fn read_event(c: &mut impl Cells) -> Result<Event, StoreError> {
-    let (scope, id) = (c.scope()?, EventId::from_ulid(c.ulid()?));
+    let (tenant, id) = (c.tenant()?, EventId::from_ulid(c.ulid()?));
     let event_type = c.code(Type::from_code, "events.type")?;
     let (payment, refund) = (c.take()?, c.take()?);
     let (state, seq) = (c.take::<Option<i64>>()?, c.take()?);
@@ -70,7 +70,7 @@ pub(crate) fn read_event(c: &mut impl Cells) -> Result<Event, StoreError> {
     };
     let ids = Ids { payment, refund, checkout: c.take()?, invoice: c.take()?, endpoint: c.take()? };
     let subject = read_subject(&ids, state).ok_or_else(|| inconsistent("events"))?;
-    Ok(Event { scope, id, event_type, subject, seq, detail })
+    Ok(Event { tenant, id, event_type, subject, seq, detail })
 }
 
 fn read_subject(ids: &Ids, state: Option<i64>) -> Option<Subject> {

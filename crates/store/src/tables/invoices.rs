@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(crate) static INVOICES: Table<Invoice> = Table::new(
     "invoices",
     &[
-        key("scope", |i| int(i.facts.scope.code())),
+        key("scope", |i| int(i.facts.tenant.code())),
         key("id", |i| id(i.facts.id.bytes())),
         fixed("number", |i| int(i.facts.number)),
         fixed("currency", |i| text(i.facts.currency.as_str())),
@@ -38,7 +38,7 @@ pub(crate) static INVOICES: Table<Invoice> = Table::new(
 );
 
 pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
-    let (scope, id) = (c.scope()?, InvoiceId::from_ulid(c.ulid()?));
+    let (tenant, id) = (c.tenant()?, InvoiceId::from_ulid(c.ulid()?));
     let (number, currency) = (c.take()?, c.currency()?);
     let totals =
         Totals { subtotal: c.take()?, discount: c.take()?, tax: c.take()?, total: c.take()? };
@@ -50,7 +50,7 @@ pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
     let customer = c.required_text()?;
     let lines = c.json("invoices.lines")?;
     let facts = Terms {
-        scope,
+        tenant,
         id,
         number,
         customer,

@@ -9,7 +9,7 @@ use domain::refund::State;
 pub(crate) static KEYS: Table<Key> = Table::new(
     "keys",
     &[
-        key("scope", |k| int(k.scope.code())),
+        key("scope", |k| int(k.tenant.code())),
         key("hash", |k| id(k.hash.0)),
         changing("request", |k| id(k.request)),
         changing("target", |k| int(k.target.code())),
@@ -23,7 +23,7 @@ pub(crate) static KEYS: Table<Key> = Table::new(
 
 pub(crate) fn read_key(c: &mut impl Cells) -> Result<Key, StoreError> {
     Ok(Key {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         hash: KeyHash(c.take()?),
         request: c.take()?,
         target: c.code(Target::from_code, "keys.target")?,

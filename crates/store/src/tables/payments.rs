@@ -11,7 +11,7 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
     "payments",
     Chain::Changing("last_refund"),
     &[
-        key("scope", |p| int(p.facts.scope.code())),
+        key("scope", |p| int(p.facts.tenant.code())),
         key("id", |p| id(p.facts.id.bytes())),
         fixed("kind", |p| int(p.facts.kind.code())),
         fixed("captured", |p| int(p.facts.captured)),
@@ -33,7 +33,7 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
 );
 
 pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
-    let scope = c.scope()?;
+    let tenant = c.tenant()?;
     let id = PaymentId::from_ulid(c.ulid()?);
     let kind = c.code(Kind::from_code, "payments.kind")?;
     let captured = c.take()?;
@@ -42,7 +42,7 @@ pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
     let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
     let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
     let facts = Capture {
-        scope,
+        tenant,
         id,
         kind,
         captured,

@@ -9,7 +9,7 @@ use domain::ledger::{Posting, Reason, SourceType};
 pub(crate) static POSTINGS: Table<Posting> = Table::new(
     "postings",
     &[
-        key("scope", |p| int(p.scope.code())),
+        key("scope", |p| int(p.tenant.code())),
         key("id", |p| id(p.id.bytes())),
         fixed("reason", |p| int(p.reason.code())),
         fixed("source_type", |p| int(p.source_type.code())),
@@ -22,7 +22,7 @@ pub(crate) static POSTINGS: Table<Posting> = Table::new(
 
 pub(crate) fn read_posting(c: &mut impl Cells) -> Result<Posting, StoreError> {
     Ok(Posting {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         id: PostingId::from_ulid(c.ulid()?),
         reason: c.code(Reason::from_code, "postings.reason")?,
         source_type: c.code(SourceType::from_code, "postings.source_type")?,

@@ -12,7 +12,7 @@ pub(crate) static REFUNDS: Table<Refund> = Table::chained(
     // The refund before this one of the same payment.
     Chain::Fixed("previous"),
     &[
-        key("scope", |r| int(r.scope.code())),
+        key("scope", |r| int(r.tenant.code())),
         key("id", |r| id(r.id.bytes())),
         fixed("payment", |r| id(r.payment.bytes())),
         fixed("amount", |r| int(r.amount)),
@@ -39,7 +39,7 @@ pub(crate) static REFUNDS: Table<Refund> = Table::chained(
 
 pub(crate) fn read_refund(c: &mut impl Cells) -> Result<Refund, StoreError> {
     Ok(Refund {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         id: RefundId::from_ulid(c.ulid()?),
         payment: PaymentId::from_ulid(c.ulid()?),
         amount: c.take()?,

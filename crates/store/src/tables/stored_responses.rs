@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 pub(crate) static STORED_RESPONSES: Table<NewRequest> = Table::new(
     "answers",
     &[
-        key("scope", |r| int(r.scope.code())),
+        key("scope", |r| int(r.tenant.code())),
         key("hash", |r| id(r.hash.0)),
         changing("request", |r| id(r.request)),
         changing("generation", |r| id(r.generation.to_bytes())),
@@ -23,7 +23,7 @@ pub(crate) static STORED_RESPONSES: Table<NewRequest> = Table::new(
 
 pub(crate) fn read_stored_response(c: &mut impl Cells) -> Result<StoredResponse, StoreError> {
     let request = NewRequest {
-        scope: c.scope()?,
+        tenant: c.tenant()?,
         hash: KeyHash(c.take()?),
         request: c.take()?,
         generation: c.ulid()?,

@@ -62,7 +62,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
         invoices: saved.invoices.keys().copied().collect(),
         invoice_numbers: saved.invoice_numbers.keys().copied().collect(),
         endpoints: std::collections::BTreeSet::default(),
-        deliveries: saved.new_rows.deliveries.iter().map(|d| (d.scope, d.id)).collect(),
+        deliveries: saved.new_rows.deliveries.iter().map(|d| (d.tenant, d.id)).collect(),
     };
     let found = world.look(wanted).await;
     assert_eq!(values(&found.payments), values(&saved.payments));
@@ -76,12 +76,12 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     assert_eq!((found.refunds.len(), found.checkouts.len(), found.invoices.len()), (2, 2, 1));
     assert!(found.deliveries.len() >= 5, "{} deliveries", found.deliveries.len());
     for delivery in &saved.new_rows.deliveries {
-        let mut stored = found.deliveries[&(delivery.scope, delivery.id)].value.clone();
+        let mut stored = found.deliveries[&(delivery.tenant, delivery.id)].value.clone();
         // The store decides whether the delivery waits for an earlier one of its subject.
         stored.next_at = delivery.next_at;
         assert_eq!(&stored, delivery);
     }
-    let events = world.store.list_events(world.scope, EventFilter::default(), all()).await;
+    let events = world.store.list_events(world.tenant, EventFilter::default(), all()).await;
     let events: Vec<_> = events.expect("a read").items.into_iter().map(|e| e.event).collect();
     let mut told = saved.new_rows.events.clone();
     told.sort_by_key(|event| event.id);
@@ -91,7 +91,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
 
 pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
     let (one, two) = (world.pay(1, 1_000).await, world.pay(2, 1_000).await);
-    let keys = [one.facts.id, two.facts.id].map(|id| (world.scope, id));
+    let keys = [one.facts.id, two.facts.id].map(|id| (world.tenant, id));
     let wanted = RowKeys { payments: keys.into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&keys[0]).expect("it is there").change().reserved = 500;
@@ -105,7 +105,7 @@ pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
 
 pub async fn a_batch_that_panics_saves_nothing_and_the_next_one_works(world: World) {
     let payment = world.pay(1, 1_000).await;
-    let key = (world.scope, payment.facts.id);
+    let key = (world.tenant, payment.facts.id);
     let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view: &mut View| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
@@ -122,11 +122,11 @@ pub async fn a_row_that_is_already_there_is_a_guard(world: World) {
     let refund = world.create(NOW, payment.facts.id, 10).await;
     let twin = refund.clone();
     let stopped = world.store.run_batch(RowKeys::default(), move |view| {
-        view.refunds.insert((twin.scope, twin.id), Row::inserted(twin.clone()));
+        view.refunds.insert((twin.tenant, twin.id), Row::inserted(twin.clone()));
     });
     let stopped = stopped.await;
     assert!(matches!(stopped, Err(StoreError::Guard(_))), "{stopped:?}");
-    let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
+    let found = world.store.find_refund(world.tenant, refund.id).await.expect("a read");
     assert_eq!(found.map(|view| view.refund), Some(refund));
 }
 
@@ -134,12 +134,12 @@ pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
     let payment = world.pay(1, 1_000).await;
     let mut ghost = world.create(NOW, payment.facts.id, 10).await;
     ghost.id = world.with_ids(|ids| ids.refund(NOW));
-    let key = (world.scope, payment.facts.id);
+    let key = (world.tenant, payment.facts.id);
     let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
         let row = Row { value: ghost.clone(), change: Change::Updated };
-        view.refunds.insert((ghost.scope, ghost.id), row);
+        view.refunds.insert((ghost.tenant, ghost.id), row);
     });
     let stopped = stopped.await;
     assert!(matches!(stopped, Err(StoreError::Inconsistent(_))), "{stopped:?}");
@@ -155,7 +155,7 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     let walk = async |order: SortOrder, filter: RefundFilter| {
         let (mut seen, mut query) = (Vec::<RefundId>::new(), page(3, order));
         loop {
-            let page = world.store.list_refunds(world.scope, filter, query).await.expect("a read");
+            let page = world.store.list_refunds(world.tenant, filter, query).await.expect("a read");
             assert!(page.items.len() == 3 || !page.more, "a short page is the last one");
             seen.extend(page.items.iter().map(|view| view.refund.id));
             assert!(page.items.iter().all(|view| view.payment.id == payment));
@@ -174,11 +174,11 @@ pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
     let status = Some(domain::refund::Status::Succeeded);
     assert!(walk(SortOrder::Ascending, RefundFilter { payment: None, status }).await.is_empty());
     let some = PageQuery { from: Some(NOW.plus_ms(2)), until: Some(NOW.plus_ms(5)), ..all() };
-    let found = world.store.list_refunds(world.scope, everything, some).await.expect("a read");
+    let found = world.store.list_refunds(world.tenant, everything, some).await.expect("a read");
     let found: Vec<_> = found.items.iter().map(|view| view.refund.id).collect();
     assert_eq!(found, made[2..5]);
     let timeline = EventFilter { event_type: None, refund: Some(made[0]) };
-    let events = world.store.list_events(world.scope, timeline, all()).await.expect("a read");
+    let events = world.store.list_events(world.tenant, timeline, all()).await.expect("a read");
     let [event] = &events.items[..] else { panic!("{events:#?}") };
     assert!(matches!(event.event.subject, Subject::Refund(id, _) if id == made[0]));
 }
@@ -187,7 +187,7 @@ pub async fn what_is_posted_adds_up(world: World) {
     for number in 1..=40 {
         world.pay(number, 1_000).await;
     }
-    let balances = world.store.balances(world.scope).await.expect("a read");
+    let balances = world.store.balances(world.tenant).await.expect("a read");
     let of = |code| {
         let found = balances.iter().find(|balance| balance.code == code).expect("a balance");
         assert_eq!(found.currency, usd());
@@ -197,13 +197,13 @@ pub async fn what_is_posted_adds_up(world: World) {
     assert_eq!(of(debit), Totals { debits: 40_000, credits: 0 });
     assert_eq!(of(credit), Totals { debits: 0, credits: 40_000 });
     assert_eq!(balances.len(), 2, "one row per account, of however many parts");
-    let sum = world.store.sum_postings(world.scope, usd(), NOW, NOW.plus_ms(1)).await;
+    let sum = world.store.sum_postings(world.tenant, usd(), NOW, NOW.plus_ms(1)).await;
     let [sum] = &sum.expect("a read")[..] else { panic!("one reason") };
     assert_eq!((sum.reason, sum.amount), (Reason::Capture, 40_000));
-    let none = world.store.sum_postings(world.scope, usd(), NOW.plus_ms(1), NOW.plus_ms(2)).await;
+    let none = world.store.sum_postings(world.tenant, usd(), NOW.plus_ms(1), NOW.plus_ms(2)).await;
     assert!(none.expect("a read").is_empty());
     let filter = PostingFilter { code: Some(Code::Cash), ..PostingFilter::default() };
-    let postings = world.store.list_postings(world.scope, filter, all()).await.expect("a read");
+    let postings = world.store.list_postings(world.tenant, filter, all()).await.expect("a read");
     assert_eq!(postings.items.len(), 40);
     world.verify_clean().await;
 }
@@ -226,13 +226,13 @@ pub async fn due_work_comes_longest_due_first(world: World) {
     let next = world.store.next_checkout_due().await.expect("a read");
     assert_eq!(next, Some(NOW.plus_ms(1_000)));
     assert!(world.store.due_checkouts(NOW, 10).await.expect("a read").is_empty());
-    let listed = world.store.list_invoices(world.scope, InvoiceFilter::default(), all()).await;
+    let listed = world.store.list_invoices(world.tenant, InvoiceFilter::default(), all()).await;
     assert_eq!(listed.expect("a read").items.len(), 1);
 }
 
 /// The endpoint of a world and all deliveries to it.
 pub async fn deliveries(world: &World) -> Vec<Delivery> {
-    let listed = world.store.list_deliveries(world.scope, DeliveryFilter::default(), all()).await;
+    let listed = world.store.list_deliveries(world.tenant, DeliveryFilter::default(), all()).await;
     listed.expect("a read").items.into_iter().map(|due| due.delivery).collect()
 }
 
@@ -255,7 +255,7 @@ fn outcome(at: Timestamp) -> Outcome {
 
 pub fn record(world: &World, delivery: DeliveryId, endpoint: EndpointId) -> Command {
     let record = WebhookCommand::Record { delivery, endpoint, outcome: outcome(NOW.plus_ms(9)) };
-    Command::Webhook(world.scope, Box::new(record))
+    Command::Webhook(world.tenant, Box::new(record))
 }
 
 pub async fn what_waits_is_counted(world: World) {
@@ -304,18 +304,22 @@ pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     };
     let answer = |deliveries: &[Delivery]| deliveries.len().to_string();
     let name = (None, NOW.plus_ms(10));
-    let replay = world.store.replay_events(world.scope, again, name, fan_out, answer).await;
+    let replay = world.store.replay_events(world.tenant, again, name, fan_out, answer).await;
     assert!(matches!(replay, Ok(Once::Done(Replay::Queued(_)))), "{replay:?}");
     let [_, _, third] = &of_refund(&world).await[..] else { panic!("three deliveries") };
     assert_eq!((third.event, third.next_at), (first.event, None));
-    let (_, attempts) =
-        world.store.find_delivery(world.scope, first.id).await.expect("a read").expect("it exists");
+    let (_, attempts) = world
+        .store
+        .find_delivery(world.tenant, first.id)
+        .await
+        .expect("a read")
+        .expect("it exists");
     assert_eq!((attempts.len(), &attempts[0].outcome), (1, &outcome(NOW.plus_ms(9))));
-    let key = (world.scope, endpoint);
+    let key = (world.tenant, endpoint);
     let failed = world.store.fail_queued_deliveries(key, "gone", NOW, 100).await;
     assert_eq!(failed.expect("a write"), 0, "the endpoint is active");
     let remove = WebhookCommand::Remove(endpoint);
-    world.run(NOW, Command::Webhook(world.scope, Box::new(remove))).await;
+    world.run(NOW, Command::Webhook(world.tenant, Box::new(remove))).await;
     while world.store.fail_queued_deliveries(key, "gone", NOW, 1).await.expect("a write") > 0 {}
     assert!(deliveries(&world).await.iter().all(|delivery| delivery.status != Status::Pending));
 }
@@ -328,7 +332,7 @@ pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(w
     for (event_type, seq) in [(Type::CheckoutPending, 2), (Type::PaymentCreated, 1)] {
         let (id, event) = world.with_ids(|ids| (ids.delivery(NOW), ids.event(NOW)));
         let delivery = Delivery {
-            scope: world.scope,
+            tenant: world.tenant,
             id,
             endpoint,
             format: Format::ElasticPay,
@@ -367,10 +371,10 @@ pub async fn a_delivery_keeps_its_text(world: World) {
         lease_until: NOW.plus_ms(30_000),
         body: Some("{\"text\":\"é\"}".into()),
     };
-    world.run(NOW, Command::Webhook(world.scope, Box::new(claim))).await;
+    world.run(NOW, Command::Webhook(world.tenant, Box::new(claim))).await;
     let (found, _) = world
         .store
-        .find_delivery(world.scope, delivery.id)
+        .find_delivery(world.tenant, delivery.id)
         .await
         .expect("a read")
         .expect("it exists");
@@ -388,7 +392,7 @@ pub async fn names_that_ran_out_are_forgotten(world: World) {
     let later = NOW.plus_ms(domain::decide::KEY_LIFETIME_MS + 1);
     assert_eq!(world.store.forget_keys(later, 100).await.expect("a write"), 1);
     let hash = domain::keys::KeyHash([3; 16]);
-    let kept = world.store.find_key(world.scope, hash).await.expect("a read");
+    let kept = world.store.find_key(world.tenant, hash).await.expect("a read");
     assert!(kept.is_some(), "a refund's name is kept for ever");
 }
 
@@ -433,15 +437,15 @@ pub async fn accounts_and_keys_are_kept(world: World) {
 }
 
 pub async fn queries_about_nothing_find_nothing(world: World) {
-    let (store, scope) = (&world.store, world.scope);
+    let (store, tenant) = (&world.store, world.tenant);
     let ulid = world.with_ids(|ids| ids.ulid(NOW));
-    assert!(store.find_payment(scope, PaymentId::from_ulid(ulid)).await.expect("ok").is_none());
-    assert!(store.find_checkout(scope, PaymentId::from_ulid(ulid)).await.expect("ok").is_none());
-    assert!(store.find_refund(scope, RefundId::from_ulid(ulid)).await.expect("ok").is_none());
+    assert!(store.find_payment(tenant, PaymentId::from_ulid(ulid)).await.expect("ok").is_none());
+    assert!(store.find_checkout(tenant, PaymentId::from_ulid(ulid)).await.expect("ok").is_none());
+    assert!(store.find_refund(tenant, RefundId::from_ulid(ulid)).await.expect("ok").is_none());
     assert!(store.find_account_by_number(7).await.expect("ok").is_none());
-    assert!(store.balances(scope).await.expect("ok").is_empty());
-    assert!(store.list_endpoints(scope).await.expect("ok").is_empty());
-    assert!(store.list_payments(scope, all()).await.expect("ok").items.is_empty());
+    assert!(store.balances(tenant).await.expect("ok").is_empty());
+    assert!(store.list_endpoints(tenant).await.expect("ok").is_empty());
+    assert!(store.list_payments(tenant, all()).await.expect("ok").items.is_empty());
     let due = store.due_deliveries(NOW, None, 10, |_| 10).await.expect("ok");
     assert!(due.due.is_empty() && due.place.is_none());
     world.verify_clean().await;

@@ -111,7 +111,7 @@ async fn full() -> World {
         world.store.create_api_key(api_key(number), [number + 100; 32], name).await.expect("a key");
         let new = request(&world, number, NOW);
         world.store.begin_request(new, NOW).await.expect("a request");
-        let at = (world.scope, new.hash, new.generation);
+        let at = (world.tenant, new.hash, new.generation);
         world.store.keep_answer(at, 200, vec![number, 0]).await.expect("an answer");
     }
     let endpoint = make_endpoint(&world).await;
@@ -130,7 +130,7 @@ async fn full() -> World {
             lease_until: NOW.plus_ms(30_000),
             body: Some("{\"text\":\"é\"}".into()),
         };
-        world.run(NOW, Command::Webhook(world.scope, Box::new(claim))).await;
+        world.run(NOW, Command::Webhook(world.tenant, Box::new(claim))).await;
         world.run(NOW, record(&world, delivery.id, endpoint)).await;
     }
     world.verify_clean().await;
@@ -193,7 +193,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
         lease_until: NOW.plus_ms(30_000),
         body: Some("new".into()),
     };
-    copied.run(NOW, Command::Webhook(copied.scope, Box::new(claim))).await;
+    copied.run(NOW, Command::Webhook(copied.tenant, Box::new(claim))).await;
     copied.verify_clean().await;
     // A second copy does not overwrite it.
     let again = copy(&url, &file, usize::MAX).await.expect("it ends");

@@ -78,7 +78,7 @@ async fn survive(cluster: &Cluster, world: World) {
             until: None,
         };
         let newest = async || {
-            let page = world.store.list_refunds(world.scope, RefundFilter::default(), page).await;
+            let page = world.store.list_refunds(world.tenant, RefundFilter::default(), page).await;
             page.ok()?.items.first().map(|view| view.refund.id)
         };
         let before = eventually("a refund", newest).await;
@@ -90,7 +90,7 @@ async fn survive(cluster: &Cluster, world: World) {
     let mut acknowledged = 0;
     for client in clients {
         for id in within_limit("a client", client).await.expect("no panic") {
-            let found = world.store.find_refund(world.scope, id).await.expect("a read");
+            let found = world.store.find_refund(world.tenant, id).await.expect("a read");
             assert!(found.is_some(), "{id} is lost");
             acknowledged += 1;
         }

@@ -74,7 +74,7 @@ async fn a_batch_whose_commit_fails_is_found_or_unknown_and_never_twice() {
         }
         let again = timeout(SOON, refund()).await.expect("an answer in time");
         assert!(again.expect("a batch")[0].is_ok(), "{fault:?}");
-        let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+        let found = world.store.find_payment(world.tenant, payment).await.expect("a read");
         assert_eq!(found.expect("it exists").reserved, 10 * i64::from(key), "{fault:?}");
     }
     world.verify_clean().await;
@@ -93,7 +93,7 @@ async fn a_refund_without_a_key_is_not_made_twice_when_its_commit_fails() {
         assert!(matches!(refund, Ok(_) | Err(StoreError::OutcomeUnknown)), "{fault:?}: {refund:?}");
         made += if fault.commits() { 10 } else { 0 };
         let reserved = async || {
-            let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+            let found = world.store.find_payment(world.tenant, payment).await.expect("a read");
             found.filter(|found| found.reserved == made)
         };
         eventually("what was committed to be there", reserved).await;
@@ -127,7 +127,7 @@ async fn a_commit_that_comes_when_the_server_gave_up_is_run_again_also_without_a
     let refund = timeout(SOON, refund).await.expect("an answer in time");
     assert!(network.has_struck());
     assert!(refund.expect("the server said that nothing was committed")[0].is_ok());
-    let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+    let found = world.store.find_payment(world.tenant, payment).await.expect("a read");
     assert_eq!(found.expect("it exists").reserved, 10);
     world.verify_clean().await;
 }
@@ -160,7 +160,7 @@ async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwa
     world.store.next_due().await.expect("a read");
     let refund = world.try_run(NOW, vec![world.refund(payment, 10, Some(1))]).await;
     assert!(refund.expect("a batch")[0].is_ok());
-    let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+    let found = world.store.find_payment(world.tenant, payment).await.expect("a read");
     assert_eq!(found.expect("it exists").reserved, 10);
     world.verify_clean().await;
 }

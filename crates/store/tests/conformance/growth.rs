@@ -18,9 +18,9 @@ async fn look(world: &World, payment: PaymentId) {
         PageQuery { limit: 20, after: None, order: SortOrder::Descending, from: None, until: None };
     for payment in [None, Some(payment)] {
         let filter = RefundFilter { payment, ..RefundFilter::default() };
-        world.store.list_refunds(world.scope, filter, page).await.expect("refunds");
+        world.store.list_refunds(world.tenant, filter, page).await.expect("refunds");
     }
-    world.store.list_events(world.scope, EventFilter::default(), page).await.expect("events");
+    world.store.list_events(world.tenant, EventFilter::default(), page).await.expect("events");
 }
 
 /// Creates a refund of each payment and cancels it.
@@ -29,7 +29,8 @@ async fn come_and_go(world: &World, payments: &[PaymentId]) {
     let created = world.try_run(NOW, create).await.expect("a batch");
     let cancel = created.into_iter().map(|done| match done.expect("it is not refused") {
         Done::Refund { refund, .. } => {
-            let of = RefundRef { scope: refund.scope, refund: refund.id, payment: refund.payment };
+            let of =
+                RefundRef { tenant: refund.tenant, refund: refund.id, payment: refund.payment };
             Command::Cancel { of, key: None }
         }
         other => panic!("{other:?}"),

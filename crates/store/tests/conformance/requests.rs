@@ -21,7 +21,7 @@ const LEASE_MS: i64 = 30_000;
 
 pub fn request(world: &World, key: u8, now: Timestamp) -> NewRequest {
     NewRequest {
-        scope: world.scope,
+        tenant: world.tenant,
         hash: KeyHash([key; 16]),
         request: [1; 16],
         generation: world.with_ids(|ids| ids.ulid(now)),
@@ -41,11 +41,13 @@ pub async fn a_request_is_begun_once_and_its_answer_repeated(world: World) {
     assert_eq!(begin(&world, request(&world, 1, later), later).await, Begun::Running);
     let other = NewRequest { request: [2; 16], ..request(&world, 1, later) };
     assert_eq!(begin(&world, other, later).await, Begun::Other);
-    let elsewhere =
-        NewRequest { scope: domain::account::Scope::new(2, domain::account::Mode::Test), ..other };
+    let elsewhere = NewRequest {
+        tenant: domain::account::Tenant::new(2, domain::account::Mode::Test),
+        ..other
+    };
     assert_eq!(begin(&world, elsewhere, later).await, Begun::Process(other.generation));
-    let at = (world.scope, first.hash, first.generation);
-    let stranger = (world.scope, first.hash, other.generation);
+    let at = (world.tenant, first.hash, first.generation);
+    let stranger = (world.tenant, first.hash, other.generation);
     world.store.keep_answer(stranger, 500, vec![9]).await.expect("it is not its to answer");
     assert_eq!(begin(&world, request(&world, 1, later), later).await, Begun::Running);
     world.store.keep_answer(at, 409, vec![0, 1, 255]).await.expect("an answer");
@@ -79,10 +81,10 @@ pub async fn an_abandoned_request_goes_on_at_once(world: World) {
     let first = request(&world, 1, NOW);
     begin(&world, first, NOW).await;
     let now = NOW.plus_ms(5);
-    let stranger = (world.scope, first.hash, world.with_ids(|ids| ids.ulid(NOW)));
+    let stranger = (world.tenant, first.hash, world.with_ids(|ids| ids.ulid(NOW)));
     world.store.abandon_request(stranger, now).await.expect("it is not its to abandon");
     assert_eq!(begin(&world, request(&world, 1, now), now).await, Begun::Running);
-    let at = (world.scope, first.hash, first.generation);
+    let at = (world.tenant, first.hash, first.generation);
     world.store.abandon_request(at, now).await.expect("it is abandoned");
     assert_eq!(begin(&world, request(&world, 1, now), now).await, Begun::Process(first.generation));
 }
@@ -91,7 +93,7 @@ pub async fn answers_that_ran_out_are_forgotten(world: World) {
     for key in 1..=5 {
         let new = request(&world, key, NOW);
         begin(&world, new, NOW).await;
-        let at = (world.scope, new.hash, new.generation);
+        let at = (world.tenant, new.hash, new.generation);
         world.store.keep_answer(at, 200, vec![key]).await.expect("an answer");
     }
     let end = NOW.plus_ms(KEY_LIFETIME_MS);
@@ -123,7 +125,7 @@ pub async fn requests_that_come_at_once_are_begun_once(world: World) {
 
 pub fn name(world: &World, key: u8, request: u8, now: Timestamp) -> Key {
     Key {
-        scope: world.scope,
+        tenant: world.tenant,
         hash: KeyHash([key; 16]),
         request: [request; 16],
         target: Target::Answer,
@@ -218,7 +220,7 @@ async fn replay(
     let ids = world.ids.clone();
     let again = move |view: &mut View| fan_out(view, NOW, &mut ids.lock().expect("the ids"));
     let answer = |deliveries: &[Delivery]| format!("{} told", deliveries.len());
-    world.store.replay_events(world.scope, events, (Some(name), NOW), again, answer).await
+    world.store.replay_events(world.tenant, events, (Some(name), NOW), again, answer).await
 }
 
 pub async fn a_replay_is_told_once_under_a_name(world: World) {
@@ -226,7 +228,7 @@ pub async fn a_replay_is_told_once_under_a_name(world: World) {
     make_endpoint(&world).await;
     let payment = world.pay(1, 10_000).await.facts.id;
     world.create(NOW, payment, 10).await;
-    let events = world.store.list_events(world.scope, EventFilter::default(), all()).await;
+    let events = world.store.list_events(world.tenant, EventFilter::default(), all()).await;
     let events: Vec<_> = events.expect("a read").items.iter().map(|e| e.event.id).collect();
     let told = deliveries(&world).await.len();
     let unknown = EventId::from_ulid(world.with_ids(|ids| ids.ulid(NOW)));
@@ -263,7 +265,7 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
     let then = NOW.plus_ms(KEY_LIFETIME_MS);
     let payment = world.pay(1, 1_000).await.facts.id;
     world.run(then, world.refund(payment, 10, Some(1))).await;
-    let found = world.store.find_key(world.scope, KeyHash([1; 16])).await.expect("a read");
+    let found = world.store.find_key(world.tenant, KeyHash([1; 16])).await.expect("a read");
     assert_eq!(found.expect("it is there").target, Target::Refund);
     world.verify_clean().await;
 }
@@ -271,15 +273,15 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
 pub async fn a_payment_settles_when_somebody_says_so(world: World) {
     let payment = world.pay(1, 1_000).await;
     assert_eq!(payment.settled_at, None);
-    let settle = |at| Command::Settle { scope: world.scope, payment: payment.facts.id, at };
+    let settle = |at| Command::Settle { tenant: world.tenant, payment: payment.facts.id, at };
     for (now, at) in [(NOW.plus_ms(1), NOW.plus_ms(90)), (NOW.plus_ms(2), NOW.plus_ms(3))] {
         world.run(now, settle(at)).await;
-        let found = world.store.find_payment(world.scope, payment.facts.id).await;
+        let found = world.store.find_payment(world.tenant, payment.facts.id).await;
         let found = found.expect("a read").expect("it exists");
         assert_eq!((found.settled_at, found.updated_at), (Some(at), now));
     }
     let unknown = domain::ids::PaymentId::from_ulid(Ulid(7));
-    let command = Command::Settle { scope: world.scope, payment: unknown, at: NOW };
+    let command = Command::Settle { tenant: world.tenant, payment: unknown, at: NOW };
     assert!(world.try_run(NOW, vec![command]).await.expect("a batch")[0].is_err());
     world.verify_clean().await;
 }
@@ -292,18 +294,22 @@ pub async fn the_first_visit_is_noted(world: World) {
     let Done::Checkout { checkout, .. } = world.run(NOW, open).await else { panic!("a checkout") };
     let find = async || {
         let id = checkout.facts.id;
-        let found = world.store.find_checkout(world.scope, id).await.expect("a read");
+        let found = world.store.find_checkout(world.tenant, id).await.expect("a read");
         found.expect("it exists")
     };
     assert_eq!(find().await, *checkout);
     assert_eq!(find().await.facts.extra.as_deref(), Some("{\"line\":\"é\"}"));
     for ms in [5, 9] {
-        let visit =
-            ActOnCheckout { scope: world.scope, id: checkout.facts.id, act: Act::Visit, key: None };
+        let visit = ActOnCheckout {
+            tenant: world.tenant,
+            id: checkout.facts.id,
+            act: Act::Visit,
+            key: None,
+        };
         world.run(NOW.plus_ms(ms), Command::Checkout(Box::new(visit))).await;
         assert_eq!(find().await.visited_at, Some(NOW.plus_ms(5)));
     }
-    let key = (world.scope, checkout.facts.id);
+    let key = (world.tenant, checkout.facts.id);
     let seen = world.look(RowKeys { checkouts: [key].into(), ..RowKeys::default() }).await;
     assert_eq!(seen.checkouts[&key].value, find().await);
 }
@@ -319,12 +325,12 @@ pub async fn lists_are_filtered(world: World) {
         let Done::Checkout { checkout, .. } = world.run(now, open).await else { panic!("one") };
         made.push(checkout.facts.id);
     }
-    let act = ActOnCheckout { scope: world.scope, id: made[0], act: Act::Delete, key: None };
+    let act = ActOnCheckout { tenant: world.tenant, id: made[0], act: Act::Delete, key: None };
     world.run(NOW, Command::Checkout(Box::new(act))).await;
     let list = async |state, customer: Option<&str>, order| {
         let customer = customer.map(Into::into);
         let filter = CheckoutFilter { kind: Kind::CheckoutSession, state, customer };
-        let listed = world.store.list_checkouts(world.scope, filter, page(3, order)).await;
+        let listed = world.store.list_checkouts(world.tenant, filter, page(3, order)).await;
         let listed = listed.expect("a read");
         (listed.items.iter().map(|c| c.facts.id).collect::<Vec<_>>(), listed.more)
     };
@@ -346,7 +352,7 @@ pub async fn lists_are_filtered(world: World) {
         invoices.push(invoice.facts.id);
     }
     let list = async |filter: InvoiceFilter| {
-        let listed = world.store.list_invoices(world.scope, filter, all()).await;
+        let listed = world.store.list_invoices(world.tenant, filter, all()).await;
         listed.expect("a read").items.iter().map(|i| i.facts.id).collect::<Vec<_>>()
     };
     let from = |ms| Some(NOW.plus_ms(ms));
@@ -378,13 +384,13 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
     for (number, at) in [(3, 10), (0, 20), (4, 30), (1, 30), (2, 40)] {
         let act = invoices::Act::Finalize { methods: vec!["card".into()] };
         let id = made[number];
-        let act = invoices::ActOnInvoice { scope: world.scope, id, act, key: None };
+        let act = invoices::ActOnInvoice { tenant: world.tenant, id, act, key: None };
         world.run(NOW.plus_ms(at), Command::Invoice(Box::new(act))).await;
     }
     let walk = async |filter: InvoiceFilter, order| {
         let (mut seen, mut query) = (Vec::new(), page(1, order));
         loop {
-            let page = world.store.list_invoices(world.scope, filter.clone(), query).await;
+            let page = world.store.list_invoices(world.tenant, filter.clone(), query).await;
             let page = page.expect("a read");
             seen.extend(page.items.iter().map(|invoice| invoice.facts.id));
             query.after = seen.last().map(|id| id.ulid());

@@ -50,12 +50,12 @@ pub async fn cancel(world: &World, now: Timestamp, refund: &Refund) {
 
 async fn timeline(world: &World, refund: &Refund) -> Vec<EventId> {
     let filter = EventFilter { event_type: None, refund: Some(refund.id) };
-    let events = world.store.list_events(world.scope, filter, all()).await.expect("a read");
+    let events = world.store.list_events(world.tenant, filter, all()).await.expect("a read");
     events.items.iter().map(|stored| stored.event.id).collect()
 }
 
 async fn pruned(world: &World, refund: &Refund) -> (u32, u32) {
-    let found = world.store.find_refund(world.scope, refund.id).await.expect("a read");
+    let found = world.store.find_refund(world.tenant, refund.id).await.expect("a read");
     let refund = found.expect("a refund is never forgotten").refund;
     (refund.pruned, refund.last_seq)
 }
@@ -78,7 +78,7 @@ pub async fn events_of_what_is_finished_are_forgotten_and_counted(world: World) 
     assert_eq!((timeline(&world, &open).await, timeline(&world, &late).await), kept);
     assert_eq!(pruned(&world, &old).await, (2, 2));
     assert_eq!((pruned(&world, &open).await, pruned(&world, &late).await), ((0, 1), (0, 2)));
-    assert!(world.store.find_event(world.scope, told).await.expect("a read").is_none());
+    assert!(world.store.find_event(world.tenant, told).await.expect("a read").is_none());
     assert_eq!(prune_events(&world, LATER).await, 0, "once");
     world.verify_clean().await;
     // A later event has the next number.
@@ -100,7 +100,7 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
     for order in [SortOrder::Ascending, SortOrder::Descending] {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
-        let list = world.store.list_events(world.scope, EventFilter::default(), query).await;
+        let list = world.store.list_events(world.tenant, EventFilter::default(), query).await;
         let list: Vec<_> = list.expect("a read").items.iter().map(|e| e.event.subject).collect();
         let expected = if order == SortOrder::Ascending { &refunds[2..] } else { &refunds[..1] };
         let about = |subject: &domain::event::Subject| subject.ulid();
@@ -114,7 +114,7 @@ pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
         let mut query = page(10, order);
         query.after = Some(seen[0].ulid());
         let filter = EventFilter { event_type: None, refund: Some(refunds[2].id) };
-        let list = world.store.list_events(world.scope, filter, query).await.expect("a read");
+        let list = world.store.list_events(world.tenant, filter, query).await.expect("a read");
         assert_eq!(list.items.len(), count, "{order:?} of {kept:?}");
     }
 }
@@ -130,14 +130,14 @@ pub async fn checkouts_and_invoices_keep_their_events_until_they_are_finished(wo
         };
         made.push((checkout.facts.id, invoice.facts.id));
     }
-    let (scope, key) = (world.scope, None);
+    let (tenant, key) = (world.tenant, None);
     let (checkout, invoice) = made[0];
-    let act = checkout::ActOnCheckout { scope, id: checkout, act: checkout::Act::Cancel, key };
+    let act = checkout::ActOnCheckout { tenant, id: checkout, act: checkout::Act::Cancel, key };
     world.run(NOW, Command::Checkout(Box::new(act))).await;
-    let act = invoice::ActOnInvoice { scope, id: invoice, act: invoice::Act::Void, key };
+    let act = invoice::ActOnInvoice { tenant, id: invoice, act: invoice::Act::Void, key };
     world.run(NOW, Command::Invoice(Box::new(act))).await;
     let events = async || {
-        let list = world.store.list_events(scope, EventFilter::default(), all()).await;
+        let list = world.store.list_events(tenant, EventFilter::default(), all()).await;
         let list = list.expect("a read").items.into_iter();
         list.map(|stored| stored.event.subject.ulid()).collect::<Vec<_>>()
     };
@@ -156,7 +156,7 @@ async fn replay(world: &World, events: Vec<EventId>) -> Once<Replay> {
     let ids = world.ids.clone();
     let again = move |view: &mut View| fan_out(view, LATER, &mut ids.lock().expect("the ids"));
     let answer = |deliveries: &[Delivery]| deliveries.len().to_string();
-    let told = world.store.replay_events(world.scope, events, (None, LATER), again, answer).await;
+    let told = world.store.replay_events(world.tenant, events, (None, LATER), again, answer).await;
     told.expect("a write")
 }
 
@@ -179,7 +179,7 @@ async fn deliver(world: &World, endpoint: EndpointId) {
             lease_until: NOW.plus_ms(30_000),
             body: Some("{}".into()),
         };
-        world.run(NOW, Command::Webhook(world.scope, Box::new(claim))).await;
+        world.run(NOW, Command::Webhook(world.tenant, Box::new(claim))).await;
         world.run(NOW.plus_ms(9), record(world, delivery.id, endpoint)).await;
     }
 }
@@ -216,7 +216,7 @@ pub async fn deliveries_go_with_their_attempts_and_bodies(world: World) {
     assert_eq!((first.status, second.status), (Status::Succeeded, Status::Pending));
     assert_eq!(prune_deliveries(&world, NOW.plus_ms(5)).await, 0, "it was touched after that");
     assert_eq!(prune_deliveries(&world, LATER).await, 1);
-    let found = world.store.find_delivery(world.scope, first.id).await.expect("a read");
+    let found = world.store.find_delivery(world.tenant, first.id).await.expect("a read");
     assert!(found.is_none());
     assert_eq!(&deliveries(&world).await[..], std::slice::from_ref(second));
     deliver(&world, endpoint).await;

@@ -181,7 +181,7 @@ async fn connections_that_die_are_replaced_and_nothing_is_lost() {
         );
         world.create(NOW, payment, 10).await;
         made += 10;
-        let found = world.store.find_payment(world.scope, payment).await.expect("a read");
+        let found = world.store.find_payment(world.tenant, payment).await.expect("a read");
         assert_eq!(found.expect("it exists").reserved, made);
     }
     assert_eq!(usd().as_str(), "USD");

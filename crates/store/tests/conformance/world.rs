@@ -1,6 +1,6 @@
 //! A store with an account, and commands to run on it.
 
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::checkout::NewCheckout;
 use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
@@ -28,7 +28,7 @@ pub const NOW: Timestamp = Timestamp(1_778_582_520_000);
 
 pub struct World {
     pub store: Store,
-    pub scope: Scope,
+    pub tenant: Tenant,
     pub ids: Arc<Mutex<Ids<ChaCha8Rng>>>,
     pub url: String,
     folder: Option<TempDir>,
@@ -67,7 +67,7 @@ impl World {
 
     fn on(store: Store, url: String, folder: Option<TempDir>) -> Self {
         let ids = Arc::new(Mutex::new(Ids::new(ChaCha8Rng::seed_from_u64(7))));
-        Self { store, scope: Scope::new(1, Mode::Test), ids, url, folder }
+        Self { store, tenant: Tenant::new(1, Mode::Test), ids, url, folder }
     }
 
     /// The file of a world on `SQLite`.
@@ -79,7 +79,7 @@ impl World {
         make(&mut self.ids.lock().expect("the ids"))
     }
 
-    /// The account of the scope.
+    /// The account of the tenant.
     pub async fn account(&self) -> AccountId {
         let id = AccountId::from_ulid(self.with_ids(|ids| ids.ulid(NOW)));
         let made = self.store.create_account(id, "Merchant", NOW).await.expect("an account");
@@ -129,7 +129,7 @@ impl World {
             id,
             settles_after_ms: None,
             new: NewPayment {
-                scope: self.scope,
+                tenant: self.tenant,
                 kind: Kind::Payment,
                 captured,
                 currency: usd(),
@@ -154,7 +154,7 @@ impl World {
         let new = NewRefund {
             amount: Some(amount),
             reason: Some("broken".into()),
-            ..NewRefund::of(self.scope, payment)
+            ..NewRefund::of(self.tenant, payment)
         };
         Command::Create(Box::new(CreateRefund {
             new,
@@ -192,13 +192,13 @@ impl World {
             active: true,
             secret: Sealed(vec![0, 1, 2, 255]),
         };
-        Command::Webhook(self.scope, Box::new(WebhookCommand::Create(new)))
+        Command::Webhook(self.tenant, Box::new(WebhookCommand::Create(new)))
     }
 
     pub fn checkout(&self) -> Command {
         let id = self.with_ids(|ids| ids.payment(NOW));
         let new = NewCheckout {
-            scope: self.scope,
+            tenant: self.tenant,
             kind: Kind::CheckoutSession,
             amount: 1_500,
             currency: usd(),
@@ -225,7 +225,7 @@ impl World {
         let lines = vec![LineItem { text: "tea".into(), quantity: 3, unit_amount: 500 }];
         let totals = Totals { subtotal: 1_500, discount: 100, tax: 50, total: 1_450 };
         let new = NewInvoice {
-            scope: self.scope,
+            tenant: self.tenant,
             customer: "cus_1".into(),
             subscription: Some("sub_1".into()),
             template: None,

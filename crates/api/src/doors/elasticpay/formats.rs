@@ -60,7 +60,7 @@ impl WebhookFormat for ElasticPay {
             event_id: Shown(view.event.id),
             event_type: name,
             biller_id: account.with_prefix(BILLER),
-            livemode: view.event.scope.mode() == Mode::Live,
+            livemode: view.event.tenant.mode() == Mode::Live,
             emitted_at: Iso(view.event.id.at()),
             data,
         })

@@ -9,7 +9,7 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::payment_ref::{parse_source, parse_ulid};
 use crate::http::query::read_limit;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
 use domain::payment::Kind;
@@ -31,18 +31,18 @@ static CLIENT_SECRET: HeaderName = HeaderName::from_static("x-client-secret");
 
 /// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
-    let new = read(&call.object()?, call.scope())?;
+    let new = read(&call.object()?, call.tenant())?;
     let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
     // A repeated request gets the intent as it was at creation, too.
     let intent = Intent { checkout: Some(answered.value), payment: None };
     print(&call, &intent, answered.replayed)
 }
 
-fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
+fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewCheckout, Invalid> {
     let amount = object.amount("amount", Least::One)?;
     let currency = object.currency("currency")?;
     Ok(NewCheckout {
-        scope,
+        tenant,
         kind: Kind::PaymentIntent,
         amount: amount.ok_or_else(|| missing("amount", "the smallest units, such as 2000"))?,
         currency: currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as AUD"))?,
@@ -71,7 +71,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let customer = query.get("customer_id")?.map(|text| text.into_owned().into());
     let filter = CheckoutFilter { kind: Kind::PaymentIntent, state: None, customer };
     let paging = read_paging(&call, &[Kind::PaymentIntent.prefix()])?;
-    let page = call.engine().list_checkouts(call.scope(), filter, paging).await?;
+    let page = call.engine().list_checkouts(call.tenant(), filter, paging).await?;
     let mut intents = Vec::with_capacity(page.items.len());
     for checkout in page.items {
         intents.push(with_payment(&call, checkout).await?);
@@ -112,25 +112,25 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 pub async fn resolve(call: &Call) -> Result<PaymentId, Problem> {
     let text = call.id().ok_or_else(Problem::no_intent)?;
     let source: Source = parse_source(&text);
-    call.engine().resolve_source(call.scope(), &source).await?.ok_or_else(Problem::no_intent)
+    call.engine().resolve_source(call.tenant(), &source).await?.ok_or_else(Problem::no_intent)
 }
 
 /// The intent that the path names.
 pub async fn find(call: &Call) -> Result<Intent, Problem> {
     let id = resolve(call).await?;
-    let checkout = call.engine().find_any_checkout(call.scope(), id).await?;
+    let checkout = call.engine().find_any_checkout(call.tenant(), id).await?;
     // An invoice has its own operations and becomes an intent only once it is paid.
     if let Some(checkout) = checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
         return with_payment(call, checkout).await;
     }
     let payment =
-        call.engine().find_payment(call.scope(), id).await?.ok_or_else(Problem::no_intent)?;
+        call.engine().find_payment(call.tenant(), id).await?.ok_or_else(Problem::no_intent)?;
     Ok(Intent { checkout: None, payment: Some(payment) })
 }
 
 async fn with_payment(call: &Call, checkout: Checkout) -> Result<Intent, Problem> {
     let payment = if checkout.state == State::Completed {
-        call.engine().find_payment(call.scope(), checkout.facts.id).await?
+        call.engine().find_payment(call.tenant(), checkout.facts.id).await?
     } else {
         None
     };

@@ -26,7 +26,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         amount: draft.amount,
         reason: draft.reason,
         metadata: draft.metadata,
-        ..NewRefund::of(call.scope(), payment)
+        ..NewRefund::of(call.tenant(), payment)
     };
     let answered = call.engine().create_refund(new, call.idempotency_key()).await?;
     let answered = wait(&call, answered).await;
@@ -72,7 +72,7 @@ async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundVie
     let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
     let limit = preferred.map_or(config.elasticpay.wait, |wait| wait.min(config.max_wait));
     let id: RefundId = answered.value.refund.id;
-    match call.engine().wait_for_refund(call.scope(), id, limit).await {
+    match call.engine().wait_for_refund(call.tenant(), id, limit).await {
         Ok(Some(value)) => Answered { value, ..answered },
         Ok(None) | Err(_) => answered,
     }
@@ -86,7 +86,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
     };
     let filter = RefundFilter { payment: Some(payment.facts.id), ..RefundFilter::default() };
-    let page = call.engine().list_refunds(call.scope(), filter, paging).await?;
+    let page = call.engine().list_refunds(call.tenant(), filter, paging).await?;
     let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();
     Ok(call.answer(&Page { data, has_more: page.more }))
 }

@@ -129,7 +129,7 @@ impl<'a> Facts<'a> {
         let facts = &*payment.facts;
         Self {
             id: facts.id,
-            mode: facts.scope.mode(),
+            mode: facts.tenant.mode(),
             amount: facts.captured,
             currency: facts.currency.as_str(),
             metadata: facts.metadata.as_deref(),
@@ -140,7 +140,7 @@ impl<'a> Facts<'a> {
         let facts = &*checkout.facts;
         Self {
             id: facts.id,
-            mode: facts.scope.mode(),
+            mode: facts.tenant.mode(),
             amount: facts.amount,
             currency: facts.currency.as_str(),
             metadata: facts.metadata.as_deref(),

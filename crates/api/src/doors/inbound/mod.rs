@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::Response;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::ids::AccountId;
 use engine::{InboundWebhook, WebhookError, WebhookRefused};
 use http::{HeaderMap, Method, StatusCode};
@@ -59,26 +59,26 @@ async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
     let mut segments = parts.uri.path().split('/').skip(4);
     let (provider, account, mode) = (segments.next(), segments.next(), segments.next());
     let provider = provider.ok_or_else(unknown_address)?;
-    let scope = find_scope(app, account, mode).await?.ok_or_else(unknown_address)?;
+    let tenant = find_tenant(app, account, mode).await?.ok_or_else(unknown_address)?;
     let webhook = InboundWebhook {
         headers: readable(&parts.headers),
         body: body.into(),
         received_at: app.engine.now(),
     };
-    app.engine.receive_webhook(scope, provider, webhook).await.map_err(|error| explain(&error))
+    app.engine.receive_webhook(tenant, provider, webhook).await.map_err(|error| explain(&error))
 }
 
-async fn find_scope(
+async fn find_tenant(
     app: &App,
     account: Option<&str>,
     mode: Option<&str>,
-) -> Result<Option<Scope>, Problem> {
+) -> Result<Option<Tenant>, Problem> {
     let account = account.and_then(|text| AccountId::parse(text).ok());
     let (Some(id), Some(mode)) = (account, mode.and_then(Mode::from_text)) else {
         return Ok(None);
     };
     let account = app.engine.find_account(id).await?;
-    Ok(account.map(|account| Scope::new(account.number, mode)))
+    Ok(account.map(|account| Tenant::new(account.number, mode)))
 }
 
 /// Headers whose values are text. No provider signs with anything else.

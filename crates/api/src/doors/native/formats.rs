@@ -66,7 +66,7 @@ impl WebhookFormat for Standard {
             event_type: name,
             timestamp: Iso(event.id.at()),
             account_id: Shown(account),
-            mode: event.scope.mode().as_str(),
+            mode: event.tenant.mode().as_str(),
             seq: event.seq,
             data: EventData::new(view, account, engine),
         })

@@ -9,7 +9,7 @@ use crate::http::query::{Query, read_limit};
 use crate::http::time::{FORMAT, parse_query_time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::time::Timestamp;
 use engine::{PageQuery, SortOrder};
 use sha2::{Digest, Sha256};
@@ -45,14 +45,14 @@ impl Paging {
     pub fn read(
         list: &List,
         query: &Query<'_>,
-        scope: Scope,
+        tenant: Tenant,
         subject: Option<Ulid>,
     ) -> Result<Self, Invalid> {
         let (after, before) = match list.range {
             Some((after, before)) => (read_time(query, after)?, read_time(query, before)?),
             None => (None, None),
         };
-        let fingerprint = fingerprint(list, query, scope, subject)?;
+        let fingerprint = fingerprint(list, query, tenant, subject)?;
         let asked = read_order(query)?;
         let cursor = query.get("cursor")?.filter(|text| !text.is_empty());
         let cursor = cursor.map(|text| Cursor::parse(&text)).transpose()?;
@@ -127,11 +127,11 @@ fn read_time(query: &Query<'_>, name: &'static str) -> Result<Option<Timestamp>,
 fn fingerprint(
     list: &List,
     query: &Query<'_>,
-    scope: Scope,
+    tenant: Tenant,
     subject: Option<Ulid>,
 ) -> Result<[u8; 7], Invalid> {
     let mut hash = Sha256::new();
-    hash.update(scope.code().to_be_bytes());
+    hash.update(tenant.code().to_be_bytes());
     hash.update(subject.map_or([0; 16], |subject| subject.to_bytes()));
     hash.update(list.name);
     let range = list.range.map_or([""; 2], |(after, before)| [after, before]);
@@ -203,8 +203,8 @@ mod tests {
     };
 
     fn read(query: &str) -> Result<Paging, String> {
-        let scope = Scope::new(1, Mode::Test);
-        Paging::read(&LIST, &Query::parse(Some(query)), scope, None)
+        let tenant = Tenant::new(1, Mode::Test);
+        Paging::read(&LIST, &Query::parse(Some(query)), tenant, None)
             .map_err(|invalid| invalid.field.unwrap_or_default().into_owned())
     }
 
@@ -257,11 +257,11 @@ mod tests {
             let paging = read(&format!("{query}&cursor={cursor}"));
             assert_eq!(paging.map(|_| ()), Err("cursor".to_owned()), "{query}");
         }
-        let other = Scope::new(2, Mode::Test);
+        let other = Tenant::new(2, Mode::Test);
         let query = format!("status=pending&cursor={cursor}");
         assert!(Paging::read(&LIST, &Query::parse(Some(&query)), other, None).is_err());
-        let scope = Scope::new(1, Mode::Test);
-        assert!(Paging::read(&LIST, &Query::parse(Some(&query)), scope, Some(Ulid(1))).is_err());
+        let tenant = Tenant::new(1, Mode::Test);
+        assert!(Paging::read(&LIST, &Query::parse(Some(&query)), tenant, Some(Ulid(1))).is_err());
     }
 
     #[test]

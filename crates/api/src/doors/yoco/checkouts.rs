@@ -8,7 +8,7 @@ use crate::http::checkout::parse_id;
 use crate::http::invalid::Invalid;
 use crate::http::print::Raw;
 use axum::response::Response;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::checkout::{Checkout, State};
 use domain::ids::{AccountId, PaymentId};
 use domain::line_item::{LineItem, MAX_LINES};
@@ -85,12 +85,12 @@ struct CheckoutWire<'a> {
 
 /// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
-    let new = read(&call.object()?, call.scope())?;
+    let new = read(&call.object()?, call.tenant())?;
     let checkout = call.engine().open_checkout(new, call.idempotency_key()).await?.value;
     print(&call, &Found { checkout: Some(checkout), payment: None })
 }
 
-fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
+fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewCheckout, Problem> {
     let amount = object.amount("amount", Least::One)?;
     let currency = object.currency("currency")?;
     let sum = |field| object.amount(field, Least::Zero);
@@ -120,7 +120,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Problem> {
         client_reference_id: text("clientReferenceId")?,
     };
     Ok(NewCheckout {
-        scope,
+        tenant,
         kind: Kind::Checkout,
         amount: amount.ok_or_else(|| missing("amount", "minor units, such as 900"))?,
         currency: currency.ok_or_else(|| missing("currency", "an ISO 4217 code, such as ZAR"))?,
@@ -173,8 +173,8 @@ pub struct Found {
 pub async fn find(call: &Call) -> Result<Found, Problem> {
     let not_found = || Problem::not_found("checkout");
     let id = parse_id(Kind::Checkout, &call.id()).ok_or_else(not_found)?;
-    let checkout = call.engine().find_checkout(call.scope(), Kind::Checkout, id).await?;
-    let payment = call.engine().find_payment(call.scope(), id).await?;
+    let checkout = call.engine().find_checkout(call.tenant(), Kind::Checkout, id).await?;
+    let payment = call.engine().find_payment(call.tenant(), id).await?;
     let payment = payment.filter(|payment| payment.facts.kind == Kind::Checkout);
     match (&checkout, &payment) {
         (None, None) => Err(not_found()),
@@ -185,7 +185,7 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
 /// The fields that checkouts and payments share.
 struct Common<'a> {
     id: PaymentId,
-    scope: Scope,
+    tenant: Tenant,
     amount: i64,
     currency: &'a Currency,
     metadata: Option<&'a str>,
@@ -196,14 +196,14 @@ impl Found {
         match (&self.checkout, &self.payment) {
             (Some(Checkout { facts, .. }), _) => Some(Common {
                 id: facts.id,
-                scope: facts.scope,
+                tenant: facts.tenant,
                 amount: facts.amount,
                 currency: &facts.currency,
                 metadata: facts.metadata.as_deref(),
             }),
             (None, Some(Payment { facts, .. })) => Some(Common {
                 id: facts.id,
-                scope: facts.scope,
+                tenant: facts.tenant,
                 amount: facts.captured,
                 currency: &facts.currency,
                 metadata: facts.metadata.as_deref(),
@@ -273,12 +273,12 @@ fn wire<'a>(
         line_items: extra.line_items.as_deref(),
         external_id: extra.external_id.as_deref(),
         client_reference_id: extra.client_reference_id.as_deref(),
-        processing_mode: mode_name(common.scope),
+        processing_mode: mode_name(common.tenant),
     }
 }
 
-fn mode_name(scope: Scope) -> &'static str {
-    match scope.mode() {
+fn mode_name(tenant: Tenant) -> &'static str {
+    match tenant.mode() {
         Mode::Test => "test",
         Mode::Live => "live",
     }

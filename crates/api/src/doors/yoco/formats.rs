@@ -70,7 +70,7 @@ impl WebhookFormat for Yoco {
         _engine: &Engine,
     ) -> Result<String, serde_json::Error> {
         let event = &view.event;
-        let (id, mode) = (event.id, event.scope.mode());
+        let (id, mode) = (event.id, event.tenant.mode());
         let payload = match &view.subject {
             EventSubject::Refund(view) => of_refund(view, name, mode)?,
             EventSubject::Checkout(checkout) => of_checkout(checkout, id, mode)?,

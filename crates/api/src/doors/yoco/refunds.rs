@@ -46,7 +46,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         Found { checkout: None, payment: None } => return Err(Problem::not_found("checkout")),
     };
     let settings = call.settings();
-    if call.scope().mode() == Mode::Test && !settings.allow_test_refunds {
+    if call.tenant().mode() == Mode::Test && !settings.allow_test_refunds {
         return Err(Problem::refund(
             "test_mode",
             "a checkout that was created with a test key cannot be refunded; use a live key, or \
@@ -63,7 +63,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         kind: Some(Kind::Checkout),
         amount,
         metadata,
-        ..NewRefund::of(call.scope(), payment.facts.id)
+        ..NewRefund::of(call.tenant(), payment.facts.id)
     };
     let made = call.engine().create_refund(new, call.idempotency_key()).await?;
     let refund = wait(&call, made.value.refund).await;
@@ -76,7 +76,7 @@ async fn wait(call: &Call, made: Refund) -> Refund {
     if settings.refund_status == PENDING || settings.refund_wait.is_zero() {
         return made;
     }
-    let later = call.engine().wait_for_refund(call.scope(), made.id, settings.refund_wait).await;
+    let later = call.engine().wait_for_refund(call.tenant(), made.id, settings.refund_wait).await;
     later.ok().flatten().map_or(made, |view| view.refund)
 }
 
@@ -132,12 +132,12 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         id.map_err(|_| Invalid::field("cursor", "cursor must be the nextCursor of the page before"))
     });
     let after = cursor.transpose()?;
-    let payment = call.engine().find_payment(call.scope(), id).await?;
+    let payment = call.engine().find_payment(call.tenant(), id).await?;
     payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
     let filter = RefundFilter { payment: Some(id), ..RefundFilter::default() };
     let page =
         PageQuery { limit: PAGE, after, order: SortOrder::Ascending, from: None, until: None };
-    let page = call.engine().list_refunds(call.scope(), filter, page).await?;
+    let page = call.engine().list_refunds(call.tenant(), filter, page).await?;
     let end = page.items.last().filter(|_| page.more);
     let list = List {
         refunds: page.items.iter().map(|view| wire(&view.refund)).collect(),

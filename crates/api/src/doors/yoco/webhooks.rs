@@ -35,7 +35,7 @@ impl<'a> WebhookWire<'a> {
             id: endpoint.id.to_string(),
             name: endpoint.description.as_deref().unwrap_or_default(),
             url: &endpoint.url,
-            mode: endpoint.scope.mode().as_str(),
+            mode: endpoint.tenant.mode().as_str(),
             secret,
         }
     }
@@ -55,14 +55,14 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
             active: true,
         }
     };
-    let made = call.engine().create_endpoint(call.scope(), draft).await?;
+    let made = call.engine().create_endpoint(call.tenant(), draft).await?;
     let secret = Some(made.secret.expose_secret());
     Ok(call.json(StatusCode::OK, &WebhookWire::new(&made.endpoint, secret)))
 }
 
 /// Lists webhooks. Not paged: there are at most 50.
 pub async fn list(call: Call) -> Result<Response, Problem> {
-    let endpoints = call.engine().list_endpoints(call.scope()).await?;
+    let endpoints = call.engine().list_endpoints(call.tenant()).await?;
     let ours = endpoints.iter().filter(|endpoint| endpoint.format == Format::Yoco);
     let subscriptions = ours.map(|endpoint| WebhookWire::new(endpoint, None)).collect();
     Ok(call.json(StatusCode::OK, &Subscriptions { subscriptions }))
@@ -72,8 +72,8 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("webhook");
     let id = EndpointId::parse(&call.id()).map_err(|_| not_found())?;
-    let found = call.engine().find_endpoint(call.scope(), id).await?;
+    let found = call.engine().find_endpoint(call.tenant(), id).await?;
     found.filter(|endpoint| endpoint.format == Format::Yoco).ok_or_else(not_found)?;
-    call.engine().remove_endpoint(call.scope(), id).await?;
+    call.engine().remove_endpoint(call.tenant(), id).await?;
     Ok(call.no_content())
 }

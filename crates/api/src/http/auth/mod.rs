@@ -11,7 +11,7 @@ pub use refused::Refused;
 
 use crate::http::headers::{MODE, ON_BEHALF_OF, single};
 use crate::http::invalid::{Invalid, excerpt};
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::ids::AccountId;
 use domain::time::Timestamp;
 use engine::Engine;
@@ -30,7 +30,7 @@ pub struct Caller {
     /// The account it acts on.
     pub account: AccountId,
     /// That account in the mode it acts in.
-    pub scope: Scope,
+    pub tenant: Tenant,
 }
 
 /// Authenticates a request and checks that its key holds `permission`.
@@ -51,8 +51,8 @@ pub async fn authenticate(
     engine.note_key_use(&key);
     let mode = choose_mode(&key, parts)?;
     let Some(account) = ON_BEHALF_OF.find(&parts.headers)? else {
-        let (account, scope) = (key.account, Scope::new(key.account_number, mode));
-        return Ok(Caller { key, account, scope });
+        let (account, tenant) = (key.account, Tenant::new(key.account_number, mode));
+        return Ok(Caller { key, account, tenant });
     };
     if !key.platform {
         return Err(Refused::MissingScope(PLATFORM_ADMIN.to_owned()));
@@ -60,7 +60,7 @@ pub async fn authenticate(
     let id = account.to_str().ok().and_then(|text| AccountId::parse(text).ok());
     let id = id.ok_or(Refused::UnknownAccount)?;
     let account = engine.find_account(id).await?.ok_or(Refused::UnknownAccount)?;
-    Ok(Caller { key, account: account.id, scope: Scope::new(account.number, mode) })
+    Ok(Caller { key, account: account.id, tenant: Tenant::new(account.number, mode) })
 }
 
 /// The key that a request proves to hold. It may have been revoked.

@@ -84,7 +84,7 @@ async fn each_operation_needs_its_scope() {
     let all = ["payment:read", "payment:write", "refund:read", "refund:write"];
     for ((method, path, body), (.., needed)) in operations(&intent).into_iter().zip(permissions) {
         let needed = needed.expect("a permission").to_string();
-        let others: Vec<_> = all.into_iter().filter(|scope| *scope != needed).collect();
+        let others: Vec<_> = all.into_iter().filter(|tenant| *tenant != needed).collect();
         let (_, _, key) =
             make_key(&demo, &["--scopes", &others.join(" "), "--format", "elasticpay"]);
         let reply = send(&demo, &key, method, &path, &body).await;

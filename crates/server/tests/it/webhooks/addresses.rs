@@ -3,7 +3,7 @@
 
 use super::world::{TIMEOUT, World, system, webhooks};
 use async_trait::async_trait;
-use domain::account::{Mode, Scope};
+use domain::account::{Mode, Tenant};
 use domain::webhook::Format;
 use engine::outbound::{CallError, Network, Outbound, Policy, Resolver};
 use engine::webhooks::EndpointDraft;
@@ -71,7 +71,7 @@ async fn no_spelling_of_a_private_address_is_registered_or_called() {
     let strict =
         Outbound::new(Policy::default(), Arc::new(engine::outbound::SystemResolver), TIMEOUT);
     let strict = strict.expect("TLS");
-    let live = Scope::new(world.rig.scope.account(), Mode::Live);
+    let live = Tenant::new(world.rig.tenant.account(), Mode::Live);
     for url in INSIDE {
         let url = url.replace("PORT", &world.receiver.port.to_string());
         let called = strict.post(&url, &[], "{}".into()).await;
@@ -93,7 +93,7 @@ async fn no_spelling_of_a_private_address_is_registered_or_called() {
 #[tokio::test]
 async fn live_mode_accepts_https_only() {
     let world = World::open().await;
-    let live = Scope::new(world.rig.scope.account(), Mode::Live);
+    let live = Tenant::new(world.rig.tenant.account(), Mode::Live);
     for (url, taken) in [("http://shop.example/", false), ("https://shop.example/", true)] {
         let draft = EndpointDraft {
             url: url.into(),

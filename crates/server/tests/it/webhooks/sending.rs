@@ -76,9 +76,9 @@ async fn endpoints_of_the_other_mode_and_other_accounts_get_nothing() {
     let world = World::open().await;
     world.endpoint("/here", "", Format::Refundry).await;
     let other = world.engine().create_account("Other").await.expect("an account");
-    let scope = domain::account::Scope::new(other.number, domain::account::Mode::Test);
+    let tenant = domain::account::Tenant::new(other.number, domain::account::Mode::Test);
     let mut new = world.rig.new_payment("ch_other", 5_000, "USD");
-    new.scope = scope;
+    new.tenant = tenant;
     let payment = world.engine().register_payment(new, None).await.expect("a payment").value;
     world.rig.refund(&payment).create().await;
     world.rig.run_now().await;
@@ -146,7 +146,7 @@ async fn the_new_and_the_old_secret_both_sign_for_a_day_after_a_rotation() {
     let mut fresh = Vec::new();
     for made in [&standard, &plugipay] {
         let id = made.endpoint.id;
-        let rotated = world.engine().rotate_endpoint_secret(world.rig.scope, id).await;
+        let rotated = world.engine().rotate_endpoint_secret(world.rig.tenant, id).await;
         let rotated = rotated.expect("a new secret");
         fresh.push(secrecy::ExposeSecret::expose_secret(&rotated.secret).to_owned());
     }
@@ -264,7 +264,7 @@ async fn a_retry_makes_one_attempt_and_is_refused_while_queued_or_disabled() {
     let made = world.endpoint("/", "refund.created", Format::Refundry).await;
     world.refund().await;
     let id = world.only_delivery().await.0.delivery.id;
-    let retry = || world.engine().retry_delivery(world.rig.scope, world.account, id);
+    let retry = || world.engine().retry_delivery(world.rig.tenant, world.account, id);
     let refused = async || retry().await.err().map(|error| error.to_string());
     assert_eq!(refused().await.as_deref(), Some("the delivery is queued already"));
     world.send().await;
@@ -320,7 +320,7 @@ async fn a_deleted_endpoint_leaves_its_log_and_nothing_queued() {
     let made = world.endpoint("/", "refund.created refund.succeeded", Format::Plugipay).await;
     world.refund().await;
     let id = made.endpoint.id;
-    world.engine().remove_endpoint(world.rig.scope, id).await.expect("removed");
+    world.engine().remove_endpoint(world.rig.tenant, id).await.expect("removed");
     assert_eq!(world.send().await, 0);
     assert_eq!(world.statuses().await, [Status::Failed; 2]);
     let body: Value = serde_json::from_str(&world.deliveries().await[0].body).expect("JSON");
@@ -331,7 +331,7 @@ async fn a_deleted_endpoint_leaves_its_log_and_nothing_queued() {
 async fn after_a_rotation_each_secret_is_sometimes_the_last_signature() {
     let world = World::open().await;
     let made = world.endpoint("/hook", "refund.created", Format::Plugipay).await;
-    let rotated = world.engine().rotate_endpoint_secret(world.rig.scope, made.endpoint.id).await;
+    let rotated = world.engine().rotate_endpoint_secret(world.rig.tenant, made.endpoint.id).await;
     let new = rotated.expect("a secret").secret.expose_secret().to_owned();
     world.receiver.answers(|_| Answer::status(400));
     world.refund().await;

@@ -87,20 +87,21 @@ impl World {
             description: None,
             active: true,
         };
-        let made = self.engine().create_endpoint(self.rig.scope, draft).await.expect("an endpoint");
+        let made =
+            self.engine().create_endpoint(self.rig.tenant, draft).await.expect("an endpoint");
         Made { endpoint: made.endpoint, secret: made.secret.expose_secret().to_owned() }
     }
 
     /// Reads an endpoint again.
     pub async fn reload(&self, made: &Made) -> Endpoint {
-        let found = self.engine().find_endpoint(self.rig.scope, made.endpoint.id).await;
+        let found = self.engine().find_endpoint(self.rig.tenant, made.endpoint.id).await;
         found.expect("a read").expect("an endpoint")
     }
 
     pub async fn set_active(&self, made: &Made, active: bool) -> Endpoint {
         let changes = EndpointChanges { active: Some(active), ..EndpointChanges::default() };
         let id = made.endpoint.id;
-        self.engine().change_endpoint(self.rig.scope, id, changes).await.expect("a change")
+        self.engine().change_endpoint(self.rig.tenant, id, changes).await.expect("a change")
     }
 
     /// Sends due webhooks until none is due. Returns the number of attempts.
@@ -140,8 +141,8 @@ impl World {
             until: None,
         };
         let filter = DeliveryFilter::default();
-        let (scope, account) = (self.rig.scope, self.account);
-        self.engine().list_deliveries(scope, account, filter, page).await.expect("a list").items
+        let (tenant, account) = (self.rig.tenant, self.account);
+        self.engine().list_deliveries(tenant, account, filter, page).await.expect("a list").items
     }
 
     pub async fn statuses(&self) -> Vec<Status> {
@@ -152,8 +153,8 @@ impl World {
     pub async fn only_delivery(&self) -> (DeliveryView, Vec<Attempt>) {
         let all = self.deliveries().await;
         assert_eq!(all.len(), 1, "{all:?}");
-        let (scope, account, id) = (self.rig.scope, self.account, all[0].delivery.id);
-        self.engine().find_delivery(scope, account, id).await.expect("a read").expect("a delivery")
+        let (tenant, account, id) = (self.rig.tenant, self.account, all[0].delivery.id);
+        self.engine().find_delivery(tenant, account, id).await.expect("a read").expect("a delivery")
     }
 }
 

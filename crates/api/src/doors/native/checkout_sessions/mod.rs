@@ -16,7 +16,7 @@ use crate::http::payment_ref::LONGEST_ID;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::line_item::MAX_LINES;
 use domain::payment::Kind;
@@ -56,7 +56,7 @@ pub const LONGEST_S: i64 = 30 * 24 * 60 * 60;
 /// Creates a request for payment.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
-    let new = read(&object, call.scope())?;
+    let new = read(&object, call.tenant())?;
     let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
     let id = answered.value.facts.name();
@@ -64,7 +64,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
+fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewCheckout, Invalid> {
     let amount = object.amount("amount", Least::One)?;
     let amount = amount.ok_or_else(|| missing("amount", "minor units, such as 12500"))?;
     let currency = object.currency("currency")?;
@@ -73,7 +73,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewCheckout, Invalid> {
     let url = |field| object.url(field)?.ok_or_else(|| missing(field, "a link, https://…"));
     let lifetime_s = object.whole("expiresInSec", SHORTEST_S..=LONGEST_S)?.unwrap_or(LIFETIME_S);
     Ok(NewCheckout {
-        scope,
+        tenant,
         kind: Kind::CheckoutSession,
         amount,
         currency,
@@ -115,11 +115,11 @@ fn read_methods(object: &Object<'_>) -> Result<Vec<Box<str>>, Invalid> {
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     let state = query.word("status", State::ALL, State::as_str)?;
     let customer = query.get("customerId")?.map(|text| text.into_owned().into());
     let filter = CheckoutFilter { kind: Kind::CheckoutSession, state, customer };
-    let page = call.engine().list_checkouts(call.scope(), filter, paging.query).await?;
+    let page = call.engine().list_checkouts(call.tenant(), filter, paging.query).await?;
     Ok(call.page(
         &page,
         &paging,
@@ -137,7 +137,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 async fn find(call: &Call) -> Result<Checkout, Problem> {
     let id = parse_id(Kind::CheckoutSession, call.id()).ok_or_else(not_found)?;
     call.engine()
-        .find_checkout(call.scope(), Kind::CheckoutSession, id)
+        .find_checkout(call.tenant(), Kind::CheckoutSession, id)
         .await?
         .ok_or_else(not_found)
 }
@@ -166,7 +166,7 @@ pub async fn delete(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (kind, key) = (Kind::CheckoutSession, call.idempotency_key());
     let id = parse_id(kind, call.id()).ok_or_else(not_found)?;
-    let answered = call.engine().delete_checkout(call.scope(), kind, id, key).await?;
+    let answered = call.engine().delete_checkout(call.tenant(), kind, id, key).await?;
     let mut response = call.no_content();
     mark_replayed(&mut response, answered.replayed);
     Ok(response)

@@ -68,7 +68,7 @@ impl<'a> SessionWire<'a> {
         let failure = checkout.failure.as_ref();
         let adapter = checkout.method.as_deref().and_then(|method| {
             let by_hand = method == MANUAL.id;
-            if by_hand { Some(MANUAL.id) } else { engine.payment_provider_name(facts.scope) }
+            if by_hand { Some(MANUAL.id) } else { engine.payment_provider_name(facts.tenant) }
         });
         Self {
             id: Shown(id()),
@@ -77,7 +77,7 @@ impl<'a> SessionWire<'a> {
             workspace_name: None,
             customer_id: facts.customer.as_deref(),
             customer: None,
-            mode: facts.scope.mode().as_str(),
+            mode: facts.tenant.mode().as_str(),
             status: checkout.state.as_str(),
             amount: facts.amount,
             currency: facts.currency.as_str(),

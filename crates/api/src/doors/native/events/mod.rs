@@ -40,10 +40,10 @@ pub const LIST: List = List {
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     let event_type = query.get("type")?.map(|text| read_type(&text)).transpose()?;
     let filter = EventFilter { event_type, ..EventFilter::default() };
-    let page = call.engine().list_events(call.scope(), filter, paging.query).await?;
+    let page = call.engine().list_events(call.tenant(), filter, paging.query).await?;
     Ok(call.page(
         &page,
         &paging,
@@ -68,7 +68,7 @@ pub async fn types(call: Call) -> Result<Response, Problem> {
 
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = EventId::parse(call.id()).map_err(|_| Problem::not_found("event"))?;
-    let view = call.engine().find_event(call.scope(), id).await?;
+    let view = call.engine().find_event(call.tenant(), id).await?;
     let view = view.ok_or_else(|| Problem::not_found("event"))?;
     Ok(call.answer(StatusCode::OK, &EventWire::new(&view, call.account(), call.engine())))
 }

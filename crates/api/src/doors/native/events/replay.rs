@@ -30,7 +30,7 @@ struct ReplayWire {
 pub async fn replay(call: Call) -> Result<Response, Problem> {
     let events = read_events(&call.object()?)?;
     let (key, asked) = (call.idempotency_key(), events.len());
-    let replayed = call.engine().replay_events(call.scope(), events, key).await?;
+    let replayed = call.engine().replay_events(call.tenant(), events, key).await?;
     let (counts, before) = match replayed {
         Replayed::Queued(counts) => (counts, false),
         Replayed::Before(counts) => (counts, true),
@@ -78,7 +78,7 @@ struct TriggerWire<'a> {
 
 /// Sends a test event to the account's endpoints.
 pub async fn trigger(call: Call) -> Result<Response, Problem> {
-    if call.scope().mode() != Mode::Test {
+    if call.tenant().mode() != Mode::Test {
         let message = "events can be triggered in test mode only; use a test key";
         return Err(Problem::new(StatusCode::FORBIDDEN, "test_mode_only", message));
     }
@@ -87,7 +87,7 @@ pub async fn trigger(call: Call) -> Result<Response, Problem> {
     let aggregate = read_aggregate(&object, event_type)?;
     let extra = object.json_object("data")?.unwrap_or_default();
     let told = call.engine();
-    let told = told.trigger_event(call.scope(), call.account(), (event_type, aggregate), &extra);
+    let told = told.trigger_event(call.tenant(), call.account(), (event_type, aggregate), &extra);
     let told = told.await.map_err(|error| Problem::from(error).about("aggregateId"))?;
     let event = EventWire::new(&told.view, call.account(), call.engine());
     Ok(call.answer(StatusCode::CREATED, &TriggerWire { event, deliveries: told.deliveries }))

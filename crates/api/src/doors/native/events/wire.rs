@@ -66,7 +66,7 @@ impl<'a> EventWire<'a> {
             id: Shown(event.id),
             event_type: event.event_type.as_str(),
             account_id: Shown(account),
-            mode: event.scope.mode().as_str(),
+            mode: event.tenant.mode().as_str(),
             occurred_at: at,
             seq: event.seq,
             data: EventData::new(view, account, engine),

@@ -15,7 +15,7 @@ use crate::http::payment_ref::LONGEST_ID;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line_item::MAX_LINES;
@@ -52,7 +52,7 @@ pub const LONGEST_ADDRESS: usize = 254;
 /// Creates an invoice.
 pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
-    let new = read(&object, call.scope())?;
+    let new = read(&object, call.tenant())?;
     let answered = call.engine().create_invoice(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
     let id = answered.value.facts.id;
@@ -60,7 +60,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
+fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewInvoice, Invalid> {
     let customer = object.name("customerId", LONGEST_ID)?;
     let customer = customer.ok_or_else(|| missing("customerId", "your id of the customer"))?;
     let currency = object.currency("currency")?;
@@ -78,7 +78,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
         }
     };
     Ok(NewInvoice {
-        scope,
+        tenant,
         customer: customer.into(),
         currency,
         lines,
@@ -95,7 +95,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewInvoice, Invalid> {
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     // The range filters by `issued_at`, and the list is then ordered by it.
     let PageQuery { from, until, .. } = paging.query;
     let page = PageQuery { from: None, until: None, ..paging.query };
@@ -106,7 +106,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         issued_from: from,
         issued_until: until,
     };
-    let page = call.engine().list_invoices(call.scope(), filter, page).await?;
+    let page = call.engine().list_invoices(call.tenant(), filter, page).await?;
     Ok(call.page(
         &page,
         &paging,
@@ -119,9 +119,9 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let not_found = || Problem::not_found("invoice");
     let invoice =
-        call.engine().find_invoice(call.scope(), read_id(&call)?).await?.ok_or_else(not_found)?;
+        call.engine().find_invoice(call.tenant(), read_id(&call)?).await?.ok_or_else(not_found)?;
     let payment = if invoice.charged {
-        call.engine().find_payment(call.scope(), invoice.payment()).await?
+        call.engine().find_payment(call.tenant(), invoice.payment()).await?
     } else {
         None
     };
@@ -138,7 +138,7 @@ fn read_id(call: &Call) -> Result<InvoiceId, Problem> {
 pub async fn finalize(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().finalize_invoice(call.scope(), id, key).await?;
+    let answered = call.engine().finalize_invoice(call.tenant(), id, key).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
@@ -146,14 +146,14 @@ pub async fn finalize(call: Call) -> Result<Response, Problem> {
 pub async fn pay(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().pay_invoice(call.scope(), id, key).await?;
+    let answered = call.engine().pay_invoice(call.tenant(), id, key).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
 pub async fn void(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().void_invoice(call.scope(), id, key).await?;
+    let answered = call.engine().void_invoice(call.tenant(), id, key).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
@@ -161,7 +161,7 @@ pub async fn void(call: Call) -> Result<Response, Problem> {
 pub async fn send(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().send_invoice(call.scope(), id, None, key).await?;
+    let answered = call.engine().send_invoice(call.tenant(), id, None, key).await?;
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
@@ -180,7 +180,7 @@ pub async fn send_email(call: Call) -> Result<Response, Problem> {
     };
     let to = to.unwrap_or_default();
     let (id, key) = (read_id(&call)?, call.idempotency_key());
-    let answered = call.engine().send_invoice(call.scope(), id, Some(to.clone()), key).await?;
+    let answered = call.engine().send_invoice(call.tenant(), id, Some(to.clone()), key).await?;
     Ok(call.answer_to(StatusCode::OK, &Sent { sent: false, to: &to }, answered.replayed))
 }
 

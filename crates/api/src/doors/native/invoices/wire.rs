@@ -87,7 +87,7 @@ impl<'a> InvoiceWire<'a> {
             id: Shown(facts.id),
             arn: Shown(ResourceName::new("invoice", account, facts.id)),
             account_id: Shown(account),
-            mode: facts.scope.mode().as_str(),
+            mode: facts.tenant.mode().as_str(),
             customer_id: &facts.customer,
             subscription_id: facts.subscription.as_deref(),
             template_id: facts.template.as_deref(),

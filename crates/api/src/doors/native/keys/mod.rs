@@ -72,8 +72,8 @@ impl<'a> KeyWire<'a> {
 
 /// The owner of the keys that the caller manages.
 fn owner(call: &Call) -> KeyOwner {
-    let mode = call.key().mode.map(|_| call.scope().mode());
-    KeyOwner { account: call.scope().account(), mode }
+    let mode = call.key().mode.map(|_| call.tenant().mode());
+    KeyOwner { account: call.tenant().account(), mode }
 }
 
 /// Lists keys: active ones first, then newest first.
@@ -102,7 +102,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         name: name.clone().into_owned(),
     };
     let answered =
-        call.engine().create_key_once(call.scope(), request, call.idempotency_key()).await;
+        call.engine().create_key_once(call.tenant(), request, call.idempotency_key()).await;
     let new = match answered? {
         MadeKey::New(new) => new,
         MadeKey::Before(listing) => {
@@ -132,7 +132,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
 /// other mode.
 fn read_environment(call: &Call, object: &Object<'_>) -> Result<Mode, Problem> {
     let field = "environment";
-    let own = call.scope().mode();
+    let own = call.tenant().mode();
     let mode = match object.text(field, 64)? {
         None => own,
         Some(text) => Mode::from_text(&text).ok_or_else(|| {

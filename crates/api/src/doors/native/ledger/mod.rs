@@ -41,9 +41,9 @@ pub const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
 /// Lists entries, newest posting first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     let page = match read_filter(&query)? {
-        Some(filter) => call.engine().list_entries(call.scope(), filter, paging.query).await?,
+        Some(filter) => call.engine().list_entries(call.tenant(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
     Ok(call.page(
@@ -56,7 +56,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 
 /// The sums of every ledger account, per currency.
 pub async fn balances(call: Call) -> Result<Response, Problem> {
-    let balances = call.engine().balances(call.scope()).await?;
+    let balances = call.engine().balances(call.tenant()).await?;
     let items: Vec<_> = balances.iter().map(BalanceWire::new).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }

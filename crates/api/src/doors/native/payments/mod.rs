@@ -13,7 +13,7 @@ use crate::http::invalid::{Invalid, one_of};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use engine::access::KeyScope::{PaymentRead, PaymentWrite};
@@ -42,7 +42,7 @@ pub const LONGEST_PROVIDER: usize = 64;
 pub const LONGEST_ID: usize = 200;
 
 pub async fn register(call: Call) -> Result<Response, Problem> {
-    let new = read(&call.object()?, call.scope())?;
+    let new = read(&call.object()?, call.tenant())?;
     let answered = call.engine().register_payment(new, call.idempotency_key()).await?;
     let payment = &answered.value;
     let mut response = call.answer(StatusCode::CREATED, &PaymentWire::new(payment, call.account()));
@@ -52,7 +52,7 @@ pub async fn register(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn read(object: &Object<'_>, scope: Scope) -> Result<NewPayment, Invalid> {
+fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewPayment, Invalid> {
     let captured = object
         .amount("amount", Least::One)?
         .ok_or_else(|| missing("amount", "the captured amount in minor units, such as 1250"))?;
@@ -66,7 +66,7 @@ fn read(object: &Object<'_>, scope: Scope) -> Result<NewPayment, Invalid> {
         .name("providerPaymentId", LONGEST_ID)?
         .ok_or_else(|| missing("providerPaymentId", "the provider's own id of the charge"))?;
     Ok(NewPayment {
-        scope,
+        tenant,
         kind: read_kind(object)?.unwrap_or(Kind::Payment),
         captured,
         currency,
@@ -90,13 +90,13 @@ pub async fn settle(call: Call) -> Result<Response, Problem> {
     let object = call.optional_object()?;
     let at = object.map(|object| object.time("settledAt")).transpose()?.flatten();
     let at = at.unwrap_or_else(|| call.engine().now());
-    let payment = call.engine().settle_payment(call.scope(), id, at).await?;
+    let payment = call.engine().settle_payment(call.tenant(), id, at).await?;
     Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
 }
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
-    let paging = Paging::read(&LIST, &call.query(), call.scope(), None)?;
-    let page = call.engine().list_payments(call.scope(), paging.query).await?;
+    let paging = Paging::read(&LIST, &call.query(), call.tenant(), None)?;
+    let page = call.engine().list_payments(call.tenant(), paging.query).await?;
     Ok(call.page(
         &page,
         &paging,
@@ -107,7 +107,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
 
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = PaymentId::parse(call.id()).map_err(|_| Problem::not_found("payment"))?;
-    let payment = call.engine().find_payment(call.scope(), id).await?;
+    let payment = call.engine().find_payment(call.tenant(), id).await?;
     let payment = payment.ok_or_else(|| Problem::not_found("payment"))?;
     Ok(call.answer(StatusCode::OK, &PaymentWire::new(&payment, call.account())))
 }

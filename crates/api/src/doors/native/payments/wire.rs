@@ -40,7 +40,7 @@ impl<'a> PaymentWire<'a> {
             id: Shown(facts.id),
             arn: Shown(ResourceName::new("payment", account, facts.id)),
             account_id: Shown(account),
-            mode: facts.scope.mode().as_str(),
+            mode: facts.tenant.mode().as_str(),
             kind: facts.kind.as_str(),
             source_id: PrefixedId::of_payment(facts.kind, facts.id),
             amount: facts.captured,

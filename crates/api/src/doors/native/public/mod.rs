@@ -119,7 +119,7 @@ impl<'a> SessionShown<'a> {
             amount: facts.amount,
             currency: facts.currency.as_str(),
             status: checkout.state.as_str(),
-            mode: facts.scope.mode().as_str(),
+            mode: facts.tenant.mode().as_str(),
             expires_at: facts.expires_at.map(Iso),
             success_url: facts.success_url.as_deref(),
             cancel_url: facts.cancel_url.as_deref(),
@@ -156,8 +156,8 @@ struct Branding {
     brand_tagline: Option<()>,
 }
 
-async fn branding(app: &App, scope: domain::account::Scope) -> Result<Branding, Problem> {
-    let brand_name = app.engine.merchant_name(scope).await?;
+async fn branding(app: &App, tenant: domain::account::Tenant) -> Result<Branding, Problem> {
+    let brand_name = app.engine.merchant_name(tenant).await?;
     Ok(Branding { brand_name, brand_logo_url: None, brand_accent_color: None, brand_tagline: None })
 }
 
@@ -178,14 +178,14 @@ async fn show(visit: Visit) -> Result<Response, Problem> {
         session: SessionShown::new(&checkout, &visit.app),
         methods: &checkout.facts.methods,
         catalog: catalog(&checkout),
-        branding: branding(&visit.app, checkout.facts.scope).await?,
+        branding: branding(&visit.app, checkout.facts.tenant).await?,
         active_adapters: adapters(&visit.app, &checkout),
     };
     Ok(visit.answer(&shown))
 }
 
 fn adapters(app: &App, checkout: &Checkout) -> Vec<&'static str> {
-    app.engine.payment_provider_name(checkout.facts.scope).into_iter().collect()
+    app.engine.payment_provider_name(checkout.facts.tenant).into_iter().collect()
 }
 
 #[derive(Serialize)]
@@ -249,7 +249,7 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
 }
 
 async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructions<'a>, Problem> {
-    let holder = app.engine.merchant_name(checkout.facts.scope).await?;
+    let holder = app.engine.merchant_name(checkout.facts.tenant).await?;
     Ok(Instructions {
         heading: "Send the money by bank transfer",
         note: format!(
@@ -278,7 +278,7 @@ async fn claim(visit: Visit) -> Result<Response, Problem> {
         session: SessionShown::new(&claimed, &visit.app),
         methods: &claimed.facts.methods,
         catalog: catalog(&claimed),
-        branding: branding(&visit.app, claimed.facts.scope).await?,
+        branding: branding(&visit.app, claimed.facts.tenant).await?,
         active_adapters: adapters(&visit.app, &claimed),
     };
     Ok(visit.answer(&shown))
@@ -350,7 +350,7 @@ async fn show_invoice(visit: Visit) -> Result<Response, Problem> {
         invoice: InvoiceShown::new(&invoice, &visit.app),
         methods: checkout.as_ref().map_or(&[], |checkout| &checkout.facts.methods),
         catalog: checkout.as_ref().map(catalog).unwrap_or_default(),
-        branding: branding(&visit.app, invoice.facts.scope).await?,
+        branding: branding(&visit.app, invoice.facts.tenant).await?,
     };
     Ok(visit.answer(&shown))
 }

@@ -16,7 +16,7 @@ use crate::http::payment_ref::{self, Filter, PaymentNames, PaymentRef};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::Status;
@@ -58,8 +58,8 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let object = call.object()?;
     let named = PaymentNames::read(&object)?;
     let draft = Draft::read(&object)?;
-    let target = named.resolve(call.engine(), call.scope()).await?;
-    let new = draft.of(target, call.scope());
+    let target = named.resolve(call.engine(), call.tenant()).await?;
+    let new = draft.of(target, call.tenant());
     let answered = match call.engine().create_refund(new, call.idempotency_key()).await {
         Ok(answered) => answered,
         Err(error) => return Err(explain(target, error)),
@@ -101,9 +101,9 @@ impl Draft {
         })
     }
 
-    fn of(self, target: PaymentRef, scope: Scope) -> NewRefund {
+    fn of(self, target: PaymentRef, tenant: Tenant) -> NewRefund {
         NewRefund {
-            scope,
+            tenant,
             payment: target.payment,
             kind: target.kind,
             amount: self.amount,
@@ -134,7 +134,7 @@ async fn wait(
     let seconds = seconds.min(call.config().max_wait.as_secs());
     let id = answered.value.refund.id;
     let limit = Duration::from_secs(seconds);
-    let later = call.engine().wait_for_refund(call.scope(), id, limit).await;
+    let later = call.engine().wait_for_refund(call.tenant(), id, limit).await;
     let applied = HeaderValue::try_from(format!("wait={seconds}")).ok();
     match later {
         Ok(Some(value)) => (Answered { value, ..answered }, applied),
@@ -144,16 +144,16 @@ async fn wait(
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     let status = query.word("status", Status::ALL, Status::as_str)?;
     let filter = RefundFilter { status, ..RefundFilter::default() };
-    let filter = match payment_ref::filter(call.engine(), call.scope(), &query).await? {
+    let filter = match payment_ref::filter(call.engine(), call.tenant(), &query).await? {
         Filter::Any => Some(filter),
         Filter::One(payment) => Some(RefundFilter { payment: Some(payment), ..filter }),
         Filter::Nothing => None,
     };
     let page = match filter {
-        Some(filter) => call.engine().list_refunds(call.scope(), filter, paging.query).await?,
+        Some(filter) => call.engine().list_refunds(call.tenant(), filter, paging.query).await?,
         None => Page { items: Vec::new(), more: false },
     };
     Ok(call.page(
@@ -172,7 +172,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 /// The refund that the path names.
 pub async fn find(call: &Call) -> Result<RefundView, Problem> {
     let id = read_id(call)?;
-    call.engine().find_refund(call.scope(), id).await?.ok_or_else(|| Problem::not_found("refund"))
+    call.engine().find_refund(call.tenant(), id).await?.ok_or_else(|| Problem::not_found("refund"))
 }
 
 fn read_id(call: &Call) -> Result<RefundId, Problem> {
@@ -183,7 +183,7 @@ fn read_id(call: &Call) -> Result<RefundId, Problem> {
 pub async fn cancel(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;
-    let answered = call.engine().cancel_refund(call.scope(), id, call.idempotency_key()).await?;
+    let answered = call.engine().cancel_refund(call.tenant(), id, call.idempotency_key()).await?;
     Ok(call.answer_to(
         StatusCode::OK,
         &RefundWire::new(&answered.value, call.account()),
@@ -194,9 +194,9 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
 /// Lists the events of one refund.
 pub async fn timeline(call: Call) -> Result<Response, Problem> {
     let refund = find(&call).await?.refund;
-    let paging = Paging::read(&TIMELINE, &call.query(), call.scope(), Some(refund.id.ulid()))?;
+    let paging = Paging::read(&TIMELINE, &call.query(), call.tenant(), Some(refund.id.ulid()))?;
     let filter = EventFilter { refund: Some(refund.id), ..EventFilter::default() };
-    let page = call.engine().list_events(call.scope(), filter, paging.query).await?;
+    let page = call.engine().list_events(call.tenant(), filter, paging.query).await?;
     let items: Vec<_> = page.items.iter().map(TimelineWire::new).collect();
     let last = page.items.last().map(|view| view.event.id.ulid());
     Ok(call.page_with(&items, paging.meta(last, page.more).of_timeline(&refund)))

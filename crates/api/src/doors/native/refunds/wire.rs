@@ -49,7 +49,7 @@ impl<'a> RefundWire<'a> {
             id: Shown(refund.id),
             arn: Shown(ResourceName::new("refund", account, refund.id)),
             account_id: Shown(account),
-            mode: refund.scope.mode().as_str(),
+            mode: refund.tenant.mode().as_str(),
             amount: refund.amount,
             currency: refund.currency.as_str(),
             status: refund.state.status().as_str(),

@@ -8,7 +8,7 @@ use crate::http::csv;
 use crate::http::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use domain::account::Scope;
+use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Money;
 use engine::{Engine, Entry, PageQuery, PostingFilter, SortOrder};
@@ -40,7 +40,7 @@ pub async fn ledger_csv(call: Call) -> Result<Response, Problem> {
     let span = Span::read(&call.query(), call.engine().now())?;
     let mut rows = Rows {
         engine: call.engine().clone(),
-        scope: call.scope(),
+        tenant: call.tenant(),
         account: call.account(),
         span,
         after: None,
@@ -91,7 +91,7 @@ fn file(call: &Call, span: Span, body: Body) -> Response {
 /// The rest of the export.
 struct Rows {
     engine: Engine,
-    scope: Scope,
+    tenant: Tenant,
     account: AccountId,
     span: Span,
     after: Option<Ulid>,
@@ -108,7 +108,7 @@ impl Rows {
             from: Some(self.span.from),
             until: Some(self.span.to),
         };
-        let page = self.engine.list_entries(self.scope, PostingFilter::default(), query).await?;
+        let page = self.engine.list_entries(self.tenant, PostingFilter::default(), query).await?;
         text.reserve(page.items.len().saturating_mul(256));
         for entry in &page.items {
             write_entry(text, entry, self.account);

@@ -44,8 +44,8 @@ impl Basis {
         let currency = find_currency(call, &query).await?;
         let days = match currency {
             Some(currency) => {
-                let (engine, scope) = (call.engine(), call.scope());
-                engine.movements_by_day(scope, currency, span.from, span.to).await?
+                let (engine, tenant) = (call.engine(), call.tenant());
+                engine.movements_by_day(tenant, currency, span.from, span.to).await?
             }
             None => Vec::new(),
         };
@@ -64,7 +64,7 @@ async fn find_currency(call: &Call, query: &Query<'_>) -> Result<Option<Currency
         };
         return Ok(Some(Currency::parse(&text).map_err(unknown)?));
     }
-    let balances = call.engine().balances(call.scope()).await?;
+    let balances = call.engine().balances(call.tenant()).await?;
     let mut posted: Vec<Currency> = balances.iter().map(|balance| balance.currency).collect();
     posted.sort_unstable();
     posted.dedup();

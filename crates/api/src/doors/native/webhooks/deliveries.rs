@@ -23,11 +23,11 @@ pub const LIST: List = List {
 
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
-    let paging = Paging::read(&LIST, &query, call.scope(), None)?;
+    let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
     let page = match read_filter(&query)? {
         Some(filter) => {
-            let (scope, account) = (call.scope(), call.account());
-            call.engine().list_deliveries(scope, account, filter, paging.query).await?
+            let (tenant, account) = (call.tenant(), call.account());
+            call.engine().list_deliveries(tenant, account, filter, paging.query).await?
         }
         None => Page { items: Vec::new(), more: false },
     };
@@ -70,7 +70,7 @@ fn narrow(filter: &mut DeliveryFilter, name: &str) {
 /// One delivery with its attempts.
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let id = read_id(&call)?;
-    let found = call.engine().find_delivery(call.scope(), call.account(), id).await?;
+    let found = call.engine().find_delivery(call.tenant(), call.account(), id).await?;
     let (view, attempts) = found.ok_or_else(not_found)?;
     Ok(call.answer(StatusCode::OK, &DeliveryWire::new(&view).with_log(&attempts)))
 }
@@ -79,7 +79,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 pub async fn retry(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     let id = read_id(&call)?;
-    let view = call.engine().retry_delivery(call.scope(), call.account(), id).await?;
+    let view = call.engine().retry_delivery(call.tenant(), call.account(), id).await?;
     Ok(call.answer(StatusCode::OK, &DeliveryWire::new(&view)))
 }
 

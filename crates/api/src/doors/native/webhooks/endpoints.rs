@@ -22,7 +22,7 @@ pub const EVENTS: StringList = StringList { most: 100, longest: 100 };
 
 /// Lists endpoints, newest first. Not paged: there are at most 50.
 pub async fn list(call: Call) -> Result<Response, Problem> {
-    let endpoints = call.engine().list_endpoints(call.scope()).await?;
+    let endpoints = call.engine().list_endpoints(call.tenant()).await?;
     let items: Vec<_> = endpoints.iter().map(|endpoint| wire(&call, endpoint)).collect();
     Ok(call.answer(StatusCode::OK, &items))
 }
@@ -38,13 +38,13 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         description: read_description(&object)?.filter(|text| !text.is_empty()),
         active: object.flag("active")?.unwrap_or(true),
     };
-    let made = call.engine().create_endpoint(call.scope(), draft).await?;
+    let made = call.engine().create_endpoint(call.tenant(), draft).await?;
     Ok(with_secret(&call, StatusCode::CREATED, &made))
 }
 
 pub async fn get(call: Call) -> Result<Response, Problem> {
     let endpoint =
-        call.engine().find_endpoint(call.scope(), read_id(&call)?).await?.ok_or_else(not_found)?;
+        call.engine().find_endpoint(call.tenant(), read_id(&call)?).await?.ok_or_else(not_found)?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
@@ -58,21 +58,21 @@ pub async fn change(call: Call) -> Result<Response, Problem> {
         description: read_description(&object)?,
         active: object.flag("active")?,
     };
-    let endpoint = call.engine().change_endpoint(call.scope(), id, changes).await?;
+    let endpoint = call.engine().change_endpoint(call.tenant(), id, changes).await?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
 
 /// Deletes an endpoint.
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    call.engine().remove_endpoint(call.scope(), read_id(&call)?).await?;
+    call.engine().remove_endpoint(call.tenant(), read_id(&call)?).await?;
     Ok(call.no_content())
 }
 
 /// Makes a new secret. Only this answer has it; the old secret still signs for a day.
 pub async fn rotate(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
-    let made = call.engine().rotate_endpoint_secret(call.scope(), read_id(&call)?).await?;
+    let made = call.engine().rotate_endpoint_secret(call.tenant(), read_id(&call)?).await?;
     Ok(with_secret(&call, StatusCode::OK, &made))
 }
 

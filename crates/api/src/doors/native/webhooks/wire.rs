@@ -42,7 +42,7 @@ impl<'a> EndpointWire<'a> {
         Self {
             id: Shown(endpoint.id),
             account_id: Shown(account),
-            mode: endpoint.scope.mode().as_str(),
+            mode: endpoint.tenant.mode().as_str(),
             url: &endpoint.url,
             events: events(&endpoint.events),
             format: endpoint.format.as_str(),
@@ -100,7 +100,7 @@ impl<'a> DisabledWire<'a> {
         Self {
             id: Shown(EndpointId::from_ulid(event.subject.ulid())),
             url: &detail.url,
-            mode: event.scope.mode().as_str(),
+            mode: event.tenant.mode().as_str(),
             active: false,
             disabled_at: Iso(event.id.at()),
             disabled_reason: &detail.disabled_reason,
