@@ -1,5 +1,5 @@
 //! Stores many refunds at once, as if they had succeeded over the last weeks, each with its
-//! idempotency key, events and posting. The books balance afterwards.
+//! idempotency key, events and transfer. The books balance afterwards.
 
 use crate::fixture::{REASON, Targets};
 use crate::measure::{SplitMix, SystemClock};
@@ -80,7 +80,7 @@ impl PastRefunds<'_> {
             "INSERT INTO events (scope, id, type, payment, refund, state, seq, detail) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
-        let mut postings = transaction.prepare(
+        let mut transfers = transaction.prepare(
             "INSERT INTO postings (scope, id, reason, source_type, source, payment, amount, \
              currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 'USD')",
         )?;
@@ -145,7 +145,7 @@ impl PastRefunds<'_> {
                 balance
             ])?;
             let (reason, kind) = (Reason::Refund.code(), SourceType::Refund.code());
-            postings.execute(params![tenant, id(4), reason, kind, refund, payment])?;
+            transfers.execute(params![tenant, id(4), reason, kind, refund, payment])?;
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ mod tests {
         fill(&database, &payments.unwrap(), 2_000).unwrap();
         let verify = async { Ok(engine::SqliteStore::open(&database)?.verify().await?) };
         let report = in_runtime(verify).unwrap();
-        assert_eq!((report.payments, report.refunds, report.postings), (50, 2_000, 2_050));
+        assert_eq!((report.payments, report.refunds, report.transfers), (50, 2_000, 2_050));
         assert_eq!(report.differences, []);
     }
 }

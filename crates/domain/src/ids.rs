@@ -111,24 +111,24 @@ id!(/// A webhook endpoint.
     EndpointId, "whep_");
 id!(/// A delivery of an event to a webhook endpoint.
     DeliveryId, "dlv_");
-id!(/// One posting of the ledger: a debit and a credit of the same amount.
-    PostingId, "tx_");
-id!(/// One leg of a posting.
+id!(/// One transfer of the ledger: a debit and a credit of the same amount.
+    TransferId, "tx_");
+id!(/// One leg of a transfer.
     EntryId, "le_");
 id!(/// An API request, for support.
     RequestId, "req_");
 
-impl PostingId {
-    /// The ids of the debit leg and of the credit leg. [`Ids::posting`] leaves room for both.
+impl TransferId {
+    /// The ids of the debit leg and of the credit leg. [`Ids::transfer`] leaves room for both.
     pub fn legs(self) -> (EntryId, EntryId) {
         (EntryId(self.0), EntryId(Ulid(self.0.0.saturating_add(1))))
     }
 }
 
 impl EntryId {
-    /// The posting whose debit leg this is, or whose credit leg the next id is.
-    pub fn posting_candidates(self) -> (PostingId, PostingId) {
-        (PostingId(Ulid(self.0.0.saturating_sub(1))), PostingId(self.0))
+    /// The transfer whose debit leg this is, or whose credit leg the next id is.
+    pub fn transfer_candidates(self) -> (TransferId, TransferId) {
+        (TransferId(Ulid(self.0.0.saturating_sub(1))), TransferId(self.0))
     }
 }
 
@@ -204,9 +204,9 @@ impl<R: Rng> Ids<R> {
         EventId(self.ulid(now))
     }
 
-    /// A new posting id with room for the ids of its two legs.
-    pub fn posting(&mut self, now: Timestamp) -> PostingId {
-        PostingId(self.next(now, 2))
+    /// A new transfer id with room for the ids of its two legs.
+    pub fn transfer(&mut self, now: Timestamp) -> TransferId {
+        TransferId(self.next(now, 2))
     }
 }
 
@@ -223,10 +223,10 @@ mod tests {
         for step in 0..10_000_i64 {
             // The clock stands still, moves on, and now and then jumps back.
             let now = Timestamp(1_000 + step / 3 - if step % 100 == 0 { 50 } else { 0 });
-            let posting = ids.posting(now);
-            assert!(posting.ulid() > last);
-            assert!(posting.legs().1.ulid() > posting.ulid());
-            last = posting.legs().1.ulid();
+            let transfer = ids.transfer(now);
+            assert!(transfer.ulid() > last);
+            assert!(transfer.legs().1.ulid() > transfer.ulid());
+            last = transfer.legs().1.ulid();
         }
     }
 

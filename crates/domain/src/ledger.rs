@@ -1,9 +1,9 @@
-//! Double entry. A posting is one debit and one credit of the same amount, so it cannot be out of
-//! balance; postings are never edited, a late failure is the mirror image of the refund's posting.
+//! Double entry. A transfer is one debit and one credit of the same amount, so it cannot be out of
+//! balance; transfers are never edited, a late failure is the mirror image of the refund's transfer.
 
 use crate::account::Tenant;
 use crate::codes::codes;
-use crate::ids::{PaymentId, PostingId};
+use crate::ids::{PaymentId, TransferId};
 use crate::money::Currency;
 use crate::{payment, refund};
 use ulid::Ulid;
@@ -19,7 +19,7 @@ codes! {
 }
 
 codes! {
-    /// Why a posting was made.
+    /// Why a transfer was made.
     pub enum Reason {
         /// A payment was captured: debit cash, credit revenue.
         Capture = 1 "capture",
@@ -42,7 +42,7 @@ impl Reason {
 }
 
 codes! {
-    /// The kind of thing that a posting is about.
+    /// The kind of thing that a transfer is about.
     pub enum SourceType {
         Payment = 1 "payment",
         CheckoutSession = 2 "checkout_session",
@@ -81,13 +81,13 @@ impl From<payment::Kind> for SourceType {
 
 /// One debit and one credit of the same amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posting {
+pub struct Transfer {
     pub tenant: Tenant,
     /// Its id, which is also its time; the ids of its legs follow from it.
-    pub id: PostingId,
+    pub id: TransferId,
     /// Why it was made; the accounts follow from it.
     pub reason: Reason,
-    /// The kind of thing that the posting is about.
+    /// The kind of thing that the transfer is about.
     pub source_type: SourceType,
     pub source: Ulid,
     /// The payment whose money it is.
@@ -96,9 +96,9 @@ pub struct Posting {
     pub currency: Currency,
 }
 
-impl Posting {
-    /// The posting of a captured payment.
-    pub fn capture(id: PostingId, payment: &payment::Payment) -> Self {
+impl Transfer {
+    /// The transfer of a captured payment.
+    pub fn capture(id: TransferId, payment: &payment::Payment) -> Self {
         let facts = &payment.facts;
         Self {
             tenant: facts.tenant,
@@ -112,8 +112,8 @@ impl Posting {
         }
     }
 
-    /// A posting about a refund.
-    pub fn refund(id: PostingId, reason: Reason, refund: &refund::Refund) -> Self {
+    /// A transfer about a refund.
+    pub fn refund(id: TransferId, reason: Reason, refund: &refund::Refund) -> Self {
         Self {
             tenant: refund.tenant,
             id,

@@ -2,7 +2,7 @@
 //!
 //! Everything that decides about money lives here and knows neither SQL, HTTP, clocks nor
 //! randomness: the time and the ids come in as parameters. [`decide::decide`] takes the rows that a
-//! command touches, changes them in place and appends events and postings.
+//! command touches, changes them in place and appends events and transfers.
 
 pub mod account;
 pub mod checkout;

@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
 use crate::invoice::Invoice;
 use crate::keys::{Key, KeyHash};
-use crate::ledger::{Code, Posting, Totals};
+use crate::ledger::{Code, Totals, Transfer};
 use crate::money::Currency;
 use crate::payment::Payment;
 use crate::refund::Refund;
@@ -100,8 +100,8 @@ pub struct View {
 pub struct NewRows {
     /// New events in the order they happened.
     pub events: Vec<Event>,
-    pub postings: Vec<Posting>,
-    /// Sums of the postings, added to the running totals.
+    pub transfers: Vec<Transfer>,
+    /// Sums of the transfers, added to the running totals.
     pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
     pub deliveries: Vec<Delivery>,
     pub attempts: Vec<Attempt>,
@@ -110,22 +110,22 @@ pub struct NewRows {
 }
 
 impl NewRows {
-    /// Appends a posting and adds it to the running totals. `false` when a total would overflow;
+    /// Appends a transfer and adds it to the running totals. `false` when a total would overflow;
     /// nothing is changed then.
     #[must_use]
-    pub fn post(&mut self, posting: Posting) -> bool {
-        let (debit, credit) = posting.reason.legs();
-        let key = |code| (posting.tenant, posting.currency, code);
+    pub fn post(&mut self, transfer: Transfer) -> bool {
+        let (debit, credit) = transfer.reason.legs();
+        let key = |code| (transfer.tenant, transfer.currency, code);
         let debits = self.totals.get(&key(debit)).copied().unwrap_or_default().debits;
         let credits = self.totals.get(&key(credit)).copied().unwrap_or_default().credits;
         let (Some(debits), Some(credits)) =
-            (debits.checked_add(posting.amount), credits.checked_add(posting.amount))
+            (debits.checked_add(transfer.amount), credits.checked_add(transfer.amount))
         else {
             return false;
         };
         self.totals.entry(key(debit)).or_default().debits = debits;
         self.totals.entry(key(credit)).or_default().credits = credits;
-        self.postings.push(posting);
+        self.transfers.push(transfer);
         true
     }
 }

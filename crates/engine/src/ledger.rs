@@ -3,8 +3,8 @@
 use crate::{Engine, Error};
 use domain::account::Tenant;
 use domain::ids::EntryId;
-use domain::ledger::{Code, Posting};
-use store::{Balance, Page, PageQuery, PostingFilter, SortOrder};
+use domain::ledger::{Code, Transfer};
+use store::{Balance, Page, PageQuery, SortOrder, TransferFilter};
 use ulid::Ulid;
 
 /// Which side of the ledger.
@@ -23,13 +23,13 @@ impl Direction {
     }
 }
 
-/// One leg of a posting.
+/// One leg of a transfer.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: EntryId,
     pub code: Code,
     pub direction: Direction,
-    pub posting: Posting,
+    pub transfer: Transfer,
 }
 
 impl Engine {
@@ -37,31 +37,31 @@ impl Engine {
     pub async fn list_entries(
         &self,
         tenant: Tenant,
-        filter: PostingFilter,
+        filter: TransferFilter,
         page: PageQuery,
     ) -> Result<Page<Entry>, Error> {
         let descending = page.order == SortOrder::Descending;
-        // The second leg's id is the first one's plus one, so the posting of the last entry seen
+        // The second leg's id is the first one's plus one, so the transfer of the last entry seen
         // may have a leg to come.
         let after = match (page.after, descending) {
             (Some(after), false) => Some(Ulid(after.0.saturating_sub(1))),
             (after, _) => after,
         };
         let query = PageQuery { limit: page.limit.saturating_add(1), after, ..page };
-        let postings = self.store().list_postings(tenant, filter, query).await?;
+        let transfers = self.store().list_transfers(tenant, filter, query).await?;
         let unseen = |entry: &Entry| match page.after {
             None => true,
             Some(after) if descending => entry.id.ulid() < after,
             Some(after) => entry.id.ulid() > after,
         };
-        let mut items: Vec<Entry> = postings
+        let mut items: Vec<Entry> = transfers
             .items
             .into_iter()
-            .flat_map(|posting| legs(posting, descending))
+            .flat_map(|transfer| legs(transfer, descending))
             .filter(|entry| filter.code.is_none_or(|code| entry.code == code) && unseen(entry))
             .collect();
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let more = postings.more || items.len() > limit;
+        let more = transfers.more || items.len() > limit;
         items.truncate(limit);
         Ok(Page { items, more })
     }
@@ -72,12 +72,12 @@ impl Engine {
     }
 }
 
-/// Both legs of a posting, in list order.
-fn legs(posting: Posting, descending: bool) -> [Entry; 2] {
-    let (debit, credit) = posting.reason.legs();
-    let (debit_id, credit_id) = posting.id.legs();
-    let leg = |id, code, direction, posting| Entry { id, code, direction, posting };
-    let first = leg(debit_id, debit, Direction::Debit, posting.clone());
-    let second = leg(credit_id, credit, Direction::Credit, posting);
+/// Both legs of a transfer, in list order.
+fn legs(transfer: Transfer, descending: bool) -> [Entry; 2] {
+    let (debit, credit) = transfer.reason.legs();
+    let (debit_id, credit_id) = transfer.id.legs();
+    let leg = |id, code, direction, transfer| Entry { id, code, direction, transfer };
+    let first = leg(debit_id, debit, Direction::Debit, transfer.clone());
+    let second = leg(credit_id, credit, Direction::Credit, transfer);
     if descending { [second, first] } else { [first, second] }
 }

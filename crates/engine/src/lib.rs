@@ -55,6 +55,6 @@ pub use retry_policy::{Backoff, RetryPolicies, RetryPolicy};
 pub use secrets::{MasterKey, SecretError};
 pub use store::{
     Account, Backlog, Balance, CheckoutFilter, Copied, DeliveryFilter, Difference, EventFilter,
-    InvoiceFilter, Page, PageQuery, PostgresStore, PostingFilter, RefundFilter, Report, SortOrder,
-    SqliteStore, Store, StoreError,
+    InvoiceFilter, Page, PageQuery, PostgresStore, RefundFilter, Report, SortOrder, SqliteStore,
+    Store, StoreError, TransferFilter,
 };

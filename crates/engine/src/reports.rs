@@ -10,7 +10,7 @@ use domain::account::Tenant;
 use domain::ledger::Reason;
 use domain::money::Currency;
 use domain::time::Timestamp;
-use store::{PostingSum, StoreError};
+use store::{StoreError, TransferSum};
 
 /// A UTC day, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
@@ -39,7 +39,7 @@ impl Movements {
         self.captured.checked_add(self.returned)
     }
 
-    fn of(sums: &[PostingSum]) -> Option<Self> {
+    fn of(sums: &[TransferSum]) -> Option<Self> {
         sums.iter().try_fold(Self::default(), |all, sum| {
             let amount = sum.amount;
             all.checked_add(match sum.reason {
@@ -72,7 +72,7 @@ impl Engine {
         let mut start = from;
         while start < until {
             let end = next_midnight(start).min(until);
-            let sums = self.store().sum_postings(tenant, currency, start, end).await?;
+            let sums = self.store().sum_transfers(tenant, currency, start, end).await?;
             let movements = Movements::of(&sums)
                 .ok_or_else(|| StoreError::Inconsistent("a day's postings overflow".into()))?;
             days.push(Day { from: start, movements });
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn sums_that_do_not_fit_are_refused_and_not_wrapped() {
-        let sum = |reason, amount| PostingSum { reason, amount };
+        let sum = |reason, amount| TransferSum { reason, amount };
         let movements = Movements::of(&[
             sum(Reason::Capture, 5),
             sum(Reason::Refund, 3),

@@ -20,7 +20,7 @@ pub use postgres::{Copied, PostgresStore};
 pub use queries::{
     Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch,
     DueDelivery, DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page,
-    PageQuery, PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report, SortOrder,
+    PageQuery, Pruned, RefundFilter, Replay, Report, SortOrder, TransferFilter, TransferSum,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

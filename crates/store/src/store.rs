@@ -4,7 +4,7 @@ use crate::idempotent_work::Once;
 use crate::queries::{
     Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery,
     DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page, PageQuery,
-    PostingFilter, PostingSum, Pruned, RefundFilter, Replay, Report,
+    Pruned, RefundFilter, Replay, Report, TransferFilter, TransferSum,
 };
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{Begun, NewRequest};
@@ -15,7 +15,7 @@ use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
-use domain::ledger::Posting;
+use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::RefundView;
@@ -80,12 +80,12 @@ both! {
     fn list_events(tenant: Tenant, filter: EventFilter, page: PageQuery) -> Page<EventView>;
     /// The event with this id.
     fn find_event(tenant: Tenant, id: EventId) -> Option<EventView>;
-    /// Postings, by id and so by time. A filter on a ledger account fits the debit or the credit.
-    fn list_postings(tenant: Tenant, filter: PostingFilter, page: PageQuery) -> Page<Posting>;
+    /// Transfers, by id and so by time. A filter on a ledger account fits the debit or the credit.
+    fn list_transfers(tenant: Tenant, filter: TransferFilter, page: PageQuery) -> Page<Transfer>;
     /// The running totals of every ledger account and currency.
     fn balances(tenant: Tenant) -> Vec<Balance>;
-    /// Sums of the postings in one currency from `from` until before `until`, per reason.
-    fn sum_postings(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<PostingSum>;
+    /// Sums of the transfers in one currency from `from` until before `until`, per reason.
+    fn sum_transfers(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<TransferSum>;
     /// Refunds due at `now`, the longest due first.
     fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund>;
     /// When the next refund is due.

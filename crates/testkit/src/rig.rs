@@ -11,8 +11,8 @@ use domain::refund::{Origin, Refund, State, Status};
 use domain::time::Clock;
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
-    MasterKey, NewPayment, PageQuery, Parts, PostgresStore, PostingFilter, RefundFilter, Registry,
-    SortOrder, SqliteStore, Store,
+    MasterKey, NewPayment, PageQuery, Parts, PostgresStore, RefundFilter, Registry, SortOrder,
+    SqliteStore, Store, TransferFilter,
 };
 use providers::Provider;
 use simulator::{
@@ -263,9 +263,9 @@ impl EngineRig {
 
     /// All legs of the refund in the ledger, oldest first.
     pub async fn legs(&self, refund: &Refund) -> Vec<Leg> {
-        let filter = PostingFilter { source: Some(refund.id.ulid()), ..PostingFilter::default() };
+        let filter = TransferFilter { source: Some(refund.id.ulid()), ..TransferFilter::default() };
         let page = self.engine.list_entries(self.tenant, filter, everything()).await;
-        let leg = |entry: engine::Entry| (entry.code, entry.direction, entry.posting.amount);
+        let leg = |entry: engine::Entry| (entry.code, entry.direction, entry.transfer.amount);
         page.expect("a read").items.into_iter().map(leg).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::schema::{Fields, Schema};
 use domain::account::Mode;
 use domain::ids::{
-    AccountId, EntryId, EventId, InvoiceId, PaymentId, PostingId, RefundId, RequestId,
+    AccountId, EntryId, EventId, InvoiceId, PaymentId, RefundId, RequestId, TransferId,
 };
 use domain::money::MAX_AMOUNT;
 use domain::payment::Kind;
@@ -50,8 +50,8 @@ pub fn event_id() -> Schema {
     id(&[EventId::PREFIX])
 }
 
-pub fn posting_id() -> Schema {
-    id(&[PostingId::PREFIX])
+pub fn transfer_id() -> Schema {
+    id(&[TransferId::PREFIX])
 }
 
 pub fn entry_id() -> Schema {

@@ -1,10 +1,10 @@
-//! Moving a refund from state to state, and what that takes: balances, postings, events.
+//! Moving a refund from state to state, and what that takes: balances, transfers, events.
 
 use super::record_event::{record_payment_event, record_refund_event};
 use super::{Done, Refusal};
 use crate::event::Type;
 use crate::ids::Ids;
-use crate::ledger::{Posting, Reason};
+use crate::ledger::{Reason, Transfer};
 use crate::machine::Next;
 use crate::outcome::{Failure, Observation, Source};
 use crate::payment::Payment;
@@ -25,7 +25,7 @@ pub(super) struct Arrival<'a> {
     pub(super) stale: bool,
 }
 
-/// Runs the state machine and does what a move takes: balances, postings, events.
+/// Runs the state machine and does what a move takes: balances, transfers, events.
 pub(super) fn advance<R: Rng>(
     refund_row: &mut Row<Refund>,
     payment_row: &mut Row<Payment>,
@@ -109,7 +109,7 @@ fn move_money<R: Rng>(
     };
     let rebalanced = rebalance(payment, refunded, reserved)?;
     if let Some(reason) = reason
-        && !new_rows.post(Posting::refund(ids.posting(now), reason, &refund_row.value))
+        && !new_rows.post(Transfer::refund(ids.transfer(now), reason, &refund_row.value))
     {
         return Err(Refusal::TooLarge);
     }

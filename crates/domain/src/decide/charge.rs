@@ -8,7 +8,7 @@ use crate::checkout::{Checkout, Fact, Outcome, PaymentAttempt, Terms};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
-use crate::ledger::Posting;
+use crate::ledger::Transfer;
 use crate::outcome::Failure;
 use crate::payment::{self, Payment};
 use crate::time::Timestamp;
@@ -66,7 +66,7 @@ fn land(
     Ok(moved.then_some(event))
 }
 
-/// Turns a checkout into a payment: the row, its name, its posting, its event.
+/// Turns a checkout into a payment: the row, its name, its transfer, its event.
 pub(super) fn complete<R: Rng>(
     view: &mut View,
     checkout: &mut Checkout,
@@ -89,7 +89,7 @@ pub(super) fn complete<R: Rng>(
     }
     let settled_at = charge.settles_after_ms.map(|ms| captured_at.plus_ms(ms));
     let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), settled_at, now);
-    if !view.new_rows.post(Posting::capture(ids.posting(now), &payment)) {
+    if !view.new_rows.post(Transfer::capture(ids.transfer(now), &payment)) {
         return Err(Refusal::TooLarge);
     }
     record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);

@@ -7,7 +7,7 @@ use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{Key, Target};
-use crate::ledger::Posting;
+use crate::ledger::Transfer;
 use crate::payment::{Capture, Payment};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
@@ -46,8 +46,8 @@ pub(super) fn decide<R: Rng>(
     let facts = Capture::of(&register.new, id, now);
     let settles_at = register.settles_after_ms.map(|ms| facts.captured_at.plus_ms(ms));
     let mut payment = Payment::new(facts, register.new.settled_at.or(settles_at), now);
-    let posting = Posting::capture(ids.posting(now), &payment);
-    if !view.new_rows.post(posting) {
+    let transfer = Transfer::capture(ids.transfer(now), &payment);
+    if !view.new_rows.post(transfer) {
         return Err(Refusal::TooLarge);
     }
     record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);

@@ -175,7 +175,7 @@ fn check(view: &View, id: PaymentId) {
     let completed = checkout.state == State::Completed;
     let payment = view.payments.get(&(tenant(), id)).map(|row| &row.value);
     assert_eq!(payment.is_some(), completed, "{checkout:?}");
-    let captures: i64 = view.new_rows.postings.iter().map(|posting| posting.amount).sum();
+    let captures: i64 = view.new_rows.transfers.iter().map(|transfer| transfer.amount).sum();
     assert_eq!(captures, if completed { AMOUNT } else { 0 }, "paid once or not at all");
     if let Some(payment) = payment {
         assert_eq!(payment.facts.captured, AMOUNT);

@@ -117,7 +117,7 @@ fn a_revival_that_no_longer_fits_is_refused() {
 }
 
 #[test]
-fn an_adoption_whose_posting_does_not_fit_leaves_nothing_behind() {
+fn an_adoption_whose_transfer_does_not_fit_leaves_nothing_behind() {
     let mut desk = Desk::open();
     let (payment, other) = (desk.pay(10_000), desk.pay(10_000));
     let adopt = |payment, name, minor| Command::Adopt {

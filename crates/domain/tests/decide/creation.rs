@@ -215,7 +215,7 @@ fn a_payment_is_registered_once_and_posted_once() {
     let mut same_id = desk.capture("ch_b", 10_000);
     same_id.id = id;
     assert_eq!(desk.run(register(same_id, None)), Err(Refusal::PaymentExists(id)));
-    assert_eq!(desk.rows.postings.len(), 1);
+    assert_eq!(desk.rows.transfers.len(), 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::refund::{Fact, State};
 
 fn posted(desk: &Desk) -> Vec<Reason> {
-    desk.rows.postings.iter().map(|posting| posting.reason).collect()
+    desk.rows.transfers.iter().map(|transfer| transfer.reason).collect()
 }
 
 #[test]

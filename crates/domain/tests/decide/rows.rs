@@ -5,7 +5,7 @@ use domain::decide::{Command, Done, Refusal, decide};
 use domain::event::{Event, Subject};
 use domain::ids::{Ids, PaymentId, RefundId};
 use domain::keys::{Key, KeyHash, Target};
-use domain::ledger::{Code, Posting, Reason, SourceType, Totals};
+use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
 use domain::payment::Payment;
@@ -22,7 +22,7 @@ pub struct Rows {
     pub refunds: BTreeMap<(Tenant, RefundId), Refund>,
     pub keys: BTreeMap<(Tenant, KeyHash), Key>,
     pub events: Vec<Event>,
-    pub postings: Vec<Posting>,
+    pub transfers: Vec<Transfer>,
     pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
 }
 
@@ -92,7 +92,7 @@ impl Rows {
         save(&mut self.refunds, &view.refunds);
         save(&mut self.keys, &view.keys);
         self.events.extend(view.new_rows.events.iter().cloned());
-        self.postings.extend(view.new_rows.postings.iter().cloned());
+        self.transfers.extend(view.new_rows.transfers.iter().cloned());
         for (at, more) in &view.new_rows.totals {
             let totals = self.totals.entry(*at).or_default();
             totals.debits += more.debits;
@@ -172,18 +172,18 @@ impl Rows {
     /// Promise 4: everything posted follows from payments and refunds, and the ledger balances.
     fn check_ledger(&self) {
         for refund in self.refunds.values() {
-            let posted = self.postings.iter().filter(|p| p.source == refund.id.ulid());
+            let posted = self.transfers.iter().filter(|p| p.source == refund.id.ulid());
             let net: i64 = posted
-                .map(|posting| {
-                    assert_eq!(posting.source_type, SourceType::Refund);
+                .map(|transfer| {
+                    assert_eq!(transfer.source_type, SourceType::Refund);
                     assert_eq!(
-                        (posting.payment, posting.currency),
+                        (transfer.payment, transfer.currency),
                         (refund.payment, refund.currency)
                     );
-                    match posting.reason {
-                        Reason::Refund => posting.amount,
-                        Reason::LateFailure => -posting.amount,
-                        Reason::Capture => panic!("{posting:?} is about a refund"),
+                    match transfer.reason {
+                        Reason::Refund => transfer.amount,
+                        Reason::LateFailure => -transfer.amount,
+                        Reason::Capture => panic!("{transfer:?} is about a refund"),
                     }
                 })
                 .sum();
@@ -193,19 +193,19 @@ impl Rows {
         for payment in self.payments.values() {
             let id = payment.facts.id;
             let captures: Vec<_> = self
-                .postings
+                .transfers
                 .iter()
                 .filter(|p| p.reason == Reason::Capture && p.payment == id)
-                .map(|posting| posting.amount)
+                .map(|transfer| transfer.amount)
                 .collect();
             assert_eq!(captures, [payment.facts.captured], "capture of {id}");
         }
         let mut derived: BTreeMap<(Tenant, Currency, Code), Totals> = BTreeMap::new();
-        for posting in &self.postings {
-            let (debit, credit) = posting.reason.legs();
-            let at = |code| (posting.tenant, posting.currency, code);
-            derived.entry(at(debit)).or_default().debits += posting.amount;
-            derived.entry(at(credit)).or_default().credits += posting.amount;
+        for transfer in &self.transfers {
+            let (debit, credit) = transfer.reason.legs();
+            let at = |code| (transfer.tenant, transfer.currency, code);
+            derived.entry(at(debit)).or_default().debits += transfer.amount;
+            derived.entry(at(credit)).or_default().credits += transfer.amount;
         }
         assert_eq!(self.totals, derived, "running totals");
         let mut balance: BTreeMap<(Tenant, Currency), i64> = BTreeMap::new();
@@ -246,7 +246,7 @@ impl Rows {
     /// No row is lost, and what never changes did not.
     fn check_grown_from(&self, before: &Self) {
         assert!(self.events.starts_with(&before.events), "an event was lost or changed");
-        assert!(self.postings.starts_with(&before.postings), "a posting was lost or changed");
+        assert!(self.transfers.starts_with(&before.transfers), "a posting was lost or changed");
         assert!(before.keys.keys().all(|at| self.keys.contains_key(at)), "a name was lost");
         for (at, old) in &before.payments {
             assert_eq!(self.payments.get(at).map(|p| &p.facts), Some(&old.facts));

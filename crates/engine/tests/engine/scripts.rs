@@ -8,7 +8,7 @@ use testkit::{EngineRig, Leg};
 
 const ASKED: i64 = 2_500;
 
-/// The postings of a refund of [`ASKED`] that succeeds, and of one that is taken back.
+/// The transfers of a refund of [`ASKED`] that succeeds, and of one that is taken back.
 const POSTED: [Leg; 2] = [(RevenueRefund, Debit, ASKED), (Cash, Credit, ASKED)];
 const TAKEN_BACK: [Leg; 2] = [(Cash, Debit, ASKED), (RevenueRefund, Credit, ASKED)];
 

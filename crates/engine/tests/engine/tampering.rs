@@ -95,13 +95,13 @@ async fn a_refund_that_is_not_posted_as_it_ended_is_found() {
 }
 
 #[tokio::test]
-async fn a_posting_about_nothing_is_found() {
+async fn a_transfer_about_nothing_is_found() {
     let sql = "UPDATE postings SET source = x'00000000000000000000000000000001' WHERE reason = 2";
     check(sql, &[" source"]).await;
 }
 
 #[tokio::test]
-async fn running_totals_that_do_not_follow_from_the_postings_are_found() {
+async fn running_totals_that_do_not_follow_from_the_transfers_are_found() {
     check("UPDATE totals SET debits = debits + 1, credits = credits + 1", &["totals of"]).await;
     check("DELETE FROM totals WHERE currency = 'JPY'", &["totals of"]).await;
     let more = "INSERT INTO totals (scope, currency, code, debits, credits)

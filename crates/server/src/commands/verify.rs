@@ -17,7 +17,7 @@ pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
         "checked {} payments, {} refunds and {} postings: {}",
         report.payments,
         report.refunds,
-        report.postings,
+        report.transfers,
         match report.differences.len() {
             0 => "everything fits".to_owned(),
             1 => "1 difference".to_owned(),

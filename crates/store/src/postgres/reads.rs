@@ -7,14 +7,14 @@ use crate::StoreError;
 use crate::queries::{
     BALANCES, Backlog, Balance, COUNT_BACKLOG, CheckoutFilter, DUE_CHECKOUTS, DUE_INVOICES,
     DUE_REFUNDS, DueRefund, EventFilter, InvoiceFilter, Joined, NEXT_CHECKOUT_DUE, NEXT_REFUND_DUE,
-    Page, PageQuery, PostingFilter, PostingSum, RefundFilter, SUM_POSTINGS, checkouts_query,
-    event_query, events_query, first_at, invoices_query, payments_query, postings_query,
-    read_backlog, read_due_checkout, read_due_invoice, read_due_refund, read_joined,
-    read_posting_sum, read_refund_view, refund_query, refunds_query,
+    Page, PageQuery, RefundFilter, SUM_POSTINGS, TransferFilter, TransferSum, checkouts_query,
+    event_query, events_query, first_at, invoices_query, payments_query, read_backlog,
+    read_due_checkout, read_due_invoice, read_due_refund, read_joined, read_posting_sum,
+    read_refund_view, refund_query, refunds_query, transfers_query,
 };
 use crate::tables::{
     CHECKOUTS, Cells as _, INVOICES, KEYS, PAYMENTS, Table, inconsistent, read_balance,
-    read_checkout, read_invoice, read_key, read_payment, read_posting,
+    read_checkout, read_invoice, read_key, read_payment, read_transfer,
 };
 use domain::account::Tenant;
 use domain::checkout::Checkout;
@@ -22,7 +22,7 @@ use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
-use domain::ledger::Posting;
+use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::RefundView;
@@ -178,26 +178,26 @@ impl PostgresStore {
         }
     }
 
-    pub(crate) async fn list_postings(
+    pub(crate) async fn list_transfers(
         &self,
         tenant: Tenant,
-        filter: PostingFilter,
+        filter: TransferFilter,
         page: PageQuery,
-    ) -> Result<Page<Posting>, StoreError> {
-        self.page(postings_query(tenant, filter, page), page.limit, |c| read_posting(c)).await
+    ) -> Result<Page<Transfer>, StoreError> {
+        self.page(transfers_query(tenant, filter, page), page.limit, |c| read_transfer(c)).await
     }
 
     pub(crate) async fn balances(&self, tenant: Tenant) -> Result<Vec<Balance>, StoreError> {
         self.list(Statement::new(BALANCES, vec![number(tenant.code())]), |c| read_balance(c)).await
     }
 
-    pub(crate) async fn sum_postings(
+    pub(crate) async fn sum_transfers(
         &self,
         tenant: Tenant,
         currency: Currency,
         from: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<PostingSum>, StoreError> {
+    ) -> Result<Vec<TransferSum>, StoreError> {
         let values = vec![
             number(tenant.code()),
             ulid(first_at(from)),

@@ -6,7 +6,7 @@ use super::statement::{Rows, Statement, keys};
 use super::value::Value;
 use crate::StoreError;
 use crate::tables::{
-    CHECKOUTS, ENDPOINTS, EVENTS, INVOICES, KEYS, PAYMENTS, POSTINGS, REFUNDS, Table,
+    CHECKOUTS, ENDPOINTS, EVENTS, INVOICES, KEYS, PAYMENTS, REFUNDS, TRANSFERS, Table,
 };
 use domain::account::Tenant;
 use domain::ledger::{Code, Totals};
@@ -40,7 +40,7 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
     statements.push(remove_endpoints(view));
     statements.extend(deliveries::save(view)?.into_iter().map(Some));
     statements.push(Rows::inserted(&EVENTS, view.new_rows.events.iter())?.map(Rows::insert));
-    statements.push(Rows::inserted(&POSTINGS, view.new_rows.postings.iter())?.map(Rows::insert));
+    statements.push(Rows::inserted(&TRANSFERS, view.new_rows.transfers.iter())?.map(Rows::insert));
     statements.push(add_totals(view, part));
     Ok(statements.into_iter().flatten().map(Step::Run).collect())
 }

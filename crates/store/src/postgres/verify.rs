@@ -36,8 +36,8 @@ impl PostgresStore {
             let found: Option<i64> = rows.first().map(|row| row.get(0));
             *count = found.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         }
-        let [payments, refunds, postings] = counts;
-        let mut report = Report { payments, refunds, postings, differences: Vec::new() };
+        let [payments, refunds, transfers] = counts;
+        let mut report = Report { payments, refunds, transfers, differences: Vec::new() };
         for check in CHECKS {
             let id = |column: &str| format!("replace({column}::text, '-', '')");
             let check = written(check, id, "json_array_elements(i.lines::json) AS l (value)");

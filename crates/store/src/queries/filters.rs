@@ -95,12 +95,12 @@ impl InvoiceFilter {
 
 /// Which ledger entries to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PostingFilter {
-    /// Fits the debit or the credit of a posting.
+pub struct TransferFilter {
+    /// Fits the debit or the credit of a transfer.
     pub code: Option<Code>,
     pub source_type: Option<SourceType>,
     pub source: Option<Ulid>,
-    pub posting: Option<Ulid>,
+    pub transfer: Option<Ulid>,
 }
 
 /// Which events to list.
@@ -155,9 +155,9 @@ pub struct Balance {
     pub totals: Totals,
 }
 
-/// The sum of the postings for one reason in a span of time.
+/// The sum of the transfers for one reason in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PostingSum {
+pub struct TransferSum {
     pub reason: Reason,
     /// Minor units.
     pub amount: i64,

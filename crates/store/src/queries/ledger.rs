@@ -1,6 +1,6 @@
 //! Sums of the ledger.
 
-use super::PostingSum;
+use super::TransferSum;
 use crate::StoreError;
 use crate::tables::Cells;
 use domain::ledger::Reason;
@@ -15,6 +15,6 @@ pub(crate) const BALANCES: &str = "SELECT code, currency, CAST(sum(debits) AS BI
 pub(crate) const SUM_POSTINGS: &str = "SELECT reason, CAST(sum(amount) AS BIGINT) FROM postings \
      WHERE scope = $1 AND id >= $2 AND id < $3 AND currency = $4 GROUP BY reason ORDER BY reason";
 
-pub(crate) fn read_posting_sum(c: &mut impl Cells) -> Result<PostingSum, StoreError> {
-    Ok(PostingSum { reason: c.code(Reason::from_code, "postings.reason")?, amount: c.take()? })
+pub(crate) fn read_posting_sum(c: &mut impl Cells) -> Result<TransferSum, StoreError> {
+    Ok(TransferSum { reason: c.code(Reason::from_code, "postings.reason")?, amount: c.take()? })
 }

@@ -2,10 +2,10 @@
 //! are.
 
 use super::{
-    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, PostingFilter,
-    RefundFilter, first_at,
+    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, RefundFilter,
+    TransferFilter, first_at,
 };
-use crate::tables::{CHECKOUTS, DELIVERIES, EVENTS, INVOICES, PAYMENTS, POSTINGS, REFUNDS, Table};
+use crate::tables::{CHECKOUTS, DELIVERIES, EVENTS, INVOICES, PAYMENTS, REFUNDS, TRANSFERS, Table};
 use domain::account::Tenant;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EventId, RefundId};
@@ -212,25 +212,25 @@ pub(crate) fn events_query<Q: ListQuery>(
     query
 }
 
-pub(crate) fn postings_query<Q: ListQuery>(
+pub(crate) fn transfers_query<Q: ListQuery>(
     tenant: Tenant,
-    filter: PostingFilter,
+    filter: TransferFilter,
     page: PageQuery,
 ) -> Q {
-    let by_source = filter.source.is_some() && filter.posting.is_none();
+    let by_source = filter.source.is_some() && filter.transfer.is_none();
     let index = by_source.then_some("postings_by_source");
-    let mut query: Q = select(&POSTINGS, index, tenant);
+    let mut query: Q = select(&TRANSFERS, index, tenant);
     if let Some(source) = filter.source {
         query.and("source = ?", Arg::Ulid(source));
     }
     if let Some(source_type) = filter.source_type {
         query.and("source_type = ?", Arg::Number(source_type.code()));
     }
-    if let Some(posting) = filter.posting {
-        query.and("id = ?", Arg::Ulid(posting));
+    if let Some(transfer) = filter.transfer {
+        query.and("id = ?", Arg::Ulid(transfer));
     }
     if let Some(code) = filter.code {
-        // The ledger accounts of a posting follow from its reason; these are at most three numbers
+        // The ledger accounts of a transfer follow from its reason; these are at most three numbers
         // and no input.
         let reasons: Vec<String> = Reason::ALL
             .iter()

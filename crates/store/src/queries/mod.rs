@@ -30,14 +30,14 @@ pub(crate) use due::{
 pub(crate) use events::{Joined, read_joined, read_refund_view};
 pub use filters::{
     Account, ApiKeyRow, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery, DueRefund,
-    EndpointCursor, EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, PostingFilter,
-    PostingSum, RefundFilter, SortOrder,
+    EndpointCursor, EventFilter, InvoiceFilter, NewApiKey, Page, PageQuery, RefundFilter,
+    SortOrder, TransferFilter, TransferSum,
 };
 pub(crate) use ledger::{BALANCES, SUM_POSTINGS, read_posting_sum};
 pub(crate) use lists::{
     Arg, ListQuery, checkouts_query, deliveries_query, delivery_query, event_query, events_query,
-    invoices_query, payments_query, postings_query, refund_query, refund_view_columns,
-    refunds_query, select_events,
+    invoices_query, payments_query, refund_query, refund_view_columns, refunds_query,
+    select_events, transfers_query,
 };
 pub use pruning::{Mark, Pruned};
 pub(crate) use pruning::{

@@ -2,11 +2,11 @@
 
 use super::lists::{
     ListQuery, checkouts_query, deliveries_query, events_query, invoices_query, is_rare,
-    payments_query, postings_query, refunds_query,
+    payments_query, refunds_query, transfers_query,
 };
 use super::{
-    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, PostingFilter,
-    RefundFilter, SortOrder,
+    CheckoutFilter, DeliveryFilter, EventFilter, InvoiceFilter, PageQuery, RefundFilter, SortOrder,
+    TransferFilter,
 };
 use domain::account::{Mode, Tenant};
 use domain::event::Type;
@@ -28,7 +28,7 @@ pub enum List {
     Payments,
     Refunds(RefundFilter),
     Events(EventFilter),
-    Postings(PostingFilter),
+    Transfers(TransferFilter),
     Deliveries(DeliveryFilter),
     Checkouts(CheckoutFilter),
     Invoices(InvoiceFilter),
@@ -53,7 +53,7 @@ impl List {
             Self::Payments => payments_query(tenant(), page),
             Self::Refunds(filter) => refunds_query(tenant(), *filter, page),
             Self::Events(filter) => events_query(tenant(), *filter, page),
-            Self::Postings(filter) => postings_query(tenant(), *filter, page),
+            Self::Transfers(filter) => transfers_query(tenant(), *filter, page),
             Self::Deliveries(filter) => deliveries_query(tenant(), filter, page),
             Self::Checkouts(filter) => checkouts_query(tenant(), filter, page),
             Self::Invoices(filter) => invoices_query(tenant(), filter, page),
@@ -135,18 +135,18 @@ fn events() -> Vec<Case> {
     cases
 }
 
-fn postings() -> Vec<Case> {
-    let all = PostingFilter::default();
-    let of = |filter| List::Postings(filter);
+fn transfers() -> Vec<Case> {
+    let all = TransferFilter::default();
+    let of = |filter| List::Transfers(filter);
     let source = Some(nth(7));
     let source_type = Some(SourceType::Refund);
     vec![
         Case::new(of(all), KEY),
-        Case::new(of(PostingFilter { code: Some(Code::Revenue), ..all }), KEY).scans(),
-        Case::new(of(PostingFilter { source_type, ..all }), KEY).scans(),
-        Case::new(of(PostingFilter { source, ..all }), "postings_by_source"),
-        Case::new(of(PostingFilter { source_type, source, ..all }), "postings_by_source"),
-        Case::new(of(PostingFilter { posting: source, ..all }), KEY),
+        Case::new(of(TransferFilter { code: Some(Code::Revenue), ..all }), KEY).scans(),
+        Case::new(of(TransferFilter { source_type, ..all }), KEY).scans(),
+        Case::new(of(TransferFilter { source, ..all }), "postings_by_source"),
+        Case::new(of(TransferFilter { source_type, source, ..all }), "postings_by_source"),
+        Case::new(of(TransferFilter { transfer: source, ..all }), KEY),
     ]
 }
 
@@ -220,5 +220,5 @@ fn invoices() -> Vec<Case> {
 /// Every list with every filter.
 pub fn cases() -> Vec<Case> {
     let payments = vec![Case::new(List::Payments, KEY)];
-    [payments, refunds(), events(), postings(), deliveries(), checkouts(), invoices()].concat()
+    [payments, refunds(), events(), transfers(), deliveries(), checkouts(), invoices()].concat()
 }

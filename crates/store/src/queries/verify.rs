@@ -70,7 +70,7 @@ pub(crate) const CHECKS: &[&str] = &[
             '1 x ' || p.captured
      FROM payments p LEFT JOIN captures c ON c.scope = p.scope AND c.payment = p.id
      WHERE coalesce(c.n, 0) <> 1 OR c.amount <> p.captured",
-    // A succeeded refund is posted with its amount; the postings of any other refund sum to zero.
+    // A succeeded refund is posted with its amount; the transfers of any other refund sum to zero.
     "WITH posted AS (
          SELECT scope, source, sum(CASE reason WHEN 2 THEN amount ELSE -amount END) AS net
          FROM postings WHERE source_type = 6 GROUP BY scope, source
@@ -79,12 +79,12 @@ pub(crate) const CHECKS: &[&str] = &[
             CASE WHEN r.state = 10 THEN r.amount ELSE 0 END
      FROM refunds r LEFT JOIN posted n ON n.scope = r.scope AND n.source = r.id
      WHERE coalesce(n.net, 0) <> CASE WHEN r.state = 10 THEN r.amount ELSE 0 END",
-    // Every posting about a refund belongs to one.
+    // Every transfer about a refund belongs to one.
     "SELECT 'posting ' || {g.id} || ' source', {g.source}, 'no such refund or payment'
      FROM postings g
      WHERE NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = g.scope AND r.id = g.source)
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = g.scope AND p.id = g.source)",
-    // The running totals follow from the postings.
+    // The running totals follow from the transfers.
     "WITH legs AS (
          SELECT scope, currency, CASE reason WHEN 2 THEN 3 ELSE 1 END AS code,
                 amount AS debit, 0 AS credit FROM postings
@@ -197,7 +197,7 @@ impl std::fmt::Display for Difference {
 pub struct Report {
     pub payments: u64,
     pub refunds: u64,
-    pub postings: u64,
+    pub transfers: u64,
     /// At most [`Report::LIMIT`] differences of each kind.
     pub differences: Vec<Difference>,
 }

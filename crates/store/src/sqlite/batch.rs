@@ -6,7 +6,7 @@ use super::rows::{Finder, RowWriter, append, save_rows};
 use super::webhooks;
 use crate::StoreError;
 use crate::tables::{
-    CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, POSTINGS, Put, REFUNDS, read_checkout,
+    CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, Put, REFUNDS, TRANSFERS, read_checkout,
     read_invoice, read_key, read_refund,
 };
 use domain::account::Tenant;
@@ -113,7 +113,7 @@ pub(super) fn save(
     }
     webhooks::save(connection, view)?;
     append(connection, &EVENTS, &view.new_rows.events)?;
-    append(connection, &POSTINGS, &view.new_rows.postings)?;
+    append(connection, &TRANSFERS, &view.new_rows.transfers)?;
     let mut add = connection.prepare_cached(ADD_TOTALS)?;
     for ((tenant, currency, code), totals) in &view.new_rows.totals {
         let row =

@@ -10,7 +10,7 @@ fn query(list: &List, page: PageQuery) -> SqliteQuery {
         List::Refunds(filter) => list_refunds(tenant(), *filter, page),
         List::Payments
         | List::Events(_)
-        | List::Postings(_)
+        | List::Transfers(_)
         | List::Deliveries(_)
         | List::Checkouts(_)
         | List::Invoices(_) => list.query(page),

@@ -9,20 +9,20 @@ use crate::StoreError;
 use crate::queries::{
     BALANCES, Backlog, Balance, COUNT_BACKLOG, CheckoutFilter, DUE_CHECKOUTS, DUE_INVOICES,
     DUE_REFUNDS, DueRefund, InvoiceFilter, NEXT_CHECKOUT_DUE, NEXT_REFUND_DUE, Page, PageQuery,
-    PostingFilter, PostingSum, RefundFilter, SUM_POSTINGS, checkouts_query, first_at,
-    invoices_query, payments_query, postings_query, read_backlog, read_due_checkout,
-    read_due_invoice, read_due_refund, read_posting_sum, read_refund_view, refund_query,
+    RefundFilter, SUM_POSTINGS, TransferFilter, TransferSum, checkouts_query, first_at,
+    invoices_query, payments_query, read_backlog, read_due_checkout, read_due_invoice,
+    read_due_refund, read_posting_sum, read_refund_view, refund_query, transfers_query,
 };
 use crate::tables::{
     CHECKOUTS, Cells as _, INVOICES, inconsistent, read_balance, read_checkout, read_invoice,
-    read_payment, read_posting,
+    read_payment, read_transfer,
 };
 use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{Key, KeyHash};
-use domain::ledger::Posting;
+use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::RefundView;
@@ -75,27 +75,27 @@ impl SqliteStore {
         self.read(move |c| load_key(c, tenant, hash)).await
     }
 
-    pub(crate) async fn list_postings(
+    pub(crate) async fn list_transfers(
         &self,
         tenant: Tenant,
-        filter: PostingFilter,
+        filter: TransferFilter,
         page: PageQuery,
-    ) -> Result<Page<Posting>, StoreError> {
-        let query: SqliteQuery = postings_query(tenant, filter, page);
-        self.read(move |c| query.run(c, page.limit, |c| read_posting(c))).await
+    ) -> Result<Page<Transfer>, StoreError> {
+        let query: SqliteQuery = transfers_query(tenant, filter, page);
+        self.read(move |c| query.run(c, page.limit, |c| read_transfer(c))).await
     }
 
     pub(crate) async fn balances(&self, tenant: Tenant) -> Result<Vec<Balance>, StoreError> {
         self.read(move |c| list(c, BALANCES, [tenant.code()], |c| read_balance(c))).await
     }
 
-    pub(crate) async fn sum_postings(
+    pub(crate) async fn sum_transfers(
         &self,
         tenant: Tenant,
         currency: Currency,
         from: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<PostingSum>, StoreError> {
+    ) -> Result<Vec<TransferSum>, StoreError> {
         let (from, until) = (first_at(from).to_bytes(), first_at(until).to_bytes());
         self.read(move |c| {
             let values = params![tenant.code(), from, until, currency.as_str()];

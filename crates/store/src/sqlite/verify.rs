@@ -42,7 +42,7 @@ pub(super) fn verify(connection: &Connection) -> Result<Report, StoreError> {
     let mut report = Report {
         payments: count("payments")?,
         refunds: count("refunds")?,
-        postings: count("postings")?,
+        transfers: count("postings")?,
         differences: Vec::new(),
     };
     for check in CHECKS.iter().chain(CHAINS) {

@@ -15,11 +15,11 @@ mod events;
 mod invoices;
 mod keys;
 mod payments;
-mod postings;
 mod put;
 mod refunds;
 mod stored_responses;
 mod totals;
+mod transfers;
 
 pub(crate) use accounts::{ACCOUNT_COLUMNS, read_account};
 pub(crate) use api_keys::{API_KEYS, KeyToStore, read_api_key};
@@ -32,11 +32,11 @@ pub(crate) use events::{EVENTS, read_event};
 pub(crate) use invoices::{INVOICES, read_invoice};
 pub(crate) use keys::{KEYS, read_key};
 pub(crate) use payments::{PAYMENTS, read_payment};
-pub(crate) use postings::{POSTINGS, read_posting};
 pub(crate) use put::Put;
 pub(crate) use refunds::{REFUNDS, read_refund};
 pub(crate) use stored_responses::{STORED_RESPONSES, read_stored_response};
 pub(crate) use totals::read_balance;
+pub(crate) use transfers::{TRANSFERS, read_transfer};
 
 use std::sync::OnceLock;
 
@@ -262,7 +262,7 @@ mod tests {
         check(&REFUNDS);
         check(&KEYS);
         check(&EVENTS);
-        check(&POSTINGS);
+        check(&TRANSFERS);
         check(&ENDPOINTS);
         check(&DELIVERIES);
         check(&ATTEMPTS);

@@ -10,8 +10,8 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, RowKeys, View};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
-    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, PostingFilter,
-    RefundFilter, Replay, SortOrder, StoreError,
+    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, RefundFilter,
+    Replay, SortOrder, StoreError, TransferFilter,
 };
 
 pub fn page(limit: u32, order: SortOrder) -> PageQuery {
@@ -197,14 +197,14 @@ pub async fn what_is_posted_adds_up(world: World) {
     assert_eq!(of(debit), Totals { debits: 40_000, credits: 0 });
     assert_eq!(of(credit), Totals { debits: 0, credits: 40_000 });
     assert_eq!(balances.len(), 2, "one row per account, of however many parts");
-    let sum = world.store.sum_postings(world.tenant, usd(), NOW, NOW.plus_ms(1)).await;
+    let sum = world.store.sum_transfers(world.tenant, usd(), NOW, NOW.plus_ms(1)).await;
     let [sum] = &sum.expect("a read")[..] else { panic!("one reason") };
     assert_eq!((sum.reason, sum.amount), (Reason::Capture, 40_000));
-    let none = world.store.sum_postings(world.tenant, usd(), NOW.plus_ms(1), NOW.plus_ms(2)).await;
+    let none = world.store.sum_transfers(world.tenant, usd(), NOW.plus_ms(1), NOW.plus_ms(2)).await;
     assert!(none.expect("a read").is_empty());
-    let filter = PostingFilter { code: Some(Code::Cash), ..PostingFilter::default() };
-    let postings = world.store.list_postings(world.tenant, filter, all()).await.expect("a read");
-    assert_eq!(postings.items.len(), 40);
+    let filter = TransferFilter { code: Some(Code::Cash), ..TransferFilter::default() };
+    let transfers = world.store.list_transfers(world.tenant, filter, all()).await.expect("a read");
+    assert_eq!(transfers.items.len(), 40);
     world.verify_clean().await;
 }
 

@@ -65,7 +65,7 @@ fn entry() -> Schema {
         .must("accountId", components::account_id())
         .must(
             "txId",
-            components::posting_id().says("The posting: a debit and a credit of one amount."),
+            components::transfer_id().says("The posting: a debit and a credit of one amount."),
         )
         .must("code", codes().says("The ledger account."))
         .must("direction", Schema::words(["debit", "credit"]))

@@ -12,10 +12,10 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::ids::{PaymentId, PostingId, RefundId};
+use domain::ids::{PaymentId, RefundId, TransferId};
 use domain::ledger::{Code, SourceType};
 use engine::access::KeyScope::LedgerRead;
-use engine::{Page, PostingFilter, SortOrder};
+use engine::{Page, SortOrder, TransferFilter};
 use http::{Method, StatusCode};
 use ulid::Ulid;
 
@@ -38,7 +38,7 @@ pub const LIST: List = List {
 /// Source types of the API that this door follows for which there are no entries yet.
 pub const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
 
-/// Lists entries, newest posting first.
+/// Lists entries, newest transfer first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
     let query = call.query();
     let paging = Paging::read(&LIST, &query, call.tenant(), None)?;
@@ -62,8 +62,8 @@ pub async fn balances(call: Call) -> Result<Response, Problem> {
 }
 
 /// Reads the filters. `None` when no entry can match them.
-fn read_filter(query: &Query<'_>) -> Result<Option<PostingFilter>, Invalid> {
-    let mut filter = PostingFilter::default();
+fn read_filter(query: &Query<'_>) -> Result<Option<TransferFilter>, Invalid> {
+    let mut filter = TransferFilter::default();
     let mut possible = true;
     if let Some(text) = query.get("code")? {
         // Account codes are an open vocabulary; an unknown one has no entries.
@@ -86,8 +86,8 @@ fn read_filter(query: &Query<'_>) -> Result<Option<PostingFilter>, Invalid> {
         }
     }
     if let Some(text) = query.get("txId")? {
-        filter.posting = PostingId::parse(&text).ok().map(PostingId::ulid);
-        possible &= filter.posting.is_some();
+        filter.transfer = TransferId::parse(&text).ok().map(TransferId::ulid);
+        possible &= filter.transfer.is_some();
     }
     Ok(possible.then_some(filter))
 }
@@ -131,14 +131,14 @@ mod tests {
 
     const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
-    /// The filter as code, type, and whether a source and a posting are asked for.
+    /// The filter as code, type, and whether a source and a transfer are asked for.
     type Read = Option<(Option<Code>, Option<SourceType>, bool, bool)>;
 
     fn read(query: &str) -> Result<Read, String> {
         let query = query.replace("<U>", ULID);
         read_filter(&Query::parse(Some(&query)))
             .map(|filter| {
-                filter.map(|f| (f.code, f.source_type, f.source.is_some(), f.posting.is_some()))
+                filter.map(|f| (f.code, f.source_type, f.source.is_some(), f.transfer.is_some()))
             })
             .map_err(|invalid| invalid.field.unwrap_or_default().into_owned())
     }

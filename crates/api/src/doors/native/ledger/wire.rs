@@ -2,17 +2,17 @@
 
 use crate::http::print::{PrefixedId, Shown};
 use crate::http::time::Iso;
-use domain::ids::{AccountId, EntryId, PostingId};
+use domain::ids::{AccountId, EntryId, TransferId};
 use engine::{Balance, Entry};
 use serde::Serialize;
 
-/// One leg of a posting.
+/// One leg of a transfer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryWire<'a> {
     pub id: Shown<EntryId>,
     pub account_id: Shown<AccountId>,
-    pub tx_id: Shown<PostingId>,
+    pub tx_id: Shown<TransferId>,
     pub code: &'static str,
     pub direction: &'static str,
     pub amount: i64,
@@ -25,19 +25,19 @@ pub struct EntryWire<'a> {
 
 impl<'a> EntryWire<'a> {
     pub fn new(entry: &'a Entry, account: AccountId) -> Self {
-        let posting = &entry.posting;
+        let transfer = &entry.transfer;
         Self {
             id: Shown(entry.id),
             account_id: Shown(account),
-            tx_id: Shown(posting.id),
+            tx_id: Shown(transfer.id),
             code: entry.code.as_str(),
             direction: entry.direction.as_str(),
-            amount: posting.amount,
-            currency: posting.currency.as_str(),
-            source_type: posting.source_type.as_str(),
-            source_id: Shown(PrefixedId::new(posting.source_type.prefix(), posting.source)),
-            memo: posting.reason.as_str(),
-            posted_at: Iso(posting.id.at()),
+            amount: transfer.amount,
+            currency: transfer.currency.as_str(),
+            source_type: transfer.source_type.as_str(),
+            source_id: Shown(PrefixedId::new(transfer.source_type.prefix(), transfer.source)),
+            memo: transfer.reason.as_str(),
+            posted_at: Iso(transfer.id.at()),
         }
     }
 }

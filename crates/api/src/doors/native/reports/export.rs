@@ -11,7 +11,7 @@ use axum::response::Response;
 use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Money;
-use engine::{Engine, Entry, PageQuery, PostingFilter, SortOrder};
+use engine::{Engine, Entry, PageQuery, SortOrder, TransferFilter};
 use futures_util::stream;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -108,7 +108,7 @@ impl Rows {
             from: Some(self.span.from),
             until: Some(self.span.to),
         };
-        let page = self.engine.list_entries(self.tenant, PostingFilter::default(), query).await?;
+        let page = self.engine.list_entries(self.tenant, TransferFilter::default(), query).await?;
         text.reserve(page.items.len().saturating_mul(256));
         for entry in &page.items {
             write_entry(text, entry, self.account);
@@ -122,8 +122,8 @@ impl Rows {
 /// Writes one entry with the words of its JSON form.
 fn write_entry(text: &mut Vec<u8>, entry: &Entry, account: AccountId) {
     let wire = EntryWire::new(entry, account);
-    let posting = &entry.posting;
-    let money = Money::new(posting.amount, posting.currency).to_string();
+    let transfer = &entry.transfer;
+    let money = Money::new(transfer.amount, transfer.currency).to_string();
     let decimal = money.split(' ').next().unwrap_or_default();
     csv::write_row(
         text,

@@ -1,12 +1,12 @@
-//! Postings of the ledger.
+//! Transfers of the ledger.
 
 use super::put::{id, int, text};
 use super::{Cells, Table, fixed, key};
 use crate::StoreError;
-use domain::ids::{PaymentId, PostingId};
-use domain::ledger::{Posting, Reason, SourceType};
+use domain::ids::{PaymentId, TransferId};
+use domain::ledger::{Reason, SourceType, Transfer};
 
-pub(crate) static POSTINGS: Table<Posting> = Table::new(
+pub(crate) static TRANSFERS: Table<Transfer> = Table::new(
     "postings",
     &[
         key("scope", |p| int(p.tenant.code())),
@@ -20,10 +20,10 @@ pub(crate) static POSTINGS: Table<Posting> = Table::new(
     ],
 );
 
-pub(crate) fn read_posting(c: &mut impl Cells) -> Result<Posting, StoreError> {
-    Ok(Posting {
+pub(crate) fn read_transfer(c: &mut impl Cells) -> Result<Transfer, StoreError> {
+    Ok(Transfer {
         tenant: c.tenant()?,
-        id: PostingId::from_ulid(c.ulid()?),
+        id: TransferId::from_ulid(c.ulid()?),
         reason: c.code(Reason::from_code, "postings.reason")?,
         source_type: c.code(SourceType::from_code, "postings.source_type")?,
         source: c.ulid()?,
