@@ -5,7 +5,7 @@ use crate::fixture::{REASON, Targets};
 use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result};
 use domain::event::Type;
-use domain::keys::Target;
+use domain::keys::KeyTarget;
 use domain::ledger::{Reason, SourceType};
 use domain::refund::{Origin, State};
 use domain::time::Clock as _;
@@ -112,7 +112,14 @@ impl PastRefunds<'_> {
                 previous,
             ])?;
             let (hash, request) = (self.rng.bytes(), self.rng.bytes());
-            keys.execute(params![tenant, hash, request, Target::Refund.code(), refund, sending])?;
+            keys.execute(params![
+                tenant,
+                hash,
+                request,
+                KeyTarget::Refund.code(),
+                refund,
+                sending
+            ])?;
             let absent: Option<&[u8]> = None;
             let nothing: Option<&str> = None;
             let created = Type::RefundCreated.code();

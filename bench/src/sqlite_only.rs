@@ -8,7 +8,7 @@ use crate::measure::{Latencies, SplitMix, Stopwatch, SystemClock, to_f64};
 use anyhow::{Context, Result, anyhow};
 use domain::event::Type;
 use domain::ids::PaymentId;
-use domain::keys::Target;
+use domain::keys::KeyTarget;
 use domain::refund::{Origin, State};
 use domain::time::Clock as _;
 use rusqlite::types::Null as Absent;
@@ -225,7 +225,7 @@ impl<'c> Rows<'c> {
 
     fn write_key(&mut self, new: &RefundRows) -> Result<()> {
         let (tenant, request) = (self.targets.tenant.code(), self.rng.bytes());
-        let (target, state) = (Target::Refund.code(), State::Queued.code());
+        let (target, state) = (KeyTarget::Refund.code(), State::Queued.code());
         self.key.execute(params![tenant, new.hash, request, target, new.refund, state, Absent])?;
         Ok(())
     }

@@ -13,7 +13,7 @@ pub struct KeyHash(pub [u8; 16]);
 
 codes! {
     /// The kind of thing that a name leads to.
-    pub enum Target {
+    pub enum KeyTarget {
         /// A refund, answered as it was when it was created.
         Refund = 1 "refund",
         Payment = 2 "payment",
@@ -29,13 +29,13 @@ codes! {
 
 /// A name that is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct UniqueKey {
     pub tenant: Tenant,
     pub hash: KeyHash,
     /// Hash of the request that took it; another request under the same name is refused.
     pub request: [u8; 16],
     /// The kind of thing that the name leads to.
-    pub target: Target,
+    pub target: KeyTarget,
     pub id: Ulid,
     /// The state to answer with, for refunds.
     pub state: Option<State>,

@@ -5,7 +5,7 @@ use crate::checkout::Checkout;
 use crate::event::Event;
 use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
 use crate::invoice::Invoice;
-use crate::keys::{Key, KeyHash};
+use crate::keys::{KeyHash, UniqueKey};
 use crate::ledger::{Code, Totals, Transfer};
 use crate::money::Currency;
 use crate::payment::Payment;
@@ -82,7 +82,7 @@ pub struct View {
     pub payments: BTreeMap<(Tenant, PaymentId), Row<Payment>>,
     pub refunds: BTreeMap<(Tenant, RefundId), Row<Refund>>,
     /// Names by hash.
-    pub keys: BTreeMap<(Tenant, KeyHash), Row<Key>>,
+    pub keys: BTreeMap<(Tenant, KeyHash), Row<UniqueKey>>,
     /// Checkouts by the id of the payment that they become.
     pub checkouts: BTreeMap<(Tenant, PaymentId), Row<Checkout>>,
     pub invoices: BTreeMap<(Tenant, InvoiceId), Row<Invoice>>,

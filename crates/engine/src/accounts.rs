@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::{Mode, Tenant};
 use domain::decide::Refusal;
 use domain::ids::AccountId;
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use rand_core::Rng;
 use secrecy::SecretString;
@@ -191,7 +191,7 @@ impl Engine {
     async fn make_key(
         &self,
         request: KeyRequest,
-        name: Option<Key>,
+        name: Option<UniqueKey>,
     ) -> Result<(NewKey, Once<()>), Error> {
         let invalid = |field, message: String| Error::Invalid { field, message };
         Permissions::parse(&request.scopes).map_err(|e| invalid("scopes", e.to_string()))?;

@@ -12,7 +12,7 @@ use domain::account::Tenant;
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
-use domain::decide::{Command, Done, KeyUse, Refusal};
+use domain::decide::{Command, Done, KeyedRequest, Refusal};
 use domain::ids::{InvoiceId, PaymentId};
 use domain::outcome::Failure;
 use domain::payment::Kind;
@@ -59,7 +59,7 @@ impl Engine {
         let (now, tenant) = (self.now(), new.tenant);
         self.payment_provider(tenant)?;
         let request = unique_keys::checkout_request(&new);
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let id = PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
         let open = OpenCheckout { new, id, key };
         let command = Command::OpenCheckout(Box::new(open));
@@ -267,7 +267,7 @@ impl Engine {
     ) -> Result<Answered<Checkout>, Error> {
         let (tenant, id) = (checkout.facts.tenant, checkout.facts.id);
         let request = unique_keys::act_request(word, id.ulid());
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key }));
         self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }

@@ -6,7 +6,7 @@ use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
 use domain::account::Tenant;
 use domain::decide::invoice::{Act, ActOnInvoice, CreateInvoice};
-use domain::decide::{Command, KeyUse};
+use domain::decide::{Command, KeyedRequest};
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, NewInvoice, NoTotal, Totals};
 use store::{InvoiceFilter, Page, PageQuery};
@@ -27,7 +27,7 @@ impl Engine {
             Error::Invalid { field, message: format!("{why}; change lines, discount or tax") }
         })?;
         let request = unique_keys::invoice_request(&new);
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let id = InvoiceId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
         let methods = if new.open { self.invoice_methods(tenant) } else { Vec::new() };
         let create = CreateInvoice { new, totals, id, methods, key };
@@ -111,7 +111,7 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Invoice>, Error> {
         let request = unique_keys::act_request(word, id.ulid());
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Invoice(Box::new(ActOnInvoice { tenant, id, act, key }));
         self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }

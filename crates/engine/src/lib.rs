@@ -7,7 +7,6 @@
 pub mod access;
 mod accounts;
 mod answered;
-mod answers;
 mod checkouts;
 mod committer;
 mod dispatch;
@@ -26,13 +25,13 @@ mod reports;
 mod retention;
 mod retry_policy;
 mod secrets;
+mod stored_responses;
 mod unique_keys;
 mod waiters;
 pub mod webhooks;
 
 pub use accounts::{KeyListing, MadeKey, NewKey};
 pub use answered::Answered;
-pub use answers::{Begun, Keyed};
 pub use checkouts::{MANUAL, find_method, method_ids};
 pub use committer::CommitterConfig;
 pub use dispatch::Leased;
@@ -58,3 +57,4 @@ pub use store::{
     InvoiceFilter, Page, PageQuery, PostgresStore, RefundFilter, Report, SortOrder, SqliteStore,
     Store, StoreError, TransferFilter,
 };
+pub use stored_responses::{IdempotentRequest, Keyed};

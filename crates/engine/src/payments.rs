@@ -4,9 +4,9 @@ use crate::answered::Answered;
 use crate::input::{IdempotencyKey, Source};
 use crate::{Engine, Error, unique_keys};
 use domain::account::{Mode, Tenant};
-use domain::decide::{Command, KeyUse, RegisterPayment};
+use domain::decide::{Command, KeyedRequest, RegisterPayment};
 use domain::ids::PaymentId;
-use domain::keys::Target;
+use domain::keys::KeyTarget;
 use domain::payment::{NewPayment, Payment};
 use domain::time::Timestamp;
 use store::{Page, PageQuery};
@@ -32,9 +32,9 @@ impl Engine {
         let now = self.now();
         let tenant = new.tenant;
         let request = unique_keys::payment_request(&new);
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Register(Box::new(RegisterPayment {
-            charge: KeyUse { hash: unique_keys::charge(&new.provider_payment_id), request },
+            charge: KeyedRequest { hash: unique_keys::charge(&new.provider_payment_id), request },
             key,
             settles_after_ms: self.settles_after_ms(&new.provider),
             id: self.with_ids(|ids| ids.payment(now)),
@@ -89,7 +89,7 @@ impl Engine {
             Source::Id(id) => Ok(Some(*id)),
             Source::Charge(charge) => {
                 let key = self.store().find_key(tenant, unique_keys::charge(charge)).await?;
-                let key = key.filter(|key| key.target == Target::Payment);
+                let key = key.filter(|key| key.target == KeyTarget::Payment);
                 Ok(key.map(|key| PaymentId::from_ulid(key.id)))
             }
         }

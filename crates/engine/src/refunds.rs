@@ -4,7 +4,7 @@ use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Engine, Error, unique_keys};
 use domain::account::Tenant;
-use domain::decide::{Command, CreateRefund, KeyUse, RefundRef, Refusal, Start};
+use domain::decide::{Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Start};
 use domain::ids::RefundId;
 use domain::refund::{NewRefund, RefundView, State, Status};
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Engine {
     ) -> Result<Answered<RefundView>, Error> {
         let found = self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
         let request = unique_keys::cancel_request(id);
-        let key = key.map(|key| KeyUse { hash: unique_keys::idempotency(key), request });
+        let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Cancel { of: RefundRef::from(&found.refund), key };
         self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
     }

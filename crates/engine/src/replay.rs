@@ -9,7 +9,7 @@ use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::event_view::{EventSubject, EventView};
 use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
-use domain::keys::{Key, Target};
+use domain::keys::{KeyTarget, UniqueKey};
 use domain::outcome::Failure;
 use domain::refund::State;
 use domain::time::Timestamp;
@@ -92,13 +92,13 @@ impl Engine {
         tenant: Tenant,
         key: &IdempotencyKey,
         request: [u8; 16],
-    ) -> Key {
+    ) -> UniqueKey {
         let now = self.now();
-        Key {
+        UniqueKey {
             tenant,
             hash: unique_keys::idempotency(key),
             request,
-            target: Target::Answer,
+            target: KeyTarget::Answer,
             id: self.with_ids(|ids| ids.ulid(now)),
             state: None,
             expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use crate::tables::inconsistent;
-use domain::keys::{Key, Target};
+use domain::keys::{KeyTarget, UniqueKey};
 
 /// The result of work under a unique key.
 #[derive(Debug)]
@@ -18,11 +18,11 @@ pub enum Once<T> {
 impl<T> Once<T> {
     /// The result for a request with `key`, when `holder` and its stored `answer` were found.
     pub(crate) fn before(
-        key: &Key,
-        holder: &Key,
+        key: &UniqueKey,
+        holder: &UniqueKey,
         answer: Option<Box<str>>,
     ) -> Result<Self, StoreError> {
-        if holder.request != key.request || holder.target != Target::Answer {
+        if holder.request != key.request || holder.target != KeyTarget::Answer {
             return Ok(Self::Taken);
         }
         Ok(Self::Before(answer.ok_or_else(|| inconsistent("keys.answer"))?))

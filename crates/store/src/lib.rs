@@ -24,7 +24,7 @@ pub use queries::{
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;
-pub use stored_responses::{Begun, NewRequest};
+pub use stored_responses::{IdempotentRequest, NewRequest};
 
 /// Why a store did not do its work.
 #[derive(Debug, thiserror::Error)]

@@ -7,14 +7,14 @@ use crate::queries::{
     Pruned, RefundFilter, Replay, Report, TransferFilter, TransferSum,
 };
 use crate::sqlite::SqliteFile;
-use crate::stored_responses::{Begun, NewRequest};
+use crate::stored_responses::{IdempotentRequest, NewRequest};
 use crate::{Copied, PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Tenant};
 use domain::checkout::Checkout;
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
-use domain::keys::{Key, KeyHash};
+use domain::keys::{KeyHash, UniqueKey};
 use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
@@ -75,7 +75,7 @@ both! {
     /// Refunds with their payments, by id and so by time.
     fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
     /// The unique key with this hash.
-    fn find_key(tenant: Tenant, hash: KeyHash) -> Option<Key>;
+    fn find_key(tenant: Tenant, hash: KeyHash) -> Option<UniqueKey>;
     /// Events with their subjects: by id, or by sequence number for one refund.
     fn list_events(tenant: Tenant, filter: EventFilter, page: PageQuery) -> Page<EventView>;
     /// The event with this id.
@@ -120,7 +120,7 @@ both! {
     fn list_accounts() -> Vec<Account>;
     /// Stores an API key and the SHA-256 of its secret, once under the unique key `name`. A
     /// repeated request is answered with the API key's id.
-    fn create_api_key(key: NewApiKey, secret_hash: [u8; 32], name: Option<Key>) -> Once<()>;
+    fn create_api_key(key: NewApiKey, secret_hash: [u8; 32], name: Option<UniqueKey>) -> Once<()>;
     /// The API key with this id.
     fn find_api_key(id: &str) -> Option<ApiKeyRow>;
     /// The API key with this SHA-256 of its Bearer token, or of its secret.
@@ -153,11 +153,11 @@ both! {
     /// Queues deliveries of old events again. `fan_out` receives a view with the events and the
     /// endpoints of the tenant, and appends the deliveries. All happens in one transaction, once
     /// under the unique key; `answer` makes the text that is stored with the key.
-    fn replay_events(tenant: Tenant, events: Vec<EventId>, name: (Option<Key>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
+    fn replay_events(tenant: Tenant, events: Vec<EventId>, name: (Option<UniqueKey>, Timestamp), fan_out: impl FnOnce(&mut View) + Send + 'static, answer: impl FnOnce(&[Delivery]) -> String + Send + 'static) -> Once<Replay>;
     /// Queues deliveries of an event that is in no refund's sequence, each with its own body.
     fn queue_deliveries(deliveries: Vec<Delivery>) -> ();
     /// Begins a request under an idempotency key. The row is durable when this returns.
-    fn begin_request(new: NewRequest, now: Timestamp) -> Begun;
+    fn begin_request(new: NewRequest, now: Timestamp) -> IdempotentRequest;
     /// Stores the response to a request.
     fn keep_answer(of: (Tenant, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
     /// Ends a request without a response, so that the next request under the key may run at once.

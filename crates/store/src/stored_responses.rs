@@ -23,7 +23,7 @@ pub struct NewRequest {
 
 /// The result of beginning a request under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum IdempotentRequest {
     /// The caller processes the request, under this generation: its own, or that of a node which began
     /// the request and stored no response within its lease.
     Process(Ulid),
@@ -51,16 +51,20 @@ pub(crate) struct StoredResponse {
 
 impl StoredResponse {
     /// Answers a request that found this row under its key.
-    pub(crate) fn begin(self, new: &NewRequest, now: Timestamp) -> Begun {
+    pub(crate) fn begin(self, new: &NewRequest, now: Timestamp) -> IdempotentRequest {
         let first = self.request;
         if first.request != new.request {
-            return Begun::Other;
+            return IdempotentRequest::Other;
         }
         if let (Some(status), Some(body)) = (self.status, self.body) {
-            return Begun::Answered { generation: first.generation, status, body };
+            return IdempotentRequest::Answered { generation: first.generation, status, body };
         }
         // The caller finds its own generation when the database's reply to its insert was lost.
         let is_free = now >= first.lease_until || first.generation == new.generation;
-        if is_free { Begun::Process(first.generation) } else { Begun::Running }
+        if is_free {
+            IdempotentRequest::Process(first.generation)
+        } else {
+            IdempotentRequest::Running
+        }
     }
 }

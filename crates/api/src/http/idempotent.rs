@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::response::Response;
 use domain::decide::Refusal;
 use engine::access::KeyScope;
-use engine::{Begun, Engine, Error, Keyed};
+use engine::{Engine, Error, IdempotentRequest, Keyed};
 use http::{Method, StatusCode};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ where
     let Some(key) = call.idempotency_key.take() else { return endpoint(call).await };
     let engine = call.engine().clone();
     match engine.begin_request(call.tenant(), &key, &call.request()).await? {
-        Begun::Process(keyed) => {
+        IdempotentRequest::Process(keyed) => {
             call.idempotency_key = Some(keyed.key());
             let (tell, told) = tokio::sync::oneshot::channel();
             engine.spawn(async move {
@@ -47,9 +47,9 @@ where
             });
             told.await.unwrap_or_else(|_| Err(D::internal()))
         }
-        Begun::Running => Err(Error::InProgress.into()),
-        Begun::Other => Err(Error::Refused(Refusal::KeyReused).into()),
-        Begun::Answered { status, body } => {
+        IdempotentRequest::Running => Err(Error::InProgress.into()),
+        IdempotentRequest::Other => Err(Error::Refused(Refusal::KeyReused).into()),
+        IdempotentRequest::Answered { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let mut response = with_body(status, body, &call.request_id().to_string());
             mark_replayed(&mut response, true);

@@ -2,7 +2,7 @@
 
 use crate::world::{Ask, Key, Reply, World};
 use domain::account::{Mode, Tenant};
-use engine::{Begun, IdempotencyKey};
+use engine::{IdempotencyKey, IdempotentRequest};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -87,7 +87,7 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
     let request = [b"POST".as_slice(), path.as_bytes(), body.as_bytes()];
     // Another node began the request, made the refund and died.
     let begun = shop.world.engine.begin_request(tenant, &key, &request).await.expect("begun");
-    let Begun::Process(keyed) = begun else { panic!("{begun:?}") };
+    let IdempotentRequest::Process(keyed) = begun else { panic!("{begun:?}") };
     let new = engine::NewRefund {
         tenant,
         payment: domain::ids::PaymentId::parse(&shop.checkout.replacen("ch_", "pay_", 1)).unwrap(),
@@ -104,7 +104,7 @@ async fn a_request_that_a_node_left_is_held_until_its_lease_ends_and_then_done_o
         let mut other = request;
         other[at] = part;
         let begun = shop.world.engine.begin_request(tenant, &key, &other).await.expect("a read");
-        assert!(matches!(begun, Begun::Other), "{begun:?}");
+        assert!(matches!(begun, IdempotentRequest::Other), "{begun:?}");
     }
     let made = shop.world.engine.create_refund(new, Some(&keyed.key())).await.expect("a refund");
 

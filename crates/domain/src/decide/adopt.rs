@@ -8,7 +8,7 @@ use super::{Done, RefundRef, Refusal};
 use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId, RefundId};
-use crate::keys::{Key, KeyHash, Target};
+use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
@@ -70,11 +70,11 @@ pub(super) fn decide<R: Rng>(
         // The statement cannot be booked, so the refund is not made.
         view.new_rows.events.truncate(told);
     })?;
-    let key = Key {
+    let key = UniqueKey {
         tenant,
         hash: name,
         request: [0; 16],
-        target: Target::Refund,
+        target: KeyTarget::Refund,
         id: id.ulid(),
         state: None,
         expires_at: None,

@@ -2,9 +2,9 @@
 
 use super::advance::{Arrival, advance};
 use super::keys::{insert_key, live_key};
-use super::{Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, rows};
+use super::{Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef, Refusal, rows};
 use crate::ids::Ids;
-use crate::keys::{Key, Target};
+use crate::keys::{KeyTarget, UniqueKey};
 use crate::refund::Fact;
 use crate::time::Timestamp;
 use crate::view::View;
@@ -13,14 +13,14 @@ use rand_core::Rng;
 pub(super) fn decide<R: Rng>(
     view: &mut View,
     of: RefundRef,
-    key: Option<KeyUse>,
+    key: Option<KeyedRequest>,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     if let Some(name) = key
         && let Some(taken) = live_key(view, of.tenant, name.hash, now)
     {
-        if taken.request != name.request || taken.target != Target::Cancel {
+        if taken.request != name.request || taken.target != KeyTarget::Cancel {
             return Err(Refusal::KeyReused);
         }
         let (refund, payment, _) = rows(view, of)?;
@@ -34,11 +34,11 @@ pub(super) fn decide<R: Rng>(
     }
     let done = done?;
     if let Some(name) = key {
-        let key = Key {
+        let key = UniqueKey {
             tenant: of.tenant,
             hash: name.hash,
             request: name.request,
-            target: Target::Cancel,
+            target: KeyTarget::Cancel,
             id: of.refund.ulid(),
             state: None,
             expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),

@@ -7,7 +7,7 @@ use super::record_event::record_payment_event;
 use crate::checkout::{Checkout, Fact, Outcome, PaymentAttempt, Terms};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
-use crate::keys::{Key, Target};
+use crate::keys::{KeyTarget, UniqueKey};
 use crate::ledger::Transfer;
 use crate::outcome::Failure;
 use crate::payment::{self, Payment};
@@ -93,11 +93,11 @@ pub(super) fn complete<R: Rng>(
         return Err(Refusal::TooLarge);
     }
     record_payment_event(&mut payment, &mut view.new_rows, Type::PaymentCreated, now, ids);
-    let key = Key {
+    let key = UniqueKey {
         tenant,
         hash: charge.name,
         request: id.bytes(),
-        target: Target::Payment,
+        target: KeyTarget::Payment,
         id: id.ulid(),
         state: None,
         expires_at: None,

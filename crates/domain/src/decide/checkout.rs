@@ -9,13 +9,13 @@
 use super::charge::{complete, record};
 use super::keys::{insert_key, live_key};
 use super::record_event::record_checkout_event;
-use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
+use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
 use crate::account::Tenant;
 use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice;
-use crate::keys::{Key, KeyHash, Target};
+use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
@@ -29,7 +29,7 @@ pub struct OpenCheckout {
     pub new: NewCheckout,
     pub id: PaymentId,
     /// The caller's idempotency key.
-    pub key: Option<KeyUse>,
+    pub key: Option<KeyedRequest>,
 }
 
 /// Does something to a checkout.
@@ -39,7 +39,7 @@ pub struct ActOnCheckout {
     pub id: PaymentId,
     pub act: Act,
     /// The caller's idempotency key.
-    pub key: Option<KeyUse>,
+    pub key: Option<KeyedRequest>,
 }
 
 /// The payment at a provider that a checkout becomes.
@@ -329,26 +329,32 @@ fn tell<R: Rng>(
 fn replayed(
     view: &View,
     tenant: Tenant,
-    key: Option<KeyUse>,
+    key: Option<KeyedRequest>,
     now: Timestamp,
 ) -> Result<Option<PaymentId>, Refusal> {
     let Some(key) = key else { return Ok(None) };
     match live_key(view, tenant, key.hash, now) {
         None => Ok(None),
-        Some(taken) if taken.request == key.request && taken.target == Target::Checkout => {
+        Some(taken) if taken.request == key.request && taken.target == KeyTarget::Checkout => {
             Ok(Some(PaymentId::from_ulid(taken.id)))
         }
         Some(_) => Err(Refusal::KeyReused),
     }
 }
 
-fn take_key(view: &mut View, tenant: Tenant, id: PaymentId, key: Option<KeyUse>, now: Timestamp) {
+fn take_key(
+    view: &mut View,
+    tenant: Tenant,
+    id: PaymentId,
+    key: Option<KeyedRequest>,
+    now: Timestamp,
+) {
     let Some(key) = key else { return };
-    let key = Key {
+    let key = UniqueKey {
         tenant,
         hash: key.hash,
         request: key.request,
-        target: Target::Checkout,
+        target: KeyTarget::Checkout,
         id: id.ulid(),
         state: None,
         expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),

@@ -5,7 +5,7 @@ use super::record_event::record_refund_event;
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
-use crate::keys::{Key, Target};
+use crate::keys::{KeyTarget, UniqueKey};
 use crate::money::Money;
 use crate::payment::Payment;
 use crate::refund::{NewRefund, Origin, Refund, State};
@@ -24,7 +24,7 @@ pub(super) fn decide<R: Rng>(
     if let Some(hash) = *key
         && let Some(taken) = live_key(view, tenant, hash, now)
     {
-        if taken.request != *request || taken.target != Target::Refund {
+        if taken.request != *request || taken.target != KeyTarget::Refund {
             return Err(Refusal::KeyReused);
         }
         return replay_refund(view, taken);
@@ -37,7 +37,7 @@ pub(super) fn decide<R: Rng>(
             return Err(Refusal::ReferenceTaken(RefundId::from_ulid(taken.id)));
         }
         if let Some(hash) = *key {
-            insert_key(view, Key { hash, ..taken.clone() });
+            insert_key(view, UniqueKey { hash, ..taken.clone() });
         }
         return replay_refund(view, &taken);
     }
@@ -81,11 +81,11 @@ pub(super) fn decide<R: Rng>(
     record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let names = key.iter().chain(reference).copied();
     for hash in names {
-        let key = Key {
+        let key = UniqueKey {
             tenant,
             hash,
             request: *request,
-            target: Target::Refund,
+            target: KeyTarget::Refund,
             id: refund.id.ulid(),
             state: Some(state),
             expires_at: None,
@@ -129,7 +129,7 @@ fn check_amount(payment: &Payment, new: &NewRefund) -> Result<i64, Refusal> {
 }
 
 /// The refund as it was when the request that made it was answered.
-fn replay_refund(view: &View, taken: &Key) -> Result<Done, Refusal> {
+fn replay_refund(view: &View, taken: &UniqueKey) -> Result<Done, Refusal> {
     let id = RefundId::from_ulid(taken.id);
     let now = &view.refunds.get(&(taken.tenant, id)).ok_or(Refusal::RefundNotFound)?.value;
     let payment =

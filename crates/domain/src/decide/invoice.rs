@@ -3,13 +3,13 @@
 use super::checkout;
 use super::keys::{insert_key, live_key};
 use super::record_event::record_invoice_event;
-use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal};
+use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
 use crate::account::Tenant;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice::{Fact, Invoice, NewInvoice, State, Terms, Totals, next};
-use crate::keys::{Key, Target};
+use crate::keys::{KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::time::Timestamp;
@@ -26,7 +26,7 @@ pub struct CreateInvoice {
     /// The ways to pay that are offered if it is finalized at once.
     pub methods: Vec<Box<str>>,
     /// The caller's idempotency key.
-    pub key: Option<KeyUse>,
+    pub key: Option<KeyedRequest>,
 }
 
 /// Does something to an invoice.
@@ -36,7 +36,7 @@ pub struct ActOnInvoice {
     pub id: InvoiceId,
     pub act: Act,
     /// The caller's idempotency key.
-    pub key: Option<KeyUse>,
+    pub key: Option<KeyedRequest>,
 }
 
 /// An act on an invoice.
@@ -317,26 +317,32 @@ fn ask_for<R: Rng>(
 fn replayed(
     view: &View,
     tenant: Tenant,
-    key: Option<KeyUse>,
+    key: Option<KeyedRequest>,
     now: Timestamp,
 ) -> Result<Option<InvoiceId>, Refusal> {
     let Some(key) = key else { return Ok(None) };
     match live_key(view, tenant, key.hash, now) {
         None => Ok(None),
-        Some(taken) if taken.request == key.request && taken.target == Target::Invoice => {
+        Some(taken) if taken.request == key.request && taken.target == KeyTarget::Invoice => {
             Ok(Some(InvoiceId::from_ulid(taken.id)))
         }
         Some(_) => Err(Refusal::KeyReused),
     }
 }
 
-fn take_key(view: &mut View, tenant: Tenant, id: InvoiceId, key: Option<KeyUse>, now: Timestamp) {
+fn take_key(
+    view: &mut View,
+    tenant: Tenant,
+    id: InvoiceId,
+    key: Option<KeyedRequest>,
+    now: Timestamp,
+) {
     let Some(key) = key else { return };
-    let key = Key {
+    let key = UniqueKey {
         tenant,
         hash: key.hash,
         request: key.request,
-        target: Target::Invoice,
+        target: KeyTarget::Invoice,
         id: id.ulid(),
         state: None,
         expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),

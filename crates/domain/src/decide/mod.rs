@@ -40,7 +40,7 @@ pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A caller's idempotency key, and the request it came with.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyUse {
+pub struct KeyedRequest {
     pub hash: KeyHash,
     pub request: [u8; 16],
 }
@@ -70,9 +70,9 @@ pub struct RegisterPayment {
     /// known. A settlement that the caller names comes first.
     pub settles_after_ms: Option<i64>,
     /// Name of the provider's payment id: a second payment under it is refused.
-    pub charge: KeyUse,
+    pub charge: KeyedRequest,
     /// The caller's idempotency key.
-    pub key: Option<KeyUse>,
+    pub key: Option<KeyedRequest>,
 }
 
 /// Asks for a refund.
@@ -111,7 +111,7 @@ pub enum Command {
     Cancel {
         of: RefundRef,
         /// The caller's idempotency key.
-        key: Option<KeyUse>,
+        key: Option<KeyedRequest>,
     },
     /// Takes the work on a refund that is due, until the lease runs out.
     Lease {

@@ -2,11 +2,11 @@
 
 use super::keys::{insert_key, live_key};
 use super::record_event::record_payment_event;
-use super::{Done, KEY_LIFETIME_MS, KeyUse, Refusal, RegisterPayment};
+use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal, RegisterPayment};
 use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
-use crate::keys::{Key, Target};
+use crate::keys::{KeyTarget, UniqueKey};
 use crate::ledger::Transfer;
 use crate::payment::{Capture, Payment};
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ pub(super) fn decide<R: Rng>(
     if let Some(key) = register.key
         && let Some(taken) = live_key(view, tenant, key.hash, now)
     {
-        if taken.request != key.request || taken.target != Target::Payment {
+        if taken.request != key.request || taken.target != KeyTarget::Payment {
             return Err(Refusal::KeyReused);
         }
         return replay_payment(view, tenant, PaymentId::from_ulid(taken.id));
@@ -59,12 +59,17 @@ pub(super) fn decide<R: Rng>(
     Ok(Done::Payment { payment, replayed: false })
 }
 
-fn payment_key(tenant: Tenant, id: PaymentId, name: KeyUse, expires_at: Option<Timestamp>) -> Key {
-    Key {
+fn payment_key(
+    tenant: Tenant,
+    id: PaymentId,
+    name: KeyedRequest,
+    expires_at: Option<Timestamp>,
+) -> UniqueKey {
+    UniqueKey {
         tenant,
         hash: name.hash,
         request: name.request,
-        target: Target::Payment,
+        target: KeyTarget::Payment,
         id: id.ulid(),
         state: None,
         expires_at,

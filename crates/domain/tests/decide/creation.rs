@@ -1,9 +1,9 @@
 //! Registering payments, asking for refunds, withdrawing them, and the names that make all of that
 //! happen once.
 
-use crate::desk::*;
+use crate::harness::*;
 use domain::decide::{
-    Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyUse, RefundRef, Refusal, Start,
+    Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef, Refusal, Start,
 };
 use domain::event::{Subject, Type};
 use domain::money::Currency;
@@ -17,170 +17,170 @@ fn queued(create: CreateRefund) -> CreateRefund {
 
 #[test]
 fn an_amount_left_out_is_all_that_remains() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    desk.send(payment, 2_500);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    harness.send(payment, 2_500);
     let rest = ask_for_all(payment);
-    let created = desk.create(rest).expect("created");
+    let created = harness.create(rest).expect("created");
     assert_eq!(created.refund.amount, 7_500);
     assert_eq!((created.payment.reserved, created.payment.refundable()), (10_000, 0));
-    let nothing = desk.create(ask_for_all(payment));
+    let nothing = harness.create(ask_for_all(payment));
     assert_eq!(nothing, Err(Refusal::NothingRefundable { status: Status::Succeeded }));
 }
 
 #[test]
 fn a_refund_beyond_what_remains_is_refused_with_the_balance() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    desk.send(payment, 9_999);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    harness.send(payment, 9_999);
     for requested in [2, 10_000, i64::MAX, 0, -1, i64::MIN] {
-        let refused = desk.create(ask(payment, requested));
+        let refused = harness.create(ask(payment, requested));
         assert_eq!(refused, Err(over_refund(requested, 1)));
     }
-    desk.send(payment, 1);
+    harness.send(payment, 1);
 }
 
 #[test]
 fn over_refunds_of_one_batch_are_refused_alone() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let full = || Command::Create(Box::new(ask_for_all(payment)));
     let part = |amount| Command::Create(Box::new(ask(payment, amount)));
-    let answers = desk.run_all(&[part(4_000), part(6_001), full(), full(), part(1)]);
+    let answers = harness.run_all(&[part(4_000), part(6_001), full(), full(), part(1)]);
     let won: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(won, [true, false, true, false, false]);
-    assert_eq!(desk.balance(payment), (0, 10_000, 0));
+    assert_eq!(harness.balance(payment), (0, 10_000, 0));
 }
 
 #[test]
 fn a_caller_with_another_balance_currency_or_kind_in_mind_is_refused() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let expecting =
         |expected| changed(ask(payment, 1), |new| new.expected_refundable = Some(expected));
     let moved = Err(Refusal::BalanceChanged { expected: 9_999, refundable: 10_000 });
-    assert_eq!(desk.create(expecting(9_999)), moved);
-    assert!(desk.create(expecting(10_000)).is_ok());
+    assert_eq!(harness.create(expecting(9_999)), moved);
+    assert!(harness.create(expecting(10_000)).is_ok());
 
     let eur = Currency::parse("EUR").expect("a currency");
     let in_euro = changed(ask(payment, 1), |new| new.currency = Some(eur));
     let mismatch = Refusal::CurrencyMismatch { expected: usd(), given: eur };
-    assert_eq!(desk.create(in_euro), Err(mismatch));
+    assert_eq!(harness.create(in_euro), Err(mismatch));
 
     let of_invoice = changed(ask(payment, 1), |new| new.kind = Some(Kind::Invoice));
-    assert_eq!(desk.create(of_invoice), Err(Refusal::PaymentNotFound));
+    assert_eq!(harness.create(of_invoice), Err(Refusal::PaymentNotFound));
     let elsewhere = domain::account::Tenant::new(1, domain::account::Mode::Live);
     let of_other_mode = changed(ask(payment, 1), |new| new.tenant = elsewhere);
-    assert_eq!(desk.create(of_other_mode), Err(Refusal::PaymentNotFound));
+    assert_eq!(harness.create(of_other_mode), Err(Refusal::PaymentNotFound));
 }
 
 #[test]
 fn a_start_decides_the_state_and_the_time_of_the_first_look() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let later = desk.now.plus_ms(60_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let later = harness.now.plus_ms(60_000);
     for (start, state, due_at) in [
         (Start::Send { lease_until: later }, State::Sending, Some(later)),
-        (Start::Queue, State::Queued, Some(desk.now)),
+        (Start::Queue, State::Queued, Some(harness.now)),
         (Start::Schedule { until: later }, State::Scheduled, Some(later)),
         (Start::AwaitApproval, State::AwaitingApproval, None),
     ] {
-        let created = desk.create(CreateRefund { start, ..ask(payment, 1) }).expect("created");
+        let created = harness.create(CreateRefund { start, ..ask(payment, 1) }).expect("created");
         assert_eq!((created.refund.state, created.refund.due_at), (state, due_at));
     }
 }
 
 #[test]
 fn a_key_that_comes_again_is_answered_as_the_first_time_whatever_happened_since() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let request = || under_key("k", ask(payment, 4_000));
-    let first = desk.create(request()).expect("created");
+    let first = harness.create(request()).expect("created");
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(ProviderOutcome::Accepted, 5)).expect("recorded");
+    harness.say(of, told(ProviderOutcome::Accepted, 5)).expect("recorded");
     let failed = webhook(
         saying(ProviderOutcome::Failed, 9)
             .because(Failure::new("card_closed", "the card is closed")),
     );
-    desk.say(of, failed).expect("recorded");
-    desk.now = desk.now.plus_ms(90 * KEY_LIFETIME_MS);
+    harness.say(of, failed).expect("recorded");
+    harness.now = harness.now.plus_ms(90 * KEY_LIFETIME_MS);
 
-    let again = desk.create(request()).expect("answered");
+    let again = harness.create(request()).expect("answered");
     assert!(again.replayed);
     let told_again = |refund: &domain::refund::Refund| {
         let outcome = (refund.state, refund.failure.clone(), refund.provider_refund_id.clone());
         (refund.id, refund.amount, refund.late, refund.updated_at, outcome)
     };
     assert_eq!(told_again(&again.refund), told_again(&first.refund));
-    assert_eq!(desk.rows.refunds.len(), 1);
-    assert_eq!(desk.balance(payment), (0, 0, 0), "the refund itself failed");
+    assert_eq!(harness.rows.refunds.len(), 1);
+    assert_eq!(harness.balance(payment), (0, 0, 0), "the refund itself failed");
 }
 
 #[test]
 fn a_key_repeated_inside_one_batch_makes_one_refund() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let request = || Command::Create(Box::new(under_key("k", ask(payment, 4_000))));
-    let answers = desk.run_all(&[request(), request(), request()]);
+    let answers = harness.run_all(&[request(), request(), request()]);
     let replayed: Vec<bool> = answers
         .into_iter()
         .map(|answer| matches!(answer, Ok(Done::Refund { replayed: true, .. })))
         .collect();
     assert_eq!(replayed, [false, true, true]);
-    assert_eq!(desk.balance(payment), (0, 4_000, 0));
+    assert_eq!(harness.balance(payment), (0, 4_000, 0));
 }
 
 #[test]
 fn another_request_under_the_same_key_is_refused() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let first = desk.create(under_key("k", queued(ask(payment, 4_000)))).expect("created");
-    let other = desk.create(under_key("k", ask(payment, 4_001)));
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let first = harness.create(under_key("k", queued(ask(payment, 4_000)))).expect("created");
+    let other = harness.create(under_key("k", ask(payment, 4_001)));
     assert_eq!(other, Err(Refusal::KeyReused));
 
     // A key is one name for every kind of request.
-    let name = KeyUse { hash: hash("key", "k"), request: [7; 16] };
+    let name = KeyedRequest { hash: hash("key", "k"), request: [7; 16] };
     let of = RefundRef::from(&first.refund);
-    assert_eq!(desk.run(Command::Cancel { of, key: Some(name) }), Err(Refusal::KeyReused));
-    let facts = desk.capture("ch_other", 100);
-    assert_eq!(desk.run(register(facts, Some(name))), Err(Refusal::KeyReused));
+    assert_eq!(harness.run(Command::Cancel { of, key: Some(name) }), Err(Refusal::KeyReused));
+    let facts = harness.capture("ch_other", 100);
+    assert_eq!(harness.run(register(facts, Some(name))), Err(Refusal::KeyReused));
 
     // Not even if the requests hash alike.
-    let alike = KeyUse { request: ask(payment, 4_000).request, ..name };
-    assert_eq!(desk.run(Command::Cancel { of, key: Some(alike) }), Err(Refusal::KeyReused));
-    let canceled = KeyUse { hash: hash("key", "c"), ..alike };
-    desk.run(Command::Cancel { of, key: Some(canceled) }).expect("canceled");
-    let created = desk.create(under_key("c", ask(payment, 4_000)));
+    let alike = KeyedRequest { request: ask(payment, 4_000).request, ..name };
+    assert_eq!(harness.run(Command::Cancel { of, key: Some(alike) }), Err(Refusal::KeyReused));
+    let canceled = KeyedRequest { hash: hash("key", "c"), ..alike };
+    harness.run(Command::Cancel { of, key: Some(canceled) }).expect("canceled");
+    let created = harness.create(under_key("c", ask(payment, 4_000)));
     assert_eq!(created, Err(Refusal::KeyReused));
 }
 
 #[test]
 fn a_refused_request_leaves_its_key_free() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    assert!(desk.create(under_key("k", ask(payment, 10_001))).is_err());
-    let second = desk.create(under_key("k", ask(payment, 9_000))).expect("created");
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    assert!(harness.create(under_key("k", ask(payment, 10_001))).is_err());
+    let second = harness.create(under_key("k", ask(payment, 9_000))).expect("created");
     assert!(!second.replayed);
 }
 
 #[test]
 fn a_reference_names_one_refund_forever() {
-    let mut desk = Desk::open();
-    let (payment, other) = (desk.pay(10_000), desk.pay(10_000));
-    let first = desk.create(with_reference("r-1", ask(payment, 4_000))).expect("created");
+    let mut harness = Harness::open();
+    let (payment, other) = (harness.pay(10_000), harness.pay(10_000));
+    let first = harness.create(with_reference("r-1", ask(payment, 4_000))).expect("created");
     assert_eq!(first.refund.reference.as_deref(), Some("r-1"));
 
-    let same = desk.create(with_reference("r-1", ask(payment, 4_000))).expect("answered");
+    let same = harness.create(with_reference("r-1", ask(payment, 4_000))).expect("answered");
     assert!(same.replayed);
     assert_eq!(same.refund.id, first.refund.id);
 
     let taken = Err(Refusal::ReferenceTaken(first.refund.id));
-    assert_eq!(desk.create(with_reference("r-1", ask(payment, 4_001))), taken);
-    assert_eq!(desk.create(with_reference("r-1", ask(other, 4_000))), taken);
+    assert_eq!(harness.create(with_reference("r-1", ask(payment, 4_001))), taken);
+    assert_eq!(harness.create(with_reference("r-1", ask(other, 4_000))), taken);
     let of = RefundRef::from(&first.refund);
-    desk.say(of, told(ProviderOutcome::Failed, 1)).expect("recorded");
+    harness.say(of, told(ProviderOutcome::Failed, 1)).expect("recorded");
     assert_eq!(
-        desk.create(with_reference("r-1", ask(payment, 4_001))),
+        harness.create(with_reference("r-1", ask(payment, 4_001))),
         taken,
         "also once it failed"
     );
@@ -188,120 +188,124 @@ fn a_reference_names_one_refund_forever() {
 
 #[test]
 fn a_key_that_found_a_reference_answers_for_it_from_then_on() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let request = || with_reference("r-1", ask(payment, 4_000));
-    let first = desk.create(under_key("k1", request())).expect("created");
-    let second = desk.create(under_key("k2", request())).expect("answered");
+    let first = harness.create(under_key("k1", request())).expect("created");
+    let second = harness.create(under_key("k2", request())).expect("answered");
     assert!(second.replayed);
     assert_eq!(second.refund.id, first.refund.id);
-    assert_eq!(desk.create(under_key("k2", ask(payment, 1))), Err(Refusal::KeyReused));
+    assert_eq!(harness.create(under_key("k2", ask(payment, 1))), Err(Refusal::KeyReused));
 }
 
 #[test]
 fn a_payment_is_registered_once_and_posted_once() {
-    let mut desk = Desk::open();
-    let facts = desk.capture("ch_a", 10_000);
+    let mut harness = Harness::open();
+    let facts = harness.capture("ch_a", 10_000);
     let id = facts.id;
-    desk.run(register(facts, None)).expect("registered");
+    harness.run(register(facts, None)).expect("registered");
 
-    let again = desk.capture("ch_a", 10_000);
-    let answer = desk.run(register(again, None)).expect("answered");
+    let again = harness.capture("ch_a", 10_000);
+    let answer = harness.run(register(again, None)).expect("answered");
     let Done::Payment { payment, replayed: true } = answer else { panic!("{answer:?}") };
     assert_eq!(payment.facts.id, id);
 
-    let other = desk.capture("ch_a", 9_999);
-    assert_eq!(desk.run(register(other, None)), Err(Refusal::ChargeTaken(id)));
-    let mut same_id = desk.capture("ch_b", 10_000);
+    let other = harness.capture("ch_a", 9_999);
+    assert_eq!(harness.run(register(other, None)), Err(Refusal::ChargeTaken(id)));
+    let mut same_id = harness.capture("ch_b", 10_000);
     same_id.id = id;
-    assert_eq!(desk.run(register(same_id, None)), Err(Refusal::PaymentExists(id)));
-    assert_eq!(desk.rows.transfers.len(), 1);
+    assert_eq!(harness.run(register(same_id, None)), Err(Refusal::PaymentExists(id)));
+    assert_eq!(harness.rows.transfers.len(), 1);
 }
 
 #[test]
 fn a_key_that_found_a_registered_charge_answers_for_it_from_then_on() {
-    let mut desk = Desk::open();
-    let name = KeyUse { hash: hash("key", "k"), request: [1; 16] };
-    let (first, second) = (desk.capture("ch_a", 10_000), desk.capture("ch_a", 10_000));
-    desk.run(register(first, None)).expect("registered");
-    desk.run(register(second, Some(name))).expect("answered");
-    let other = desk.capture("ch_b", 500);
-    let other_request = KeyUse { request: [2; 16], ..name };
-    assert_eq!(desk.run(register(other, Some(other_request))), Err(Refusal::KeyReused));
+    let mut harness = Harness::open();
+    let name = KeyedRequest { hash: hash("key", "k"), request: [1; 16] };
+    let (first, second) = (harness.capture("ch_a", 10_000), harness.capture("ch_a", 10_000));
+    harness.run(register(first, None)).expect("registered");
+    harness.run(register(second, Some(name))).expect("answered");
+    let other = harness.capture("ch_b", 500);
+    let other_request = KeyedRequest { request: [2; 16], ..name };
+    assert_eq!(harness.run(register(other, Some(other_request))), Err(Refusal::KeyReused));
 }
 
 #[test]
 fn a_key_of_a_registration_is_free_again_when_it_ran_out() {
-    let mut desk = Desk::open();
-    let name = KeyUse { hash: hash("key", "k"), request: [1; 16] };
-    let facts = desk.capture("ch_a", 10_000);
-    desk.run(register(facts, Some(name))).expect("registered");
-    desk.now = desk.now.plus_ms(KEY_LIFETIME_MS - 1);
-    let facts = desk.capture("ch_b", 500);
-    let other = KeyUse { request: [2; 16], ..name };
-    assert_eq!(desk.run(register(facts, Some(other))), Err(Refusal::KeyReused));
-    desk.now = desk.now.plus_ms(1);
-    let facts = desk.capture("ch_b", 500);
-    let answer = desk.run(register(facts, Some(other)));
+    let mut harness = Harness::open();
+    let name = KeyedRequest { hash: hash("key", "k"), request: [1; 16] };
+    let facts = harness.capture("ch_a", 10_000);
+    harness.run(register(facts, Some(name))).expect("registered");
+    harness.now = harness.now.plus_ms(KEY_LIFETIME_MS - 1);
+    let facts = harness.capture("ch_b", 500);
+    let other = KeyedRequest { request: [2; 16], ..name };
+    assert_eq!(harness.run(register(facts, Some(other))), Err(Refusal::KeyReused));
+    harness.now = harness.now.plus_ms(1);
+    let facts = harness.capture("ch_b", 500);
+    let answer = harness.run(register(facts, Some(other)));
     assert!(matches!(answer, Ok(Done::Payment { replayed: false, .. })), "{answer:?}");
 }
 
 #[test]
 fn only_what_was_not_sent_can_be_canceled_and_the_money_is_free_again() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let until = desk.now.plus_ms(60_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let until = harness.now.plus_ms(60_000);
     for start in [Start::Queue, Start::Schedule { until }, Start::AwaitApproval] {
         let create = CreateRefund { start, ..ask(payment, 10_000) };
-        let of = RefundRef::from(&desk.create(create).expect("created").refund);
-        desk.run(Command::Cancel { of, key: None }).expect("canceled");
-        assert_eq!(desk.refund(of).state, State::Canceled);
-        assert_eq!(desk.balance(payment), (0, 0, 0));
-        desk.run(Command::Cancel { of, key: None }).expect("it is canceled already");
+        let of = RefundRef::from(&harness.create(create).expect("created").refund);
+        harness.run(Command::Cancel { of, key: None }).expect("canceled");
+        assert_eq!(harness.refund(of).state, State::Canceled);
+        assert_eq!(harness.balance(payment), (0, 0, 0));
+        harness.run(Command::Cancel { of, key: None }).expect("it is canceled already");
     }
-    let of = desk.send(payment, 10_000);
-    let late = desk.run(Command::Cancel { of, key: None });
+    let of = harness.send(payment, 10_000);
+    let late = harness.run(Command::Cancel { of, key: None });
     assert_eq!(late, Err(Refusal::TooLateToCancel(State::Sending)));
-    assert_eq!(desk.balance(payment), (0, 10_000, 0));
+    assert_eq!(harness.balance(payment), (0, 10_000, 0));
 }
 
 #[test]
 fn canceling_again_under_the_same_key_is_answered_again() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = RefundRef::from(&desk.create(queued(ask(payment, 1))).expect("created").refund);
-    let key = Some(KeyUse { hash: hash("key", "c"), request: [1; 16] });
-    desk.run(Command::Cancel { of, key }).expect("canceled");
-    let again = desk.run(Command::Cancel { of, key }).expect("answered");
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = RefundRef::from(&harness.create(queued(ask(payment, 1))).expect("created").refund);
+    let key = Some(KeyedRequest { hash: hash("key", "c"), request: [1; 16] });
+    harness.run(Command::Cancel { of, key }).expect("canceled");
+    let again = harness.run(Command::Cancel { of, key }).expect("answered");
     assert!(matches!(again, Done::Refund { replayed: true, .. }));
 }
 
 #[test]
 fn a_full_refund_asked_for_before_the_payment_settled_reverses_it() {
-    let mut desk = Desk::open();
+    let mut harness = Harness::open();
     for (settles_after_ms, status) in [(1, Status::Reversed), (0, Status::Refunded)] {
-        let facts = desk.capture(&format!("ch_s{settles_after_ms}"), 500);
-        let (payment, settled_at) = (facts.id, desk.now.plus_ms(settles_after_ms));
+        let facts = harness.capture(&format!("ch_s{settles_after_ms}"), 500);
+        let (payment, settled_at) = (facts.id, harness.now.plus_ms(settles_after_ms));
         let Command::Register(mut command) = register(facts, None) else { unreachable!() };
         command.new.settled_at = Some(settled_at);
-        desk.run(Command::Register(command)).expect("registered");
-        let of = desk.send(payment, 500);
-        assert_eq!(desk.payment(payment).status(), Status::Succeeded);
-        desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
-        assert_eq!(desk.payment(payment).status(), status);
-        desk.say(of, told(ProviderOutcome::Failed, 2)).expect("recorded");
-        assert_eq!(desk.payment(payment).status(), Status::Succeeded, "a late failure undoes it");
+        harness.run(Command::Register(command)).expect("registered");
+        let of = harness.send(payment, 500);
+        assert_eq!(harness.payment(payment).status(), Status::Succeeded);
+        harness.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
+        assert_eq!(harness.payment(payment).status(), status);
+        harness.say(of, told(ProviderOutcome::Failed, 2)).expect("recorded");
+        assert_eq!(
+            harness.payment(payment).status(),
+            Status::Succeeded,
+            "a late failure undoes it"
+        );
     }
 }
 
 #[test]
 fn a_payment_tells_of_its_registration_and_of_each_refund_that_succeeds() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let (first, second) = (desk.send(payment, 4_000), desk.send(payment, 6_000));
-    desk.say(first, told(ProviderOutcome::Completed, 1)).expect("recorded");
-    desk.say(second, told(ProviderOutcome::Completed, 2)).expect("recorded");
-    let of_payment = desk.rows.events.iter().filter(|e| e.subject == Subject::Payment(payment));
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let (first, second) = (harness.send(payment, 4_000), harness.send(payment, 6_000));
+    harness.say(first, told(ProviderOutcome::Completed, 1)).expect("recorded");
+    harness.say(second, told(ProviderOutcome::Completed, 2)).expect("recorded");
+    let of_payment = harness.rows.events.iter().filter(|e| e.subject == Subject::Payment(payment));
     let types: Vec<Type> = of_payment.map(|event| event.event_type).collect();
     let partly = Type::PaymentPartiallyRefunded;
     assert_eq!(types, [Type::PaymentCreated, partly, Type::PaymentRefunded]);
@@ -309,18 +313,18 @@ fn a_payment_tells_of_its_registration_and_of_each_refund_that_succeeds() {
 
 #[test]
 fn sums_at_the_edge_of_64_bits_are_refused_and_not_wrapped() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(i64::MAX);
-    let of = desk.send(payment, i64::MAX);
-    assert_eq!(desk.payment(payment).refundable(), 0);
-    desk.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
-    assert_eq!(desk.balance(payment), (i64::MAX, 0, 0));
+    let mut harness = Harness::open();
+    let payment = harness.pay(i64::MAX);
+    let of = harness.send(payment, i64::MAX);
+    assert_eq!(harness.payment(payment).refundable(), 0);
+    harness.say(of, told(ProviderOutcome::Completed, 1)).expect("recorded");
+    assert_eq!(harness.balance(payment), (i64::MAX, 0, 0));
 
     // Two captures of the most there is do not fit into one running total of one batch.
-    let facts = [desk.capture("ch_a", i64::MAX), desk.capture("ch_b", i64::MAX)];
-    let mut desk = Desk::open();
+    let facts = [harness.capture("ch_a", i64::MAX), harness.capture("ch_b", i64::MAX)];
+    let mut harness = Harness::open();
     let commands = facts.map(|facts| register(facts, None));
-    let answers = desk.run_all(&commands);
+    let answers = harness.run_all(&commands);
     assert!(answers[0].is_ok());
     assert_eq!(answers[1], Err(Refusal::TooLarge));
 }

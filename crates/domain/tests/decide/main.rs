@@ -3,7 +3,7 @@
 
 mod adoption;
 mod creation;
-mod desk;
+mod harness;
 mod outcomes;
 mod random;
 mod rows;

@@ -1,6 +1,6 @@
 //! Statements of providers, in any order and any number of times.
 
-use crate::desk::*;
+use crate::harness::*;
 use domain::decide::{Command, CreateRefund, RefundRef, Refusal, Start};
 use domain::ledger::Reason;
 use domain::money::{Currency, Money};
@@ -8,123 +8,124 @@ use domain::outcome::Failure;
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::refund::{Fact, State};
 
-fn posted(desk: &Desk) -> Vec<Reason> {
-    desk.rows.transfers.iter().map(|transfer| transfer.reason).collect()
+fn posted(harness: &Harness) -> Vec<Reason> {
+    harness.rows.transfers.iter().map(|transfer| transfer.reason).collect()
 }
 
 #[test]
 fn success_moves_the_money_from_reserved_to_refunded_and_posts_it_once() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    assert_eq!(desk.balance(payment), (0, 4_000, 0));
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    assert_eq!(harness.balance(payment), (0, 4_000, 0));
     for _ in 0..3 {
-        let state = desk.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
+        let state =
+            harness.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
         assert_eq!(state, State::Succeeded);
     }
-    assert_eq!(desk.balance(payment), (4_000, 0, 0));
-    assert_eq!(posted(&desk), [Reason::Capture, Reason::Refund]);
+    assert_eq!(harness.balance(payment), (4_000, 0, 0));
+    assert_eq!(posted(&harness), [Reason::Capture, Reason::Refund]);
 }
 
 #[test]
 fn a_failure_frees_the_money_and_posts_nothing() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 10_000);
     let failed = webhook(
         saying(ProviderOutcome::Failed, 1)
             .because(Failure::new("card_closed", "the card is closed")),
     );
-    assert_eq!(desk.say(of, failed), Ok(State::Failed));
-    assert_eq!(desk.refund(of).failure.as_ref().map(|f| &*f.code), Some("card_closed"));
-    assert_eq!(desk.balance(payment), (0, 0, 0));
-    assert_eq!(posted(&desk), [Reason::Capture]);
-    desk.send(payment, 10_000);
+    assert_eq!(harness.say(of, failed), Ok(State::Failed));
+    assert_eq!(harness.refund(of).failure.as_ref().map(|f| &*f.code), Some("card_closed"));
+    assert_eq!(harness.balance(payment), (0, 0, 0));
+    assert_eq!(posted(&harness), [Reason::Capture]);
+    harness.send(payment, 10_000);
 }
 
 #[test]
 fn a_late_failure_is_the_mirror_image_and_is_marked_as_late() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
-    assert_eq!(desk.say(of, told(ProviderOutcome::Failed, 6)), Ok(State::Failed));
-    assert!(desk.refund(of).late);
-    assert_eq!(desk.balance(payment), (0, 0, 0));
-    assert_eq!(posted(&desk), [Reason::Capture, Reason::Refund, Reason::LateFailure]);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
+    assert_eq!(harness.say(of, told(ProviderOutcome::Failed, 6)), Ok(State::Failed));
+    assert!(harness.refund(of).late);
+    assert_eq!(harness.balance(payment), (0, 0, 0));
+    assert_eq!(posted(&harness), [Reason::Capture, Reason::Refund, Reason::LateFailure]);
 }
 
 #[test]
 fn a_failed_refund_comes_back_only_when_that_is_certainly_newer() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
-    desk.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
+    harness.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
     for at in [Some(START.plus_ms(5)), Some(START.plus_ms(6)), None] {
         let statement = webhook(Said { at, ..saying(ProviderOutcome::Completed, 0) });
-        assert_eq!(desk.say(of, statement), Ok(State::Failed), "{at:?}");
+        assert_eq!(harness.say(of, statement), Ok(State::Failed), "{at:?}");
     }
-    assert_eq!(desk.say(of, told(ProviderOutcome::Completed, 7)), Ok(State::Succeeded));
-    assert!(!desk.refund(of).late);
-    assert_eq!(desk.balance(payment), (4_000, 0, 0));
+    assert_eq!(harness.say(of, told(ProviderOutcome::Completed, 7)), Ok(State::Succeeded));
+    assert!(!harness.refund(of).late);
+    assert_eq!(harness.balance(payment), (4_000, 0, 0));
     let all = [Reason::Capture, Reason::Refund, Reason::LateFailure, Reason::Refund];
-    assert_eq!(posted(&desk), all);
+    assert_eq!(posted(&harness), all);
 }
 
 #[test]
 fn a_revival_after_the_money_was_given_away_again_is_booked_as_excess() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let first = desk.send(payment, 10_000);
-    desk.say(first, told(ProviderOutcome::Failed, 1)).expect("recorded");
-    let second = desk.send(payment, 10_000);
-    desk.say(first, told(ProviderOutcome::Completed, 2)).expect("recorded");
-    assert_eq!(desk.balance(payment), (10_000, 10_000, 10_000));
-    desk.say(second, told(ProviderOutcome::Failed, 3)).expect("recorded");
-    assert_eq!(desk.balance(payment), (10_000, 0, 0));
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let first = harness.send(payment, 10_000);
+    harness.say(first, told(ProviderOutcome::Failed, 1)).expect("recorded");
+    let second = harness.send(payment, 10_000);
+    harness.say(first, told(ProviderOutcome::Completed, 2)).expect("recorded");
+    assert_eq!(harness.balance(payment), (10_000, 10_000, 10_000));
+    harness.say(second, told(ProviderOutcome::Failed, 3)).expect("recorded");
+    assert_eq!(harness.balance(payment), (10_000, 0, 0));
 }
 
 #[test]
 fn a_person_with_proof_is_never_stale() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
     let proof =
         Observation { source: Source::Operator, said: Said::new(ProviderOutcome::Completed) };
-    assert_eq!(desk.say(of, proof), Ok(State::Succeeded));
+    assert_eq!(harness.say(of, proof), Ok(State::Succeeded));
 }
 
 #[test]
 fn an_older_statement_that_comes_last_changes_nothing() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told(ProviderOutcome::Completed, 20)).expect("recorded");
-    let settled = desk.rows.clone();
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told(ProviderOutcome::Completed, 20)).expect("recorded");
+    let settled = harness.rows.clone();
     for outcome in [
         ProviderOutcome::Accepted,
         ProviderOutcome::Failed,
         ProviderOutcome::Canceled,
         ProviderOutcome::WaitingForFunds,
     ] {
-        assert_eq!(desk.say(of, told(outcome, 19)), Ok(State::Succeeded), "{outcome}");
+        assert_eq!(harness.say(of, told(outcome, 19)), Ok(State::Succeeded), "{outcome}");
     }
-    assert_eq!(desk.rows, settled);
+    assert_eq!(harness.rows, settled);
 }
 
 #[test]
 fn an_older_statement_about_a_pending_refund_does_not_move_it_but_it_is_looked_at_again() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told(ProviderOutcome::Accepted, 20)).expect("recorded");
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told(ProviderOutcome::Accepted, 20)).expect("recorded");
     let stale = Observation { source: Source::Lookup, ..told(ProviderOutcome::Failed, 19) };
-    desk.now = desk.now.plus_ms(5_000);
-    assert_eq!(desk.say(of, stale), Ok(State::Submitted));
-    assert_eq!(desk.refund(of).due_at, Some(desk.now.plus_ms(1_000)));
-    assert_eq!(desk.refund(of).evidence_at, Some(START.plus_ms(20)));
+    harness.now = harness.now.plus_ms(5_000);
+    assert_eq!(harness.say(of, stale), Ok(State::Submitted));
+    assert_eq!(harness.refund(of).due_at, Some(harness.now.plus_ms(1_000)));
+    assert_eq!(harness.refund(of).evidence_at, Some(START.plus_ms(20)));
 }
 
 #[test]
@@ -153,120 +154,121 @@ fn a_statement_about_another_amount_currency_payment_or_refund_needs_a_person() 
         ),
         ("amount_mismatch", told_of(4_001, ProviderOutcome::Failed, 9)),
     ] {
-        let mut desk = Desk::open();
-        let payment = desk.pay(10_000);
-        let of = desk.send(payment, 4_000);
-        desk.say(of, webhook(Said { at: Some(START), ..is(ProviderOutcome::Accepted) }))
+        let mut harness = Harness::open();
+        let payment = harness.pay(10_000);
+        let of = harness.send(payment, 4_000);
+        harness
+            .say(of, webhook(Said { at: Some(START), ..is(ProviderOutcome::Accepted) }))
             .expect("recorded");
-        assert_eq!(desk.say(of, statement), Ok(State::NeedsReview), "{code}");
-        assert_eq!(desk.refund(of).failure.as_ref().map(|f| &*f.code), Some(code));
-        assert_eq!(desk.balance(payment), (0, 4_000, 0), "the money stays reserved");
-        assert_eq!(desk.refund(of).due_at, None);
+        assert_eq!(harness.say(of, statement), Ok(State::NeedsReview), "{code}");
+        assert_eq!(harness.refund(of).failure.as_ref().map(|f| &*f.code), Some(code));
+        assert_eq!(harness.balance(payment), (0, 4_000, 0), "the money stays reserved");
+        assert_eq!(harness.refund(of).due_at, None);
         let proof =
             Observation { source: Source::Operator, said: Said::new(ProviderOutcome::Completed) };
-        assert_eq!(desk.say(of, proof), Ok(State::Succeeded));
+        assert_eq!(harness.say(of, proof), Ok(State::Succeeded));
     }
 }
 
 #[test]
 fn a_contradiction_does_not_touch_a_refund_that_is_decided() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    desk.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
-    assert_eq!(desk.say(of, told_of(1, ProviderOutcome::Failed, 6)), Ok(State::Succeeded));
-    assert_eq!(desk.balance(payment), (4_000, 0, 0));
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
+    assert_eq!(harness.say(of, told_of(1, ProviderOutcome::Failed, 6)), Ok(State::Succeeded));
+    assert_eq!(harness.balance(payment), (4_000, 0, 0));
 }
 
 #[test]
 fn nobody_can_know_of_a_refund_that_was_never_sent() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let until = desk.now.plus_ms(60_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let until = harness.now.plus_ms(60_000);
     for start in [Start::Queue, Start::Schedule { until }, Start::AwaitApproval] {
         let create = CreateRefund { start, ..ask(payment, 1_000) };
-        let of = RefundRef::from(&desk.create(create).expect("created").refund);
-        let state = desk.refund(of).state;
-        let refused = desk.say(of, told(ProviderOutcome::Completed, 5));
+        let of = RefundRef::from(&harness.create(create).expect("created").refund);
+        let state = harness.refund(of).state;
+        let refused = harness.say(of, told(ProviderOutcome::Completed, 5));
         assert_eq!(refused, Err(Refusal::Impossible { state, fact: Fact::Completed }));
     }
 }
 
 #[test]
 fn what_was_never_sent_queues_again_and_its_waits_double() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
     let create = CreateRefund { start: Start::Queue, ..ask(payment, 1_000) };
-    let of = RefundRef::from(&desk.create(create).expect("created").refund);
+    let of = RefundRef::from(&harness.create(create).expect("created").refund);
     // `checks` is the exponent of the backoff, so it must grow by one with every try.
     for tries in 0..4 {
-        assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
-        assert_eq!(desk.refund(of).checks, tries);
+        assert_eq!(harness.lease_when_due(of), Ok(State::Sending));
+        assert_eq!(harness.refund(of).checks, tries);
         let refused =
             Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) };
-        assert_eq!(desk.say(of, refused), Ok(State::Queued));
+        assert_eq!(harness.say(of, refused), Ok(State::Queued));
     }
-    assert_eq!(desk.balance(payment), (0, 1_000, 0));
+    assert_eq!(harness.balance(payment), (0, 1_000, 0));
 }
 
 #[test]
 fn a_refund_waits_for_funds_is_sent_again_and_its_waits_double() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 1_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 1_000);
     for tries in 0..4 {
-        assert_eq!(desk.refund(of).checks, tries);
+        assert_eq!(harness.refund(of).checks, tries);
         let waiting =
             Observation { source: Source::Submit, ..told(ProviderOutcome::WaitingForFunds, 1) };
-        assert_eq!(desk.say(of, waiting), Ok(State::WaitingForFunds));
-        assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
+        assert_eq!(harness.say(of, waiting), Ok(State::WaitingForFunds));
+        assert_eq!(harness.lease_when_due(of), Ok(State::Sending));
     }
-    assert_eq!(desk.say(of, told(ProviderOutcome::Completed, 2)), Ok(State::Succeeded));
+    assert_eq!(harness.say(of, told(ProviderOutcome::Completed, 2)), Ok(State::Succeeded));
 }
 
 #[test]
 fn a_refund_whose_node_died_is_unknown_and_is_given_up_only_to_a_person() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let of = desk.send(payment, 4_000);
-    let early = desk.run(Command::Lease { of, lease_until: desk.now });
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    let early = harness.run(Command::Lease { of, lease_until: harness.now });
     assert_eq!(early, Err(Refusal::NotDue), "the lease still holds");
-    assert_eq!(desk.lease_when_due(of), Ok(State::Unknown));
+    assert_eq!(harness.lease_when_due(of), Ok(State::Unknown));
     assert_eq!(
-        desk.say(
+        harness.say(
             of,
             Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) }
         ),
         Ok(State::Unknown)
     );
-    desk.run(Command::GiveUp { of }).expect("given up");
-    assert_eq!(desk.refund(of).state, State::NeedsReview);
-    assert_eq!(desk.balance(payment), (0, 4_000, 0), "the money stays reserved");
+    harness.run(Command::GiveUp { of }).expect("given up");
+    assert_eq!(harness.refund(of).state, State::NeedsReview);
+    assert_eq!(harness.balance(payment), (0, 4_000, 0), "the money stays reserved");
 }
 
 #[test]
 fn a_scheduled_refund_is_sent_when_its_delay_is_over_and_not_before() {
-    let mut desk = Desk::open();
-    let payment = desk.pay(10_000);
-    let until = desk.now.plus_ms(60_000);
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let until = harness.now.plus_ms(60_000);
     let create = CreateRefund { start: Start::Schedule { until }, ..ask(payment, 1_000) };
-    let of = RefundRef::from(&desk.create(create).expect("created").refund);
-    desk.now = until.plus_ms(-1);
-    let early = desk.run(Command::Lease { of, lease_until: until });
+    let of = RefundRef::from(&harness.create(create).expect("created").refund);
+    harness.now = until.plus_ms(-1);
+    let early = harness.run(Command::Lease { of, lease_until: until });
     assert_eq!(early, Err(Refusal::NotDue));
-    assert_eq!(desk.lease_when_due(of), Ok(State::Sending));
-    let states = desk.rows.states_of(desk.refund(of));
+    assert_eq!(harness.lease_when_due(of), Ok(State::Sending));
+    let states = harness.rows.states_of(harness.refund(of));
     assert_eq!(states, [State::Scheduled, State::Queued, State::Sending]);
 }
 
 #[test]
 fn a_refund_named_with_another_payment_is_booked_on_its_own() {
-    let mut desk = Desk::open();
-    let (payment, other) = (desk.pay(10_000), desk.pay(10_000));
-    let of = desk.send(payment, 4_000);
-    desk.send(other, 5_000);
+    let mut harness = Harness::open();
+    let (payment, other) = (harness.pay(10_000), harness.pay(10_000));
+    let of = harness.send(payment, 4_000);
+    harness.send(other, 5_000);
     let confused = RefundRef { payment: other, ..of };
-    desk.say(confused, told(ProviderOutcome::Completed, 1)).expect("recorded");
-    assert_eq!(desk.balance(payment), (4_000, 0, 0));
-    assert_eq!(desk.balance(other), (0, 5_000, 0));
+    harness.say(confused, told(ProviderOutcome::Completed, 1)).expect("recorded");
+    assert_eq!(harness.balance(payment), (4_000, 0, 0));
+    assert_eq!(harness.balance(other), (0, 5_000, 0));
 }

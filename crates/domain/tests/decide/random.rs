@@ -3,8 +3,8 @@
 //!
 //! [`Rows::run`]: crate::rows::Rows::run
 
-use crate::desk::*;
-use domain::decide::{Command, CreateRefund, KeyUse, RefundRef, Refusal, Start};
+use crate::harness::*;
+use domain::decide::{Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Start};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
@@ -147,7 +147,7 @@ fn said() -> impl Strategy<Value = Statement> {
 
 /// Turns what was drawn into commands about what is there.
 struct Script<'a> {
-    desk: &'a mut Desk,
+    harness: &'a mut Harness,
 }
 
 impl Script<'_> {
@@ -160,17 +160,17 @@ impl Script<'_> {
             Act::Cancel { refund, key } => {
                 let of = RefundRef::from(&self.refund(*refund)?);
                 let request = hash("request", &format!("cancel {}", of.refund)).0;
-                let key = key.map(|key| KeyUse { hash: name("key", key), request });
+                let key = key.map(|key| KeyedRequest { hash: name("key", key), request });
                 Some(Command::Cancel { of, key })
             }
             Act::Lease { refund } => {
                 let of = RefundRef::from(&self.refund(*refund)?);
-                Some(Command::Lease { of, lease_until: self.desk.now.plus_ms(3_000) })
+                Some(Command::Lease { of, lease_until: self.harness.now.plus_ms(3_000) })
             }
             Act::Record { refund, said } => {
                 let refund = self.refund(*refund)?;
                 let observation = self.observation(said, Some(&refund), refund.payment);
-                let recheck_at = self.desk.now.plus_ms(500);
+                let recheck_at = self.harness.now.plus_ms(500);
                 Some(Command::Record { of: RefundRef::from(&refund), observation, recheck_at })
             }
             Act::GiveUp { refund } => {
@@ -179,7 +179,7 @@ impl Script<'_> {
             Act::Adopt { payment, name: external, said } => {
                 let payment = self.payment(*payment)?.facts.id;
                 let observation = self.observation(said, None, payment);
-                let recheck_at = self.desk.now.plus_ms(500);
+                let recheck_at = self.harness.now.plus_ms(500);
                 let name = name("external", *external);
                 Some(Command::Adopt { tenant: tenant(), payment, name, observation, recheck_at })
             }
@@ -194,12 +194,12 @@ impl Script<'_> {
         key: Option<u8>,
         settles: bool,
     ) -> Command {
-        let mut capture = self.desk.capture(&format!("ch_{charge}"), captured);
+        let mut capture = self.harness.capture(&format!("ch_{charge}"), captured);
         capture.new.currency = Currency::parse(currency).expect("a currency");
-        capture.new.settled_at = settles.then(|| self.desk.now.plus_ms(5_000));
+        capture.new.settled_at = settles.then(|| self.harness.now.plus_ms(5_000));
         let request = hash("request", &format!("{charge} {captured} {currency}")).0;
         capture.charge.request = request;
-        register(capture, key.map(|key| KeyUse { hash: name("key", key), request }))
+        register(capture, key.map(|key| KeyedRequest { hash: name("key", key), request }))
     }
 
     fn creation(&self, asked: &Asked) -> Option<Command> {
@@ -211,7 +211,7 @@ impl Script<'_> {
             Amount::Exactly(minor) => Some(minor),
             Amount::OneTooMuch => Some(refundable + 1),
         };
-        let now = self.desk.now;
+        let now = self.harness.now;
         let start = match asked.start {
             0 => Start::Send { lease_until: now.plus_ms(3_000) },
             1 => Start::Queue,
@@ -242,7 +242,7 @@ impl Script<'_> {
         payment: PaymentId,
     ) -> Observation {
         let newest = of.and_then(|refund| refund.evidence_at).unwrap_or(START);
-        let payment = self.desk.payment(payment);
+        let payment = self.harness.payment(payment);
         let currency = payment.facts.currency;
         let amount = of.map_or(payment.facts.captured / 3 + 1, |refund| refund.amount);
         let other = if currency == usd() { "EUR" } else { "USD" };
@@ -267,12 +267,12 @@ impl Script<'_> {
     }
 
     fn refund(&self, index: Index) -> Option<Refund> {
-        let refunds: Vec<_> = self.desk.rows.refunds.values().collect();
+        let refunds: Vec<_> = self.harness.rows.refunds.values().collect();
         (!refunds.is_empty()).then(|| (*index.get(&refunds)).clone())
     }
 
     fn payment(&self, index: Index) -> Option<Payment> {
-        let payments: Vec<_> = self.desk.rows.payments.values().collect();
+        let payments: Vec<_> = self.harness.rows.payments.values().collect();
         (!payments.is_empty()).then(|| (*index.get(&payments)).clone())
     }
 }
@@ -281,18 +281,18 @@ fn name(namespace: &str, number: u8) -> domain::keys::KeyHash {
     hash(namespace, &number.to_string())
 }
 
-fn play(batches: &[(i64, Vec<Act>)]) -> (Desk, Vec<Refusal>) {
+fn play(batches: &[(i64, Vec<Act>)]) -> (Harness, Vec<Refusal>) {
     let mut refusals = Vec::new();
-    let mut desk = Desk::open();
-    desk.pay(10_000);
-    desk.pay(999);
+    let mut harness = Harness::open();
+    harness.pay(10_000);
+    harness.pay(999);
     for (pause_ms, acts) in batches {
-        desk.now = Timestamp(desk.now.0 + pause_ms);
-        let mut script = Script { desk: &mut desk };
+        harness.now = Timestamp(harness.now.0 + pause_ms);
+        let mut script = Script { harness: &mut harness };
         let commands: Vec<Command> = acts.iter().filter_map(|act| script.command(act)).collect();
-        refusals.extend(desk.run_all(&commands).into_iter().filter_map(Result::err));
+        refusals.extend(harness.run_all(&commands).into_iter().filter_map(Result::err));
     }
-    (desk, refusals)
+    (harness, refusals)
 }
 
 proptest! {
@@ -330,11 +330,11 @@ fn random_sequences_reach_every_state_every_event_and_most_refusals() {
     let (mut refused, mut excess) = (HashSet::new(), false);
     for _ in 0..150 {
         let batches = sequences.new_tree(&mut runner).expect("a value").current();
-        let (desk, refusals) = play(&batches);
+        let (harness, refusals) = play(&batches);
         refused.extend(refusals.iter().map(std::mem::discriminant));
-        states.extend(desk.rows.refunds.values().flat_map(|r| desk.rows.states_of(r)));
-        types.extend(desk.rows.events.iter().map(|event| event.event_type));
-        excess |= desk.rows.payments.values().any(|payment| payment.excess > 0);
+        states.extend(harness.rows.refunds.values().flat_map(|r| harness.rows.states_of(r)));
+        types.extend(harness.rows.events.iter().map(|event| event.event_type));
+        excess |= harness.rows.payments.values().any(|payment| payment.excess > 0);
     }
     assert_eq!(states.len(), domain::refund::State::ALL.len(), "{states:?}");
     let spoken_of = |name: &str| name.starts_with("refund.") || name.starts_with("payment.");

@@ -4,7 +4,7 @@ use domain::account::Tenant;
 use domain::decide::{Command, Done, Refusal, decide};
 use domain::event::{Event, Subject};
 use domain::ids::{Ids, PaymentId, RefundId};
-use domain::keys::{Key, KeyHash, Target};
+use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub struct Rows {
     pub payments: BTreeMap<(Tenant, PaymentId), Payment>,
     pub refunds: BTreeMap<(Tenant, RefundId), Refund>,
-    pub keys: BTreeMap<(Tenant, KeyHash), Key>,
+    pub keys: BTreeMap<(Tenant, KeyHash), UniqueKey>,
     pub events: Vec<Event>,
     pub transfers: Vec<Transfer>,
     pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
@@ -68,7 +68,7 @@ impl Rows {
         let mut view = View::default();
         for at in wanted.keys {
             let Some(key) = self.keys.get(&at) else { continue };
-            if key.target == Target::Payment {
+            if key.target == KeyTarget::Payment {
                 wanted.payments.insert((at.0, PaymentId::from_ulid(key.id)));
             } else {
                 wanted.refunds.insert((at.0, RefundId::from_ulid(key.id)));
@@ -114,7 +114,7 @@ impl Rows {
         for key in self.keys.values() {
             let refund = self.refunds.contains_key(&(key.tenant, RefundId::from_ulid(key.id)));
             let payment = self.payments.contains_key(&(key.tenant, PaymentId::from_ulid(key.id)));
-            let leads_on = if key.target == Target::Payment { payment } else { refund };
+            let leads_on = if key.target == KeyTarget::Payment { payment } else { refund };
             assert!(leads_on, "{key:?} leads nowhere");
         }
     }

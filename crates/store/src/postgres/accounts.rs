@@ -16,7 +16,7 @@ use crate::tables::{
 };
 use domain::account::Mode;
 use domain::ids::AccountId;
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 
 const NOTE_KEY_USE: &str = "UPDATE api_keys SET last_used_at = $2 \
@@ -74,7 +74,7 @@ impl PostgresStore {
         &self,
         key: NewApiKey,
         secret_hash: [u8; 32],
-        name: Option<Key>,
+        name: Option<UniqueKey>,
     ) -> Result<Once<()>, StoreError> {
         let row = KeyToStore { key, secret_hash };
         let insert = Rows::inserted(&API_KEYS, [&row].into_iter())?.map(Rows::insert);

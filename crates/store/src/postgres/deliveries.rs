@@ -15,7 +15,7 @@ use crate::queries::Replay;
 use crate::tables::{ATTEMPTS, DELIVERIES};
 use domain::account::Tenant;
 use domain::ids::{EndpointId, EventId};
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use domain::view::{Change, View};
 use domain::webhook::{Body, Delivery, Status};
@@ -138,7 +138,7 @@ impl PostgresStore {
         &self,
         tenant: Tenant,
         events: Vec<EventId>,
-        (name, now): (Option<Key>, Timestamp),
+        (name, now): (Option<UniqueKey>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
         answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
     ) -> Result<Once<Replay>, StoreError> {

@@ -11,12 +11,12 @@ use super::value::{PostgresCells, Value};
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::tables::{Cells as _, KEYS, inconsistent, read_key};
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 
 /// Takes the key, also from a holder that expired and is not yet deleted.
 fn take<'a>(
-    key: &'a Key,
+    key: &'a UniqueKey,
     answer: &'a str,
     now: Timestamp,
 ) -> Result<Option<Statement<'a>>, StoreError> {
@@ -26,7 +26,7 @@ fn take<'a>(
     Ok(rows.map(|rows| rows.replace("answer", answer).insert_or_replace(is_free, number(now.0))))
 }
 
-fn find(key: &Key, now: Timestamp) -> Statement<'static> {
+fn find(key: &UniqueKey, now: Timestamp) -> Statement<'static> {
     let sql = format!(
         "SELECT {}, answer FROM keys WHERE scope = $1 AND hash = $2 \
          AND (expires_at IS NULL OR expires_at > $3)",
@@ -36,7 +36,7 @@ fn find(key: &Key, now: Timestamp) -> Statement<'static> {
 }
 
 /// The key of the holder, and its answer.
-fn read_holder(c: &mut PostgresCells<'_>) -> Result<(Key, Option<Box<str>>), StoreError> {
+fn read_holder(c: &mut PostgresCells<'_>) -> Result<(UniqueKey, Option<Box<str>>), StoreError> {
     Ok((read_key(c)?, c.text()?))
 }
 
@@ -44,7 +44,7 @@ impl PostgresStore {
     /// The result of earlier work under the key.
     pub(super) async fn find_once<T>(
         &self,
-        name: &Key,
+        name: &UniqueKey,
         now: Timestamp,
     ) -> Result<Option<Once<T>>, StoreError> {
         let found = self.list(find(name, now), read_holder).await?.pop();
@@ -55,7 +55,7 @@ impl PostgresStore {
     /// key. The transaction also takes the key and stores the answer.
     pub(super) async fn save_once(
         &self,
-        name: Option<(&Key, &str)>,
+        name: Option<(&UniqueKey, &str)>,
         now: Timestamp,
         steps: &[Step<'_>],
     ) -> Result<Once<()>, StoreError> {
@@ -70,7 +70,7 @@ impl PostgresStore {
 
     async fn try_once(
         &self,
-        name: Option<(&Key, &str)>,
+        name: Option<(&UniqueKey, &str)>,
         now: Timestamp,
         steps: &[Step<'_>],
     ) -> Result<Once<()>, TxFailure> {

@@ -14,7 +14,7 @@ use crate::tables::{
 };
 use domain::account::Tenant;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
-use domain::keys::Target;
+use domain::keys::KeyTarget;
 use domain::view::{Row, RowKeys, View};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -115,19 +115,19 @@ pub(super) fn further(wanted: &RowKeys, view: &View) -> Wants {
     for (&(tenant, _), row) in &view.keys {
         let id = row.value.id;
         match row.value.target {
-            Target::Refund | Target::Cancel => {
+            KeyTarget::Refund | KeyTarget::Cancel => {
                 refunds.insert((tenant, RefundId::from_ulid(id)));
             }
-            Target::Payment => {
+            KeyTarget::Payment => {
                 payments.insert((tenant, PaymentId::from_ulid(id)));
             }
-            Target::Checkout => {
+            KeyTarget::Checkout => {
                 checkouts.insert((tenant, PaymentId::from_ulid(id)));
             }
-            Target::Invoice => {
+            KeyTarget::Invoice => {
                 invoices.insert((tenant, InvoiceId::from_ulid(id)));
             }
-            Target::Answer => {}
+            KeyTarget::Answer => {}
         }
     }
     payments.extend(view.refunds.iter().map(|((tenant, _), row)| (*tenant, row.value.payment)));

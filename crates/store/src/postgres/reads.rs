@@ -21,7 +21,7 @@ use domain::checkout::Checkout;
 use domain::event_view::{EventSubject, EventView};
 use domain::ids::{EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
-use domain::keys::{Key, KeyHash};
+use domain::keys::{KeyHash, UniqueKey};
 use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
@@ -132,7 +132,7 @@ impl PostgresStore {
         &self,
         tenant: Tenant,
         hash: KeyHash,
-    ) -> Result<Option<Key>, StoreError> {
+    ) -> Result<Option<UniqueKey>, StoreError> {
         self.by_key(&KEYS, (tenant, Ulid::from_bytes(hash.0)), |c| read_key(c)).await
     }
 

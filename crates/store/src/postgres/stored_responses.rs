@@ -8,7 +8,7 @@ use super::session::Step;
 use super::statement::{Rows, Statement, ulid};
 use super::value::{PostgresCells, Value};
 use crate::StoreError;
-use crate::stored_responses::{Begun, NewRequest};
+use crate::stored_responses::{IdempotentRequest, NewRequest};
 use crate::tables::{Cells as _, STORED_RESPONSES, inconsistent, read_stored_response};
 use domain::account::Tenant;
 use domain::keys::KeyHash;
@@ -46,7 +46,7 @@ impl PostgresStore {
         &self,
         new: NewRequest,
         now: Timestamp,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<IdempotentRequest, StoreError> {
         let mut budget = RetryBudget::new();
         loop {
             match self.try_begin(&new, now).await {
@@ -56,7 +56,11 @@ impl PostgresStore {
         }
     }
 
-    async fn try_begin(&self, new: &NewRequest, now: Timestamp) -> Result<Begun, TxFailure> {
+    async fn try_begin(
+        &self,
+        new: &NewRequest,
+        now: Timestamp,
+    ) -> Result<IdempotentRequest, TxFailure> {
         let key = vec![number(new.tenant.code()), Value::Id(new.hash.0)];
         let take_over = vec![
             number(new.tenant.code()),
@@ -85,7 +89,7 @@ impl PostgresStore {
         let [_, fresh, taken, row, _] = &replies[..] else { return Err(broken()) };
         if let Some(row) = fresh.first().or_else(|| taken.first()) {
             let generation = PostgresCells::new(row).ulid().map_err(TxFailure::Final)?;
-            return Ok(Begun::Process(generation));
+            return Ok(IdempotentRequest::Process(generation));
         }
         let row = row.first().ok_or_else(broken)?;
         let found = read_stored_response(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;

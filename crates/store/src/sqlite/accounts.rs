@@ -14,7 +14,7 @@ use crate::tables::{
 };
 use domain::account::Mode;
 use domain::ids::AccountId;
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use rusqlite::{Connection, Params, params};
 
@@ -74,7 +74,7 @@ impl SqliteStore {
         &self,
         key: NewApiKey,
         secret_hash: [u8; 32],
-        name: Option<Key>,
+        name: Option<UniqueKey>,
     ) -> Result<Once<()>, StoreError> {
         let now = key.created_at;
         let row = KeyToStore { key, secret_hash };

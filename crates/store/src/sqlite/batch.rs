@@ -13,7 +13,7 @@ use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
-use domain::keys::{Key, KeyHash, Target};
+use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::time::Timestamp;
 use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{Connection, params};
@@ -41,19 +41,19 @@ pub(super) fn load(
     for (tenant, hash) in std::mem::take(&mut wanted.keys) {
         let Some(key) = keys.find((tenant, hash.0), |c| read_key(c))? else { continue };
         match key.target {
-            Target::Refund | Target::Cancel => {
+            KeyTarget::Refund | KeyTarget::Cancel => {
                 wanted.refunds.insert((tenant, RefundId::from_ulid(key.id)));
             }
-            Target::Payment => {
+            KeyTarget::Payment => {
                 wanted.payments.insert((tenant, PaymentId::from_ulid(key.id)));
             }
-            Target::Checkout => {
+            KeyTarget::Checkout => {
                 wanted.checkouts.insert((tenant, PaymentId::from_ulid(key.id)));
             }
-            Target::Invoice => {
+            KeyTarget::Invoice => {
                 wanted.invoices.insert((tenant, InvoiceId::from_ulid(key.id)));
             }
-            Target::Answer => {}
+            KeyTarget::Answer => {}
         }
         view.keys.insert((tenant, hash), Row::loaded(key));
     }
@@ -146,7 +146,7 @@ pub(super) fn load_key(
     connection: &Connection,
     tenant: Tenant,
     hash: KeyHash,
-) -> Result<Option<Key>, StoreError> {
+) -> Result<Option<UniqueKey>, StoreError> {
     Finder::new(connection, &KEYS)?.find((tenant, hash.0), |c| read_key(c))
 }
 

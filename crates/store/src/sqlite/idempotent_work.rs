@@ -7,7 +7,7 @@ use super::rows::values_but;
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::tables::{KEYS, Put};
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
@@ -18,7 +18,7 @@ impl SqliteStore {
     /// the key; without an answer it changed nothing and the key stays free.
     pub(super) async fn once<T: Send + 'static>(
         &self,
-        key: Option<Key>,
+        key: Option<UniqueKey>,
         now: Timestamp,
         work: impl FnOnce(&Connection) -> Result<(T, Option<String>), StoreError> + Send + 'static,
     ) -> Result<Once<T>, StoreError> {
@@ -44,11 +44,11 @@ impl SqliteStore {
 
 fn find<T>(
     connection: &Connection,
-    key: &Key,
+    key: &UniqueKey,
     now: Timestamp,
 ) -> Result<Option<Once<T>>, StoreError> {
     let holder = load_key(connection, key.tenant, key.hash)?;
-    let is_live = |key: &Key| key.expires_at.is_none_or(|at| now < at);
+    let is_live = |key: &UniqueKey| key.expires_at.is_none_or(|at| now < at);
     let Some(holder) = holder.filter(is_live) else { return Ok(None) };
     let mut select = connection.prepare_cached(SELECT_ANSWER)?;
     let at = params![key.tenant.code(), key.hash.0];
@@ -57,7 +57,7 @@ fn find<T>(
 }
 
 /// Takes the key, also from a holder that expired and is not yet deleted.
-fn keep(connection: &Connection, key: &Key, answer: &str) -> Result<(), StoreError> {
+fn keep(connection: &Connection, key: &UniqueKey, answer: &str) -> Result<(), StoreError> {
     let text = format!("{} {}", KEYS.texts().insert, KEYS.or_replace());
     let values = values_but(KEYS.inserted(), key, "answer", || Put::Text(Some(answer)));
     connection.prepare_cached(&text)?.execute(params_from_iter(values))?;

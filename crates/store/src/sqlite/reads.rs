@@ -21,7 +21,7 @@ use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
-use domain::keys::{Key, KeyHash};
+use domain::keys::{KeyHash, UniqueKey};
 use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
@@ -71,7 +71,7 @@ impl SqliteStore {
         &self,
         tenant: Tenant,
         hash: KeyHash,
-    ) -> Result<Option<Key>, StoreError> {
+    ) -> Result<Option<UniqueKey>, StoreError> {
         self.read(move |c| load_key(c, tenant, hash)).await
     }
 

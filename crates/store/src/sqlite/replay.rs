@@ -9,7 +9,7 @@ use crate::idempotent_work::Once;
 use crate::queries::Replay;
 use domain::account::Tenant;
 use domain::ids::EventId;
-use domain::keys::Key;
+use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use domain::view::View;
 use domain::webhook::{Delivery, Subscriber};
@@ -20,7 +20,7 @@ impl SqliteStore {
         &self,
         tenant: Tenant,
         events: Vec<EventId>,
-        (name, now): (Option<Key>, Timestamp),
+        (name, now): (Option<UniqueKey>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
         answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
     ) -> Result<Once<Replay>, StoreError> {

@@ -4,7 +4,7 @@ use super::SqliteStore;
 use super::codec::one;
 use super::rows::RowWriter;
 use crate::StoreError;
-use crate::stored_responses::{Begun, NewRequest};
+use crate::stored_responses::{IdempotentRequest, NewRequest};
 use crate::tables::{STORED_RESPONSES, read_stored_response};
 use domain::account::Tenant;
 use domain::keys::KeyHash;
@@ -28,7 +28,7 @@ impl SqliteStore {
         &self,
         new: NewRequest,
         now: Timestamp,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<IdempotentRequest, StoreError> {
         self.writer
             .run(move |connection| {
                 let transaction =
@@ -84,16 +84,20 @@ impl SqliteStore {
     }
 }
 
-fn begin(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<Begun, StoreError> {
+fn begin(
+    connection: &Connection,
+    new: &NewRequest,
+    now: Timestamp,
+) -> Result<IdempotentRequest, StoreError> {
     let key = (new.tenant.code(), new.hash.0);
     let select = format!("{} AND expires_at > ?3", STORED_RESPONSES.texts().select);
     let found = one(connection, &select, (key.0, key.1, now.0), |c| read_stored_response(c))?;
     let Some(found) = found else {
         RowWriter::new(connection, &STORED_RESPONSES).replace(new)?;
-        return Ok(Begun::Process(new.generation));
+        return Ok(IdempotentRequest::Process(new.generation));
     };
     let begun = found.begin(new, now);
-    if let Begun::Process(_) = begun {
+    if let IdempotentRequest::Process(_) = begun {
         let mut take_over = connection.prepare_cached(TAKE_OVER)?;
         take_over.execute(params![key.0, key.1, new.lease_until.0])?;
     }

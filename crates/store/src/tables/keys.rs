@@ -3,10 +3,10 @@
 use super::put::{id, int, maybe_int, maybe_text, maybe_time};
 use super::{Cells, Table, changing, inconsistent, key, unread};
 use crate::StoreError;
-use domain::keys::{Key, KeyHash, Target};
+use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::refund::State;
 
-pub(crate) static KEYS: Table<Key> = Table::new(
+pub(crate) static KEYS: Table<UniqueKey> = Table::new(
     "keys",
     &[
         key("scope", |k| int(k.tenant.code())),
@@ -21,12 +21,12 @@ pub(crate) static KEYS: Table<Key> = Table::new(
     ],
 );
 
-pub(crate) fn read_key(c: &mut impl Cells) -> Result<Key, StoreError> {
-    Ok(Key {
+pub(crate) fn read_key(c: &mut impl Cells) -> Result<UniqueKey, StoreError> {
+    Ok(UniqueKey {
         tenant: c.tenant()?,
         hash: KeyHash(c.take()?),
         request: c.take()?,
-        target: c.code(Target::from_code, "keys.target")?,
+        target: c.code(KeyTarget::from_code, "keys.target")?,
         id: c.ulid()?,
         state: match c.take::<Option<i64>>()? {
             Some(code) => Some(State::from_code(code).ok_or_else(|| inconsistent("keys.state"))?),

@@ -184,7 +184,7 @@ async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
     copied.store = opened(&url).await;
     let twin = request(&copied, 1, NOW);
     let begun = copied.store.begin_request(twin, NOW).await.expect("a request");
-    assert!(matches!(begun, store::Begun::Answered { status: 200, .. }), "{begun:?}");
+    assert!(matches!(begun, store::IdempotentRequest::Answered { status: 200, .. }), "{begun:?}");
     let waiting = deliveries(&copied).await.into_iter().find(|d| d.next_at.is_some());
     let waiting = waiting.expect("one is due");
     let claim = WebhookCommand::Lease {

@@ -6,7 +6,7 @@ use crate::world::{NOW, World};
 use domain::ids::AccountId;
 use domain::view::{RowKeys, View};
 use std::time::Duration;
-use store::{Begun, Once, PostgresStore, StoreError};
+use store::{IdempotentRequest, Once, PostgresStore, StoreError};
 use testkit::eventually;
 use testkit::postgres::{BlockingSession, Fault, Proxy, cluster, database_of};
 use tokio::task::JoinSet;
@@ -45,10 +45,10 @@ async fn what_is_done_under_a_name_is_done_once_when_the_commit_fails() {
         network.at_next_commit(fault);
         let begun = timeout(SOON, world.store.begin_request(new, NOW)).await;
         let begun = begun.expect("an answer in time").expect("a request");
-        assert_eq!(begun, Begun::Process(new.generation), "{fault:?}");
+        assert_eq!(begun, IdempotentRequest::Process(new.generation), "{fault:?}");
         assert!(network.has_struck());
         let other = world.store.begin_request(request(&world, key, NOW), NOW).await;
-        assert_eq!(other.expect("a request"), Begun::Running);
+        assert_eq!(other.expect("a request"), IdempotentRequest::Running);
     }
     world.verify_clean().await;
 }

@@ -5,15 +5,15 @@ use crate::world::{NOW, World};
 use domain::decide::checkout::{Act, ActOnCheckout};
 use domain::decide::{Command, Done, KEY_LIFETIME_MS, fan_out, invoice as invoices};
 use domain::ids::EventId;
-use domain::keys::{Key, KeyHash, Target};
+use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::payment::Kind;
 use domain::time::Timestamp;
 use domain::view::{RowKeys, View};
 use domain::webhook::Delivery;
 use domain::{checkout, invoice};
 use store::{
-    Begun, CheckoutFilter, EventFilter, InvoiceFilter, NewApiKey, NewRequest, Once, Replay,
-    SortOrder, StoreError,
+    CheckoutFilter, EventFilter, IdempotentRequest, InvoiceFilter, NewApiKey, NewRequest, Once,
+    Replay, SortOrder, StoreError,
 };
 use ulid::Ulid;
 
@@ -30,36 +30,39 @@ pub fn request(world: &World, key: u8, now: Timestamp) -> NewRequest {
     }
 }
 
-async fn begin(world: &World, new: NewRequest, now: Timestamp) -> Begun {
+async fn begin(world: &World, new: NewRequest, now: Timestamp) -> IdempotentRequest {
     world.store.begin_request(new, now).await.expect("a request")
 }
 
 pub async fn a_request_is_begun_once_and_its_answer_repeated(world: World) {
     let first = request(&world, 1, NOW);
-    assert_eq!(begin(&world, first, NOW).await, Begun::Process(first.generation));
+    assert_eq!(begin(&world, first, NOW).await, IdempotentRequest::Process(first.generation));
     let later = NOW.plus_ms(1);
-    assert_eq!(begin(&world, request(&world, 1, later), later).await, Begun::Running);
+    assert_eq!(begin(&world, request(&world, 1, later), later).await, IdempotentRequest::Running);
     let other = NewRequest { request: [2; 16], ..request(&world, 1, later) };
-    assert_eq!(begin(&world, other, later).await, Begun::Other);
+    assert_eq!(begin(&world, other, later).await, IdempotentRequest::Other);
     let elsewhere = NewRequest {
         tenant: domain::account::Tenant::new(2, domain::account::Mode::Test),
         ..other
     };
-    assert_eq!(begin(&world, elsewhere, later).await, Begun::Process(other.generation));
+    assert_eq!(begin(&world, elsewhere, later).await, IdempotentRequest::Process(other.generation));
     let at = (world.tenant, first.hash, first.generation);
     let stranger = (world.tenant, first.hash, other.generation);
     world.store.keep_answer(stranger, 500, vec![9]).await.expect("it is not its to answer");
-    assert_eq!(begin(&world, request(&world, 1, later), later).await, Begun::Running);
+    assert_eq!(begin(&world, request(&world, 1, later), later).await, IdempotentRequest::Running);
     world.store.keep_answer(at, 409, vec![0, 1, 255]).await.expect("an answer");
     world.store.keep_answer(at, 200, vec![7]).await.expect("an answer too many");
     world.store.abandon_request(at, later).await.expect("it was answered");
-    let answered =
-        Begun::Answered { generation: first.generation, status: 409, body: vec![0, 1, 255] };
+    let answered = IdempotentRequest::Answered {
+        generation: first.generation,
+        status: 409,
+        body: vec![0, 1, 255],
+    };
     let much_later = NOW.plus_ms(KEY_LIFETIME_MS - 1);
     for now in [later, much_later] {
         assert_eq!(begin(&world, request(&world, 1, now), now).await, answered);
         let other = NewRequest { request: [2; 16], ..request(&world, 1, now) };
-        assert_eq!(begin(&world, other, now).await, Begun::Other);
+        assert_eq!(begin(&world, other, now).await, IdempotentRequest::Other);
     }
 }
 
@@ -67,14 +70,14 @@ pub async fn a_request_is_taken_over_when_its_lease_ran_out(world: World) {
     let first = request(&world, 1, NOW);
     begin(&world, first, NOW).await;
     let before = NOW.plus_ms(LEASE_MS - 1);
-    assert_eq!(begin(&world, request(&world, 1, before), before).await, Begun::Running);
+    assert_eq!(begin(&world, request(&world, 1, before), before).await, IdempotentRequest::Running);
     let then = NOW.plus_ms(LEASE_MS);
     let other = NewRequest { request: [2; 16], ..request(&world, 1, then) };
-    assert_eq!(begin(&world, other, then).await, Begun::Other);
+    assert_eq!(begin(&world, other, then).await, IdempotentRequest::Other);
     // The generation of the first request is kept, so that its effects are not repeated.
     let second = request(&world, 1, then);
-    assert_eq!(begin(&world, second, then).await, Begun::Process(first.generation));
-    assert_eq!(begin(&world, request(&world, 1, then), then).await, Begun::Running);
+    assert_eq!(begin(&world, second, then).await, IdempotentRequest::Process(first.generation));
+    assert_eq!(begin(&world, request(&world, 1, then), then).await, IdempotentRequest::Running);
 }
 
 pub async fn an_abandoned_request_goes_on_at_once(world: World) {
@@ -83,10 +86,13 @@ pub async fn an_abandoned_request_goes_on_at_once(world: World) {
     let now = NOW.plus_ms(5);
     let stranger = (world.tenant, first.hash, world.with_ids(|ids| ids.ulid(NOW)));
     world.store.abandon_request(stranger, now).await.expect("it is not its to abandon");
-    assert_eq!(begin(&world, request(&world, 1, now), now).await, Begun::Running);
+    assert_eq!(begin(&world, request(&world, 1, now), now).await, IdempotentRequest::Running);
     let at = (world.tenant, first.hash, first.generation);
     world.store.abandon_request(at, now).await.expect("it is abandoned");
-    assert_eq!(begin(&world, request(&world, 1, now), now).await, Begun::Process(first.generation));
+    assert_eq!(
+        begin(&world, request(&world, 1, now), now).await,
+        IdempotentRequest::Process(first.generation)
+    );
 }
 
 pub async fn answers_that_ran_out_are_forgotten(world: World) {
@@ -99,13 +105,13 @@ pub async fn answers_that_ran_out_are_forgotten(world: World) {
     let end = NOW.plus_ms(KEY_LIFETIME_MS);
     // An expired key is free again, for any request.
     let again = NewRequest { request: [2; 16], ..request(&world, 1, end) };
-    assert_eq!(begin(&world, again, end).await, Begun::Process(again.generation));
+    assert_eq!(begin(&world, again, end).await, IdempotentRequest::Process(again.generation));
     assert_eq!(world.store.forget_answers(end.plus_ms(-1), 100).await.expect("a write"), 0);
     assert_eq!(world.store.forget_answers(end, 3).await.expect("a write"), 3);
     assert_eq!(world.store.forget_answers(end, 3).await.expect("a write"), 1);
     assert_eq!(world.store.forget_answers(end, 3).await.expect("a write"), 0);
     let late = NewRequest { request: [2; 16], ..request(&world, 1, end) };
-    assert_eq!(begin(&world, late, end).await, Begun::Running, "the new one is kept");
+    assert_eq!(begin(&world, late, end).await, IdempotentRequest::Running, "the new one is kept");
 }
 
 pub async fn requests_that_come_at_once_are_begun_once(world: World) {
@@ -116,19 +122,19 @@ pub async fn requests_that_come_at_once_are_begun_once(world: World) {
             calls.spawn(async move { store.begin_request(new, NOW).await.expect("a request") });
         }
         let begun = calls.join_all().await;
-        let process = begun.iter().filter(|begun| matches!(begun, Begun::Process(_)));
+        let process = begun.iter().filter(|begun| matches!(begun, IdempotentRequest::Process(_)));
         assert_eq!(process.count(), 1, "{begun:?}");
-        let running = begun.iter().filter(|begun| **begun == Begun::Running);
+        let running = begun.iter().filter(|begun| **begun == IdempotentRequest::Running);
         assert_eq!(running.count(), 7, "{begun:?}");
     }
 }
 
-pub fn name(world: &World, key: u8, request: u8, now: Timestamp) -> Key {
-    Key {
+pub fn name(world: &World, key: u8, request: u8, now: Timestamp) -> UniqueKey {
+    UniqueKey {
         tenant: world.tenant,
         hash: KeyHash([key; 16]),
         request: [request; 16],
-        target: Target::Answer,
+        target: KeyTarget::Answer,
         id: world.with_ids(|ids| ids.ulid(now)),
         state: None,
         expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
@@ -151,7 +157,7 @@ pub fn api_key(number: u8) -> NewApiKey {
     }
 }
 
-async fn make_key(world: &World, number: u8, name: Key) -> Result<Once<()>, StoreError> {
+async fn make_key(world: &World, number: u8, name: UniqueKey) -> Result<Once<()>, StoreError> {
     world.store.create_api_key(api_key(number), [number + 100; 32], Some(name)).await
 }
 
@@ -214,7 +220,7 @@ pub async fn keys_made_at_once_under_a_name_are_one(world: World) {
 
 async fn replay(
     world: &World,
-    name: Key,
+    name: UniqueKey,
     events: Vec<EventId>,
 ) -> Result<Once<Replay>, StoreError> {
     let ids = world.ids.clone();
@@ -251,7 +257,7 @@ pub async fn a_replay_is_told_once_under_a_name(world: World) {
 pub async fn a_name_that_ran_out_is_taken_over(world: World) {
     world.account().await;
     let early = NOW.plus_ms(-KEY_LIFETIME_MS);
-    let expired = Key { expires_at: Some(NOW), ..name(&world, 1, 1, early) };
+    let expired = UniqueKey { expires_at: Some(NOW), ..name(&world, 1, 1, early) };
     let made = world.store.create_api_key(
         NewApiKey { created_at: early, ..api_key(1) },
         [101; 32],
@@ -266,7 +272,7 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
     let payment = world.pay(1, 1_000).await.facts.id;
     world.run(then, world.refund(payment, 10, Some(1))).await;
     let found = world.store.find_key(world.tenant, KeyHash([1; 16])).await.expect("a read");
-    assert_eq!(found.expect("it is there").target, Target::Refund);
+    assert_eq!(found.expect("it is there").target, KeyTarget::Refund);
     world.verify_clean().await;
 }
 

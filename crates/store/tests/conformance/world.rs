@@ -6,7 +6,7 @@ use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
 use domain::decide::webhook::{NewEndpoint, WebhookCommand};
 use domain::decide::{
-    Command, CreateRefund, Done, KeyUse, Refusal, RegisterPayment, Start, decide, fan_out,
+    Command, CreateRefund, Done, KeyedRequest, Refusal, RegisterPayment, Start, decide, fan_out,
 };
 use domain::ids::{AccountId, Ids, PaymentId};
 use domain::invoice::{NewInvoice, Totals};
@@ -119,7 +119,7 @@ impl World {
 
     pub fn registration(&self, number: u8, captured: i64) -> Command {
         let id = self.with_ids(|ids| ids.payment(NOW));
-        let use_of = |kind: u8| KeyUse {
+        let use_of = |kind: u8| KeyedRequest {
             hash: KeyHash([kind, number, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
             request: [number; 16],
         };

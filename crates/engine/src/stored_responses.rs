@@ -26,7 +26,7 @@ pub struct Keyed {
 
 /// The progress of a request under an idempotency key.
 #[derive(Debug)]
-pub enum Begun {
+pub enum IdempotentRequest {
     Process(Keyed),
     Running,
     /// The key came with another request.
@@ -52,7 +52,7 @@ impl Engine {
         tenant: Tenant,
         key: &IdempotencyKey,
         parts: &[&[u8]],
-    ) -> Result<Begun, Error> {
+    ) -> Result<IdempotentRequest, Error> {
         let now = self.now();
         let (door, hash) = (key.door, unique_keys::idempotency(key));
         let new = NewRequest {
@@ -64,15 +64,15 @@ impl Engine {
             expires_at: now.plus_ms(KEY_LIFETIME_MS),
         };
         Ok(match self.within_commit(self.store().begin_request(new, now)).await? {
-            store::Begun::Process(generation) => {
-                Begun::Process(Keyed { door, tenant, hash, generation })
+            store::IdempotentRequest::Process(generation) => {
+                IdempotentRequest::Process(Keyed { door, tenant, hash, generation })
             }
-            store::Begun::Running => Begun::Running,
-            store::Begun::Other => Begun::Other,
-            store::Begun::Answered { generation, status, body } => {
+            store::IdempotentRequest::Running => IdempotentRequest::Running,
+            store::IdempotentRequest::Other => IdempotentRequest::Other,
+            store::IdempotentRequest::Answered { generation, status, body } => {
                 let body = self.master_key().open(&row_of(tenant, generation), &body);
                 let body = body.map_err(|error| unreadable(&error))?;
-                Begun::Answered { status, body: body.expose_secret().to_vec() }
+                IdempotentRequest::Answered { status, body: body.expose_secret().to_vec() }
             }
         })
     }

@@ -3,7 +3,7 @@
 use crate::rows::Rows;
 use domain::account::{Mode, Tenant};
 use domain::decide::{
-    Command, CreateRefund, Done, KeyUse, RefundRef, Refusal, RegisterPayment, Start,
+    Command, CreateRefund, Done, KeyedRequest, RefundRef, Refusal, RegisterPayment, Start,
 };
 use domain::ids::{Ids, PaymentId};
 use domain::keys::KeyHash;
@@ -17,7 +17,7 @@ use rand_core::SeedableRng;
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
-pub struct Desk {
+pub struct Harness {
     pub rows: Rows,
     pub now: Timestamp,
     pub ids: Ids<ChaCha8Rng>,
@@ -32,7 +32,7 @@ pub struct Created {
     pub replayed: bool,
 }
 
-impl Desk {
+impl Harness {
     pub fn open() -> Self {
         Self {
             rows: Rows::default(),
@@ -78,7 +78,7 @@ impl Desk {
             new,
             id: self.ids.payment(self.now),
             settles_after_ms: None,
-            charge: KeyUse { hash: hash("charge", charge), request },
+            charge: KeyedRequest { hash: hash("charge", charge), request },
             key: None,
         }
     }
@@ -158,7 +158,7 @@ pub fn hash(namespace: &str, text: &str) -> KeyHash {
     KeyHash(hash)
 }
 
-pub fn register(register: RegisterPayment, key: Option<KeyUse>) -> Command {
+pub fn register(register: RegisterPayment, key: Option<KeyedRequest>) -> Command {
     Command::Register(Box::new(RegisterPayment { key, ..register }))
 }
 
