@@ -1,4 +1,4 @@
-//! Lines: what is sold, how many, for how much. Of checkouts and of invoices.
+//! The line items of checkouts and invoices: goods, quantity and price.
 
 use crate::money::MAX_AMOUNT;
 use serde::{Deserialize, Serialize};

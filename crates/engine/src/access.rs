@@ -86,7 +86,7 @@ impl std::fmt::Display for KeyScope {
 )]
 pub struct UnknownScope(pub String);
 
-/// What a key may do: scopes such as `refund:write`, `payment:*` or `*`, each also with the prefix
+/// The permissions of a key: scopes such as `refund:write`, `payment:*` or `*`, each also with the prefix
 /// `plugipay:` or `refundry:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
@@ -174,7 +174,7 @@ impl ErrorProfile {
     }
 }
 
-/// What the Bearer token of a key looks like. Any key opens every door; some clients look at their
+/// The form of a Bearer token. Any key opens every door; some clients look at their
 /// key's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KeyForm {
@@ -202,7 +202,7 @@ impl KeyForm {
         }
     }
 
-    /// What a token starts with; `None` where this form has no such key.
+    /// The prefix of a token; `None` where this form has no such key.
     pub const fn prefix(self, mode: Option<Mode>, platform: bool) -> Option<&'static str> {
         Some(match (self, mode, platform) {
             (Self::Refundry, Some(Mode::Test), false) => "pk_test_",
@@ -229,7 +229,6 @@ pub struct ApiKey {
     pub mode: Option<Mode>,
     /// It may act for other accounts.
     pub platform: bool,
-    /// What it may do.
     pub permissions: Permissions,
     /// Its error table.
     pub error_profile: ErrorProfile,

@@ -131,7 +131,7 @@ impl Engine {
                 Err(error) => failed = Some(error),
             }
         }
-        // Whatever became of the others: a lease that is held and not worked on ends as `unknown`.
+        // The leases that were taken are worked on even so: otherwise their refunds end as `unknown`.
         match failed {
             Some(error) if leased.is_empty() => Err(error),
             Some(_) | None => Ok(leased),

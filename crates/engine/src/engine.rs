@@ -45,8 +45,8 @@ pub struct EngineConfig {
     pub policies: RetryPolicies,
     /// Where buyers find this server, without a slash at the end.
     pub public_url: Arc<str>,
-    /// How long after the capture each provider pays merchants out, milliseconds, by its name. Of
-    /// providers that are not in it, payments settle when somebody says so.
+    /// Milliseconds from the capture to the payout, by the provider's name. Payments of other
+    /// providers settle when a caller says so.
     pub settlement_ms: BTreeMap<String, i64>,
     pub retention: Retention,
 }

@@ -24,7 +24,7 @@ pub enum Error {
     /// A request with the same idempotency key is still being processed.
     #[error("a request with this idempotency key is still being processed")]
     InProgress,
-    /// The answer did not come in time. What becomes of the request shows when it is repeated with
+    /// The answer did not come in time. Repeat the request to learn its outcome, with
     /// the same idempotency key.
     #[error("the database did not answer in time")]
     TimedOut,

@@ -1,9 +1,9 @@
 //! Requests whose whole answer is kept under the caller's idempotency key, refusals included, for
 //! doors that promise that.
 //!
-//! A request is begun, processed and answered in three commits. What it does to money is done under
-//! the name of this use of the key, so a crash between any two of them leaves a request that is
-//! processed again, by the next caller that repeats it, to the same effect.
+//! A request is begun, processed and answered in three commits. Its effect on money has an
+//! idempotency key of its own, made from this use of the caller's key. After a crash between any two
+//! commits, the next caller that repeats the request processes it again, to the same effect.
 
 use crate::Engine;
 use crate::input::IdempotencyKey;

@@ -90,7 +90,7 @@ pub enum WebhookRefused {
     Malformed(String),
 }
 
-/// What a provider knows of a payment.
+/// A payment as its provider knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentReport {
     /// The captured amount.
@@ -105,7 +105,6 @@ pub trait Provider: Send + Sync {
     /// The name payments are registered with, such as `stripe`.
     fn name(&self) -> &'static str;
 
-    /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
     /// Asks for a refund. Called again with the same order, and so the same key, when an answer was

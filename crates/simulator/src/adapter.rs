@@ -145,7 +145,8 @@ fn read_looked_up(raw: &RawAnswer) -> Lookup {
         .map_or_else(Lookup::Unknown, Lookup::Found)
 }
 
-/// What a refund's state means. A status that is not known yet keeps its refund id: the PSP has it.
+/// Translates the state of a refund. A refund in an unknown status is accepted with its id, because
+/// the PSP has it.
 fn read_state(at: i64, body: RefundBody) -> Result<Said, Failure> {
     let (outcome, failure) = match RefundStatus::from_text(&body.status) {
         Some(RefundStatus::Succeeded) => (ProviderOutcome::Completed, None),

@@ -28,7 +28,7 @@ pub struct NewEndpoint {
     pub secret: Sealed,
 }
 
-/// Changes of an endpoint. What is `None` stays.
+/// Changes of an endpoint. A field that is `None` stays.
 #[derive(Debug, Default)]
 pub struct EndpointChanges {
     pub url: Option<Box<str>>,

@@ -104,7 +104,7 @@ impl Engine {
                 Err(error) => failed = Some(error),
             }
         }
-        // Whatever became of the others, what is leased is sent.
+        // The deliveries that were leased are sent even so.
         match failed {
             Some(error) if leased.is_empty() => Err(error),
             Some(_) | None => Ok(leased),
@@ -270,8 +270,8 @@ impl Engine {
         }
     }
 
-    /// Fails what is still queued for an endpoint. What is left when this gives up is done by
-    /// further looks.
+    /// Fails the queued deliveries of an endpoint, a bounded number of them; later scans fail the
+    /// rest.
     pub(super) async fn fail_queued(&self, tenant: Tenant, endpoint: EndpointId) {
         for _ in 0..FAIL_ROUNDS {
             let key = (tenant, endpoint);

@@ -1,5 +1,5 @@
-//! A provider that does not honour idempotency keys: a second call pays twice. What may have
-//! been sent is never sent again; only an answer moves it on.
+//! A provider that does not honour idempotency keys: a second call pays twice. A refund
+//! that may have been sent is never sent again; only an answer moves it on.
 
 use domain::payment::Payment;
 use domain::refund::{Refund, State as S};
