@@ -38,26 +38,10 @@ pub(super) fn decide<R: Rng>(
     let reserved = row.value.reserved.checked_add(money.minor).ok_or(Refusal::TooLarge)?;
     let rebalanced = rebalance(&row.value, row.value.refunded, reserved)?;
     let mut refund = Refund {
-        tenant,
-        id: ids.refund(now),
-        payment: payment_id,
-        amount: money.minor,
-        currency: money.currency,
-        state: State::Submitted,
         origin: Origin::External,
-        late: false,
-        before_settlement: row.value.settled_at.is_some_and(|at| now < at),
-        reason: None,
-        reference: None,
-        metadata: None,
         provider_refund_id: observation.said.provider_refund_id.clone(),
-        failure: None,
-        checks: 0,
         due_at: Some(recheck_at),
-        evidence_at: None,
-        last_seq: 0,
-        pruned: 0,
-        updated_at: now,
+        ..Refund::new(ids.refund(now), &row.value, money.minor, State::Submitted, now)
     };
     let mut payment = row.clone();
     *payment.change() = Payment { updated_at: now, ..rebalanced };

@@ -8,7 +8,7 @@ use crate::ids::{Ids, RefundId};
 use crate::keys::{KeyTarget, UniqueKey};
 use crate::money::Money;
 use crate::payment::Payment;
-use crate::refund::{NewRefund, Origin, Refund, State};
+use crate::refund::{NewRefund, Refund, State};
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -57,26 +57,11 @@ pub(super) fn decide<R: Rng>(
         Start::AwaitApproval => (State::AwaitingApproval, None),
     };
     let mut refund = Refund {
-        tenant,
-        id: ids.refund(now),
-        payment: new.payment,
-        amount,
-        currency: payment.facts.currency,
-        state,
-        origin: Origin::Api,
-        late: false,
-        before_settlement: payment.settled_at.is_some_and(|at| now < at),
         reason: new.reason.clone(),
         reference: new.reference.clone(),
         metadata: new.metadata.clone(),
-        provider_refund_id: None,
-        failure: None,
-        checks: 0,
         due_at,
-        evidence_at: None,
-        last_seq: 0,
-        pruned: 0,
-        updated_at: now,
+        ..Refund::new(ids.refund(now), payment, amount, state, now)
     };
     record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let names = key.iter().chain(reference).copied();

@@ -9,7 +9,7 @@ use crate::codes::codes;
 use crate::ids::{PaymentId, RefundId};
 use crate::money::{Currency, Money};
 use crate::outcome::Failure;
-use crate::payment::{Capture, Kind};
+use crate::payment::{Capture, Kind, Payment};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -98,6 +98,32 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// A refund that starts in `state` at `now`.
+    pub fn new(id: RefundId, payment: &Payment, amount: i64, state: State, now: Timestamp) -> Self {
+        Self {
+            tenant: payment.facts.tenant,
+            id,
+            payment: payment.facts.id,
+            amount,
+            currency: payment.facts.currency,
+            state,
+            origin: Origin::Api,
+            late: false,
+            before_settlement: payment.settled_at.is_some_and(|at| now < at),
+            reason: None,
+            reference: None,
+            metadata: None,
+            provider_refund_id: None,
+            failure: None,
+            checks: 0,
+            due_at: None,
+            evidence_at: None,
+            last_seq: 0,
+            pruned: 0,
+            updated_at: now,
+        }
+    }
+
     /// The amount with its currency.
     pub const fn money(&self) -> Money {
         Money::new(self.amount, self.currency)
