@@ -51,14 +51,30 @@ pub struct DataArgs {
     pub data: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub struct Serve {
+/// The server that is run or asked.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Address to listen on
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// File to write once the server answers
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// File to write, with address, keys and payments, once the server answers
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 }
@@ -70,18 +86,6 @@ pub struct Health {
     /// Address that the server listens on
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args)]
-pub struct Demo {
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
-    /// File to write, with address, keys and payments, once the server answers
-    #[arg(long, value_name = "FILE")]
-    pub ready_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,18 +3,22 @@
 
 use crate::Failure;
 use crate::cli::DataArgs;
-use crate::rate_limits;
-use crate::retention;
-use crate::webhooks;
-use api::YocoSettings;
+use crate::settings::{Switch, rate_limits, retention, webhooks, wrong};
+use api::{ApiConfig, ElasticPayConfig, YocoSettings};
+use engine::{CommitterConfig, EngineConfig};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::util::bool_from_str_or_int;
 use serde::{Deserialize, Serialize};
+use simulator::SimulatorConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Number of concurrent transactions on a database that several nodes share. While one transaction
+/// waits for the disk or the network, the other one works.
+const SHARED_LANES: usize = 2;
 
 /// All settings, by their names in the file. In the environment, a setting is written in capitals
 /// after `REFUNDRY_`, and a group is followed by two underscores:
@@ -93,13 +97,6 @@ pub enum Database {
     Postgres(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Switch {
-    On,
-    Off,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Simulator {
@@ -112,6 +109,18 @@ pub struct Simulator {
     /// File of the simulator's book. Nodes on one host that name the same file share the book.
     /// Default: `simulator.db` in the data folder, for this node alone.
     pub book: Option<PathBuf>,
+}
+
+impl Simulator {
+    /// Settings of the simulator's behaviour.
+    pub fn build(&self) -> SimulatorConfig {
+        SimulatorConfig {
+            honour_keys: self.honour_keys,
+            late_failure_after_ms: self.late_failure_ms,
+            shared: self.book.is_some(),
+            ..SimulatorConfig::default()
+        }
+    }
 }
 
 impl Default for Config {
@@ -175,38 +184,29 @@ impl Config {
         }
         // Other programs may use the same prefix, so variables without a setting are ignored.
         let env = Env::prefixed("REFUNDRY_").filter(|key| is_setting(key.as_str())).split("__");
-        let mut config: Self = figment
-            .merge(env)
-            .extract()
-            .map_err(|error| Failure::Usage(format!("configuration: {error}")))?;
-        if let Some(data) = &args.data {
-            config.data.clone_from(data);
-        }
-        if let Some(listen) = listen {
-            config.listen = listen;
-        }
+        let mut config: Self = figment.merge(env).extract().map_err(wrong)?;
+        config.data = args.data.clone().unwrap_or(config.data);
+        config.listen = listen.unwrap_or(config.listen);
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let wrong = |text: &str| Err(Failure::Usage(format!("configuration: {text}")));
         if self.provider_timeout_seconds >= self.lease_seconds {
-            return wrong("provider_timeout_seconds must be less than lease_seconds");
+            return Err(wrong("provider_timeout_seconds must be less than lease_seconds"));
         }
         let web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         if !self.public_url.as_ref().is_none_or(web) {
-            return wrong("public_url must start with https:// or http://");
+            return Err(wrong("public_url must start with https:// or http://"));
         }
-        self.rate_limits.limits()?;
+        self.api()?;
         self.webhooks.check()?;
         self.retention.check()?;
-        self.yoco()?;
         if !self.lanes.is_none_or(|lanes| (1..=64).contains(&lanes)) {
-            return wrong("lanes must be from 1 to 64");
+            return Err(wrong("lanes must be from 1 to 64"));
         }
         if self.dispatch_limit == 0 || self.queue == 0 || self.connections == 0 {
-            return wrong("dispatch_limit, queue and connections must be at least 1");
+            return Err(wrong("dispatch_limit, queue and connections must be at least 1"));
         }
         Ok(())
     }
@@ -217,12 +217,44 @@ impl Config {
         given.unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
-    /// Settings of the Yoco door.
-    pub fn yoco(&self) -> Result<YocoSettings, Failure> {
+    /// Settings of the engine. `shared` is true when several nodes can use the database.
+    pub fn engine(&self, shared: bool) -> EngineConfig {
+        let ms = |seconds: &u32| i64::from(*seconds) * 1000;
+        let settlement = self.settlement_seconds.iter();
+        EngineConfig {
+            committer: CommitterConfig {
+                queue: self.queue,
+                lanes: self.lanes.unwrap_or(if shared { SHARED_LANES } else { 1 }),
+                ..CommitterConfig::default()
+            },
+            commit_timeout: seconds(self.commit_timeout_seconds),
+            dispatch_limit: self.dispatch_limit,
+            dispatch_at_once: self.dispatch == Switch::On,
+            lease_ms: ms(&self.lease_seconds),
+            provider_timeout: seconds(self.provider_timeout_seconds),
+            public_url: self.public_url().into(),
+            settlement_ms: settlement.map(|(name, seconds)| (name.clone(), ms(seconds))).collect(),
+            retention: self.retention.build(),
+            ..EngineConfig::default()
+        }
+    }
+
+    /// Settings of the doors.
+    pub fn api(&self) -> Result<ApiConfig, Failure> {
+        let ElasticPay { wait_seconds, strict_reasons } = self.elasticpay;
+        Ok(ApiConfig {
+            rate_limits: self.rate_limits.limits()?,
+            elasticpay: ElasticPayConfig { wait: seconds(wait_seconds), strict_reasons },
+            yoco: self.yoco()?,
+            ..ApiConfig::default()
+        })
+    }
+
+    fn yoco(&self) -> Result<YocoSettings, Failure> {
         let word = &self.yoco_refund_status;
         let refund_status = YocoSettings::status_from_text(word).ok_or_else(|| {
-            Failure::Usage(format!(
-                "configuration: yoco_refund_status must be succeeded, successful or pending, not {word:?}"
+            wrong(format!(
+                "yoco_refund_status must be succeeded, successful or pending, not {word:?}"
             ))
         })?;
         // After its lease, another node may work on the refund, so the answer must not wait that
@@ -232,16 +264,18 @@ impl Config {
             allow_test_refunds: self.yoco_allow_test_refunds,
             full_refunds_only: self.yoco_full_refunds_only,
             refund_status,
-            refund_wait: Duration::from_secs(u64::from(wait)),
+            refund_wait: seconds(wait),
         })
     }
 
     pub fn database(&self) -> Result<Database, Failure> {
-        let Some(url) = &self.database_url else {
-            return Ok(Database::Sqlite(self.data.join("refundry.db")));
-        };
-        Database::parse(url)
+        let own = || Ok(Database::Sqlite(self.data.join("refundry.db")));
+        self.database_url.as_deref().map_or_else(own, Database::parse)
     }
+}
+
+pub fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
 }
 
 impl Database {

@@ -18,26 +18,20 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time to finish requests after the stop signal.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Settings of the HTTP server.
-#[derive(Clone, Copy)]
-pub struct Service {
-    /// Maximum number of connections at the same time.
-    pub connections: usize,
-    /// Adds the client's address to every request. The rate limits need it.
-    pub with_peers: bool,
-}
-
-/// Serves `router` until `stop` becomes true, then finishes the requests under way.
+/// Serves `router` on at most `connections` connections until `stop` becomes true, then finishes the
+/// requests under way. With `with_peers`, adds the client's address to every request; the rate
+/// limits need the address.
 pub async fn serve(
     listener: TcpListener,
     router: axum::Router,
-    how: Service,
+    connections: usize,
+    with_peers: bool,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(false);
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(how.connections));
+    let permits = Arc::new(Semaphore::new(connections));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { break };
         let (stream, address) = tokio::select! {
@@ -51,11 +45,11 @@ pub async fn serve(
                     continue;
                 }
             },
-            () = stopped(&mut stop) => break,
+            () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
         };
         // Answers are small; waiting for a full packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let peer = how.with_peers.then(|| Peer(address.ip()));
+        let peer = with_peers.then(|| Peer(address.ip()));
         let service = service_fn({
             let router = router.clone();
             move |mut request: Request<Incoming>| {
@@ -76,9 +70,4 @@ pub async fn serve(
     }
     drop(listener);
     let _ = tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await;
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // The channel closes only when the server ends.
-    let _ = stop.wait_for(|stopped| *stopped).await;
 }

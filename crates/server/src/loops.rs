@@ -1,6 +1,6 @@
 //! Loops that call the engine's steps and wait between them. No lower layer waits.
 
-use engine::{Engine, Sweep};
+use engine::{Engine, Error, Sweep};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -56,20 +56,22 @@ pub async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = (
     }
 }
 
+/// The result of a step. Logs a failed step with the text in `what`, and returns `None`.
+async fn attempt<T>(what: &str, step: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    step.await.inspect_err(|error| tracing::warn!(%error, "{what}")).ok()
+}
+
 async fn due_loop(engine: Engine) {
     loop {
-        match engine.lease_due(CLAIM).await {
-            Ok(claimed) if !claimed.is_empty() => {
+        match attempt("due refunds were not claimed", engine.lease_due(CLAIM)).await {
+            Some(claimed) if !claimed.is_empty() => {
                 for claimed in claimed {
                     let worker = engine.clone();
                     engine.spawn(async move { worker.work(claimed).await });
                 }
             }
-            Ok(_) => pause(&engine).await,
-            Err(error) => {
-                tracing::warn!(%error, "due refunds were not claimed");
-                rest(LONGEST_PAUSE).await;
-            }
+            Some(_) => pause(&engine).await,
+            None => rest(LONGEST_PAUSE).await,
         }
     }
 }
@@ -92,20 +94,16 @@ async fn pause(engine: &Engine) {
 /// Sends due webhooks.
 async fn deliver_loop(engine: Engine) {
     loop {
-        let look = match engine.lease_deliveries(DELIVERIES).await {
-            Ok(look) => look,
-            Err(error) => {
-                tracing::warn!(%error, "due webhooks were not claimed");
-                rest(LONGEST_PAUSE).await;
-                continue;
-            }
+        let claim = engine.lease_deliveries(DELIVERIES);
+        let Some(look) = attempt("due webhooks were not claimed", claim).await else {
+            rest(LONGEST_PAUSE).await;
+            continue;
         };
-        let again = look.again;
         for claimed in look.leased {
             let worker = engine.clone();
             engine.spawn(async move { worker.deliver(claimed).await });
         }
-        if again {
+        if look.again {
             continue;
         }
         let wait =
@@ -120,10 +118,9 @@ async fn deliver_loop(engine: Engine) {
 /// Handles payment attempts without an answer, and expired checkouts and invoices.
 async fn checkout_loop(engine: Engine) {
     loop {
-        match engine.step_checkouts(CHECKOUTS).await {
-            Ok(0) => {}
-            Ok(_) => continue,
-            Err(error) => tracing::warn!(%error, "due checkouts were not handled"),
+        let step = engine.step_checkouts(CHECKOUTS);
+        if attempt("due checkouts were not handled", step).await.is_some_and(|done| done > 0) {
+            continue;
         }
         let next = engine.next_checkout_due().await.ok().flatten();
         let wait = next.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
@@ -133,26 +130,22 @@ async fn checkout_loop(engine: Engine) {
 
 async fn expire_loop(engine: Engine) {
     loop {
-        match engine.step_expire(EXPIRE_LIMIT).await {
-            Ok(swept) if swept > 0 => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "expired idempotency keys were not deleted"),
+        let step = engine.step_expire(EXPIRE_LIMIT);
+        let swept = attempt("expired idempotency keys were not deleted", step).await;
+        if swept.is_none_or(|swept| swept == 0) {
+            rest(EXPIRE_EVERY).await;
         }
-        rest(EXPIRE_EVERY).await;
     }
 }
 
 /// Sets the metrics of the backlog.
 async fn watch_loop(engine: Engine) {
     loop {
-        match engine.backlog().await {
-            Ok(backlog) => {
-                metrics::gauge!("refundry_refunds_overdue").set(backlog.overdue_refunds);
-                metrics::gauge!("refundry_refunds_unknown").set(backlog.unknown_refunds);
-                metrics::gauge!("refundry_refunds_in_review").set(backlog.refunds_in_review);
-                metrics::gauge!("refundry_webhooks_overdue").set(backlog.overdue_deliveries);
-            }
-            Err(error) => tracing::warn!(%error, "the backlog was not counted"),
+        if let Some(backlog) = attempt("the backlog was not counted", engine.backlog()).await {
+            metrics::gauge!("refundry_refunds_overdue").set(backlog.overdue_refunds);
+            metrics::gauge!("refundry_refunds_unknown").set(backlog.unknown_refunds);
+            metrics::gauge!("refundry_refunds_in_review").set(backlog.refunds_in_review);
+            metrics::gauge!("refundry_webhooks_overdue").set(backlog.overdue_deliveries);
         }
         rest(WATCH_EVERY).await;
     }
@@ -162,20 +155,19 @@ async fn watch_loop(engine: Engine) {
 async fn prune_loop(engine: Engine) {
     let mut sweep = Sweep::START;
     loop {
-        match engine.step_prune(sweep, PRUNE_LIMIT).await {
-            Ok(Sweep::Done) => {
+        let step = engine.step_prune(sweep, PRUNE_LIMIT);
+        let pause = match attempt("old events and deliveries were not deleted", step).await {
+            Some(Sweep::Done) => {
                 sweep = Sweep::START;
-                rest(PRUNE_EVERY).await;
+                PRUNE_EVERY
             }
-            Ok(next) => {
+            Some(next) => {
                 sweep = next;
-                rest(PRUNE_PAUSE).await;
+                PRUNE_PAUSE
             }
-            Err(error) => {
-                tracing::warn!(%error, "old events and deliveries were not deleted");
-                rest(EXPIRE_EVERY).await;
-            }
-        }
+            None => EXPIRE_EVERY,
+        };
+        rest(pause).await;
     }
 }
 

@@ -6,14 +6,13 @@ mod commands;
 mod config;
 mod http;
 mod loops;
-mod rate_limits;
-mod retention;
+mod settings;
 mod setup;
 mod simulated;
 mod telemetry;
-mod webhooks;
 
 use clap::Parser;
+use std::error::Error;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -28,12 +27,18 @@ enum Failure {
     File { path: String, source: std::io::Error },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: std::io::Error },
-    #[error("{0}")]
+    #[error(transparent)]
     Engine(#[from] engine::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Secret(#[from] engine::SecretError),
     #[error("the simulator's book cannot be opened: {0}")]
     Simulator(#[from] simulator::SimulatorError),
+}
+
+impl Failure {
+    fn causes(&self) -> impl Iterator<Item = &dyn Error> {
+        std::iter::successors(self.source(), |&cause| cause.source())
+    }
 }
 
 impl From<engine::StoreError> for Failure {
@@ -56,10 +61,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {failure}");
-            let mut source = std::error::Error::source(&failure);
-            while let Some(cause) = source {
+            for cause in failure.causes() {
                 eprintln!("  because: {cause}");
-                source = cause.source();
             }
             ExitCode::from(2)
         }

@@ -2,23 +2,14 @@
 
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
-use crate::config::Database;
-use crate::config::{Config, Switch};
-use engine::{
-    CommitterConfig, Engine, EngineConfig, MasterKey, Parts, PostgresStore, Registry, SqliteStore,
-    Store,
-};
+use crate::config::{Config, Database};
+use engine::{Engine, MasterKey, Parts, PostgresStore, Registry, SqliteStore, Store};
 use simulator::Simulator;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Number of concurrent transactions on a database that several nodes share. While one transaction
-/// waits for the disk or the network, the other one works.
-const SHARED_LANES: usize = 2;
 
 /// Creates the data folder, readable for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
@@ -70,30 +61,26 @@ fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
     }
 }
 
+/// Opens the database, and creates a SQLite file that does not exist.
 pub async fn open_store(config: &Config) -> Result<Store, Failure> {
-    let path = match config.database()? {
-        Database::Sqlite(path) => path,
-        Database::Postgres(url) => return Ok(PostgresStore::open(&url).await?.into()),
-    };
-    if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+    match config.database()? {
+        Database::Postgres(url) => Ok(PostgresStore::open(&url).await?.into()),
+        Database::Sqlite(path) => {
+            path.parent().map_or(Ok(()), make_folder)?;
+            Ok(SqliteStore::open(&path)?.into())
+        }
     }
-    Ok(SqliteStore::open(&path)?.into())
 }
 
 /// Opens a database and fails if it does not exist.
 pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
-    let path = match config.database()? {
-        Database::Sqlite(path) => path,
-        Database::Postgres(url) => return Ok(PostgresStore::open(&url).await?.into()),
-    };
-    if !path.is_file() {
-        return Err(Failure::Usage(format!(
+    match config.database()? {
+        Database::Sqlite(path) if !path.is_file() => Err(Failure::Usage(format!(
             "there is no database {}: name the folder with --data, or the file with REFUNDRY_DATABASE_URL",
             path.display()
-        )));
+        ))),
+        Database::Sqlite(_) | Database::Postgres(_) => open_store(config).await,
     }
-    Ok(SqliteStore::open(&path)?.into())
 }
 
 /// Starts an engine on an open database.
@@ -107,35 +94,14 @@ pub fn start_engine(
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
     }
-    let seconds = |n: u32| Duration::from_secs(u64::from(n));
-    let engine_config = EngineConfig {
-        committer: CommitterConfig {
-            queue: config.queue,
-            lanes: config.lanes.unwrap_or(if store.is_shared() { SHARED_LANES } else { 1 }),
-            ..CommitterConfig::default()
-        },
-        commit_timeout: seconds(config.commit_timeout_seconds),
-        dispatch_limit: config.dispatch_limit,
-        dispatch_at_once: config.dispatch == Switch::On,
-        lease_ms: i64::from(config.lease_seconds) * 1000,
-        provider_timeout: seconds(config.provider_timeout_seconds),
-        public_url: config.public_url().into(),
-        settlement_ms: config
-            .settlement_seconds
-            .iter()
-            .map(|(provider, seconds)| (provider.clone(), i64::from(*seconds) * 1000))
-            .collect(),
-        retention: config.retention.build(),
-        ..EngineConfig::default()
-    };
-    let master_key = master_key(config, store.is_shared())?;
+    let shared = store.is_shared();
     let parts = Parts {
         store,
         registry,
-        master_key,
+        master_key: master_key(config, shared)?,
         clock: Arc::new(SystemClock),
         seed: seed()?,
-        config: engine_config,
+        config: config.engine(shared),
     };
     Ok(Engine::start_with(parts, config.webhooks.build()?))
 }

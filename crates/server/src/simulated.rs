@@ -12,11 +12,8 @@ use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Currency;
 use engine::{Engine, InboundWebhook};
-use simulator::{Limits, Merchants, Simulator, SimulatorConfig, Unavailable, WebhookSink};
+use simulator::{Limits, Merchants, NAME, Simulator, Unavailable, WebhookSink};
 use std::sync::Arc;
-
-/// The name that payments are registered with.
-pub const NAME: &str = "simulator";
 
 /// Webhooks and changes in one step at most.
 const STEP: usize = 64;
@@ -26,16 +23,10 @@ pub fn open(config: &Config) -> Result<Option<Arc<Simulator>>, Failure> {
     if !config.simulator.enabled {
         return Ok(None);
     }
-    let simulator_config = SimulatorConfig {
-        honour_keys: config.simulator.honour_keys,
-        late_failure_after_ms: config.simulator.late_failure_ms,
-        shared: config.simulator.book.is_some(),
-        ..SimulatorConfig::default()
-    };
     make_folder(&config.data)?;
     let own = || config.data.join("simulator.db");
     let book = config.simulator.book.clone().unwrap_or_else(own);
-    Ok(Some(Simulator::open(&book, simulator_config, Arc::new(SystemClock), seed()?)?))
+    Ok(Some(Simulator::open(&book, config.simulator.build(), Arc::new(SystemClock), seed()?)?))
 }
 
 /// The pages under `/simulator`, with the limits that bodies have at the doors.
@@ -78,12 +69,12 @@ impl WebhookSink for Link {
 #[async_trait]
 impl Merchants for Link {
     async fn account_numbers(&self) -> Result<Vec<u32>, Unavailable> {
-        let accounts = self.0.list_accounts().await.map_err(unavailable)?;
+        let accounts = self.0.list_accounts().await?;
         Ok(accounts.iter().map(|account| account.number).collect())
     }
 
     async fn account_number(&self, id: AccountId) -> Result<Option<u32>, Unavailable> {
-        let account = self.0.find_account(id).await.map_err(unavailable)?;
+        let account = self.0.find_account(id).await?;
         Ok(account.map(|account| account.number))
     }
 
@@ -91,13 +82,7 @@ impl Merchants for Link {
         &self,
         charge: &str,
     ) -> Result<Vec<(Tenant, Currency)>, Unavailable> {
-        let payments =
-            self.0.find_payments_by_charge_everywhere(charge).await.map_err(unavailable)?;
+        let payments = self.0.find_payments_by_charge_everywhere(charge).await?;
         Ok(payments.iter().map(|payment| (payment.facts.tenant, payment.facts.currency)).collect())
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unavailable(error: engine::Error) -> Unavailable {
-    Unavailable(error.to_string())
 }

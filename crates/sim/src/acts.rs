@@ -10,7 +10,7 @@ use testkit::RefundRequest;
 
 /// Scripts that the provider simulator follows for a refund. `succeed` stands here several times,
 /// since most refunds succeed.
-pub(crate) const SCRIPTS: &[&str] = &[
+const SCRIPTS: &[&str] = &[
     "succeed",
     "succeed",
     "succeed",
@@ -128,7 +128,7 @@ impl World {
         let at = self.rng.index(self.payments.len())?;
         let payment = self.rig.payment(self.payments[at].facts.id).await;
         let left = payment.refundable();
-        let script = self.script();
+        let script = self.rng.pick(SCRIPTS).copied().unwrap_or("succeed");
         let mut request = self.rig.refund(&payment).simulate(script);
         match self.rng.below(10) {
             0 => {}

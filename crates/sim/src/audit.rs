@@ -3,7 +3,7 @@
 use crate::world::World;
 use domain::payment::Payment;
 use domain::refund::{Origin, Refund, State, Status};
-use simulator::{PaymentBook, Payout, RefundStatus};
+use simulator::{PaymentBook, RefundStatus};
 
 impl World {
     /// Checks that the books are in order and that no refund was paid twice.
@@ -14,7 +14,7 @@ impl World {
             assert!(now.within_limit(), "{now:?}");
             let book = self.rig.book(payment).await;
             for refund in self.rig.refunds_of(payment).await {
-                let payouts = payouts_of(&book, &refund).count();
+                let payouts = book.payouts_of(&refund.provider_key()).count();
                 assert!(payouts <= 1, "{} was paid {payouts} times", refund.id);
             }
         }
@@ -47,7 +47,8 @@ impl World {
             return;
         }
         let script = self.script_of(refund);
-        let kept = payouts_of(book, refund).find(|payout| payout.returned_at.is_none());
+        let key = refund.provider_key();
+        let kept = book.payouts_of(&key).find(|payout| payout.is_kept());
         let paid = kept.map(|payout| payout.amount);
         let what = format!("{} ({script}, {}) with {paid:?} paid", refund.id, refund.state);
         match refund.state {
@@ -60,7 +61,6 @@ impl World {
                 assert!(script == "wrong_amount" || unsure, "{what}");
             }
             State::Submitted => {
-                let key = refund.provider_key();
                 let pending = book.refunds.iter().any(|theirs| {
                     theirs.key.as_ref() == Some(&key) && theirs.status == RefundStatus::Pending
                 });
@@ -77,21 +77,15 @@ impl World {
 
     /// Checks that each payout is booked, or belongs to a refund that a person must review.
     async fn check_sums(&self, payment: &Payment, refunds: &[Refund], book: &PaymentBook) {
-        let kept = |payout: &&Payout| payout.returned_at.is_none();
-        let paid: i64 = book.payouts.iter().filter(kept).map(|payout| payout.amount).sum();
-        let in_review = refunds.iter().filter(|refund| refund.state == State::NeedsReview);
-        let unbooked: i64 = in_review
-            .flat_map(|refund| payouts_of(book, refund).filter(kept))
-            .map(|payout| payout.amount)
-            .sum();
+        let mut unbooked = 0;
+        for refund in refunds.iter().filter(|refund| refund.state == State::NeedsReview) {
+            let key = refund.provider_key();
+            let kept = book.payouts_of(&key).filter(|payout| payout.is_kept());
+            unbooked += kept.map(|payout| payout.amount).sum::<i64>();
+        }
         let now = self.rig.payment(payment.facts.id).await;
-        assert_eq!(now.refunded + unbooked, paid, "paid out for {}", payment.facts.id);
+        assert_eq!(now.refunded + unbooked, book.paid_out(), "paid out for {}", payment.facts.id);
     }
-}
-
-fn payouts_of<'a>(book: &'a PaymentBook, refund: &Refund) -> impl Iterator<Item = &'a Payout> {
-    let key = refund.provider_key();
-    book.payouts.iter().filter(move |payout| payout.key.as_ref() == Some(&key))
 }
 
 /// Checks that each refund made at the provider itself is adopted once and has the provider's

@@ -17,4 +17,22 @@ mod lossy_webhooks;
 mod rng;
 mod world;
 
-pub use world::{History, run};
+pub use world::History;
+
+use acts::Act;
+use world::World;
+
+/// Plays `acts` random acts, ends the faults and checks the outcome. Panics when a check fails, and
+/// prints how to repeat the run.
+pub async fn run(seed: u64, acts: usize) -> History {
+    let mut world = World::open(seed).await;
+    for _ in 0..acts {
+        let act = Act::draw(&mut world.rng);
+        world.acts.push(format!("{act:?}"));
+        world.play(act).await;
+        world.check_books().await;
+    }
+    world.end_faults().await;
+    world.check_outcome().await;
+    world.history().await
+}

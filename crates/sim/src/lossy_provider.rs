@@ -102,10 +102,28 @@ impl LossyProvider {
         let permit = self.gate.acquire().await;
         permit.expect("the gate is never closed").forget();
     }
-}
 
-fn lost() -> Failure {
-    Failure::new("timeout", "the simulation lost a call or its answer")
+    /// Does a call with its fault. Fails when the call or its answer is lost.
+    async fn pass<T>(&self, fault: Fault, call: impl Future<Output = T>) -> Result<T, Failure> {
+        let lost = Failure::new("timeout", "the simulation lost a call or its answer");
+        match fault {
+            Fault::Arrives => Ok(call.await),
+            Fault::NotConnected | Fault::LostOnTheWay => Err(lost),
+            Fault::AnswerLost => {
+                call.await;
+                Err(lost)
+            }
+            Fault::HangsBefore => {
+                self.hang().await;
+                Ok(call.await)
+            }
+            Fault::HangsAfter => {
+                let answer = call.await;
+                self.hang().await;
+                Ok(answer)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -119,43 +137,18 @@ impl Provider for LossyProvider {
     }
 
     async fn submit(&self, order: &RefundInstruction) -> Said {
-        match self.fault(&order.key) {
-            Fault::Arrives => self.simulator.submit(order).await,
-            Fault::NotConnected => Said::new(ProviderOutcome::NeverSent)
-                .because(Failure::new("connection_refused", "the simulation sent nothing")),
-            Fault::LostOnTheWay => Said::unknown(lost()),
-            Fault::AnswerLost => {
-                self.simulator.submit(order).await;
-                Said::unknown(lost())
-            }
-            Fault::HangsBefore => {
-                self.hang().await;
-                self.simulator.submit(order).await
-            }
-            Fault::HangsAfter => {
-                let answer = self.simulator.submit(order).await;
-                self.hang().await;
-                answer
-            }
+        let fault = self.fault(&order.key);
+        if matches!(fault, Fault::NotConnected) {
+            return Said::new(ProviderOutcome::NeverSent)
+                .because(Failure::new("connection_refused", "the simulation sent nothing"));
         }
+        self.pass(fault, self.simulator.submit(order)).await.unwrap_or_else(Said::unknown)
     }
 
     async fn lookup(&self, order: &RefundInstruction) -> Lookup {
-        match self.fault(&order.key) {
-            Fault::Arrives => self.simulator.lookup(order).await,
-            Fault::NotConnected | Fault::LostOnTheWay | Fault::AnswerLost => {
-                Lookup::Unknown(lost())
-            }
-            Fault::HangsBefore => {
-                self.hang().await;
-                self.simulator.lookup(order).await
-            }
-            Fault::HangsAfter => {
-                let found = self.simulator.lookup(order).await;
-                self.hang().await;
-                found
-            }
-        }
+        let fault = self.fault(&order.key);
+        let fault = if matches!(fault, Fault::AnswerLost) { Fault::LostOnTheWay } else { fault };
+        self.pass(fault, self.simulator.lookup(order)).await.unwrap_or_else(Lookup::Unknown)
     }
 
     async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {

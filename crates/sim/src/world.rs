@@ -1,6 +1,5 @@
 //! The state of one run: its clock, its nodes and the requests of its callers.
 
-use crate::acts::{Act, SCRIPTS};
 use crate::lossy_provider::{Calls, LossyProvider};
 use crate::lossy_webhooks::LossyWebhooks;
 use crate::rng::SeededRng;
@@ -54,26 +53,11 @@ pub(crate) struct World {
     provider: Arc<LossyProvider>,
     /// Earlier nodes that were replaced while they were slow, not dead.
     slow: Vec<(Engine, Arc<LossyProvider>)>,
-    acts: Vec<String>,
-}
-
-/// Plays `acts` random acts, ends the faults and checks the outcome. Panics when a check fails, and
-/// prints how to repeat the run.
-pub async fn run(seed: u64, acts: usize) -> History {
-    let mut world = World::open(seed).await;
-    for _ in 0..acts {
-        let act = Act::draw(&mut world.rng);
-        world.acts.push(format!("{act:?}"));
-        world.play(act).await;
-        world.check_books().await;
-    }
-    world.end_faults().await;
-    world.check_outcome().await;
-    world.history().await
+    pub(crate) acts: Vec<String>,
 }
 
 impl World {
-    async fn open(seed: u64) -> Self {
+    pub(crate) async fn open(seed: u64) -> Self {
         let rng = SeededRng::new(seed);
         // For every third seed, the provider ignores idempotency keys and pays again when a refund
         // is sent again.
@@ -147,10 +131,15 @@ impl World {
         true
     }
 
+    /// The slow nodes and the current one.
+    fn nodes(&self) -> impl Iterator<Item = (&Engine, &Arc<LossyProvider>)> {
+        let slow = self.slow.iter().map(|(engine, provider)| (engine, provider));
+        slow.chain([(&self.rig.engine, &self.provider)])
+    }
+
     /// Waits until every call is recorded or hangs.
     pub(crate) async fn wait_for_calls(&self) {
-        let nodes = self.slow.iter().map(|(engine, provider)| (engine, provider));
-        for (engine, provider) in nodes.chain([(&self.rig.engine, &self.provider)]) {
+        for (engine, provider) in self.nodes() {
             within_limit("calls to end or hang", async {
                 while engine.calls_under_way() != provider.hanging() {
                     tokio::task::yield_now().await;
@@ -162,10 +151,8 @@ impl World {
 
     /// Lets one hanging call continue, of this node or of a slow one.
     pub(crate) async fn release_one_call(&mut self) {
-        let mut nodes: Vec<&Arc<LossyProvider>> =
-            self.slow.iter().map(|(_, provider)| provider).collect();
-        nodes.push(&self.provider);
-        nodes.retain(|provider| provider.hanging() > 0);
+        let nodes = self.nodes().map(|(_, provider)| provider.clone());
+        let nodes: Vec<_> = nodes.filter(|provider| provider.hanging() > 0).collect();
         if let Some(provider) = self.rng.pick(&nodes) {
             provider.release_one_call();
         }
@@ -179,13 +166,11 @@ impl World {
     }
 
     /// Ends the faults and runs until every refund had the time to reach a final state.
-    async fn end_faults(&mut self) {
+    pub(crate) async fn end_faults(&mut self) {
         self.calls.end_faults();
         // Hanging calls continue only after other nodes have taken over.
         self.run_for(HOUR_MS).await;
-        while self.slow.iter().any(|(_, provider)| provider.hanging() > 0)
-            || self.provider.hanging() > 0
-        {
+        while self.nodes().any(|(_, provider)| provider.hanging() > 0) {
             self.release_one_call().await;
         }
         // Callers without an answer repeat their requests.
@@ -215,7 +200,7 @@ impl World {
         }
     }
 
-    async fn history(mut self) -> History {
+    pub(crate) async fn history(mut self) -> History {
         let acts = std::mem::take(&mut self.acts);
         let (mut refunds, mut paid_out) = (Vec::new(), 0);
         for payment in &self.payments {
@@ -226,10 +211,6 @@ impl World {
         let events = self.rig.events().await;
         let events = events.iter().map(|view| (view.event.id, view.event.event_type)).collect();
         History { acts, refunds, events, paid_out }
-    }
-
-    pub(crate) fn script(&mut self) -> &'static str {
-        self.rng.pick(SCRIPTS).copied().unwrap_or("succeed")
     }
 }
 

@@ -4,14 +4,13 @@
 //! was never made is the only call that is certainly not sent, and after every other answer the PSP
 //! may have paid.
 
-use crate::psp::{Name, RefundRequest};
-use crate::rows::parse_id;
+use crate::Simulator;
+use crate::psp::{self, RefundRequest};
 use crate::script::Script;
 use crate::wire::{
     ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
     WebhookBody,
 };
-use crate::{RefundStatus, Simulator};
 use async_trait::async_trait;
 use domain::account::Tenant;
 use domain::money::{Currency, Money};
@@ -25,7 +24,7 @@ use providers::{
 use serde::de::DeserializeOwned;
 
 /// The name that payments held by the simulator are registered with.
-pub(crate) const NAME: &str = "simulator";
+pub const NAME: &str = "simulator";
 
 #[async_trait]
 impl Provider for Simulator {
@@ -52,7 +51,8 @@ impl Provider for Simulator {
             asked: order.money,
         };
         let script = Script::of(order.metadata.as_deref(), payment.metadata.as_deref());
-        match self.receive_refund(request, script).await {
+        let config = self.config;
+        match self.receive(move |book| psp::make_refund(book, request, script, config)).await {
             Ok(raw) => read_submitted(&raw),
             Err(fault @ TransportFault::NotConnected) => {
                 Said::new(ProviderOutcome::NeverSent).because(fault.into())
@@ -62,17 +62,18 @@ impl Provider for Simulator {
     }
 
     async fn lookup(&self, order: &RefundInstruction) -> Lookup {
-        let id = order.provider_refund_id.as_deref().and_then(parse_id).map(Name::Id);
-        let key = Name::Key(order.key.as_str().into());
-        let names = id.into_iter().chain([key]).collect();
-        match self.receive_lookup(order.payment.tenant, names).await {
+        let tenant = order.payment.tenant;
+        let key = order.key.as_str().into();
+        let names: Vec<Box<str>> = order.provider_refund_id.iter().cloned().chain([key]).collect();
+        match self.receive(move |book| psp::show_refund(book, tenant, &names)).await {
             Ok(raw) => read_looked_up(&raw),
             Err(fault) => Lookup::Unknown(fault.into()),
         }
     }
 
     async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
-        let raw = self.receive_list(payment.tenant, payment.provider_payment_id.clone()).await?;
+        let (tenant, id) = (payment.tenant, payment.provider_payment_id.clone());
+        let raw = self.receive(move |book| psp::list_refunds(book, tenant, &id)).await?;
         let list: ListAnswer = read_ok(&raw)?;
         list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()
     }
@@ -82,7 +83,8 @@ impl Provider for Simulator {
         tenant: Tenant,
         provider_payment_id: &str,
     ) -> Result<Option<PaymentReport>, Failure> {
-        let raw = self.receive_payment(tenant, provider_payment_id.into()).await?;
+        let id: Box<str> = provider_payment_id.into();
+        let raw = self.receive(move |book| psp::show_payment(book, tenant, &id)).await?;
         if is_error(&raw, 404, "no_such_payment") {
             return Ok(None);
         }
@@ -148,14 +150,14 @@ fn read_looked_up(raw: &RawAnswer) -> Lookup {
 /// Translates the state of a refund. A refund in an unknown status is accepted with its id, because
 /// the PSP has it.
 fn read_state(at: i64, body: RefundBody) -> Result<Said, Failure> {
-    let (outcome, failure) = match RefundStatus::from_text(&body.status) {
-        Some(RefundStatus::Succeeded) => (ProviderOutcome::Completed, None),
-        Some(RefundStatus::Failed) => {
+    let (outcome, failure) = match &*body.status {
+        "succeeded" => (ProviderOutcome::Completed, None),
+        "failed" => {
             let code = body.code.unwrap_or_else(|| "refund_failed".into());
             let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
             (ProviderOutcome::Failed, Some(Failure { code, message }))
         }
-        Some(RefundStatus::Pending) | None => (ProviderOutcome::Accepted, None),
+        _ => (ProviderOutcome::Accepted, None),
     };
     Ok(Said {
         outcome,

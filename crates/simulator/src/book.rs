@@ -5,14 +5,18 @@
 //! worker's thread, inside the transaction of a whole batch.
 
 use crate::SimulatorError;
-use crate::rows::{Refund, Task, TaskKind, currency, out_of_range, read_refund, read_task};
+use crate::rows::{
+    Refund, Task, TaskKind, currency, out_of_range, parse_id, read_refund, read_task,
+};
 use domain::account::Tenant;
 use domain::ids::Ids;
 use domain::money::Money;
 use domain::time::{Clock, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Params, Result, Row, TransactionBehavior, params,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,23 +125,28 @@ impl Book {
     /// Runs `work` in one durable transaction.
     pub(crate) fn in_transaction<T>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
-        self.execute("BEGIN IMMEDIATE")?;
-        let done = work(self).and_then(|value| self.execute("COMMIT").map(|()| value));
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.execute("BEGIN IMMEDIATE", [])?;
+        let done = work(self).and_then(|value| self.execute("COMMIT", []).map(|()| value));
         // SQLite has already rolled back after some failures, such as a full disk.
         if done.is_err() && !self.db.is_autocommit() {
-            self.execute("ROLLBACK")?;
+            self.execute("ROLLBACK", [])?;
         }
         done
     }
 
-    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
-        self.db.prepare_cached(sql)
+    pub(crate) fn execute(&self, sql: &str, values: impl Params) -> Result<()> {
+        self.db.prepare_cached(sql)?.execute(values).map(|_| ())
     }
 
-    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
-        self.db.prepare_cached(sql)?.execute([]).map(|_| ())
+    pub(crate) fn find<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.db.prepare_cached(sql)?.query_row(values, read).optional()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -152,44 +161,37 @@ impl Book {
         self.ids.ulid(now)
     }
 
-    pub(crate) fn find_payment(&self, tenant: Tenant, id: &str) -> rusqlite::Result<Option<Money>> {
+    pub(crate) fn find_payment(&self, tenant: Tenant, id: &str) -> Result<Option<Money>> {
         const SQL: &str = "SELECT captured, currency FROM payment WHERE scope = ?1 AND id = ?2";
-        self.db
-            .prepare_cached(SQL)?
-            .query_row(params![tenant.code(), id], |row| {
-                Ok(Money::new(row.get(0)?, currency(row, 1)?))
-            })
-            .optional()
+        self.find(SQL, params![tenant.code(), id], |row| {
+            Ok(Money::new(row.get(0)?, currency(row, 1)?))
+        })
     }
 
-    pub(crate) fn insert_payment(
-        &self,
-        tenant: Tenant,
-        id: &str,
-        captured: Money,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn insert_payment(&self, tenant: Tenant, id: &str, captured: Money) -> Result<()> {
         const SQL: &str =
             "INSERT INTO payment (scope, id, captured, currency) VALUES (?1, ?2, ?3, ?4)";
         let values = params![tenant.code(), id, captured.minor, captured.currency.as_str()];
-        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+        self.execute(SQL, values)
     }
 
     /// The first refund under a key. A key has more refunds only if the PSP does not honour keys.
-    pub(crate) fn find_by_key(
-        &self,
-        tenant: Tenant,
-        key: &str,
-    ) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_key(&self, tenant: Tenant, key: &str) -> Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
-        self.db.prepare_cached(SQL)?.query_row(params![tenant.code(), key], read_refund).optional()
+        self.find(SQL, params![tenant.code(), key], read_refund)
     }
 
-    pub(crate) fn find_by_id(&self, tenant: Tenant, id: Ulid) -> rusqlite::Result<Option<Refund>> {
+    pub(crate) fn find_by_id(&self, tenant: Tenant, id: Ulid) -> Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
-        self.db
-            .prepare_cached(SQL)?
-            .query_row(params![id.to_bytes(), tenant.code()], read_refund)
-            .optional()
+        self.find(SQL, params![id.to_bytes(), tenant.code()], read_refund)
+    }
+
+    /// The refund with this id, or the first one under this key.
+    pub(crate) fn find_refund(&self, tenant: Tenant, id_or_key: &str) -> Result<Option<Refund>> {
+        match parse_id(id_or_key) {
+            Some(id) => self.find_by_id(tenant, id),
+            None => self.find_by_key(tenant, id_or_key),
+        }
     }
 
     /// The newest refunds of a payment, newest first.
@@ -198,7 +200,7 @@ impl Book {
         tenant: Tenant,
         payment_id: &str,
         limit: usize,
-    ) -> rusqlite::Result<Vec<Refund>> {
+    ) -> Result<Vec<Refund>> {
         const SQL: &str = "
             SELECT * FROM refund WHERE scope = ?1 AND payment = ?2 ORDER BY id DESC LIMIT ?3";
         self.db
@@ -207,11 +209,14 @@ impl Book {
             .collect()
     }
 
-    pub(crate) fn insert_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
+    /// Inserts a refund, or updates the columns that change with its status.
+    pub(crate) fn save_refund(&self, refund: &Refund) -> Result<()> {
         const SQL: &str = "
-            INSERT INTO refund (id, scope, key, payment, asked, amount, currency, status, at,
-                booked_at, paid_at, returned_at, code, message, calls)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+            INSERT INTO refund
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+            ON CONFLICT (id) DO UPDATE SET status = excluded.status, at = excluded.at,
+                paid_at = excluded.paid_at, returned_at = excluded.returned_at,
+                code = excluded.code, message = excluded.message";
         let values = params![
             refund.id.to_bytes(),
             refund.tenant.code(),
@@ -220,7 +225,7 @@ impl Book {
             refund.asked,
             refund.money.minor,
             refund.money.currency.as_str(),
-            refund.status.code(),
+            refund.status,
             refund.at.0,
             refund.booked_at.0,
             refund.paid_at.map(|at| at.0),
@@ -229,29 +234,12 @@ impl Book {
             refund.message,
             refund.calls,
         ];
-        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+        self.execute(SQL, values)
     }
 
-    pub(crate) fn count_call(&self, refund: &Refund) -> rusqlite::Result<()> {
+    pub(crate) fn count_call(&self, refund: &Refund) -> Result<()> {
         const SQL: &str = "UPDATE refund SET calls = calls + 1 WHERE id = ?1";
-        self.db.prepare_cached(SQL)?.execute([refund.id.to_bytes()]).map(|_| ())
-    }
-
-    pub(crate) fn update_refund(&self, refund: &Refund) -> rusqlite::Result<()> {
-        const SQL: &str = "
-            UPDATE refund SET status = ?2, at = ?3, paid_at = ?4, returned_at = ?5, code = ?6,
-                message = ?7
-            WHERE id = ?1";
-        let values = params![
-            refund.id.to_bytes(),
-            refund.status.code(),
-            refund.at.0,
-            refund.paid_at.map(|at| at.0),
-            refund.returned_at.map(|at| at.0),
-            refund.code,
-            refund.message,
-        ];
-        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+        self.execute(SQL, [refund.id.to_bytes()])
     }
 
     /// The time of a call under this key that booked nothing.
@@ -259,12 +247,9 @@ impl Book {
         &self,
         tenant: Tenant,
         key: &str,
-    ) -> rusqlite::Result<Option<Timestamp>> {
+    ) -> Result<Option<Timestamp>> {
         const SQL: &str = "SELECT at FROM unbooked_call WHERE scope = ?1 AND key = ?2";
-        self.db
-            .prepare_cached(SQL)?
-            .query_row(params![tenant.code(), key], |row| row.get(0).map(Timestamp))
-            .optional()
+        self.find(SQL, params![tenant.code(), key], |row| row.get(0).map(Timestamp))
     }
 
     pub(crate) fn insert_unbooked_call(
@@ -272,9 +257,9 @@ impl Book {
         tenant: Tenant,
         key: &str,
         at: Timestamp,
-    ) -> rusqlite::Result<()> {
+    ) -> Result<()> {
         const SQL: &str = "INSERT INTO unbooked_call (scope, key, at) VALUES (?1, ?2, ?3)";
-        self.db.prepare_cached(SQL)?.execute(params![tenant.code(), key, at.0]).map(|_| ())
+        self.execute(SQL, params![tenant.code(), key, at.0])
     }
 
     /// Adds a task and returns its number.
@@ -284,18 +269,17 @@ impl Book {
         due_at: Timestamp,
         kind: TaskKind,
         body: Option<&[u8]>,
-    ) -> rusqlite::Result<i64> {
+    ) -> Result<i64> {
         const SQL: &str = "
             INSERT INTO task (due_at, kind, scope, refund, tries, body)
             VALUES (?1, ?2, ?3, ?4, 0, ?5)";
-        let values =
-            params![due_at.0, kind.code(), refund.tenant.code(), refund.id.to_bytes(), body];
+        let values = params![due_at.0, kind, refund.tenant.code(), refund.id.to_bytes(), body];
         self.tasks_changed = true;
         self.db.prepare_cached(SQL)?.insert(values)
     }
 
     /// Due tasks, the longest overdue first.
-    pub(crate) fn due_tasks(&self, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<Task>> {
+    pub(crate) fn due_tasks(&self, now: Timestamp, limit: usize) -> Result<Vec<Task>> {
         const SQL: &str = "
             SELECT number, kind, scope, refund, tries, body FROM task
             WHERE due_at <= ?1 ORDER BY due_at, number LIMIT ?2";
@@ -304,17 +288,17 @@ impl Book {
 
     /// The time of the next due task. For a shared book, the result is at most `LOOK_EVERY_MS` from
     /// now, because other processes add tasks without notice.
-    pub(crate) fn next_due(&self) -> rusqlite::Result<Option<Timestamp>> {
+    pub(crate) fn next_due(&self) -> Result<Option<Timestamp>> {
         const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
         let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
         let look_at = self.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
         Ok(due_at.map(Timestamp).into_iter().chain(look_at).min())
     }
 
-    pub(crate) fn delete_task(&mut self, number: i64) -> rusqlite::Result<()> {
+    pub(crate) fn delete_task(&mut self, number: i64) -> Result<()> {
         const SQL: &str = "DELETE FROM task WHERE number = ?1";
         self.tasks_changed = true;
-        self.db.prepare_cached(SQL)?.execute([number]).map(|_| ())
+        self.execute(SQL, [number])
     }
 
     /// Postpones a webhook. Without a time, the webhook is kept and not sent any more.
@@ -323,19 +307,15 @@ impl Book {
         number: i64,
         tries: u32,
         due_at: Option<Timestamp>,
-    ) -> rusqlite::Result<()> {
+    ) -> Result<()> {
         const SQL: &str = "UPDATE task SET tries = ?2, due_at = ?3 WHERE number = ?1";
         self.tasks_changed = true;
         let values = params![number, tries, due_at.map(|at| at.0)];
-        self.db.prepare_cached(SQL)?.execute(values).map(|_| ())
+        self.execute(SQL, values)
     }
 
     /// Schedules the kept webhooks again.
-    pub(crate) fn revive_webhooks(
-        &mut self,
-        tenant: Tenant,
-        due_at: Timestamp,
-    ) -> rusqlite::Result<usize> {
+    pub(crate) fn revive_webhooks(&mut self, tenant: Tenant, due_at: Timestamp) -> Result<usize> {
         const SQL: &str = "
             UPDATE task SET tries = 0, due_at = ?2 WHERE scope = ?1 AND due_at IS NULL";
         self.tasks_changed = true;
@@ -362,7 +342,7 @@ fn set_up(db: &Connection, shared: bool) -> Result<(), SimulatorError> {
 
 /// Switches to write-ahead logging. SQLite does not wait for another process that switches the same
 /// new file, so we wait by taking a write lock, for which SQLite does wait.
-fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+fn write_ahead(db: &Connection) -> Result<()> {
     let switch = || db.pragma_update(None, "journal_mode", "WAL");
     for _ in 0..SWITCHES {
         match switch() {

@@ -7,7 +7,7 @@
 
 use crate::Simulator;
 use crate::book::Book;
-use crate::rows::currency;
+use crate::rows::{currency, stored};
 use crate::worker::Fault;
 use async_trait::async_trait;
 use domain::account::Tenant;
@@ -15,30 +15,18 @@ use domain::money::Money;
 use domain::outcome::Failure;
 use domain::time::Timestamp;
 use providers::{ChargeAnswer, ChargeInstruction, TakesPayments, parse_method};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Result, Row, params};
 use ulid::Ulid;
 
 /// Time until a processing charge is paid.
 const PROCESSING_MS: i64 = 1_500;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Processing,
-    ActionRequired,
-    Paid,
-    Declined,
-}
-
-impl Status {
-    const ALL: [Self; 4] = [Self::Processing, Self::ActionRequired, Self::Paid, Self::Declined];
-
-    const fn code(self) -> i64 {
-        match self {
-            Self::Processing => 1,
-            Self::ActionRequired => 2,
-            Self::Paid => 3,
-            Self::Declined => 4,
-        }
+stored! {
+    enum Status {
+        Processing = 1,
+        ActionRequired = 2,
+        Paid = 3,
+        Declined = 4,
     }
 }
 
@@ -72,7 +60,7 @@ impl TakesPayments for Simulator {
 impl Simulator {
     async fn work_on_charge<F>(&self, work: F) -> ChargeAnswer
     where
-        F: FnOnce(&mut Book) -> rusqlite::Result<ChargeAnswer> + Send + 'static,
+        F: FnOnce(&mut Book) -> Result<ChargeAnswer> + Send + 'static,
     {
         self.worker.ask(work).await.unwrap_or_else(|fault| {
             ChargeAnswer::Unknown(match fault {
@@ -84,7 +72,7 @@ impl Simulator {
     }
 }
 
-fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAnswer> {
+fn take(book: &mut Book, order: &ChargeInstruction) -> Result<ChargeAnswer> {
     let now = book.now();
     if let Some(charge) = find_settled(book, order.tenant, &order.key, now)? {
         if charge.status != Status::Declined && charge.money != order.money {
@@ -101,10 +89,7 @@ fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAn
         Some(_) => Status::Paid,
     };
     let charge = Charge { id: book.new_id(now), money: order.money, status, at: now };
-    book.insert_charge(order.tenant, &order.key, &charge)?;
-    if status == Status::Paid {
-        learn(book, order.tenant, &charge)?;
-    }
+    book.save_charge(order.tenant, &order.key, &charge)?;
     if outcome == Some(Some("timeout")) {
         let message = "the request was sent and no answer came back";
         return Ok(ChargeAnswer::Unknown(Failure::new("timeout", message)));
@@ -112,7 +97,7 @@ fn take(book: &mut Book, order: &ChargeInstruction) -> rusqlite::Result<ChargeAn
     Ok(answer(&charge))
 }
 
-fn approve(book: &mut Book, tenant: Tenant, key: &str) -> rusqlite::Result<ChargeAnswer> {
+fn approve(book: &mut Book, tenant: Tenant, key: &str) -> Result<ChargeAnswer> {
     let now = book.now();
     let Some(mut charge) = find_settled(book, tenant, key, now)? else {
         return Ok(ChargeAnswer::Unknown(Failure::new(
@@ -121,30 +106,22 @@ fn approve(book: &mut Book, tenant: Tenant, key: &str) -> rusqlite::Result<Charg
         )));
     };
     if charge.status == Status::ActionRequired {
-        charge.status = Status::Paid;
-        charge.at = now;
-        book.update_charge(tenant, key, &charge)?;
-        learn(book, tenant, &charge)?;
+        (charge.status, charge.at) = (Status::Paid, now);
+        book.save_charge(tenant, key, &charge)?;
     }
     Ok(answer(&charge))
 }
 
-fn stop(
-    book: &mut Book,
-    tenant: Tenant,
-    key: &str,
-    money: Money,
-) -> rusqlite::Result<ChargeAnswer> {
+fn stop(book: &mut Book, tenant: Tenant, key: &str, money: Money) -> Result<ChargeAnswer> {
     let now = book.now();
     let Some(mut charge) = find_settled(book, tenant, key, now)? else {
         let charge = Charge { id: book.new_id(now), money, status: Status::Declined, at: now };
-        book.insert_charge(tenant, key, &charge)?;
+        book.save_charge(tenant, key, &charge)?;
         return Ok(answer(&charge));
     };
     if charge.status != Status::Paid {
-        charge.status = Status::Declined;
-        charge.at = now;
-        book.update_charge(tenant, key, &charge)?;
+        (charge.status, charge.at) = (Status::Declined, now);
+        book.save_charge(tenant, key, &charge)?;
     }
     Ok(answer(&charge))
 }
@@ -155,20 +132,13 @@ fn find_settled(
     tenant: Tenant,
     key: &str,
     now: Timestamp,
-) -> rusqlite::Result<Option<Charge>> {
+) -> Result<Option<Charge>> {
     let Some(mut charge) = book.find_charge(tenant, key)? else { return Ok(None) };
     if charge.status == Status::Processing && now.ms_since(charge.at) >= PROCESSING_MS {
-        charge.status = Status::Paid;
-        charge.at = now;
-        book.update_charge(tenant, key, &charge)?;
-        learn(book, tenant, &charge)?;
+        (charge.status, charge.at) = (Status::Paid, now);
+        book.save_charge(tenant, key, &charge)?;
     }
     Ok(Some(charge))
-}
-
-/// Stores the paid amount, which refunds of the payment are checked against.
-fn learn(book: &Book, tenant: Tenant, charge: &Charge) -> rusqlite::Result<()> {
-    book.insert_payment(tenant, &print_id(charge.id), charge.money)
 }
 
 fn answer(charge: &Charge) -> ChargeAnswer {
@@ -191,42 +161,41 @@ fn print_id(id: Ulid) -> String {
 }
 
 impl Book {
-    fn find_charge(&self, tenant: Tenant, key: &str) -> rusqlite::Result<Option<Charge>> {
+    fn find_charge(&self, tenant: Tenant, key: &str) -> Result<Option<Charge>> {
         const SQL: &str =
             "SELECT id, amount, currency, status, at FROM charge WHERE scope = ?1 AND key = ?2";
-        self.prepare(SQL)?.query_row(params![tenant.code(), key], read_charge).optional()
+        self.find(SQL, params![tenant.code(), key], read_charge)
     }
 
-    fn insert_charge(&self, tenant: Tenant, key: &str, charge: &Charge) -> rusqlite::Result<()> {
+    /// Inserts a charge, or updates its status. The amount of a paid charge is what refunds of the
+    /// payment are checked against.
+    fn save_charge(&self, tenant: Tenant, key: &str, charge: &Charge) -> Result<()> {
         const SQL: &str = "
             INSERT INTO charge (scope, key, id, amount, currency, status, at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT (scope, key) DO UPDATE SET status = excluded.status, at = excluded.at";
         let values = params![
             tenant.code(),
             key,
             charge.id.to_bytes(),
             charge.money.minor,
             charge.money.currency.as_str(),
-            charge.status.code(),
+            charge.status,
             charge.at.0,
         ];
-        self.prepare(SQL)?.execute(values).map(|_| ())
-    }
-
-    fn update_charge(&self, tenant: Tenant, key: &str, charge: &Charge) -> rusqlite::Result<()> {
-        const SQL: &str = "UPDATE charge SET status = ?3, at = ?4 WHERE scope = ?1 AND key = ?2";
-        let values = params![tenant.code(), key, charge.status.code(), charge.at.0];
-        self.prepare(SQL)?.execute(values).map(|_| ())
+        self.execute(SQL, values)?;
+        if charge.status == Status::Paid {
+            self.insert_payment(tenant, &print_id(charge.id), charge.money)?;
+        }
+        Ok(())
     }
 }
 
-fn read_charge(row: &Row<'_>) -> rusqlite::Result<Charge> {
-    let code: i64 = row.get(3)?;
-    let status = Status::ALL.into_iter().find(|status| status.code() == code);
+fn read_charge(row: &Row<'_>) -> Result<Charge> {
     Ok(Charge {
         id: Ulid::from_bytes(row.get(0)?),
         money: Money::new(row.get(1)?, currency(row, 2)?),
-        status: status.ok_or_else(|| crate::rows::out_of_range(row, 3))?,
+        status: row.get(3)?,
         at: Timestamp(row.get(4)?),
     })
 }

@@ -1,44 +1,52 @@
 //! The PSP's dashboard: the actions of its staff and merchants, and its view of a payment.
 
 use crate::book::Book;
-use crate::psp::{Name, find_refund};
-use crate::rows::{Refund, parse_id, print_id};
+use crate::rows::{Refund, print_id};
 use crate::worker::Fault;
 use crate::{RefundStatus, Simulator, timeline};
 use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
 
 const BOOK_LIMIT: usize = 10_000;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A refund, as the pages print it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DashboardRefund {
     /// The PSP's id, `sre_…`.
     pub id: String,
     /// `None` for a refund that was made in the dashboard.
     pub key: Option<String>,
     pub amount: i64,
+    #[serde(serialize_with = "print")]
     pub currency: Currency,
     pub status: RefundStatus,
     /// Time of the last change of `status`.
+    #[serde(serialize_with = "print_time")]
     pub at: Timestamp,
     /// Number of calls that asked for this refund.
     pub calls: u32,
 }
 
 /// A payout that was really made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Payout {
     /// The idempotency key of the refund. `None` for a refund that was made in the dashboard.
     pub key: Option<String>,
     pub amount: i64,
+    #[serde(serialize_with = "print")]
     pub currency: Currency,
+    #[serde(serialize_with = "print_time")]
     pub at: Timestamp,
+    #[serde(serialize_with = "print_time")]
     pub returned_at: Option<Timestamp>,
 }
 
 /// The PSP's data about one payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PaymentBook {
     /// Oldest first.
     pub refunds: Vec<DashboardRefund>,
@@ -46,6 +54,18 @@ pub struct PaymentBook {
     pub payouts: Vec<Payout>,
     /// True if the payment has more than 10,000 refunds. The newest 10,000 are shown.
     pub truncated: bool,
+}
+
+impl PaymentBook {
+    /// Sum of the payouts that were not taken back, in minor units.
+    pub fn paid_out(&self) -> i64 {
+        self.payouts.iter().filter(|payout| payout.is_kept()).map(|payout| payout.amount).sum()
+    }
+
+    /// The payouts of the refund with this idempotency key.
+    pub fn payouts_of(&self, key: &str) -> impl Iterator<Item = &Payout> {
+        self.payouts.iter().filter(move |payout| payout.key.as_deref() == Some(key))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +81,22 @@ pub enum DashboardError {
     /// The simulator is closed or cannot write its book. Nothing was done.
     #[error("the simulator is not available")]
     Unavailable,
+}
+
+fn print<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Prints ISO 8601 in UTC with milliseconds. A time outside of the calendar prints as its last day.
+fn print_time<'a, S: Serializer>(
+    time: impl Into<Option<&'a Timestamp>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let iso = |time: &Timestamp| {
+        let time = jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MAX);
+        format!("{time:.3}")
+    };
+    time.into().map(iso).serialize(serializer)
 }
 
 impl From<Fault> for DashboardError {
@@ -152,12 +188,9 @@ impl Simulator {
             + Send
             + 'static,
     {
-        let name = match parse_id(id_or_key) {
-            Some(id) => Name::Id(id),
-            None => Name::Key(id_or_key.into()),
-        };
+        let name: Box<str> = id_or_key.into();
         let changed = self.worker.ask_patiently(move |book| {
-            let Some(refund) = find_refund(book, tenant, &name)? else {
+            let Some(refund) = book.find_refund(tenant, &name)? else {
                 return Ok(Err(DashboardError::RefundNotFound));
             };
             let (status, now) = (refund.status, book.now());
@@ -187,23 +220,8 @@ fn refund_by_hand(
         return Ok(Err(DashboardError::CurrencyMismatch { expected, given }));
     }
     let now = book.now();
-    let refund = Refund {
-        id: book.new_id(now),
-        tenant,
-        key: None,
-        payment_id,
-        asked: money.minor,
-        money,
-        status: RefundStatus::Succeeded,
-        at: now,
-        booked_at: now,
-        paid_at: Some(now),
-        returned_at: None,
-        code: None,
-        message: None,
-        calls: 0,
-    };
-    book.insert_refund(&refund)?;
+    let refund = Refund::booked(book.new_id(now), tenant, payment_id, money, now).paid();
+    book.save_refund(&refund)?;
     timeline::tell(book, &refund, now)?;
     Ok(Ok(refund.into()))
 }
@@ -223,6 +241,11 @@ impl From<Refund> for DashboardRefund {
 }
 
 impl Payout {
+    /// True for a payout that was not taken back.
+    pub fn is_kept(&self) -> bool {
+        self.returned_at.is_none()
+    }
+
     fn of(refund: &Refund) -> Option<Self> {
         Some(Self {
             key: refund.key.as_deref().map(String::from),

@@ -1,6 +1,7 @@
 //! One step of the simulator's own work: due changes are made and webhooks are sent.
 
-use crate::timeline::{self, Delivery, DueWebhook};
+use crate::rows::{Task, TaskKind};
+use crate::timeline;
 use crate::webhook::Signer;
 use crate::worker::Fault;
 use crate::{Simulator, Step, WebhookSink};
@@ -33,21 +34,8 @@ impl Simulator {
     }
 
     /// Waits until a task is scheduled before the known next due time. Wakes one waiter, including
-    /// one that starts to wait after the task was scheduled. A loop like this one sleeps when there
-    /// is nothing to do and misses nothing:
-    ///
-    /// ```text
-    /// loop {
-    ///     match simulator.next_due() {
-    ///         None => simulator.wait_for_work().await,
-    ///         Some(due_at) if due_at <= clock.now() => { simulator.step(&sink, 64).await; }
-    ///         Some(due_at) => select! {
-    ///             () = sleep_until(due_at) => {}
-    ///             () = simulator.wait_for_work() => {}
-    ///         },
-    ///     }
-    /// }
-    /// ```
+    /// one that starts to wait after the task was scheduled. A loop that waits for this or until
+    /// [`Simulator::next_due`] sleeps when there is nothing to do, and misses nothing.
     pub async fn wait_for_work(&self) {
         self.worker.schedule().sooner().await;
     }
@@ -59,8 +47,8 @@ impl Simulator {
             return Ok(step);
         }
         let lanes = lanes(due.webhooks).into_values().map(|lane| self.deliver(sink, lane));
-        let deliveries: Vec<Delivery> = join_all(lanes).await.into_iter().flatten().collect();
-        step.delivered = deliveries.iter().filter(|delivery| delivery.acknowledged).count();
+        let deliveries: Vec<_> = join_all(lanes).await.into_iter().flatten().collect();
+        step.delivered = deliveries.iter().filter(|(_, acknowledged)| *acknowledged).count();
         step.refused = deliveries.len().saturating_sub(step.delivered);
         let retry_ms = self.config.webhook_retry_ms;
         self.worker
@@ -69,21 +57,23 @@ impl Simulator {
         Ok(step)
     }
 
-    async fn deliver(&self, sink: &dyn WebhookSink, lane: Vec<DueWebhook>) -> Vec<Delivery> {
+    /// Delivers the webhooks of one refund, and returns with each whether it was acknowledged.
+    async fn deliver(&self, sink: &dyn WebhookSink, lane: Vec<Task>) -> Vec<(Task, bool)> {
         let mut deliveries = Vec::with_capacity(lane.len());
-        for due in lane {
-            let DueWebhook { number, tenant, forged, tries, body, refund: _ } = due;
-            let now = self.clock.now();
-            let webhook =
-                if forged { Signer::forger().sign(body, now) } else { self.signer.sign(body, now) };
-            let acknowledged = sink.deliver(tenant, webhook).await;
-            deliveries.push(Delivery { number, forged, tries, acknowledged });
+        for mut due in lane {
+            let (body, now) = (due.body.take().unwrap_or_default(), self.clock.now());
+            let webhook = match due.kind {
+                TaskKind::ForgedWebhook => Signer::forger().sign(body, now),
+                _ => self.signer.sign(body, now),
+            };
+            let acknowledged = sink.deliver(due.tenant, webhook).await;
+            deliveries.push((due, acknowledged));
         }
         deliveries
     }
 }
 
-fn lanes(webhooks: Vec<DueWebhook>) -> BTreeMap<ulid::Ulid, Vec<DueWebhook>> {
+fn lanes(webhooks: Vec<Task>) -> BTreeMap<ulid::Ulid, Vec<Task>> {
     let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for webhook in webhooks {
         lanes.entry(webhook.refund).or_default().push(webhook);

@@ -13,25 +13,7 @@
 //!
 //! # Scripts
 //! The member `simulate` of a refund's metadata, or else of its payment's metadata, selects the
-//! behaviour:
-//!
-//! | script | what happens |
-//! |---|---|
-//! | `succeed` (the default) | paid and answered at once |
-//! | `succeed_after:<ms>` | pending; after that time paid, with a webhook |
-//! | `refuse`, `refuse:<code>` | refused |
-//! | `timeout_after_booking` | paid, and the answer is lost |
-//! | `timeout_before_booking` | not booked, and the answer is lost |
-//! | `server_error` | HTTP 500, not booked |
-//! | `garbage` | paid, and the answer is not JSON |
-//! | `wrong_amount` | pays and reports one minor unit less (more, if one was asked for) |
-//! | `stay_pending` | pending until [`Simulator::complete_refund`] or [`Simulator::fail_refund`] |
-//! | `no_funds_then_ok` | not enough funds at first |
-//! | `webhook_twice` | pending; paid a moment later, and the same webhook comes twice |
-//! | `webhook_out_of_order` | the same, and the webhook of the older state comes last |
-//! | `webhook_never` | the same, and only a look-up tells |
-//! | `webhook_forged` | the same, after a webhook with a wrong signature claimed failure |
-//! | `late_failure`, `late_failure:<ms>` | paid at once, taken back later, with a webhook |
+//! behaviour; `docs/simulator.md` lists the scripts.
 //!
 //! Lost answers, errors, garbage and missing funds affect only the first call with a key; the next
 //! call with that key follows the script `succeed`. The PSP refuses any other word with the code
@@ -54,6 +36,7 @@ mod webhook;
 mod wire;
 mod worker;
 
+pub use adapter::NAME;
 pub use dashboard::{DashboardError, DashboardRefund, PaymentBook, Payout};
 pub use pages::{Limits, Merchants, Unavailable, pages};
 
@@ -119,40 +102,25 @@ impl From<rusqlite::Error> for SimulatorError {
     }
 }
 
-/// The status of a refund, in the PSP's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefundStatus {
-    Pending,
-    Succeeded,
-    /// Not paid out, or taken back.
-    Failed,
+rows::stored! {
+    /// The status of a refund, in the PSP's words.
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum RefundStatus {
+        Pending = 1,
+        Succeeded = 2,
+        /// Not paid out, or taken back.
+        Failed = 3,
+    }
 }
 
 impl RefundStatus {
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Succeeded, Self::Failed];
-
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
         }
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    const fn code(self) -> i64 {
-        match self {
-            Self::Pending => 1,
-            Self::Succeeded => 2,
-            Self::Failed => 3,
-        }
-    }
-
-    fn from_code(code: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.code() == code)
     }
 }
 

@@ -7,7 +7,6 @@ use crate::wire::{
 };
 use domain::money::Money;
 use domain::time::Timestamp;
-use std::borrow::Cow;
 
 /// The result of a call to the PSP.
 pub(crate) enum Outcome {
@@ -17,15 +16,12 @@ pub(crate) enum Outcome {
     Error(PspError),
     /// An answer that is not JSON.
     Garbage,
-    /// The answer is lost on the way back.
     AnswerLost,
 }
 
 pub(crate) struct PspError {
     status: u16,
-    code: Cow<'static, str>,
-    message: Cow<'static, str>,
-    at: Option<Timestamp>,
+    body: ErrorAnswer,
 }
 
 impl Outcome {
@@ -50,12 +46,9 @@ impl Outcome {
 }
 
 impl PspError {
-    pub(crate) fn new(
-        status: u16,
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { status, code: code.into(), message: message.into(), at: None }
+    pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
+        let error = ErrorBody { code: code.into(), message: message.into() };
+        Self { status, body: ErrorAnswer { at: None, error } }
     }
 
     pub(crate) fn internal() -> Self {
@@ -63,13 +56,12 @@ impl PspError {
     }
 
     pub(crate) fn at(mut self, at: Timestamp) -> Self {
-        self.at = Some(at);
+        self.body.at = Some(at.0);
         self
     }
 
     pub(crate) fn into_answer(self) -> RawAnswer {
-        let error = ErrorBody { code: self.code.into(), message: self.message.into() };
-        RawAnswer::json(self.status, &ErrorAnswer { at: self.at.map(|at| at.0), error })
+        RawAnswer::json(self.status, &self.body)
     }
 }
 

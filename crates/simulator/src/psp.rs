@@ -14,7 +14,7 @@ use crate::{RefundStatus, Simulator, SimulatorConfig};
 use domain::account::Tenant;
 use domain::money::Money;
 use domain::time::Timestamp;
-use ulid::Ulid;
+use rusqlite::Result;
 
 /// The delay of scripts that act a moment later.
 const MOMENT_MS: i64 = 20;
@@ -30,69 +30,11 @@ pub(crate) struct RefundRequest {
     pub(crate) asked: Money,
 }
 
-#[derive(Debug)]
-pub(crate) enum Name {
-    Id(Ulid),
-    Key(Box<str>),
-}
-
 impl Simulator {
-    /// Endpoint: make a refund.
-    pub(crate) async fn receive_refund(
-        &self,
-        request: RefundRequest,
-        script: Script,
-    ) -> Result<RawAnswer, TransportFault> {
-        let config = self.config;
-        self.receive(move |book| make_refund(book, request, script, config)).await
-    }
-
-    /// Endpoint: show a refund. Returns the refund of the first name that matches one.
-    pub(crate) async fn receive_lookup(
-        &self,
-        tenant: Tenant,
-        names: Vec<Name>,
-    ) -> Result<RawAnswer, TransportFault> {
-        self.receive(move |book| {
-            for name in &names {
-                if let Some(refund) = find_refund(book, tenant, name)? {
-                    return Ok(Outcome::Refund(refund));
-                }
-            }
-            Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")))
-        })
-        .await
-    }
-
-    /// Endpoint: list the refunds of a payment.
-    pub(crate) async fn receive_list(
-        &self,
-        tenant: Tenant,
-        payment_id: Box<str>,
-    ) -> Result<RawAnswer, TransportFault> {
-        self.receive(move |book| {
-            book.newest_of_payment(tenant, &payment_id, LIST_LIMIT).map(Outcome::List)
-        })
-        .await
-    }
-
-    /// Endpoint: show a payment.
-    pub(crate) async fn receive_payment(
-        &self,
-        tenant: Tenant,
-        payment_id: Box<str>,
-    ) -> Result<RawAnswer, TransportFault> {
-        self.receive(move |book| {
-            let unknown = || PspError::new(404, "no_such_payment", "there is no such payment");
-            let captured = book.find_payment(tenant, &payment_id)?;
-            Ok(captured.map_or_else(|| Outcome::Error(unknown()), Outcome::Payment))
-        })
-        .await
-    }
-
-    async fn receive<F>(&self, work: F) -> Result<RawAnswer, TransportFault>
+    /// Does a call on the book and answers it.
+    pub(crate) async fn receive<F>(&self, work: F) -> Result<RawAnswer, TransportFault>
     where
-        F: FnOnce(&mut Book) -> rusqlite::Result<Outcome> + Send + 'static,
+        F: FnOnce(&mut Book) -> Result<Outcome> + Send + 'static,
     {
         match self.worker.ask(work).await {
             Ok(outcome) => outcome.into_answer(),
@@ -125,23 +67,32 @@ impl Refund {
     }
 }
 
-pub(crate) fn find_refund(
-    book: &Book,
-    tenant: Tenant,
-    name: &Name,
-) -> rusqlite::Result<Option<Refund>> {
-    match name {
-        Name::Id(id) => book.find_by_id(tenant, *id),
-        Name::Key(key) => book.find_by_key(tenant, key),
+/// Returns the refund of the first name that matches one.
+pub(crate) fn show_refund(book: &Book, tenant: Tenant, names: &[Box<str>]) -> Result<Outcome> {
+    for name in names {
+        if let Some(refund) = book.find_refund(tenant, name)? {
+            return Ok(Outcome::Refund(refund));
+        }
     }
+    Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")))
 }
 
-fn make_refund(
+pub(crate) fn list_refunds(book: &Book, tenant: Tenant, payment_id: &str) -> Result<Outcome> {
+    book.newest_of_payment(tenant, payment_id, LIST_LIMIT).map(Outcome::List)
+}
+
+pub(crate) fn show_payment(book: &Book, tenant: Tenant, payment_id: &str) -> Result<Outcome> {
+    let unknown = || PspError::new(404, "no_such_payment", "there is no such payment");
+    let captured = book.find_payment(tenant, payment_id)?;
+    Ok(captured.map_or_else(|| Outcome::Error(unknown()), Outcome::Payment))
+}
+
+pub(crate) fn make_refund(
     book: &mut Book,
     request: RefundRequest,
     script: Script,
     config: SimulatorConfig,
-) -> rusqlite::Result<Outcome> {
+) -> Result<Outcome> {
     let now = book.now();
     let first = book.find_by_key(request.tenant, &request.key)?;
     let booked_before = first.is_some();
@@ -187,11 +138,7 @@ fn replay(first: Refund, request: &RefundRequest) -> Outcome {
 }
 
 /// Refuses amounts and currencies that no refund of the payment can have.
-fn check(
-    book: &Book,
-    request: &RefundRequest,
-    now: Timestamp,
-) -> rusqlite::Result<Option<PspError>> {
+fn check(book: &Book, request: &RefundRequest, now: Timestamp) -> Result<Option<PspError>> {
     let captured = learn_payment(book, request)?;
     let asked = request.asked;
     if asked.minor < 1 {
@@ -200,14 +147,14 @@ fn check(
     }
     if asked.currency != captured.currency {
         let message = format!("the payment is in {}, not {}", captured.currency, asked.currency);
-        return Ok(Some(PspError::new(422, "currency_mismatch", message).at(now)));
+        return Ok(Some(PspError::new(422, "currency_mismatch", &message).at(now)));
     }
     Ok(None)
 }
 
 /// The captured amount of the payment. The PSP stores the amount that the first call about the
 /// payment states.
-fn learn_payment(book: &Book, request: &RefundRequest) -> rusqlite::Result<Money> {
+fn learn_payment(book: &Book, request: &RefundRequest) -> Result<Money> {
     if let Some(captured) = book.find_payment(request.tenant, &request.payment_id)? {
         return Ok(captured);
     }
@@ -231,11 +178,11 @@ fn refusal(script: &Script) -> Option<PspError> {
     match script {
         Script::Refuse { code } => {
             let message = "the simulator was told to refuse this refund";
-            Some(PspError::new(422, code.to_string(), message))
+            Some(PspError::new(422, code, message))
         }
         Script::Unknown { word } => {
             let message = format!("the simulator does not know {word:?}; it knows {WORDS}");
-            Some(PspError::new(422, "unknown_script", message))
+            Some(PspError::new(422, "unknown_script", &message))
         }
         _ => None,
     }
@@ -247,29 +194,20 @@ fn book_refund(
     script: &Script,
     (at, calls): (Timestamp, u32),
     config: SimulatorConfig,
-) -> rusqlite::Result<Outcome> {
-    let paid = !script.leaves_pending();
+) -> Result<Outcome> {
     let amount = match script {
         Script::WrongAmount => another_amount(request.asked.minor),
         _ => request.asked.minor,
     };
+    let money = Money::new(amount, request.asked.currency);
     let refund = Refund {
-        id: book.new_id(at),
-        tenant: request.tenant,
         key: Some(request.key),
-        payment_id: request.payment_id,
         asked: request.asked.minor,
-        money: Money::new(amount, request.asked.currency),
-        status: if paid { RefundStatus::Succeeded } else { RefundStatus::Pending },
-        at,
-        booked_at: at,
-        paid_at: paid.then_some(at),
-        returned_at: None,
-        code: None,
-        message: None,
         calls,
+        ..Refund::booked(book.new_id(at), request.tenant, request.payment_id, money, at)
     };
-    book.insert_refund(&refund)?;
+    let refund = if script.leaves_pending() { refund } else { refund.paid() };
+    book.save_refund(&refund)?;
     if *script == Script::WebhookForged {
         timeline::forge(book, &refund, at.plus_ms(MOMENT_MS))?;
     }

@@ -4,8 +4,8 @@ use crate::RefundStatus;
 use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
-use rusqlite::Row;
 use rusqlite::types::Type;
+use rusqlite::{Result, Row};
 use ulid::Ulid;
 
 /// The start of every refund id.
@@ -35,6 +35,68 @@ pub(crate) struct Refund {
     pub(crate) calls: u32,
 }
 
+impl Refund {
+    /// A pending refund that was made by hand.
+    pub(crate) fn booked(
+        id: Ulid,
+        tenant: Tenant,
+        payment_id: Box<str>,
+        money: Money,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            tenant,
+            key: None,
+            payment_id,
+            asked: money.minor,
+            money,
+            status: RefundStatus::Pending,
+            at,
+            booked_at: at,
+            paid_at: None,
+            returned_at: None,
+            code: None,
+            message: None,
+            calls: 0,
+        }
+    }
+
+    /// The refund, paid out at the time of its last change.
+    pub(crate) fn paid(self) -> Self {
+        Self { status: RefundStatus::Succeeded, paid_at: Some(self.at), ..self }
+    }
+}
+
+/// Declares an enum that the book stores as a number.
+macro_rules! stored {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[$about:meta])* $variant:ident = $code:literal,)+
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        $vis enum $name { $($(#[$about])* $variant,)+ }
+
+        impl rusqlite::ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                Ok(match self { $(Self::$variant => $code,)+ }.into())
+            }
+        }
+
+        impl rusqlite::types::FromSql for $name {
+            fn column_result(
+                value: rusqlite::types::ValueRef<'_>,
+            ) -> rusqlite::types::FromSqlResult<Self> {
+                match value.as_i64()? {
+                    $($code => Ok(Self::$variant),)+
+                    other => Err(rusqlite::types::FromSqlError::OutOfRange(other)),
+                }
+            }
+        }
+    };
+}
+pub(crate) use stored;
+
 /// Prints the id of a refund as the PSP's callers see it.
 pub(crate) fn print_id(id: Ulid) -> String {
     let mut text = [0; ulid::ULID_LEN];
@@ -45,45 +107,22 @@ pub(crate) fn parse_id(text: &str) -> Option<Ulid> {
     Ulid::from_string(text.strip_prefix(REFUND_PREFIX)?).ok()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskKind {
-    /// Pays a pending refund out and sends a webhook.
-    Settle,
-    /// Pays out and sends the same webhook twice.
-    SettleTellTwice,
-    /// Pays out and sends the webhook of the older state last.
-    SettleTellOutOfOrder,
-    /// Pays out and sends no webhook.
-    SettleSilently,
-    /// Takes a payout back and sends a webhook.
-    TakeBack,
-    /// Delivers a webhook until it is acknowledged.
-    Webhook,
-    /// Delivers a webhook with a wrong signature, once.
-    ForgedWebhook,
-}
-
-impl TaskKind {
-    const ALL: [Self; 7] = [
-        Self::Settle,
-        Self::SettleTellTwice,
-        Self::SettleTellOutOfOrder,
-        Self::SettleSilently,
-        Self::TakeBack,
-        Self::Webhook,
-        Self::ForgedWebhook,
-    ];
-
-    pub(crate) const fn code(self) -> i64 {
-        match self {
-            Self::Settle => 1,
-            Self::SettleTellTwice => 2,
-            Self::SettleTellOutOfOrder => 3,
-            Self::SettleSilently => 4,
-            Self::TakeBack => 5,
-            Self::Webhook => 6,
-            Self::ForgedWebhook => 7,
-        }
+stored! {
+    pub(crate) enum TaskKind {
+        /// Pays a pending refund out and sends a webhook.
+        Settle = 1,
+        /// Pays out and sends the same webhook twice.
+        SettleTellTwice = 2,
+        /// Pays out and sends the webhook of the older state last.
+        SettleTellOutOfOrder = 3,
+        /// Pays out and sends no webhook.
+        SettleSilently = 4,
+        /// Takes a payout back and sends a webhook.
+        TakeBack = 5,
+        /// Delivers a webhook until it is acknowledged.
+        Webhook = 6,
+        /// Delivers a webhook with a wrong signature, once.
+        ForgedWebhook = 7,
     }
 }
 
@@ -100,7 +139,7 @@ pub(crate) struct Task {
 }
 
 /// The columns of `refund`, in the order of the schema.
-pub(crate) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
+pub(crate) fn read_refund(row: &Row<'_>) -> Result<Refund> {
     Ok(Refund {
         id: Ulid::from_bytes(row.get(0)?),
         tenant: tenant(row, 1)?,
@@ -108,7 +147,7 @@ pub(crate) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
         payment_id: row.get(3)?,
         asked: row.get(4)?,
         money: Money::new(row.get(5)?, currency(row, 6)?),
-        status: RefundStatus::from_code(row.get(7)?).ok_or_else(|| out_of_range(row, 7))?,
+        status: row.get(7)?,
         at: Timestamp(row.get(8)?),
         booked_at: Timestamp(row.get(9)?),
         paid_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
@@ -119,12 +158,10 @@ pub(crate) fn read_refund(row: &Row<'_>) -> rusqlite::Result<Refund> {
     })
 }
 
-pub(crate) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
-    let code: i64 = row.get(1)?;
-    let kind = TaskKind::ALL.into_iter().find(|kind| kind.code() == code);
+pub(crate) fn read_task(row: &Row<'_>) -> Result<Task> {
     Ok(Task {
         number: row.get(0)?,
-        kind: kind.ok_or_else(|| out_of_range(row, 1))?,
+        kind: row.get(1)?,
         tenant: tenant(row, 2)?,
         refund: Ulid::from_bytes(row.get(3)?),
         tries: row.get(4)?,
@@ -132,11 +169,11 @@ pub(crate) fn read_task(row: &Row<'_>) -> rusqlite::Result<Task> {
     })
 }
 
-fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<Tenant> {
+fn tenant(row: &Row<'_>, column: usize) -> Result<Tenant> {
     Tenant::from_code(row.get(column)?).ok_or_else(|| out_of_range(row, column))
 }
 
-pub(crate) fn currency(row: &Row<'_>, column: usize) -> rusqlite::Result<Currency> {
+pub(crate) fn currency(row: &Row<'_>, column: usize) -> Result<Currency> {
     let text = row.get_ref(column)?.as_str()?;
     Currency::parse(text)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))

@@ -2,6 +2,7 @@
 //! behaviour.
 
 use serde::Deserialize;
+use serde::de::value::StrDeserializer;
 
 const MEMBER: &str = "simulate";
 
@@ -17,19 +18,16 @@ pub(crate) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
     stay_pending, no_funds_then_ok, webhook_twice, webhook_out_of_order, webhook_never, \
     webhook_forged, late_failure[:<ms>]";
 
-/// The behaviour for one refund.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The behaviour for one refund. serde reads the scripts without an argument.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Script {
     /// Booked and answered at once.
     Succeed,
     /// Pending; succeeds later and sends a webhook.
-    SucceedAfter {
-        ms: i64,
-    },
+    SucceedAfter { ms: i64 },
     /// Refused, with this code.
-    Refuse {
-        code: Box<str>,
-    },
+    Refuse { code: Box<str> },
     /// Booked, and the answer is lost.
     TimeoutAfterBooking,
     /// Not booked, and the answer is lost.
@@ -53,18 +51,14 @@ pub(crate) enum Script {
     /// A forged webhook claims failure before it succeeds.
     WebhookForged,
     /// Succeeds at once and is taken back later.
-    LateFailure {
-        after_ms: Option<i64>,
-    },
-    Unknown {
-        word: Box<str>,
-    },
+    LateFailure { after_ms: Option<i64> },
+    #[serde(skip)]
+    Unknown { word: Box<str> },
 }
 
 /// The member of metadata that the simulator reads.
 #[derive(Deserialize)]
 struct Metadata {
-    #[serde(default)]
     simulate: Option<serde_json::Value>,
 }
 
@@ -77,40 +71,24 @@ impl Script {
     }
 
     fn parse(word: &str) -> Self {
-        let known = match word.split_once(':') {
-            Some((name, argument)) => Self::parse_with(name, argument),
-            None => Self::parse_plain(word),
+        let (name, argument) = match word.split_once(':') {
+            Some((name, argument)) => (name, Some(argument)),
+            None => (word, None),
+        };
+        let known = match (name, argument) {
+            ("succeed_after", Some(ms)) => parse_delay(ms).map(|ms| Self::SucceedAfter { ms }),
+            ("late_failure", None) => Some(Self::LateFailure { after_ms: None }),
+            ("late_failure", Some(ms)) => {
+                parse_delay(ms).map(|ms| Self::LateFailure { after_ms: Some(ms) })
+            }
+            ("refuse", code) => parse_code(code.unwrap_or("refund_refused"))
+                .map(|code| Self::Refuse { code: code.into() }),
+            (_, None) => {
+                Self::deserialize(StrDeserializer::<serde::de::value::Error>::new(name)).ok()
+            }
+            (_, Some(_)) => None,
         };
         known.unwrap_or_else(|| Self::Unknown { word: word.into() })
-    }
-
-    fn parse_plain(word: &str) -> Option<Self> {
-        Some(match word {
-            "succeed" => Self::Succeed,
-            "refuse" => Self::Refuse { code: "refund_refused".into() },
-            "timeout_after_booking" => Self::TimeoutAfterBooking,
-            "timeout_before_booking" => Self::TimeoutBeforeBooking,
-            "server_error" => Self::ServerError,
-            "garbage" => Self::Garbage,
-            "wrong_amount" => Self::WrongAmount,
-            "stay_pending" => Self::StayPending,
-            "no_funds_then_ok" => Self::NoFundsThenOk,
-            "webhook_twice" => Self::WebhookTwice,
-            "webhook_out_of_order" => Self::WebhookOutOfOrder,
-            "webhook_never" => Self::WebhookNever,
-            "webhook_forged" => Self::WebhookForged,
-            "late_failure" => Self::LateFailure { after_ms: None },
-            _ => return None,
-        })
-    }
-
-    fn parse_with(name: &str, argument: &str) -> Option<Self> {
-        match name {
-            "succeed_after" => Some(Self::SucceedAfter { ms: parse_delay(argument)? }),
-            "late_failure" => Some(Self::LateFailure { after_ms: Some(parse_delay(argument)?) }),
-            "refuse" => Some(Self::Refuse { code: parse_code(argument)?.into() }),
-            _ => None,
-        }
     }
 
     /// The script of a repeated call. Faults affect only the first call with a key.

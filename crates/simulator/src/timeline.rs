@@ -6,9 +6,8 @@ use crate::RefundStatus;
 use crate::book::Book;
 use crate::rows::{Refund, Task, TaskKind};
 use crate::webhook;
-use domain::account::Tenant;
 use domain::time::Timestamp;
-use ulid::Ulid;
+use rusqlite::Result;
 
 /// Deliveries of a webhook before the simulator stops and keeps the row.
 const TRIES_LIMIT: u32 = 12;
@@ -23,28 +22,11 @@ pub(crate) struct Due {
     /// Number of refunds that changed their state.
     pub(crate) changed: usize,
     /// The webhooks to deliver. Webhooks of one refund keep this order.
-    pub(crate) webhooks: Vec<DueWebhook>,
-}
-
-pub(crate) struct DueWebhook {
-    pub(crate) number: i64,
-    pub(crate) tenant: Tenant,
-    pub(crate) refund: Ulid,
-    pub(crate) forged: bool,
-    pub(crate) tries: u32,
-    pub(crate) body: Vec<u8>,
-}
-
-/// The result of a delivery.
-pub(crate) struct Delivery {
-    pub(crate) number: i64,
-    pub(crate) forged: bool,
-    pub(crate) tries: u32,
-    pub(crate) acknowledged: bool,
+    pub(crate) webhooks: Vec<Task>,
 }
 
 /// Makes the due state changes and returns the due webhooks.
-pub(crate) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
+pub(crate) fn do_due(book: &mut Book, limit: usize) -> Result<Due> {
     let now = book.now();
     let mut due = Due::default();
     // Refresh the schedule even if nothing is due, or a loop that sleeps by it would spin on an
@@ -52,7 +34,7 @@ pub(crate) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
     book.tasks_changed = true;
     for task in book.due_tasks(now, limit)? {
         match task.kind {
-            TaskKind::Webhook | TaskKind::ForgedWebhook => due.webhooks.push(task.into()),
+            TaskKind::Webhook | TaskKind::ForgedWebhook => due.webhooks.push(task),
             _ => change(book, &task, now, &mut due)?,
         }
     }
@@ -64,21 +46,21 @@ pub(crate) fn do_due(book: &mut Book, limit: usize) -> rusqlite::Result<Due> {
     Ok(due)
 }
 
-/// Deletes acknowledged webhooks and schedules the others again.
+/// Deletes the webhooks that were acknowledged, and schedules the others again.
 pub(crate) fn record_deliveries(
     book: &mut Book,
-    deliveries: &[Delivery],
+    deliveries: &[(Task, bool)],
     retry_ms: i64,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     let now = book.now();
-    for delivery in deliveries {
-        if delivery.acknowledged || delivery.forged {
-            book.delete_task(delivery.number)?;
+    for (webhook, acknowledged) in deliveries {
+        if *acknowledged || webhook.kind == TaskKind::ForgedWebhook {
+            book.delete_task(webhook.number)?;
             continue;
         }
-        let tries = delivery.tries.saturating_add(1);
+        let tries = webhook.tries.saturating_add(1);
         let due_at = (tries < TRIES_LIMIT).then(|| now.plus_ms(backoff_ms(tries, retry_ms)));
-        book.put_off(delivery.number, tries, due_at)?;
+        book.put_off(webhook.number, tries, due_at)?;
     }
     Ok(())
 }
@@ -88,24 +70,16 @@ pub(crate) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
     now.max(last.plus_ms(1))
 }
 
-pub(crate) fn settle(
-    book: &mut Book,
-    mut refund: Refund,
-    now: Timestamp,
-) -> rusqlite::Result<Refund> {
+pub(crate) fn settle(book: &mut Book, mut refund: Refund, now: Timestamp) -> Result<Refund> {
     refund.status = RefundStatus::Succeeded;
     refund.at = next_at(now, refund.at);
     refund.paid_at = Some(refund.at);
-    book.update_refund(&refund)?;
+    book.save_refund(&refund)?;
     Ok(refund)
 }
 
 /// Fails a refund, and takes its payout back if there was one.
-pub(crate) fn fail(
-    book: &mut Book,
-    mut refund: Refund,
-    now: Timestamp,
-) -> rusqlite::Result<Refund> {
+pub(crate) fn fail(book: &mut Book, mut refund: Refund, now: Timestamp) -> Result<Refund> {
     let (code, message) = match refund.paid_at {
         Some(_) => ("late_failure", "the customer's bank sent the money back"),
         None => ("refund_failed", "the customer's bank did not take the money"),
@@ -114,22 +88,18 @@ pub(crate) fn fail(
     refund.at = next_at(now, refund.at);
     refund.returned_at = refund.paid_at.map(|_| refund.at);
     (refund.code, refund.message) = (Some(code.into()), Some(message.into()));
-    book.update_refund(&refund)?;
+    book.save_refund(&refund)?;
     Ok(refund)
 }
 
 /// Schedules the webhook about a refund's state, due now.
-pub(crate) fn tell(
-    book: &mut Book,
-    refund: &Refund,
-    now: Timestamp,
-) -> rusqlite::Result<DueWebhook> {
+pub(crate) fn tell(book: &mut Book, refund: &Refund, now: Timestamp) -> Result<Task> {
     let body = write_body(book, refund.clone(), now)?;
     schedule(book, refund, body, now)
 }
 
 /// Schedules a webhook that claims failure and has a wrong signature.
-pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> Result<()> {
     let claim = Refund {
         status: RefundStatus::Failed,
         at: due_at,
@@ -142,7 +112,7 @@ pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> rusq
 }
 
 /// Makes one due state change, unless somebody changed the refund by hand before.
-fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> rusqlite::Result<()> {
+fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> Result<()> {
     book.delete_task(task.number)?;
     let Some(refund) = book.find_by_id(task.tenant, task.refund)? else { return Ok(()) };
     match (task.kind, refund.status) {
@@ -171,34 +141,28 @@ fn tell_of_success(
     kind: TaskKind,
     refund: Refund,
     now: Timestamp,
-) -> rusqlite::Result<Vec<DueWebhook>> {
+) -> Result<Vec<Task>> {
     if kind == TaskKind::SettleSilently {
         return Ok(Vec::new());
     }
     let body = write_body(book, refund.clone(), now)?;
-    let again = (kind == TaskKind::SettleTellTwice).then(|| body.clone());
-    let mut webhooks = vec![schedule(book, &refund, body, now)?];
-    if let Some(body) = again {
-        webhooks.push(schedule(book, &refund, body, now)?);
-    }
+    let times = if kind == TaskKind::SettleTellTwice { 2 } else { 1 };
+    let mut webhooks = (0..times)
+        .map(|_| schedule(book, &refund, body.clone(), now))
+        .collect::<Result<Vec<_>>>()?;
     if kind == TaskKind::SettleTellOutOfOrder {
         webhooks.push(tell(book, &refund.when_booked(), now)?);
     }
     Ok(webhooks)
 }
 
-fn schedule(
-    book: &mut Book,
-    refund: &Refund,
-    body: Vec<u8>,
-    now: Timestamp,
-) -> rusqlite::Result<DueWebhook> {
-    let number = book.insert_task(refund, now, TaskKind::Webhook, Some(&body))?;
-    let (tenant, refund) = (refund.tenant, refund.id);
-    Ok(DueWebhook { number, tenant, refund, forged: false, tries: 0, body })
+fn schedule(book: &mut Book, refund: &Refund, body: Vec<u8>, now: Timestamp) -> Result<Task> {
+    let kind = TaskKind::Webhook;
+    let number = book.insert_task(refund, now, kind, Some(&body))?;
+    Ok(Task { number, kind, tenant: refund.tenant, refund: refund.id, tries: 0, body: Some(body) })
 }
 
-fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> rusqlite::Result<Vec<u8>> {
+fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> Result<Vec<u8>> {
     webhook::write_body(book.new_id(now), refund)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
@@ -208,19 +172,6 @@ fn backoff_ms(tries: u32, retry_ms: i64) -> i64 {
     let doublings = tries.saturating_sub(1);
     let factor = 1_i64.checked_shl(doublings).unwrap_or(i64::MAX);
     retry_ms.saturating_mul(factor).clamp(0, RETRY_LIMIT_MS)
-}
-
-impl From<Task> for DueWebhook {
-    fn from(task: Task) -> Self {
-        Self {
-            number: task.number,
-            tenant: task.tenant,
-            refund: task.refund,
-            forged: task.kind == TaskKind::ForgedWebhook,
-            tries: task.tries,
-            body: task.body.unwrap_or_default(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use crate::rows::Refund;
 use crate::wire::WebhookBody;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use domain::time::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use providers::{InboundWebhook, WebhookRefused};
 use sha2::Sha256;
-use std::fmt::Write;
 use ulid::Ulid;
 
 const SIGNATURE_HEADER: &str = "simulator-signature";
@@ -39,7 +39,7 @@ impl Signer {
     pub(crate) fn sign(&self, body: Vec<u8>, now: Timestamp) -> InboundWebhook {
         let seconds = now.0.div_euclid(1000).to_string();
         let mac = self.mac(&seconds, &body).finalize().into_bytes();
-        let signature = format!("t={seconds},v1={}", hex(&mac));
+        let signature = format!("t={seconds},v1={}", HEXLOWER.encode(&mac));
         let headers = vec![
             ("content-type".to_owned(), "application/json".to_owned()),
             (SIGNATURE_HEADER.to_owned(), signature),
@@ -90,30 +90,11 @@ fn parse_signature(header: &str) -> Option<(&str, Vec<u8>)> {
     for field in header.split(',') {
         match field.split_once('=')? {
             ("t", value) => seconds = Some(value),
-            ("v1", value) => mac = unhex(value),
+            ("v1", value) => mac = HEXLOWER_PERMISSIVE.decode(value.as_bytes()).ok(),
             _ => {}
         }
     }
     Some((seconds?, mac?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some(digit(high)? << 4 | digit(low)?),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,6 @@ pub(crate) enum TransportFault {
     AnswerLost,
 }
 
-/// A refund, in answers and webhooks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RefundBody {
@@ -35,9 +34,9 @@ pub(crate) struct RefundBody {
     pub(crate) amount: i64,
     pub(crate) currency: Box<str>,
     pub(crate) status: Box<str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<Box<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<Box<str>>,
 }
 
@@ -63,7 +62,7 @@ pub(crate) struct PaymentAnswer {
 /// An error, with the time of the PSP's decision.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorAnswer {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<i64>,
     pub(crate) error: ErrorBody,
 }

@@ -16,7 +16,6 @@ pub struct RefundRequest {
 }
 
 impl EngineRig {
-    /// Starts a refund request.
     pub fn refund(&self, payment: &Payment) -> RefundRequest {
         let new = NewRefund::of(payment.facts.tenant, payment.facts.id);
         RefundRequest { engine: self.engine.clone(), new, key: None }
@@ -24,7 +23,6 @@ impl EngineRig {
 }
 
 impl RefundRequest {
-    /// Sets the amount in minor units.
     pub fn amount(mut self, minor: i64) -> Self {
         self.new.amount = Some(minor);
         self
@@ -36,13 +34,11 @@ impl RefundRequest {
         self
     }
 
-    /// Sets the idempotency key.
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(IdempotencyKey { door: "native", value: key.into() });
         self
     }
 
-    /// Sets the caller's reference.
     pub fn reference(mut self, reference: &str) -> Self {
         self.new.reference = Some(reference.into());
         self

@@ -28,10 +28,8 @@ use tempfile::TempDir;
 /// Rounds after which a run counts as endless.
 const ROUNDS: usize = 10_000;
 
-/// Refunds and webhooks per round.
 const PER_ROUND: u32 = 64;
 
-/// Configuration of a rig.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The engine does not dispatch new refunds at once unless a test asks for that, so that
@@ -211,7 +209,6 @@ impl EngineRig {
         }
     }
 
-    /// Reads the payment.
     pub async fn payment(&self, id: PaymentId) -> Payment {
         let found = self.engine.find_payment(self.tenant, id).await.expect("a read");
         found.expect("the payment exists")
@@ -277,8 +274,7 @@ impl EngineRig {
 
     /// Sum of the provider's payouts that were not returned, in minor units.
     pub async fn paid_out(&self, payment: &Payment) -> i64 {
-        let payouts = self.book(payment).await.payouts;
-        payouts.iter().filter(|payout| payout.returned_at.is_none()).map(|p| p.amount).sum()
+        self.book(payment).await.paid_out()
     }
 
     /// Makes a refund at the provider, outside of Refundry.
@@ -380,14 +376,13 @@ impl EngineRig {
     pub async fn verify_paid_as_booked(&self, payment: &Payment) -> i64 {
         let book = self.book(payment).await;
         assert_paid_once(&book.payouts);
-        let kept = |payout: &&Payout| payout.returned_at.is_none();
-        let paid: i64 = book.payouts.iter().filter(kept).map(|payout| payout.amount).sum();
+        let paid = book.paid_out();
         let booked = self.payment(payment.facts.id).await;
         assert_eq!(paid, booked.refunded, "paid out for {}", payment.facts.id);
         for refund in self.refunds_of(payment).await {
             let key = refund.provider_key();
-            let of_refund = |p: &&Payout| p.key.as_ref() == Some(&key) && kept(p);
-            let paid = book.payouts.iter().find(of_refund).map(|payout| payout.amount);
+            let paid = book.payouts_of(&key).find(|payout| payout.is_kept());
+            let paid = paid.map(|payout| payout.amount);
             let booked = (refund.state == State::Succeeded).then_some(refund.amount);
             if refund.origin == Origin::Api {
                 assert_eq!(paid, booked, "paid out for {} in state {}", refund.id, refund.state);

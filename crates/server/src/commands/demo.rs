@@ -1,9 +1,9 @@
 //! `refundry demo`: serves an account with keys and paid payments at the simulated provider.
 
 use crate::cli::Demo;
-use crate::commands::serve::{Server, bind};
+use crate::commands::serve::Server;
 use crate::config::Config;
-use crate::{Failure, setup, simulated};
+use crate::{Failure, setup};
 use domain::account::{Mode, Tenant};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
@@ -57,26 +57,23 @@ struct DemoPayment {
 
 /// Serves the demo until SIGINT or SIGTERM.
 pub async fn run(args: Demo) -> Result<ExitCode, Failure> {
-    let mut config = Config::load(&args.data, args.listen)?;
+    let mut config = Config::load(&args.server.data, args.server.listen)?;
     config.simulator.enabled = true;
     config.webhooks.loopback = true;
     config.rate_limits.enabled.get_or_insert(false);
     let file = config.data.join("demo.json");
-    let socket = bind(&mut config)?;
-    let store = setup::open_store(&config).await?;
-    let simulator = simulated::open(&config)?;
-    let engine = setup::start_engine(&config, store, simulator.as_ref())?;
+    let server = Server::open(config).await?;
     let mut demo = match read_demo(&file)? {
         Some(demo) => demo,
-        None => create_demo(&engine, &file).await?,
+        None => create_demo(&server.engine, &file).await?,
     };
-    let server = Server::new(config, engine, simulator, socket)?;
     demo.base_url = server.base_url();
-    print_guide(&demo);
-    if let Some(ready) = &args.ready_file {
-        setup::write_private(ready, &to_json(&demo)?)?;
-    }
-    server.run().await
+    let announce = || {
+        print_guide(&demo);
+        let Some(ready) = &args.ready_file else { return Ok(()) };
+        setup::write_private(ready, &to_json(&demo)?)
+    };
+    server.run(announce).await
 }
 
 fn to_json(demo: &DemoFile) -> Result<String, Failure> {
@@ -140,7 +137,7 @@ async fn pay(engine: &Engine, tenant: Tenant, suffix: &str) -> Result<Vec<DemoPa
             kind: Kind::Payment,
             captured,
             currency,
-            provider: simulated::NAME.into(),
+            provider: simulator::NAME.into(),
             provider_payment_id: charge.as_str().into(),
             captured_at: None,
             settled_at: None,

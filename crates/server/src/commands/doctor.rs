@@ -83,34 +83,22 @@ fn master_key(config: &Config) -> Finding {
 
 /// The text of a failure and of all its causes.
 fn explain(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut source = std::error::Error::source(failure);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    failure.causes().fold(failure.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn database(config: &Config) -> Finding {
     match config.database() {
-        Err(failure) => Finding::Wrong(failure.to_string()),
-        Ok(Database::Postgres(_)) => match setup::open_existing_store(config).await {
-            Err(failure) => Finding::Wrong(explain(&failure)),
-            Ok(store) => match store.next_due().await {
-                Ok(_) => Finding::Good(store.location()),
-                Err(error) => Finding::Wrong(error.to_string()),
-            },
-        },
+        Err(failure) => return Finding::Wrong(failure.to_string()),
         Ok(Database::Sqlite(path)) if !path.exists() => {
-            Finding::Warning(format!("{} is made at the first start", path.display()))
+            return Finding::Warning(format!("{} is made at the first start", path.display()));
         }
-        Ok(Database::Sqlite(_)) => match setup::open_existing_store(config).await {
-            Err(failure) => Finding::Wrong(failure.to_string()),
-            Ok(store) => match store.next_due().await {
-                Ok(_) => Finding::Good(store.location()),
-                Err(error) => Finding::Wrong(error.to_string()),
-            },
+        Ok(Database::Sqlite(_) | Database::Postgres(_)) => {}
+    }
+    match setup::open_existing_store(config).await {
+        Err(failure) => Finding::Wrong(explain(&failure)),
+        Ok(store) => match store.next_due().await {
+            Ok(_) => Finding::Good(store.location()),
+            Err(error) => Finding::Wrong(error.to_string()),
         },
     }
 }

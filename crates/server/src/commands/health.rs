@@ -20,14 +20,9 @@ const HEALTHY: &[u8] = b"HTTP/1.1 200 ";
 /// Exits with 0 when the server answers, with 1 otherwise.
 pub async fn run(args: &Health) -> Result<ExitCode, Failure> {
     let mut address = Config::load(&args.data, args.listen)?.listen;
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            address.set_ip(Ipv6Addr::LOCALHOST.into());
-        }
-        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
+    if address.ip().is_unspecified() {
+        let v6 = address.is_ipv6();
+        address.set_ip(if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
     }
     let healthy = tokio::time::timeout(LIMIT, ask(address)).await.is_ok_and(|it| it.is_ok());
     println!("{address} {}", if healthy { "answers" } else { "does not answer" });

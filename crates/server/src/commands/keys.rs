@@ -1,7 +1,8 @@
 //! `refundry keys`: creates, lists and revokes API keys.
 
 use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
-use crate::config::{Config, Switch};
+use crate::config::Config;
+use crate::settings::Switch;
 use crate::{Failure, setup};
 use domain::account::Mode;
 use domain::ids::AccountId;

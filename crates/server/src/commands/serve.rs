@@ -1,18 +1,18 @@
 //! `refundry serve`: runs the server.
 
 use crate::cli::Serve;
-use crate::config::{Config, Switch};
+use crate::config::{Config, seconds};
+use crate::settings::Switch;
 use crate::{Failure, http, loops, setup, simulated, telemetry};
-use api::{ApiConfig, ElasticPayConfig};
+use api::ApiConfig;
 use axum::Router;
 use engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
 use simulator::Simulator;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Longest queue of connections that wait to be accepted.
@@ -20,26 +20,19 @@ const BACKLOG: u32 = 1024;
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
-    let mut config = Config::load(&args.data, args.listen)?;
-    let socket = bind(&mut config)?;
-    let store = setup::open_store(&config).await?;
-    let simulator = simulated::open(&config)?;
-    let engine = setup::start_engine(&config, store, simulator.as_ref())?;
-    if engine.list_accounts().await?.is_empty() {
+    let server = Server::open(Config::load(&args.server.data, args.server.listen)?).await?;
+    if server.engine.list_accounts().await?.is_empty() {
         tracing::info!(
             "there is no account yet: refundry keys create --new-account NAME makes one"
         );
     }
-    let server = Server::new(config, engine, simulator, socket)?;
-    if let Some(file) = &args.ready_file {
-        setup::write_private(file, &format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url()))?;
-    }
-    server.run().await
+    let ready = format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url());
+    server.run(|| args.ready_file.map_or(Ok(()), |file| setup::write_private(&file, &ready))).await
 }
 
 /// Binds the address without accepting connections. When the system chooses the port, writes the
 /// port into the configuration, since the engine prints links to this server.
-pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
+fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
     let address = config.listen;
     let take = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -53,26 +46,22 @@ pub fn bind(config: &mut Config) -> Result<TcpSocket, Failure> {
     Ok(socket)
 }
 
-/// A server that is bound to its address.
+/// A server that is bound to its address and does not listen yet.
 pub struct Server {
+    pub engine: Engine,
     config: Config,
-    engine: Engine,
     simulator: Option<Arc<Simulator>>,
-    listener: TcpListener,
-    signals: Signals,
+    socket: TcpSocket,
 }
 
 impl Server {
-    /// Starts to queue connections and to handle signals.
-    pub fn new(
-        config: Config,
-        engine: Engine,
-        simulator: Option<Arc<Simulator>>,
-        socket: TcpSocket,
-    ) -> Result<Self, Failure> {
-        let at = |source| Failure::Listen { address: config.listen.to_string(), source };
-        let listener = socket.listen(BACKLOG).map_err(at)?;
-        Ok(Self { config, engine, simulator, listener, signals: Signals::catch()? })
+    /// Binds the address, opens the database and the simulator's book, and starts the engine.
+    pub async fn open(mut config: Config) -> Result<Self, Failure> {
+        let socket = bind(&mut config)?;
+        let store = setup::open_store(&config).await?;
+        let simulator = simulated::open(&config)?;
+        let engine = setup::start_engine(&config, store, simulator.as_ref())?;
+        Ok(Self { engine, config, simulator, socket })
     }
 
     /// The URL of this server for clients.
@@ -80,9 +69,17 @@ impl Server {
         format!("http://{}", self.config.listen)
     }
 
-    /// Serves until a signal arrives, then finishes the requests and calls under way.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
-        let Self { config, engine, simulator, listener, mut signals } = self;
+    /// Serves until a signal arrives, then finishes the requests and calls under way. Calls
+    /// `announce` when connections are queued and signals are handled.
+    pub async fn run(
+        self,
+        announce: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<ExitCode, Failure> {
+        let Self { engine, config, simulator, socket } = self;
+        let at = |source| Failure::Listen { address: config.listen.to_string(), source };
+        let listener = socket.listen(BACKLOG).map_err(at)?;
+        let signal = catch_signals()?;
+        announce()?;
         let (stop, stopped) = watch::channel(false);
         loops::start(&engine, config.dispatch == Switch::On, &stopped);
         let mut mounts = Router::new();
@@ -91,34 +88,19 @@ impl Server {
             let work = simulated::run(simulator, engine.clone());
             tokio::spawn(loops::until(stopped.clone(), work));
         }
-        let rate_limits = config.rate_limits.limits()?;
-        let with_peers = rate_limits.is_some();
-        let yoco = config.yoco()?;
         let metrics = telemetry::metrics();
         let render = move || metrics.as_ref().map_or_else(String::new, PrometheusHandle::render);
-        let router = api::router(
-            engine.clone(),
-            ApiConfig {
-                metrics: Arc::new(render),
-                rate_limits,
-                elasticpay: ElasticPayConfig {
-                    wait: Duration::from_secs(u64::from(config.elasticpay.wait_seconds)),
-                    strict_reasons: config.elasticpay.strict_reasons,
-                },
-                yoco,
-                mounts,
-                ..ApiConfig::default()
-            },
-        );
-        let how = http::Service { connections: config.connections, with_peers };
+        let doors = ApiConfig { metrics: Arc::new(render), mounts, ..config.api()? };
+        let with_peers = doors.rate_limits.is_some();
+        let router = api::router(engine.clone(), doors);
         tracing::info!(address = %config.listen, "serving");
-        let serving = tokio::spawn(http::serve(listener, router, how, stopped));
-        signals.wait().await;
+        let serving =
+            tokio::spawn(http::serve(listener, router, config.connections, with_peers, stopped));
+        signal.await;
         tracing::info!("stopping: requests and calls under way are finished first");
         let _ = stop.send(true);
         let _ = serving.await;
-        let limit = Duration::from_secs(u64::from(config.shutdown_seconds));
-        if !engine.drain(limit).await {
+        if !engine.drain(seconds(config.shutdown_seconds)).await {
             tracing::warn!(
                 "some refunds are still with their providers; the next start takes over"
             );
@@ -127,25 +109,16 @@ impl Server {
     }
 }
 
-/// The signals that stop a server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn catch() -> Result<Self, Failure> {
-        let at = |source| Failure::File { path: "signals".into(), source };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(at)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(at)?,
-        })
-    }
-
-    async fn wait(&mut self) {
+/// Handles the signals that stop a server. The future ends when one arrives.
+fn catch_signals() -> Result<impl Future<Output = ()>, Failure> {
+    let catch =
+        |kind| signal(kind).map_err(|source| Failure::File { path: "signals".into(), source });
+    let (mut terminate, mut interrupt) =
+        (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
+    Ok(async move {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
+    })
 }

@@ -35,7 +35,6 @@ rm -rf "$folder"
 pub struct PgBouncer(ServerProcess);
 
 impl PgBouncer {
-    /// Starts `PgBouncer` in front of a server.
     pub async fn start(server: &Cluster) -> Self {
         let folder = server.folder().display().to_string();
         let process = ServerProcess::start(SCRIPT, [folder.as_str()]);

@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// A fault at a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Cuts the connection before the server receives the commit.
@@ -82,14 +81,12 @@ impl Shared {
     }
 }
 
-/// A proxy in front of a server.
 pub struct Proxy {
     shared: Arc<Shared>,
     port: u16,
 }
 
 impl Proxy {
-    /// Starts to listen in front of the server.
     pub async fn start(cluster: &Cluster) -> Self {
         let socket = cluster.folder().join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -110,7 +107,6 @@ impl Proxy {
         format!("postgres://refundry@127.0.0.1:{}/{name}?sslmode=disable", self.port)
     }
 
-    /// Injects `fault` at the next commit.
     pub fn at_next_commit(&self, fault: Fault) {
         self.at_next("COMMIT\0", fault);
     }

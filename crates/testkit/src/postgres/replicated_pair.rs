@@ -30,8 +30,8 @@ start two $2
 two=$!
 while read -r what which; do
     case $which in
-        primary) postgres=$one ;;
-        standby) postgres=$two ;;
+        Primary) postgres=$one ;;
+        Standby) postgres=$two ;;
     esac
     case $what in
         kill) kill -KILL $postgres; wait $postgres ;;
@@ -47,7 +47,7 @@ wait
 rm -rf "$folder"
 "#;
 
-/// A primary and standby that follows the primary it.
+/// A primary, and a standby that follows the primary.
 pub struct ReplicatedPair {
     process: ServerProcess,
     ports: [u16; 2],
@@ -92,36 +92,27 @@ impl ReplicatedPair {
 
     /// Kills the first primary with `kill -9`.
     pub async fn kill_primary(&self) {
-        self.process.send("kill primary").await;
+        self.process.send("kill Primary").await;
     }
 
     pub async fn promote_standby(&self) {
-        self.process.send("promote standby").await;
+        self.process.send("promote Standby").await;
     }
 
     /// Stops the processes of a server with SIGSTOP; its connections stay open.
     pub async fn freeze(&self, role: Role) {
-        self.process.send(&format!("freeze {}", role.name())).await;
+        self.process.send(&format!("freeze {role:?}")).await;
     }
 
     /// Lets the stopped processes continue.
     pub async fn thaw(&self, role: Role) {
-        self.process.send(&format!("thaw {}", role.name())).await;
+        self.process.send(&format!("thaw {role:?}")).await;
     }
 }
 
-/// A server of the pair, named after its first role.
+/// A server of the pair, named after its first role. The script knows the servers by these names.
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
     Primary,
     Standby,
-}
-
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Standby => "standby",
-        }
-    }
 }

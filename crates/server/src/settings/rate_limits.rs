@@ -1,5 +1,6 @@
 //! Settings of the rate limits.
 
+use super::wrong;
 use crate::Failure;
 use api::RateLimits;
 use serde::{Deserialize, Serialize};
@@ -50,10 +51,8 @@ impl Settings {
     /// The limits. `None` when they are off.
     pub fn limits(&self) -> Result<Option<RateLimits>, Failure> {
         let client_header = self.client_header.as_ref().map(|name| {
-            name.parse().map_err(|_| {
-                let text = "configuration: rate_limits.client_header must be a header's name";
-                Failure::Usage(format!("{text}, not {name:?}"))
-            })
+            let text = "rate_limits.client_header must be a header's name";
+            name.parse().map_err(|_| wrong(format!("{text}, not {name:?}")))
         });
         let limits = RateLimits {
             reads_per_second: self.reads_per_second,

@@ -1,5 +1,6 @@
 //! Settings of the retention of events and webhook deliveries.
 
+use super::wrong;
 use crate::Failure;
 use engine::Retention;
 use serde::{Deserialize, Serialize};
@@ -29,22 +30,21 @@ impl Default for Settings {
 impl Settings {
     /// Checks the settings.
     pub fn check(self) -> Result<(), Failure> {
-        let wrong = |text: String| Err(Failure::Usage(format!("configuration: retention.{text}")));
         for (name, days) in
             [("events_days", self.events_days), ("deliveries_days", self.deliveries_days)]
         {
             if days > LONGEST {
-                return wrong(format!(
-                    "{name} must be at most {LONGEST}, or 0 for ever; not {days}"
-                ));
+                return Err(wrong(format!(
+                    "retention.{name} must be at most {LONGEST}, or 0 for ever; not {days}"
+                )));
             }
         }
         let (events, deliveries) = (self.events_days, self.deliveries_days);
         if events > 0 && !(1..=events).contains(&deliveries) {
-            return wrong(format!(
-                "deliveries_days must be from 1 to retention.events_days, which is {events}, since \
-                 a delivery refers to an event; not {deliveries}"
-            ));
+            return Err(wrong(format!(
+                "retention.deliveries_days must be from 1 to retention.events_days, which is \
+                 {events}, since a delivery refers to an event; not {deliveries}"
+            )));
         }
         Ok(())
     }

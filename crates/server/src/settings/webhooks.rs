@@ -1,7 +1,7 @@
 //! Settings of outgoing webhooks.
 
+use super::{Switch, wrong};
 use crate::Failure;
-use crate::config::Switch;
 use engine::outbound::{Network, Outbound, Policy, SystemResolver};
 use engine::webhooks::Webhooks;
 use serde::{Deserialize, Serialize};
@@ -47,9 +47,7 @@ impl Settings {
     /// Rules for receivers' addresses in test mode and in live mode.
     fn policies(&self) -> Result<(Policy, Policy), Failure> {
         let network = |text: &String| {
-            Network::parse(text).map_err(|error| {
-                Failure::Usage(format!("configuration: webhooks.allow_private: {error}"))
-            })
+            Network::parse(text).map_err(|error| wrong(format!("webhooks.allow_private: {error}")))
         };
         let mut test = Policy {
             https_only: false,
@@ -66,10 +64,9 @@ impl Settings {
     /// Checks the settings.
     pub fn check(&self) -> Result<(), Failure> {
         if self.concurrency == 0 || self.per_endpoint == 0 || self.timeout_seconds == 0 {
-            return Err(Failure::Usage(
-                "configuration: webhooks.concurrency, webhooks.per_endpoint and \
-                 webhooks.timeout_seconds must be at least 1"
-                    .into(),
+            return Err(wrong(
+                "webhooks.concurrency, webhooks.per_endpoint and webhooks.timeout_seconds must be \
+                 at least 1",
             ));
         }
         self.policies().map(|_| ())
