@@ -1,6 +1,7 @@
 //! Work that is done once per unique key, whose answer is stored with the key.
 
 use crate::StoreError;
+use crate::queries::keys::Holder;
 use crate::tables::inconsistent;
 use domain::keys::{KeyTarget, UniqueKey};
 
@@ -16,16 +17,12 @@ pub enum Once<T> {
 }
 
 impl<T> Once<T> {
-    /// The result for a request with `key`, when `holder` and its stored `answer` were found.
-    pub(crate) fn before(
-        key: &UniqueKey,
-        holder: &UniqueKey,
-        answer: Option<Box<str>>,
-    ) -> Result<Self, StoreError> {
-        if holder.request != key.request || holder.target != KeyTarget::Answer {
+    /// The result for a request with `key` that found its holder.
+    pub(crate) fn before(key: &UniqueKey, holder: Holder) -> Result<Self, StoreError> {
+        if holder.key.request != key.request || holder.key.target != KeyTarget::Answer {
             return Ok(Self::Taken);
         }
-        Ok(Self::Before(answer.ok_or_else(|| inconsistent("keys.answer"))?))
+        Ok(Self::Before(holder.answer.ok_or_else(|| inconsistent("keys.answer"))?))
     }
 
     pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Once<U> {

@@ -18,13 +18,14 @@ pub use fault::{Fault, PostgresError};
 pub use idempotent_work::Once;
 pub use postgres::{Copied, PostgresStore};
 pub use queries::{
-    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch,
-    DueDelivery, DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page,
-    PageQuery, Pruned, RefundFilter, Replay, Report, SortOrder, TransferFilter, TransferSum,
+    Account, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch, DueDelivery,
+    DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, Page, PageQuery, Pruned,
+    RefundFilter, Replay, Report, SortOrder, TransferFilter, TransferSum,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;
 pub use stored_responses::{IdempotentRequest, NewRequest};
+pub use tables::{ApiKeyRow, NewApiKey};
 
 /// Why a store did not do its work.
 #[derive(Debug, thiserror::Error)]

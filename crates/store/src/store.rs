@@ -1,18 +1,23 @@
 //! [`Store`]: one face over both databases.
 
+mod deliveries;
+mod pruning;
+
 use crate::idempotent_work::Once;
 use crate::queries::{
-    Account, ApiKeyRow, Backlog, Balance, CheckoutFilter, DeliveryFilter, DueBatch, DueDelivery,
-    DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, NewApiKey, Page, PageQuery,
-    Pruned, RefundFilter, Replay, Report, TransferFilter, TransferSum,
+    Account, Backlog, Balance, CheckoutFilter, Dialect, DueRefund, EventFilter, InvoiceFilter,
+    Page, PageQuery, Query, RefundFilter, Replay, Report, TransferFilter, TransferSum, accounts,
+    api_keys, backlog, checkouts, endpoints, events, invoices, keys, ledger, payments, refunds,
+    stored_responses,
 };
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{IdempotentRequest, NewRequest};
+use crate::tables::{ApiKeyRow, FromRow, NewApiKey, inconsistent};
 use crate::{Copied, PostgresStore, SqliteStore, StoreError};
 use domain::account::{Mode, Tenant};
 use domain::checkout::Checkout;
 use domain::event_view::EventView;
-use domain::ids::{AccountId, DeliveryId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::ids::{AccountId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{KeyHash, UniqueKey};
 use domain::ledger::Transfer;
@@ -21,7 +26,7 @@ use domain::payment::Payment;
 use domain::refund::RefundView;
 use domain::time::Timestamp;
 use domain::view::{RowKeys, View};
-use domain::webhook::{Attempt, Delivery, Endpoint, Subscriber};
+use domain::webhook::{Delivery, Endpoint, Subscriber};
 use std::path::Path;
 use ulid::Ulid;
 
@@ -46,7 +51,102 @@ impl From<PostgresStore> for Store {
     }
 }
 
-/// Methods that both databases have under the same name.
+/// Methods that run one query or statement on either database: the function which makes it, behind how
+/// its rows are read. `(dialect)` marks those whose text differs between the databases.
+macro_rules! queries {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty = $run:ident $(($dialect:ident))? $query:path;)*) => {
+        impl Store {
+            $(
+                $(#[$doc])*
+                pub async fn $name(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
+                    self.$run($query($(self.$dialect(),)? $($arg),*)).await
+                }
+            )*
+        }
+    };
+}
+
+queries! {
+    /// Deletes at most `limit` unique keys that expired before `now`. Returns their number.
+    fn forget_keys(now: Timestamp, limit: u32) -> usize = count_rows(dialect) keys::forget;
+    /// The payment with this id.
+    fn find_payment(tenant: Tenant, id: PaymentId) -> Option<Payment> = find payments::find;
+    /// Payments, by id and so by time.
+    fn list_payments(tenant: Tenant, page: PageQuery) -> Page<Payment> = page(dialect) payments::list;
+    /// The refund with this id, and the unchanging part of its payment.
+    fn find_refund(tenant: Tenant, id: RefundId) -> Option<RefundView> = find(dialect) refunds::find;
+    /// Refunds with their payments, by id and so by time.
+    fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> Page<RefundView> = page(dialect) refunds::list;
+    /// The unique key with this hash.
+    fn find_key(tenant: Tenant, hash: KeyHash) -> Option<UniqueKey> = find keys::find;
+    /// Events with their subjects: by id, or by sequence number for one refund.
+    fn list_events(tenant: Tenant, filter: EventFilter, page: PageQuery) -> Page<EventView> = page(dialect) events::list;
+    /// The event with this id.
+    fn find_event(tenant: Tenant, id: EventId) -> Option<EventView> = find(dialect) events::find;
+    /// Transfers, by id and so by time. A filter on a ledger account fits the debit or the credit.
+    fn list_transfers(tenant: Tenant, filter: TransferFilter, page: PageQuery) -> Page<Transfer> = page(dialect) ledger::list;
+    /// The running totals of every ledger account and currency.
+    fn balances(tenant: Tenant) -> Vec<Balance> = all ledger::balances;
+    /// Sums of the transfers in one currency from `from` until before `until`, per reason.
+    fn sum_transfers(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<TransferSum> = all ledger::sum;
+    /// Refunds due at `now`, the longest due first.
+    fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund> = all refunds::due;
+    /// When the next refund is due.
+    fn next_due() -> Option<Timestamp> = time refunds::next_due;
+    /// Counts the work that was due before `before`, and refunds in doubt.
+    fn backlog(before: Timestamp) -> Backlog = only backlog::count;
+    /// The checkout with this id, also a deleted one.
+    fn find_checkout(tenant: Tenant, id: PaymentId) -> Option<Checkout> = find checkouts::find;
+    /// The checkout with this id in any account. For buyers, who know no account.
+    fn find_checkout_anywhere(id: PaymentId) -> Option<Checkout> = find checkouts::find_anywhere;
+    /// Checkouts that are not deleted, by id and so by time.
+    fn list_checkouts(tenant: Tenant, filter: CheckoutFilter, page: PageQuery) -> Page<Checkout> = page(dialect) checkouts::list;
+    /// Checkouts due at `now`, the longest due first.
+    fn due_checkouts(now: Timestamp, limit: u32) -> Vec<(Tenant, PaymentId)> = all checkouts::due;
+    /// The invoice with this id.
+    fn find_invoice(tenant: Tenant, id: InvoiceId) -> Option<Invoice> = find invoices::find;
+    /// The invoice with this id in any account. For buyers, who know no account.
+    fn find_invoice_anywhere(id: InvoiceId) -> Option<Invoice> = find invoices::find_anywhere;
+    /// Invoices, by id and so by time.
+    fn list_invoices(tenant: Tenant, filter: InvoiceFilter, page: PageQuery) -> Page<Invoice> = page(dialect) invoices::list;
+    /// Invoices that fall due by `now`, the longest due first.
+    fn due_invoices(now: Timestamp, limit: u32) -> Vec<(Tenant, InvoiceId)> = all invoices::due;
+    /// When the next checkout or invoice is due.
+    fn next_checkout_due() -> Option<Timestamp> = time checkouts::next_due;
+    /// The account with this id.
+    fn find_account(id: AccountId) -> Option<Account> = find accounts::find;
+    /// The account with this number.
+    fn find_account_by_number(number: u32) -> Option<Account> = find accounts::find_by_number;
+    /// The first 1,000 accounts, oldest first.
+    fn list_accounts() -> Vec<Account> = all accounts::list;
+    /// The API key with this id.
+    fn find_api_key(id: &str) -> Option<ApiKeyRow> = find api_keys::find;
+    /// The API key with this SHA-256 of its Bearer token, or of its secret.
+    fn find_api_key_by_bearer(hash: [u8; 32]) -> Option<ApiKeyRow> = find api_keys::find_by_bearer;
+    /// The first 1,000 API keys, oldest first.
+    fn list_api_keys() -> Vec<ApiKeyRow> = all api_keys::list;
+    /// The API keys of an account, at most 1,000: those that work first, newest first. With a mode,
+    /// only its keys.
+    fn list_api_keys_of(account: u32, mode: Option<Mode>) -> Vec<ApiKeyRow> = all api_keys::list_of;
+    /// Stores the time at which an API key was last used.
+    fn note_api_key_use(id: &str, at: Timestamp) -> () = run api_keys::note_use;
+    /// Revokes an API key. `false` when there is none that works.
+    fn revoke_api_key(id: &str, now: Timestamp) -> bool = changes_one api_keys::revoke;
+    /// The webhook endpoints of an account and mode, newest first.
+    fn list_endpoints(tenant: Tenant) -> Vec<Endpoint> = all endpoints::list;
+    /// The webhook endpoint with this id.
+    fn find_endpoint(tenant: Tenant, id: EndpointId) -> Option<Endpoint> = find endpoints::find;
+    /// The endpoints of a tenant, as a batch sees them.
+    fn subscribers(tenant: Tenant) -> Vec<Subscriber> = all endpoints::subscribers;
+    /// Stores the response to a request.
+    fn keep_answer(of: (Tenant, KeyHash, Ulid), status: u16, body: Vec<u8>) -> () = run stored_responses::keep;
+    /// Ends a request without a response, so that the next request under the key may run at once.
+    fn abandon_request(of: (Tenant, KeyHash, Ulid), now: Timestamp) -> () = run stored_responses::abandon;
+    /// Deletes at most `limit` stored responses that expired by `now`. Returns their number.
+    fn forget_answers(now: Timestamp, limit: u32) -> usize = count_rows(dialect) stored_responses::forget;
+}
+
+/// Methods that each database has under the same name.
 macro_rules! both {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl Store {
@@ -64,92 +164,9 @@ macro_rules! both {
 }
 
 both! {
-    /// Deletes at most `limit` unique keys that expired before `now`. Returns their number.
-    fn forget_keys(now: Timestamp, limit: u32) -> usize;
-    /// The payment with this id.
-    fn find_payment(tenant: Tenant, id: PaymentId) -> Option<Payment>;
-    /// Payments, by id and so by time.
-    fn list_payments(tenant: Tenant, page: PageQuery) -> Page<Payment>;
-    /// The refund with this id, and the unchanging part of its payment.
-    fn find_refund(tenant: Tenant, id: RefundId) -> Option<RefundView>;
-    /// Refunds with their payments, by id and so by time.
-    fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> Page<RefundView>;
-    /// The unique key with this hash.
-    fn find_key(tenant: Tenant, hash: KeyHash) -> Option<UniqueKey>;
-    /// Events with their subjects: by id, or by sequence number for one refund.
-    fn list_events(tenant: Tenant, filter: EventFilter, page: PageQuery) -> Page<EventView>;
-    /// The event with this id.
-    fn find_event(tenant: Tenant, id: EventId) -> Option<EventView>;
-    /// Transfers, by id and so by time. A filter on a ledger account fits the debit or the credit.
-    fn list_transfers(tenant: Tenant, filter: TransferFilter, page: PageQuery) -> Page<Transfer>;
-    /// The running totals of every ledger account and currency.
-    fn balances(tenant: Tenant) -> Vec<Balance>;
-    /// Sums of the transfers in one currency from `from` until before `until`, per reason.
-    fn sum_transfers(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<TransferSum>;
-    /// Refunds due at `now`, the longest due first.
-    fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund>;
-    /// When the next refund is due.
-    fn next_due() -> Option<Timestamp>;
-    /// Counts the work that was due before `before`, and refunds in doubt.
-    fn backlog(before: Timestamp) -> Backlog;
-    /// The checkout with this id, also a deleted one.
-    fn find_checkout(tenant: Tenant, id: PaymentId) -> Option<Checkout>;
-    /// The checkout with this id in any account. For buyers, who know no account.
-    fn find_checkout_anywhere(id: PaymentId) -> Option<Checkout>;
-    /// Checkouts that are not deleted, by id and so by time.
-    fn list_checkouts(tenant: Tenant, filter: CheckoutFilter, page: PageQuery) -> Page<Checkout>;
-    /// Checkouts due at `now`, the longest due first.
-    fn due_checkouts(now: Timestamp, limit: u32) -> Vec<(Tenant, PaymentId)>;
-    /// The invoice with this id.
-    fn find_invoice(tenant: Tenant, id: InvoiceId) -> Option<Invoice>;
-    /// The invoice with this id in any account. For buyers, who know no account.
-    fn find_invoice_anywhere(id: InvoiceId) -> Option<Invoice>;
-    /// Invoices, by id and so by time.
-    fn list_invoices(tenant: Tenant, filter: InvoiceFilter, page: PageQuery) -> Page<Invoice>;
-    /// Invoices that fall due by `now`, the longest due first.
-    fn due_invoices(now: Timestamp, limit: u32) -> Vec<(Tenant, InvoiceId)>;
-    /// When the next checkout or invoice is due.
-    fn next_checkout_due() -> Option<Timestamp>;
-    /// Creates an account.
-    fn create_account(id: AccountId, name: &str, now: Timestamp) -> Account;
-    /// The account with this id.
-    fn find_account(id: AccountId) -> Option<Account>;
-    /// The account with this number.
-    fn find_account_by_number(number: u32) -> Option<Account>;
-    /// The first 1,000 accounts, oldest first.
-    fn list_accounts() -> Vec<Account>;
     /// Stores an API key and the SHA-256 of its secret, once under the unique key `name`. A
     /// repeated request is answered with the API key's id.
     fn create_api_key(key: NewApiKey, secret_hash: [u8; 32], name: Option<UniqueKey>) -> Once<()>;
-    /// The API key with this id.
-    fn find_api_key(id: &str) -> Option<ApiKeyRow>;
-    /// The API key with this SHA-256 of its Bearer token, or of its secret.
-    fn find_api_key_by_bearer(hash: [u8; 32]) -> Option<ApiKeyRow>;
-    /// The first 1,000 API keys, oldest first.
-    fn list_api_keys() -> Vec<ApiKeyRow>;
-    /// The API keys of an account, at most 1,000: those that work first, newest first. With a mode,
-    /// only its keys.
-    fn list_api_keys_of(account: u32, mode: Option<Mode>) -> Vec<ApiKeyRow>;
-    /// Stores the time at which an API key was last used.
-    fn note_api_key_use(id: &str, at: Timestamp) -> ();
-    /// Revokes an API key. `false` when there is none that works.
-    fn revoke_api_key(id: &str, now: Timestamp) -> bool;
-    /// The webhook endpoints of an account and mode, newest first.
-    fn list_endpoints(tenant: Tenant) -> Vec<Endpoint>;
-    /// The webhook endpoint with this id.
-    fn find_endpoint(tenant: Tenant, id: EndpointId) -> Option<Endpoint>;
-    /// The endpoints of a tenant, as a batch sees them.
-    fn subscribers(tenant: Tenant) -> Vec<Subscriber>;
-    /// Deliveries, by id and so by time.
-    fn list_deliveries(tenant: Tenant, filter: DeliveryFilter, page: PageQuery) -> Page<DueDelivery>;
-    /// The delivery with this id, and the attempts at it, oldest first.
-    fn find_delivery(tenant: Tenant, id: DeliveryId) -> Option<(DueDelivery, Vec<Attempt>)>;
-    /// Finds deliveries that are due at `now`, of at most 256 endpoints behind `after`: at most
-    /// `room` of each endpoint, at most `limit` in all.
-    fn due_deliveries(now: Timestamp, after: EndpointCursor, limit: u32, room: impl Fn(&Endpoint) -> u32 + Send + 'static) -> DueBatch;
-    /// Fails at most `limit` pending deliveries of an endpoint which is not active, with `why` as
-    /// their error. Returns their number; fewer than `limit` does not mean that none is left.
-    fn fail_queued_deliveries(endpoint: (Tenant, EndpointId), why: &'static str, now: Timestamp, limit: u32) -> usize;
     /// Queues deliveries of old events again. `fan_out` receives a view with the events and the
     /// endpoints of the tenant, and appends the deliveries. All happens in one transaction, once
     /// under the unique key; `answer` makes the text that is stored with the key.
@@ -158,23 +175,91 @@ both! {
     fn queue_deliveries(deliveries: Vec<Delivery>) -> ();
     /// Begins a request under an idempotency key. The row is durable when this returns.
     fn begin_request(new: NewRequest, now: Timestamp) -> IdempotentRequest;
-    /// Stores the response to a request.
-    fn keep_answer(of: (Tenant, KeyHash, Ulid), status: u16, body: Vec<u8>) -> ();
-    /// Ends a request without a response, so that the next request under the key may run at once.
-    fn abandon_request(of: (Tenant, KeyHash, Ulid), now: Timestamp) -> ();
-    /// Deletes at most `limit` stored responses that expired by `now`. Returns their number.
-    fn forget_answers(now: Timestamp, limit: u32) -> usize;
-    /// Reads at most `limit` events behind `after`, and deletes those whose subject is finished,
-    /// unchanged since `before` and delivered to every endpoint.
-    fn prune_events(before: Timestamp, after: Mark, limit: u32) -> Pruned;
-    /// Reads at most `limit` deliveries behind `after`, and deletes those that are finished and
-    /// unchanged since `before`, with their attempts and bodies.
-    fn prune_deliveries(before: Timestamp, after: Mark, limit: u32) -> Pruned;
     /// Derives every balance and the whole ledger again and compares them with the stored ones.
     fn verify() -> Report;
 }
 
 impl Store {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// All rows of a query.
+    async fn all<T: FromRow + Send + 'static>(
+        &self,
+        query: Query<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.all(query).await,
+            Self::Postgres(store) => store.all(query).await,
+        }
+    }
+
+    /// Runs a statement that is a transaction of its own and may be run twice.
+    async fn write<T: FromRow + Send + 'static>(
+        &self,
+        statement: Query<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(statement).await,
+            Self::Postgres(store) => store.write(statement).await,
+        }
+    }
+
+    /// The row of a query that has one row at most.
+    async fn find<T: FromRow + Send + 'static>(
+        &self,
+        query: Query<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(query).await?.pop())
+    }
+
+    /// The row of a query that has exactly one row.
+    async fn only<T: FromRow + Send + 'static>(&self, query: Query<T>) -> Result<T, StoreError> {
+        self.find(query).await?.ok_or_else(|| inconsistent("a count"))
+    }
+
+    async fn time(&self, query: Query<Option<Timestamp>>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.find(query).await?.flatten())
+    }
+
+    async fn page<T: FromRow + Send + 'static>(
+        &self,
+        query: Query<T>,
+    ) -> Result<Page<T>, StoreError> {
+        let limit = query.limit;
+        Ok(Page::first(limit, self.all(query).await?))
+    }
+
+    async fn run(&self, statement: Query<()>) -> Result<(), StoreError> {
+        self.write(statement).await.map(|_| ())
+    }
+
+    /// Runs a statement that returns a row for each row that it changed, and counts them.
+    async fn count_rows(&self, statement: Query<()>) -> Result<usize, StoreError> {
+        Ok(self.write(statement).await?.len())
+    }
+
+    async fn changes_one(&self, statement: Query<()>) -> Result<bool, StoreError> {
+        Ok(self.count_rows(statement).await? == 1)
+    }
+
+    /// Creates an account.
+    pub async fn create_account(
+        &self,
+        id: AccountId,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
+        match self.write(accounts::create(id, name, now)).await?.pop() {
+            Some(account) => Ok(account),
+            None => self.find_account(id).await?.ok_or_else(|| inconsistent("accounts")),
+        }
+    }
+
     /// Loads the rows of a batch, lets `decide` change them and saves the changes, all in one
     /// transaction that is durable when this returns. After an error nothing is saved; only after
     /// [`StoreError::OutcomeUnknown`] the whole batch may be. When another node changed the same

@@ -5,12 +5,10 @@ use super::error_class::{RetryBudget, TxFailure, classify, may_have_committed};
 use super::load::{further, load_all, put};
 use super::save::save;
 use super::session::{Session, Step};
-use super::statement::{Statement, ulid};
-use super::value::Value;
 use crate::StoreError;
+use crate::queries::Query;
 use domain::account::Tenant;
 use domain::ids::EventId;
-use domain::time::Timestamp;
 use domain::view::{RowKeys, View};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio_postgres::Row;
@@ -70,25 +68,11 @@ impl PostgresStore {
         metrics::counter!("refundry_store_lost_commits_total").increment(1);
         let unknown = TxFailure::Final(StoreError::OutcomeUnknown);
         let Some((tenant, id)) = marker else { return Err(unknown) };
-        let select = Statement::new(
-            "SELECT 1 FROM events WHERE scope = $1 AND id = $2",
-            vec![Value::Int(Some(tenant.code())), ulid(id.ulid())],
-        );
-        match self.read(select).await {
+        let select = Query::<()>::new("SELECT 1 FROM events WHERE scope = $1 AND id = $2");
+        match self.all(select.with(tenant).with(id.bytes())).await {
             Ok(rows) if !rows.is_empty() => Ok(()),
             Ok(_) | Err(_) => Err(unknown),
         }
-    }
-
-    /// Forgets names that ran out before `now`, at most `limit` of them. Returns how many.
-    pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        // Skips keys that a batch has locked, since the batch may be about to take them again.
-        let delete = "WITH old AS (SELECT scope, hash FROM keys WHERE expires_at < $1 \
-             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-             DELETE FROM keys k USING old WHERE k.scope = old.scope AND k.hash = old.hash \
-             RETURNING 1";
-        let values = vec![Value::Int(Some(now.0)), Value::Int(Some(limit.into()))];
-        Ok(self.write(Statement::new(delete, values)).await?.len())
     }
 }
 

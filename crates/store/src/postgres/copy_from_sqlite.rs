@@ -9,7 +9,7 @@ use super::statement::Statement;
 use super::value::{Id, PostgresCells, Value};
 use crate::StoreError;
 use crate::copy_source::{CopiedCell, CopySource};
-use crate::queries::Report;
+use crate::queries::{Query, Report};
 use crate::tables::{self, Cells as _, inconsistent};
 
 /// The table that marks a copy. Its row holds the state of the file.
@@ -102,7 +102,7 @@ impl PostgresStore {
         }
         let set = "SELECT setval('delivery_bodies_no', max(no)) FROM delivery_bodies \
                    HAVING max(no) IS NOT NULL";
-        store.write(Statement::new(set, Vec::new())).await?;
+        store.write(Query::<()>::new(set)).await?;
         for &(table, _) in tables::ALL {
             let (of, there) = (source.count(table)?, store.count(table).await?);
             if of != there {
@@ -112,7 +112,7 @@ impl PostgresStore {
         }
         let report = store.verify().await?;
         if report.differences.is_empty() {
-            store.write(Statement::new(format!("DROP TABLE {MARK}"), Vec::new())).await?;
+            store.write(Query::<()>::new(format!("DROP TABLE {MARK}"))).await?;
         }
         Ok(report)
     }
@@ -121,8 +121,7 @@ impl PostgresStore {
     async fn mark(&self, state: &str) -> Result<(), StoreError> {
         if self.is_marked().await? {
             let sql = format!("SELECT source FROM {MARK}");
-            let known =
-                self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.required_text()).await?;
+            let known = self.list(Query::<()>::new(sql).into(), |c| c.required_text()).await?.pop();
             if known.as_deref() != Some(state) {
                 return Err(StoreError::Address(
                     "the file changed since the copy was begun, or is another one: copy it into an \
@@ -142,12 +141,12 @@ impl PostgresStore {
         // One statement creates the table and its row, so that no mark is without its text. The
         // text consists of digits and slashes.
         let sql = format!("CREATE TABLE {MARK} AS SELECT '{state}'::text AS source");
-        self.write(Statement::new(sql, Vec::new())).await.map(|_| ())
+        self.write(Query::<()>::new(sql)).await.map(|_| ())
     }
 
     async fn is_marked(&self) -> Result<bool, StoreError> {
         let sql = format!("SELECT (to_regclass('{MARK}') IS NOT NULL)::int");
-        let found = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<bool>()).await?;
+        let found = self.list(Query::<()>::new(sql).into(), |c| c.take::<bool>()).await?.pop();
         Ok(found.unwrap_or(false))
     }
 
@@ -164,7 +163,7 @@ impl PostgresStore {
 
     async fn count(&self, table: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM {table}");
-        let count = self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| c.take::<i64>()).await?;
+        let count = self.list(Query::<()>::new(sql).into(), |c| c.take::<i64>()).await?.pop();
         u64::try_from(count.unwrap_or(0)).map_err(|_| inconsistent("a count"))
     }
 
@@ -198,7 +197,7 @@ impl PostgresStore {
             let Some(last) = rows.last() else { return Ok(()) };
             let values = kinds.iter().enumerate().map(|(at, kind)| column(*kind, &rows, at));
             let statement = Statement::new(insert.clone(), values.collect::<Result<_, _>>()?);
-            self.write(statement).await?;
+            self.retried(&self.writes, statement).await?;
             there += u64::try_from(rows.len()).unwrap_or(0);
             after = Some(places.iter().map(|at| last[*at].clone()).collect());
         }
@@ -208,9 +207,8 @@ impl PostgresStore {
     async fn kinds(&self, table: &str, columns: &[String]) -> Result<Vec<Kind>, StoreError> {
         let sql = "SELECT column_name::text, udt_name::text FROM information_schema.columns \
                    WHERE table_schema = current_schema() AND table_name = $1";
-        let values = vec![Value::Text(table.to_owned().into())];
         let read = |c: &mut PostgresCells<'_>| Ok((c.required_text()?, c.required_text()?));
-        let known = self.list(Statement::new(sql, values), read).await?;
+        let known = self.list(Query::<()>::new(sql).with(table).into(), read).await?;
         let kind = |name: &String| {
             let (_, kind) = known.iter().find(|(known, _)| **known == **name)?;
             match &**kind {
@@ -245,7 +243,7 @@ impl PostgresStore {
             names.join(", "),
             order.join(", ")
         );
-        self.one(sql, Vec::new(), |c: &mut PostgresCells<'_>| {
+        let read = |c: &mut PostgresCells<'_>| {
             key.iter()
                 .map(|(_, kind)| {
                     Ok(match kind {
@@ -256,7 +254,7 @@ impl PostgresStore {
                     })
                 })
                 .collect()
-        })
-        .await
+        };
+        Ok(self.list(Query::<()>::new(sql).into(), read).await?.pop())
     }
 }

@@ -11,10 +11,10 @@ use super::statement::{Rows, Statement};
 use super::value::{Id, Value};
 use crate::StoreError;
 use crate::idempotent_work::Once;
-use crate::queries::Replay;
+use crate::queries::{Dialect, Replay, endpoints, events};
 use crate::tables::{ATTEMPTS, DELIVERIES};
 use domain::account::Tenant;
-use domain::ids::{EndpointId, EventId};
+use domain::ids::EventId;
 use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use domain::view::{Change, View};
@@ -43,21 +43,6 @@ const RELEASE_NEXT: &str = "UPDATE deliveries t SET next_at = v.updated_at FROM 
      WHERE t.scope = v.scope AND t.id = (SELECT n.id FROM deliveries n WHERE n.scope = v.scope \
      AND n.endpoint = v.endpoint AND n.subject = v.subject AND n.status = 1 ORDER BY n.seq LIMIT 1) \
      AND t.next_at IS NULL AND t.status = 1";
-
-/// Fails waiting deliveries first, so that none is left waiting for one that is gone. Changes
-/// nothing for an endpoint that is active again.
-const FAIL_QUEUED: [&str; 2] = [
-    "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = $3, updated_at = $4 \
-     WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = $1 AND endpoint = $2 \
-     AND status = 1 AND next_at IS NULL ORDER BY scope, id LIMIT $5 FOR UPDATE) \
-     AND NOT EXISTS (SELECT 1 FROM webhook_endpoints \
-     WHERE scope = $1 AND id = $2 AND active = 1) RETURNING 1",
-    "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = $3, updated_at = $4 \
-     WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = $1 AND endpoint = $2 \
-     AND status = 1 ORDER BY scope, id LIMIT $5 FOR UPDATE) \
-     AND NOT EXISTS (SELECT 1 FROM webhook_endpoints \
-     WHERE scope = $1 AND id = $2 AND active = 1) RETURNING 1",
-];
 
 /// Saves the deliveries and attempts of a batch.
 pub(super) fn save(view: &View) -> Result<Vec<Statement<'_>>, StoreError> {
@@ -137,7 +122,7 @@ impl PostgresStore {
     pub(crate) async fn replay_events(
         &self,
         tenant: Tenant,
-        events: Vec<EventId>,
+        ids: Vec<EventId>,
         (name, now): (Option<UniqueKey>, Timestamp),
         fan_out: impl FnOnce(&mut View) + Send + 'static,
         answer: impl FnOnce(&[Delivery]) -> String + Send + 'static,
@@ -148,8 +133,8 @@ impl PostgresStore {
             return Ok(before);
         }
         let (mut found, mut unknown) = (Vec::new(), Vec::new());
-        for id in events {
-            match self.find_event(tenant, id).await? {
+        for id in ids {
+            match self.all(events::find(Dialect::Postgres, tenant, id)).await?.pop() {
                 Some(stored) => found.push(stored.event),
                 None => unknown.push(id),
             }
@@ -160,17 +145,17 @@ impl PostgresStore {
         // In the order of the events, so that each delivery waits for the one before it.
         found.sort_by_key(|event| event.id);
         let mut view = View::default();
-        let subscribers = self.subscribers(tenant).await?;
+        let subscribers = self.all(endpoints::subscribers(tenant)).await?;
         if !subscribers.is_empty() {
             view.subscribers.insert(tenant, subscribers);
         }
-        let events = found.iter().map(|event| event.id).collect();
+        let ids = found.iter().map(|event| event.id).collect();
         view.new_rows.events = found;
         fan_out(&mut view);
         let deliveries = view.new_rows.deliveries;
         let answer = answer(&deliveries);
         let name = name.as_ref().map(|name| (name, &*answer));
-        let mut steps = vec![hold(tenant, &events)];
+        let mut steps = vec![hold(tenant, &ids)];
         steps.extend(queue(&deliveries)?);
         let done = self.save_once(name, now, &steps).await?;
         Ok(done.map(|()| Replay::Queued(deliveries)))
@@ -184,28 +169,5 @@ impl PostgresStore {
             self.save_once(None, Timestamp(0), &queue(&deliveries)?).await?;
         }
         Ok(())
-    }
-
-    pub(crate) async fn fail_queued_deliveries(
-        &self,
-        (tenant, endpoint): (Tenant, EndpointId),
-        why: &'static str,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<usize, StoreError> {
-        for sql in FAIL_QUEUED {
-            let values = vec![
-                Value::Int(Some(tenant.code())),
-                Value::Id(endpoint.bytes()),
-                Value::Text(why.into()),
-                Value::Int(Some(now.0)),
-                Value::Int(Some(limit.into())),
-            ];
-            let failed = self.write(Statement::new(sql, values)).await?.len();
-            if failed > 0 {
-                return Ok(failed);
-            }
-        }
-        Ok(0)
     }
 }

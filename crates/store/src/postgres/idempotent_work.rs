@@ -4,13 +4,13 @@
 use super::PostgresStore;
 use super::batch::commit;
 use super::error_class::{RetryBudget, TxFailure, classify};
-use super::reads::number;
 use super::session::Step;
 use super::statement::{Rows, Statement};
-use super::value::{PostgresCells, Value};
+use super::value::{PostgresCells, Value, number};
 use crate::StoreError;
 use crate::idempotent_work::Once;
-use crate::tables::{Cells as _, KEYS, inconsistent, read_key};
+use crate::queries::keys::{self, Holder};
+use crate::tables::{FromRow as _, KEYS, inconsistent};
 use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 
@@ -26,20 +26,6 @@ fn take<'a>(
     Ok(rows.map(|rows| rows.replace("answer", answer).insert_or_replace(is_free, number(now.0))))
 }
 
-fn find(key: &UniqueKey, now: Timestamp) -> Statement<'static> {
-    let sql = format!(
-        "SELECT {}, answer FROM keys WHERE scope = $1 AND hash = $2 \
-         AND (expires_at IS NULL OR expires_at > $3)",
-        KEYS.columns()
-    );
-    Statement::new(sql, vec![number(key.tenant.code()), Value::Id(key.hash.0), number(now.0)])
-}
-
-/// The key of the holder, and its answer.
-fn read_holder(c: &mut PostgresCells<'_>) -> Result<(UniqueKey, Option<Box<str>>), StoreError> {
-    Ok((read_key(c)?, c.text()?))
-}
-
 impl PostgresStore {
     /// The result of earlier work under the key.
     pub(super) async fn find_once<T>(
@@ -47,8 +33,8 @@ impl PostgresStore {
         name: &UniqueKey,
         now: Timestamp,
     ) -> Result<Option<Once<T>>, StoreError> {
-        let found = self.list(find(name, now), read_holder).await?.pop();
-        found.map(|(taken, answer)| Once::before(name, &taken, answer)).transpose()
+        let found = self.all(keys::holder(name, now)).await?.pop();
+        found.map(|holder| Once::before(name, holder)).transpose()
     }
 
     /// Runs `steps`, which end with a commit, unless another request did the work under the same
@@ -78,7 +64,7 @@ impl PostgresStore {
         let mut first = vec![Step::Begin];
         if let Some((name, answer)) = name {
             first.extend(take(name, answer, now).map_err(TxFailure::Final)?.map(Step::Run));
-            first.push(Step::Run(find(name, now)));
+            first.push(Step::Run(keys::holder(name, now).into()));
         }
         let mut found = Vec::with_capacity(first.len());
         for reply in session.run(&first).await? {
@@ -89,13 +75,13 @@ impl PostgresStore {
         {
             session.rollback().await;
             let row = row.first().ok_or_else(|| TxFailure::Final(inconsistent("keys")))?;
-            let (taken, answer) =
-                read_holder(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;
+            let holder =
+                Holder::from_row(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;
             // The holder is this request: the reply to an earlier commit was lost.
-            if taken.id == name.id {
+            if holder.key.id == name.id {
                 return Ok(Once::Done(()));
             }
-            return Once::before(name, &taken, answer).map_err(TxFailure::Final);
+            return Once::before(name, holder).map_err(TxFailure::Final);
         }
         match commit(session, steps).await {
             Ok(_) => Ok(Once::Done(())),

@@ -8,14 +8,18 @@ use super::statement::{Statement, keys};
 use super::value::{PostgresCells, Value};
 use crate::StoreError;
 use crate::tables::{
-    CHECKOUTS, Cells as _, DELIVERIES, ENDPOINTS, INVOICES, KEYS, PAYMENTS, REFUNDS,
-    SUBSCRIBER_COLUMNS, Table, read_checkout, read_delivery, read_endpoint, read_invoice, read_key,
-    read_payment, read_refund, read_subscriber,
+    CHECKOUTS, Cells as _, DELIVERIES, ENDPOINTS, FromRow as _, INVOICES, KEYS, PAYMENTS, REFUNDS,
+    SUBSCRIBER_COLUMNS, Table,
 };
 use domain::account::Tenant;
+use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
-use domain::keys::KeyTarget;
+use domain::invoice::Invoice;
+use domain::keys::{KeyTarget, UniqueKey};
+use domain::payment::Payment;
+use domain::refund::Refund;
 use domain::view::{Row, RowKeys, View};
+use domain::webhook::{Delivery, Endpoint, Subscriber};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -169,25 +173,25 @@ pub(super) fn put(
         let c = &mut PostgresCells::new(row);
         match what {
             What::Payments => {
-                let payment = read_payment(c)?;
+                let payment = Payment::from_row(c)?;
                 let key = (payment.facts.tenant, payment.facts.id);
                 view.payments.entry(key).or_insert_with(|| Row::loaded(payment));
             }
             What::Refunds => {
-                let refund = read_refund(c)?;
+                let refund = Refund::from_row(c)?;
                 view.refunds.insert((refund.tenant, refund.id), Row::loaded(refund));
             }
             What::Keys => {
-                let key = read_key(c)?;
+                let key = UniqueKey::from_row(c)?;
                 view.keys.insert((key.tenant, key.hash), Row::loaded(key));
             }
             What::Checkouts => {
-                let checkout = read_checkout(c)?;
+                let checkout = Checkout::from_row(c)?;
                 let key = (checkout.facts.tenant, checkout.facts.id);
                 view.checkouts.insert(key, Row::loaded(checkout));
             }
             What::Invoices => {
-                let invoice = read_invoice(c)?;
+                let invoice = Invoice::from_row(c)?;
                 let key = (invoice.facts.tenant, invoice.facts.id);
                 view.invoices.insert(key, Row::loaded(invoice));
             }
@@ -195,16 +199,16 @@ pub(super) fn put(
                 view.invoice_numbers.insert(c.tenant()?, Row::loaded(c.take()?));
             }
             What::Endpoints => {
-                let endpoint = read_endpoint(c)?;
+                let endpoint = Endpoint::from_row(c)?;
                 view.endpoints.insert((endpoint.tenant, endpoint.id), Row::loaded(endpoint));
             }
             What::Deliveries => {
-                let delivery = read_delivery(c)?;
+                let delivery = Delivery::from_row(c)?;
                 view.deliveries.insert((delivery.tenant, delivery.id), Row::loaded(delivery));
             }
             What::Subscribers => {
                 let tenant = c.tenant()?;
-                view.subscribers.entry(tenant).or_default().push(read_subscriber(c)?);
+                view.subscribers.entry(tenant).or_default().push(Subscriber::from_row(c)?);
             }
         }
     }

@@ -4,8 +4,8 @@
 //! takes locks table by table and in key order. When another node inserts the same row between load
 //! and save, the keys conflict, and the batch runs again from a fresh load.
 
-mod accounts;
 mod address;
+mod api_keys;
 mod batch;
 mod connect;
 mod copy_from_sqlite;
@@ -13,11 +13,10 @@ mod deliveries;
 mod error_class;
 mod idempotent_work;
 mod load;
-mod outbox;
+mod next_endpoints;
 mod prune;
 #[cfg(test)]
 mod query_plans;
-mod reads;
 mod save;
 mod session;
 mod statement;
@@ -30,10 +29,13 @@ mod verify;
 pub use copy_from_sqlite::Copied;
 
 use crate::StoreError;
+use crate::queries::{Dialect, Query, keys, refunds};
+use crate::tables::FromRow;
 use address::Address;
 use connect::Connector;
 use deadpool::Runtime;
 use deadpool::managed::{Pool, PoolError, TimeoutType};
+use domain::time::Timestamp;
 use error_class::{RetryBudget, TxFailure, classify};
 use session::{Session, Step};
 use statement::Statement;
@@ -43,6 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Row;
+use value::PostgresCells;
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -135,7 +138,7 @@ impl PostgresStore {
     async fn check_durability(&self) -> Result<(), StoreError> {
         let ask = "SELECT current_setting(name, true) FROM \
                    unnest(ARRAY['fsync', 'synchronous_commit', 'full_page_writes']) AS s (name)";
-        let rows = self.read(Statement::new(ask, Vec::new())).await?;
+        let rows = self.retried(&self.reads, Statement::new(ask, Vec::new())).await?;
         for (row, name) in rows.iter().zip(["fsync", "synchronous_commit", "full_page_writes"]) {
             let value: Option<&str> = row.try_get(0).map_err(value::fault)?;
             if value == Some("off") {
@@ -171,29 +174,53 @@ impl PostgresStore {
         }
     }
 
-    /// Runs one query that changes nothing. Tries again when the connection turns out to be dead.
-    async fn read(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        let steps = [Step::Run(statement)];
-        let mut budget = RetryBudget::new();
-        loop {
-            let failure = match self.once(&self.reads, &steps).await {
-                Ok(rows) => return Ok(rows),
-                Err(failure) => failure,
-            };
-            budget.again(failure, self.draw()).await?;
-        }
+    /// When the next refund is due.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.all(refunds::next_due()).await?.pop().flatten())
     }
 
-    /// Runs one statement that is a transaction of its own and may be run twice.
-    async fn write(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+    /// Deletes unique keys that expired before `now`, at most `limit` of them. Returns their number.
+    pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        Ok(self.write(keys::forget(Dialect::Postgres, now, limit)).await?.len())
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn all<T: FromRow>(&self, query: Query<T>) -> Result<Vec<T>, StoreError> {
+        self.list(query.into(), |c| T::from_row(c)).await
+    }
+
+    /// Runs a statement that is a transaction of its own and may be run twice.
+    pub(crate) async fn write<T: FromRow>(
+        &self,
+        statement: Query<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.retried(&self.writes, statement.into()).await?;
+        rows.iter().map(|row| T::from_row(&mut PostgresCells::new(row))).collect()
+    }
+
+    /// All rows of a statement that changes nothing.
+    async fn list<T>(
+        &self,
+        statement: Statement<'_>,
+        read: impl Fn(&mut PostgresCells<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.retried(&self.reads, statement).await?;
+        rows.iter().map(|row| read(&mut PostgresCells::new(row))).collect()
+    }
+
+    /// Runs one statement. Tries again when the connection turns out to be dead.
+    async fn retried(
+        &self,
+        pool: &Pool<Connector>,
+        statement: Statement<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
         let steps = [Step::Run(statement)];
         let mut budget = RetryBudget::new();
         loop {
-            let failure = match self.once(&self.writes, &steps).await {
+            match self.once(pool, &steps).await {
                 Ok(rows) => return Ok(rows),
-                Err(failure) => failure,
-            };
-            budget.again(failure, self.draw()).await?;
+                Err(failure) => budget.again(failure, self.draw()).await?,
+            }
         }
     }
 

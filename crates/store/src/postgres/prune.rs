@@ -5,19 +5,11 @@
 
 use super::PostgresStore;
 use super::error_class::{RetryBudget, TxFailure, classify};
-use super::reads::number;
 use super::session::Step;
-use super::statement::{Statement, ulid};
-use super::value::{Id, Value};
 use crate::StoreError;
-use crate::queries::{
-    Mark, OTHER, Passed, Pruned, THINGS, first_at, is_told, next_scope, of_kind, others,
-    read_passed, walk_page,
-};
-use crate::tables::Cells as _;
+use crate::queries::{OTHER, Passed, Query, THINGS, is_told, of_kind, others};
 use domain::account::Tenant;
 use domain::time::Timestamp;
-use ulid::Ulid;
 
 const FORGET_DELIVERIES: &str = "WITH old AS (SELECT id, body FROM deliveries WHERE scope = $1 \
      AND id = ANY ($2) AND status <> 1 AND updated_at < $3 ORDER BY id FOR UPDATE SKIP LOCKED), \
@@ -25,25 +17,17 @@ const FORGET_DELIVERIES: &str = "WITH old AS (SELECT id, body FROM deliveries WH
      log AS (DELETE FROM delivery_attempts a USING old WHERE a.scope = $1 AND a.delivery = old.id) \
      DELETE FROM deliveries d USING old WHERE d.scope = $1 AND d.id = old.id RETURNING 1";
 
-fn ids(ids: impl IntoIterator<Item = [u8; 16]>) -> Value<'static> {
-    Value::Ids(ids.into_iter().map(|id| Some(Id(id))).collect())
-}
-
 /// Waits until no other transaction has locked these events.
-fn wait_for(tenant: Tenant, column: &str, ids: Value<'static>) -> Step<'static> {
+fn wait_for(tenant: Tenant, column: &str, ids: Vec<[u8; 16]>) -> Step<'static> {
     let sql = format!(
         "SELECT 1 FROM events WHERE scope = $1 AND {column} = ANY ($2) ORDER BY id FOR UPDATE"
     );
-    Step::Run(Statement::new(sql, vec![number(tenant.code()), ids]))
+    Step::Run(Query::<()>::new(sql).with(tenant).with(ids).into())
 }
 
-pub(super) fn forget_deliveries(
-    tenant: Tenant,
-    passed: &[Passed],
-    before: Timestamp,
-) -> Statement<'static> {
-    let old = ids(passed.iter().map(|(id, _)| id.to_bytes()));
-    Statement::new(FORGET_DELIVERIES, vec![number(tenant.code()), old, number(before.0)])
+pub(super) fn forget_deliveries(tenant: Tenant, passed: &[Passed], before: Timestamp) -> Query<()> {
+    let old: Vec<_> = passed.iter().map(|(id, _)| id.to_bytes()).collect();
+    Query::new(FORGET_DELIVERIES).with(tenant).with(old).with(before)
 }
 
 /// A wait and a deletion for each kind of subject, in one transaction.
@@ -67,9 +51,9 @@ pub(super) fn forget_events(
              DELETE FROM events e USING old WHERE e.scope = $1 AND e.{column} = old.id RETURNING 1",
             is_told("t.id")
         );
-        let values = vec![number(tenant.code()), ids(things.clone()), number(before.0)];
-        steps.push(wait_for(tenant, column, ids(things)));
-        steps.push(Step::Run(Statement::new(sql, values)));
+        steps.push(wait_for(tenant, column, things.clone()));
+        let delete = Query::<()>::new(sql).with(tenant).with(things).with(before);
+        steps.push(Step::Run(delete.into()));
     }
     let rest: Vec<_> = others(passed).map(|id| id.to_bytes()).collect();
     if !rest.is_empty() {
@@ -77,49 +61,37 @@ pub(super) fn forget_events(
             "DELETE FROM events t WHERE t.scope = $1 AND t.id = ANY ($2) AND {} RETURNING 1",
             is_told(OTHER)
         );
-        steps.push(wait_for(tenant, "id", ids(rest.clone())));
-        let values = vec![number(tenant.code()), ids(rest)];
-        steps.push(Step::Run(Statement::new(sql, values)));
+        steps.push(wait_for(tenant, "id", rest.clone()));
+        steps.push(Step::Run(Query::<()>::new(sql).with(tenant).with(rest).into()));
     }
     steps.push(Step::Commit);
     steps
 }
 
 impl PostgresStore {
-    pub(crate) async fn prune_events(
+    pub(crate) async fn forget_events(
         &self,
+        tenant: Tenant,
+        passed: Vec<Passed>,
         before: Timestamp,
-        after: Mark,
-        limit: u32,
-    ) -> Result<Pruned, StoreError> {
-        let walked = self.walk("events", "refund, checkout, invoice", (before, after, limit));
-        let Some((tenant, passed, after)) = walked.await? else {
-            return Ok(Pruned { removed: 0, after: None });
-        };
+    ) -> Result<usize, StoreError> {
         let steps = forget_events(tenant, &passed, before);
         let mut budget = RetryBudget::new();
-        let removed = loop {
+        loop {
             match self.try_forget(&steps).await {
-                Ok(removed) => break removed,
+                Ok(removed) => return Ok(removed),
                 Err(failure) => budget.again(failure, self.draw()).await?,
             }
-        };
-        Ok(Pruned { removed, after })
+        }
     }
 
-    pub(crate) async fn prune_deliveries(
+    pub(crate) async fn forget_deliveries(
         &self,
+        tenant: Tenant,
+        passed: Vec<Passed>,
         before: Timestamp,
-        after: Mark,
-        limit: u32,
-    ) -> Result<Pruned, StoreError> {
-        let walked =
-            self.walk("deliveries", "NULL::uuid, NULL::uuid, NULL::uuid", (before, after, limit));
-        let Some((tenant, passed, after)) = walked.await? else {
-            return Ok(Pruned { removed: 0, after: None });
-        };
-        let removed = self.write(forget_deliveries(tenant, &passed, before)).await?.len();
-        Ok(Pruned { removed, after })
+    ) -> Result<usize, StoreError> {
+        Ok(self.write(forget_deliveries(tenant, &passed, before)).await?.len())
     }
 
     /// The number of deleted rows. A repeated deletion does no harm, so a lost answer is not looked
@@ -133,36 +105,5 @@ impl PostgresStore {
             removed += if at > 0 && at % 2 == 0 { rows } else { 0 };
         }
         Ok(removed)
-    }
-
-    async fn tenant_behind(&self, table: &str, code: i64) -> Result<Option<Tenant>, StoreError> {
-        self.one(next_scope(table), vec![number(code)], |c| c.tenant()).await
-    }
-
-    /// The next rows of one tenant that were made before a time, and where the walk continues.
-    async fn walk(
-        &self,
-        table: &str,
-        of: &str,
-        (before, after, limit): (Timestamp, Mark, u32),
-    ) -> Result<Option<(Tenant, Vec<Passed>, Mark)>, StoreError> {
-        let start = match after {
-            Some(place) => Some(place),
-            None => self.tenant_behind(table, -1).await?.map(|tenant| (tenant, Ulid::nil())),
-        };
-        let Some((tenant, behind)) = start else { return Ok(None) };
-        let values =
-            vec![number(tenant.code()), ulid(behind), ulid(first_at(before)), number(limit.into())];
-        let page = Statement::new(walk_page(table, of), values);
-        let passed = self.list(page, |c| read_passed(c)).await?;
-        let full = u32::try_from(passed.len()) == Ok(limit);
-        let after = match passed.last() {
-            Some((id, _)) if full => Some((tenant, *id)),
-            Some(_) | None => {
-                let next = self.tenant_behind(table, tenant.code()).await?;
-                next.map(|tenant| (tenant, Ulid::nil()))
-            }
-        };
-        Ok(Some((tenant, passed, after)))
     }
 }

@@ -2,11 +2,12 @@
 
 use super::PostgresStore;
 use super::prune::{forget_deliveries, forget_events};
-use super::reads::number;
 use super::session::Step;
-use super::statement::{PostgresQuery, Statement};
-use crate::queries::query_plans::{Case, KEY, List, ROWS, cases, nth, pages, tenant};
-use crate::queries::{COUNT_BACKLOG, PageQuery};
+use super::statement::Statement;
+use super::value::number;
+use crate::queries::backlog::COUNT_BACKLOG;
+use crate::queries::query_plans::{Case, KEY, ROWS, cases, nth, tenant};
+use crate::queries::{Dialect, PageQuery, Query};
 use crate::tables::Cells as _;
 use domain::payment::Kind;
 use domain::time::Timestamp;
@@ -43,6 +44,8 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
+const EXPLAIN: &str = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";
+
 async fn filled() -> PostgresStore {
     let url = testkit::postgres::cluster().database().await;
     let store = PostgresStore::attach(&url).expect("an address");
@@ -56,7 +59,7 @@ async fn filled() -> PostgresStore {
             .replace("{other}", "(lpad(to_hex(2 + n % 3000), 12, '0') || repeat('0', 20))::uuid")
             .replace("{tenant}", &format!("{} + n % 2 * 8", tenant().code()))
             .replace("{kind}", &Kind::CheckoutSession.code().to_string());
-        store.write(Statement::new(sql, Vec::new())).await.expect("rows");
+        store.write(Query::<()>::new(sql)).await.expect("rows");
     }
     store
 }
@@ -77,7 +80,7 @@ fn touched(plan: &str) -> u64 {
 }
 
 fn check(case: &Case, page: PageQuery, plan: &str) {
-    let about = || format!("{:?} {page:?}:\n{plan}", case.list);
+    let about = || format!("{} {page:?}:\n{plan}", case.list);
     assert!(!plan.contains("Seq Scan"), "{}", about());
     if case.seeks {
         let index = if case.index == KEY { "_pkey" } else { case.index };
@@ -91,8 +94,8 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     let store = filled().await;
     let mut checked = 0;
     for case in cases() {
-        for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = case.list.query::<PostgresQuery>(page).into_plan();
+        for page in case.pages() {
+            let explain = case.explained(Dialect::Postgres, page, EXPLAIN).into();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             check(&case, page, &lines.join("\n"));
             checked += 1;
@@ -113,7 +116,7 @@ async fn every_list_is_read_off_its_index_and_so_is_what_is_forgotten() {
     let passed: Vec<_> = (0..4).flat_map(passed).collect();
     let before = Timestamp(200);
     let mut statements = forget_events(tenant(), &passed, before);
-    statements.push(Step::Run(forget_deliveries(tenant(), &passed[..20], before)));
+    statements.push(Step::Run(forget_deliveries(tenant(), &passed[..20], before).into()));
     let mut explained = 0;
     for step in statements {
         let Step::Run(statement) = step else { continue };
@@ -142,11 +145,11 @@ async fn what_a_list_joins_is_looked_up_row_by_row_whatever_the_planner_believes
     let store = PostgresStore::attach(&url).expect("an address");
     let mut joins = 0;
     for case in cases() {
-        for page in pages(!matches!(case.list, List::Invoices(_))) {
-            let explain = case.list.query::<PostgresQuery>(page).into_plan();
+        for page in case.pages() {
+            let explain = case.explained(Dialect::Postgres, page, EXPLAIN).into();
             let lines = store.list(explain, |c| c.required_text()).await.expect("a plan");
             let plan = lines.join("\n");
-            assert!(!plan.contains("Join Filter"), "{:?} {page:?}:\n{plan}", case.list);
+            assert!(!plan.contains("Join Filter"), "{} {page:?}:\n{plan}", case.list);
             joins += usize::from(plan.contains("Nested Loop"));
         }
     }

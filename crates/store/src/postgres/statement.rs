@@ -2,12 +2,11 @@
 
 use super::value::{Id, Value};
 use crate::StoreError;
-use crate::queries::{Arg, ListQuery};
-use crate::tables::{Column, PAYMENTS, REFUNDS, Table};
+use crate::queries::Query;
+use crate::tables::{Column, Table};
 use domain::account::Tenant;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use ulid::Ulid;
 
 /// SQL with its parameters.
 #[derive(Debug)]
@@ -19,6 +18,12 @@ pub(super) struct Statement<'a> {
 impl<'a> Statement<'a> {
     pub(super) fn new(sql: impl Into<Cow<'static, str>>, values: Vec<Value<'a>>) -> Self {
         Self { sql: sql.into(), values }
+    }
+}
+
+impl<T> From<Query<T>> for Statement<'static> {
+    fn from(query: Query<T>) -> Self {
+        Self::new(query.sql, query.args.into_iter().map(Value::from).collect())
     }
 }
 
@@ -228,102 +233,4 @@ impl<'a, T> Rows<'a, T> {
         );
         Statement::new(sql, values)
     }
-}
-
-/// A query under construction.
-pub(super) struct PostgresQuery {
-    sql: String,
-    values: Vec<Value<'static>>,
-}
-
-/// Upper bound on page size that we show the planner. For a bare `LIMIT $n` it assumes 10 % of the
-/// table, rejects the generic plan and re-plans on every call.
-const PLANNED: [u32; 2] = [128, 1024];
-
-impl ListQuery for PostgresQuery {
-    fn of(select: &str, (column, tenant): (&str, Tenant)) -> Self {
-        let sql = format!("{select} WHERE {column} = $1");
-        Self { sql, values: vec![Value::Int(Some(tenant.code()))] }
-    }
-
-    fn push(&mut self, text: &str) {
-        self.sql.push_str(text);
-    }
-
-    fn and(&mut self, condition: &str, value: Arg) {
-        let value = match value {
-            Arg::Number(number) => Value::Int(Some(number)),
-            Arg::Ulid(id) => ulid(id),
-            Arg::Text(text) => Value::Text(String::from(text).into()),
-        };
-        self.and_value(condition, value);
-    }
-
-    fn and_one_of(&mut self, column: &str, numbers: Vec<i64>) {
-        let numbers = Value::Ints(numbers.into_iter().map(Some).collect());
-        self.and_value(&format!("{column} = ANY (?)"), numbers);
-    }
-
-    fn finish(&mut self, order: &str, limit: u32) {
-        let planned = PLANNED.into_iter().find(|planned| limit < *planned);
-        let planned = planned.map_or(i64::from(limit) + 1, i64::from);
-        self.values.push(Value::Int(Some(i64::from(limit) + 1)));
-        let number = self.values.len();
-        self.sql = format!(
-            "SELECT * FROM ({} ORDER BY {order} LIMIT {planned}) AS page LIMIT ${number}",
-            self.sql
-        );
-    }
-
-    fn table(name: &str, _: Option<&str>) -> String {
-        name.to_owned()
-    }
-
-    fn refunds_with_payments(_: Option<&str>) -> String {
-        format!("refunds r {}", one_of(&PAYMENTS, "r", "r.payment", "p"))
-    }
-
-    fn events_with_subjects(_: Option<&str>) -> String {
-        format!(
-            "events e {} {}",
-            one_of(&REFUNDS, "e", "e.refund", "r"),
-            one_of(&PAYMENTS, "e", "coalesce(e.payment, r.payment)", "p"),
-        )
-    }
-}
-
-/// Joins one row of a table to each row of `joined`. `OFFSET 0` keeps the planner from reading all
-/// rows of an account, which it would do where most accounts have few rows.
-fn one_of<T>(table: &Table<T>, joined: &str, id: &str, alias: &str) -> String {
-    format!(
-        "LEFT JOIN LATERAL (SELECT {} FROM {} WHERE scope = {joined}.scope AND id = {id} OFFSET 0) \
-         {alias} ON true",
-        table.columns(),
-        table.name
-    )
-}
-
-impl PostgresQuery {
-    /// Adds a condition; `?` in it stands for `value`.
-    pub(super) fn and_value(&mut self, condition: &str, value: Value<'static>) {
-        self.values.push(value);
-        let number = format!("${}", self.values.len());
-        self.sql.push_str(" AND ");
-        self.sql.push_str(&condition.replace('?', &number));
-    }
-
-    /// Runs the query and returns its plan.
-    #[cfg(test)]
-    pub(super) fn into_plan(self) -> Statement<'static> {
-        let explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)";
-        Statement::new(format!("{explain} {}", self.sql), self.values)
-    }
-
-    pub(super) fn into_statement(self) -> Statement<'static> {
-        Statement::new(self.sql, self.values)
-    }
-}
-
-pub(super) fn ulid(ulid: Ulid) -> Value<'static> {
-    Value::Id(ulid.to_bytes())
 }

@@ -7,9 +7,8 @@
 //! follow.
 
 use super::PostgresStore;
-use super::reads::number;
 use super::statement::Statement;
-use super::value::Value;
+use super::value::{Value, number};
 use crate::StoreError;
 use crate::tables::{self, Cells as _};
 use std::sync::atomic::Ordering;
@@ -47,6 +46,6 @@ impl PostgresStore {
             return Ok(());
         }
         let analyze = format!("ANALYZE (SKIP_LOCKED) {}", small.join(", "));
-        self.read(Statement::new(analyze, Vec::new())).await.map(|_| ())
+        self.retried(&self.reads, Statement::new(analyze, Vec::new())).await.map(|_| ())
     }
 }

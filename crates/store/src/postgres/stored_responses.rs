@@ -3,30 +3,16 @@
 use super::PostgresStore;
 use super::batch::commit;
 use super::error_class::{RetryBudget, TxFailure};
-use super::reads::number;
 use super::session::Step;
-use super::statement::{Rows, Statement, ulid};
-use super::value::{PostgresCells, Value};
+use super::statement::{Rows, Statement};
+use super::value::{PostgresCells, Value, number};
 use crate::StoreError;
-use crate::stored_responses::{IdempotentRequest, NewRequest};
-use crate::tables::{Cells as _, STORED_RESPONSES, inconsistent, read_stored_response};
-use domain::account::Tenant;
-use domain::keys::KeyHash;
+use crate::stored_responses::{IdempotentRequest, NewRequest, StoredResponse};
+use crate::tables::{Cells as _, FromRow as _, STORED_RESPONSES, inconsistent};
 use domain::time::Timestamp;
-use ulid::Ulid;
 
 const TAKE_OVER: &str = "UPDATE answers SET lease_until = $4 WHERE scope = $1 AND hash = $2 \
      AND request = $3 AND lease_until <= $5 AND status IS NULL RETURNING generation";
-
-const KEEP: &str = "UPDATE answers SET status = $4, body = $5 \
-     WHERE scope = $1 AND hash = $2 AND generation = $3 AND status IS NULL";
-
-const ABANDON: &str = "UPDATE answers SET lease_until = $4 \
-     WHERE scope = $1 AND hash = $2 AND generation = $3 AND status IS NULL";
-
-const FORGET: &str = "WITH old AS (SELECT scope, hash FROM answers WHERE expires_at <= $1 \
-     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-     DELETE FROM answers a USING old WHERE a.scope = old.scope AND a.hash = old.hash RETURNING 1";
 
 /// Takes a key that is new or expired. The statement locks the row in either case, so that the
 /// statements behind it see the row as it stays until the commit.
@@ -34,11 +20,6 @@ fn take(new: &NewRequest, now: Timestamp) -> Result<Option<Statement<'_>>, Store
     let rows = Rows::inserted(&STORED_RESPONSES, [new].into_iter())?;
     let is_free = |number| format!("WHERE answers.expires_at <= ${number} RETURNING generation");
     Ok(rows.map(|rows| rows.insert_or_replace(is_free, number(now.0))))
-}
-
-/// The parameters that name one use of a key.
-fn of((tenant, hash, generation): (Tenant, KeyHash, Ulid)) -> Vec<Value<'static>> {
-    vec![number(tenant.code()), Value::Id(hash.0), ulid(generation)]
 }
 
 impl PostgresStore {
@@ -69,15 +50,13 @@ impl PostgresStore {
             number(new.lease_until.0),
             number(now.0),
         ];
-        let columns = STORED_RESPONSES.columns();
-        let select = format!("SELECT {columns} FROM answers WHERE scope = $1 AND hash = $2");
         let take = take(new, now).map_err(TxFailure::Final)?;
         let steps: Vec<_> = [Step::Begin]
             .into_iter()
             .chain(take.map(Step::Run))
             .chain([
                 Step::Run(Statement::new(TAKE_OVER, take_over)),
-                Step::Run(Statement::new(select, key)),
+                Step::Run(Statement::new(&*STORED_RESPONSES.texts().find, key)),
                 Step::Commit,
             ])
             .collect();
@@ -92,38 +71,8 @@ impl PostgresStore {
             return Ok(IdempotentRequest::Process(generation));
         }
         let row = row.first().ok_or_else(broken)?;
-        let found = read_stored_response(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;
+        let found =
+            StoredResponse::from_row(&mut PostgresCells::new(row)).map_err(TxFailure::Final)?;
         Ok(found.begin(new, now))
-    }
-
-    pub(crate) async fn keep_answer(
-        &self,
-        at: (Tenant, KeyHash, Ulid),
-        status: u16,
-        body: Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let mut values = of(at);
-        values.push(number(status.into()));
-        values.push(Value::Bytes(body.into()));
-        self.write(Statement::new(KEEP, values)).await.map(|_| ())
-    }
-
-    pub(crate) async fn abandon_request(
-        &self,
-        at: (Tenant, KeyHash, Ulid),
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut values = of(at);
-        values.push(number(now.0));
-        self.write(Statement::new(ABANDON, values)).await.map(|_| ())
-    }
-
-    pub(crate) async fn forget_answers(
-        &self,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<usize, StoreError> {
-        let values = vec![number(now.0), number(limit.into())];
-        Ok(self.write(Statement::new(FORGET, values)).await?.len())
     }
 }

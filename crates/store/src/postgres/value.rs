@@ -1,6 +1,7 @@
 //! Parameters of statements and cells of rows. The type of every parameter is known in advance, so
 //! that a statement can be sent without a round trip for its types.
 
+use crate::queries::Arg;
 use crate::tables::{Cell, Cells, Put, inconsistent};
 use crate::{Fault, PostgresError, StoreError};
 use bytes::BytesMut;
@@ -66,6 +67,11 @@ pub(super) enum Value<'a> {
     Ids(Vec<Option<Id>>),
     Texts(Vec<Option<Cow<'a, str>>>),
     Blobs(Vec<Option<&'a [u8]>>),
+}
+
+/// A number.
+pub(super) fn number(value: i64) -> Value<'static> {
+    Value::Int(Some(value))
 }
 
 impl<'a> Value<'a> {
@@ -138,6 +144,19 @@ impl Value<'_> {
     }
 }
 
+impl From<Arg> for Value<'_> {
+    fn from(arg: Arg) -> Self {
+        match arg {
+            Arg::Int(value) => Self::Int(value),
+            Arg::Id(id) => Self::Id(id),
+            Arg::Text(text) => Self::Text(String::from(text).into()),
+            Arg::Bytes(bytes) => Self::Bytes(bytes.into()),
+            Arg::Ints(numbers) => Self::Ints(numbers.into_iter().map(Some).collect()),
+            Arg::Ids(ids) => Self::Ids(ids.into_iter().map(|id| Some(Id(id))).collect()),
+        }
+    }
+}
+
 impl ToSql for Value<'_> {
     fn to_sql(
         &self,
@@ -182,6 +201,10 @@ impl<'a> PostgresCells<'a> {
 }
 
 impl Cells for PostgresCells<'_> {
+    fn skip(&mut self, count: usize) {
+        self.next += count;
+    }
+
     fn take<T: Cell>(&mut self) -> Result<T, StoreError> {
         let at = self.step();
         T::from_postgres(self.row, at)

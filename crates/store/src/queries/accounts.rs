@@ -1,23 +1,44 @@
-//! Accounts and API keys.
+//! Accounts. The database gives their numbers.
 
-use crate::tables::{ACCOUNT_COLUMNS, API_KEYS};
+use super::Query;
+use crate::StoreError;
+use crate::tables::{Cells, FromRow};
+use domain::ids::AccountId;
+use domain::time::Timestamp;
 
-pub(crate) fn select_accounts(rest: &str) -> String {
-    format!("SELECT {ACCOUNT_COLUMNS} FROM accounts {rest}")
+/// A merchant.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// A short number, part of every key.
+    pub number: u32,
+    pub id: AccountId,
+    pub name: Box<str>,
 }
 
-/// API keys with the ids of their accounts.
-pub(crate) fn select_api_keys(rest: &str) -> String {
-    let columns = API_KEYS.columns_of("k");
-    format!("SELECT {columns}, a.id FROM api_keys k JOIN accounts a ON a.no = k.account {rest}")
+impl FromRow for Account {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let (number, id) = (c.take()?, AccountId::from_ulid(c.ulid()?));
+        Ok(Self { number, id, name: c.required_text()? })
+    }
 }
 
-pub(crate) const API_KEY_BY_ID: &str = "WHERE k.id = $1";
+/// Returns no row when the account exists already, because the reply to an earlier try was lost. When
+/// two nodes give the same number, one of them conflicts and tries again.
+pub(crate) fn create(id: AccountId, name: &str, now: Timestamp) -> Query<Account> {
+    let sql = "INSERT INTO accounts (no, id, name, created_at) \
+               SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts WHERE true \
+               ON CONFLICT (id) DO NOTHING RETURNING no, id, name";
+    Query::new(sql).with(id.bytes()).with(name).with(now)
+}
 
-pub(crate) const API_KEY_BY_HASH: &str = "WHERE k.bearer_hash = $1 OR k.secret_hash = $1";
+pub(crate) fn find(id: AccountId) -> Query<Account> {
+    Query::new("SELECT no, id, name FROM accounts WHERE id = $1").with(id.bytes())
+}
 
-pub(crate) const API_KEYS_IN_ORDER: &str = "ORDER BY k.created_at, k.id LIMIT 1000";
+pub(crate) fn find_by_number(number: u32) -> Query<Account> {
+    Query::new("SELECT no, id, name FROM accounts WHERE no = $1").with(number)
+}
 
-/// Keys that work come first, so that revoked keys never push one of them past the limit.
-pub(crate) const API_KEYS_OF_ACCOUNT: &str = "WHERE k.account = $1 AND ($2 IS NULL OR k.mode = $2) \
-     ORDER BY k.revoked_at IS NOT NULL, k.created_at DESC, k.id DESC LIMIT 1000";
+pub(crate) fn list() -> Query<Account> {
+    Query::new("SELECT no, id, name FROM accounts ORDER BY no LIMIT 1000")
+}

@@ -1,7 +1,9 @@
 //! Counts of overdue work.
 
+use super::Query;
 use crate::StoreError;
-use crate::tables::Cells;
+use crate::tables::{Cells, FromRow};
+use domain::time::Timestamp;
 
 /// Overdue work, each kind counted up to [`Backlog::MOST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +23,15 @@ impl Backlog {
     pub const MOST: u32 = 10_000;
 }
 
-/// Reads the row of [`COUNT_BACKLOG`].
-pub(crate) fn read_backlog(c: &mut impl Cells) -> Result<Backlog, StoreError> {
-    Ok(Backlog {
-        overdue_refunds: c.take()?,
-        unknown_refunds: c.take()?,
-        refunds_in_review: c.take()?,
-        overdue_deliveries: c.take()?,
-    })
+impl FromRow for Backlog {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Self {
+            overdue_refunds: c.take()?,
+            unknown_refunds: c.take()?,
+            refunds_in_review: c.take()?,
+            overdue_deliveries: c.take()?,
+        })
+    }
 }
 
 /// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest
@@ -41,3 +44,7 @@ pub(crate) const COUNT_BACKLOG: &str = "SELECT \
      (SELECT count(*) FROM \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 9 LIMIT $2) AS c), \
      (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE next_at < $1 LIMIT $2) AS d)";
+
+pub(crate) fn count(before: Timestamp) -> Query<Backlog> {
+    Query::new(COUNT_BACKLOG).with(before).with(Backlog::MOST)
+}

@@ -5,7 +5,7 @@
 //! verification knows exactly which events must exist.
 
 use crate::StoreError;
-use crate::tables::Cells;
+use crate::tables::{Cells, FromRow};
 use domain::account::Tenant;
 use ulid::Ulid;
 
@@ -70,6 +70,8 @@ pub(crate) fn walk_page(table: &str, columns: &str) -> String {
     )
 }
 
-pub(crate) fn read_passed(c: &mut impl Cells) -> Result<Passed, StoreError> {
-    Ok((c.ulid()?, [c.take()?, c.take()?, c.take()?]))
+impl FromRow for Passed {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok((c.ulid()?, [c.take()?, c.take()?, c.take()?]))
+    }
 }

@@ -1,22 +1,17 @@
 //! Loads the rows of a batch and saves its changes.
 
-use super::codec::first;
-use super::payments::Payments;
+use super::codec::one;
+use super::payment_cache::Payments;
 use super::rows::{Finder, RowWriter, append, save_rows};
 use super::webhooks;
 use crate::StoreError;
-use crate::tables::{
-    CHECKOUTS, Cells as _, EVENTS, INVOICES, KEYS, Put, REFUNDS, TRANSFERS, read_checkout,
-    read_invoice, read_key, read_refund,
-};
-use domain::account::Tenant;
-use domain::checkout::Checkout;
+use crate::queries::{checkouts, invoices};
+use crate::tables::{CHECKOUTS, EVENTS, INVOICES, KEYS, Put, REFUNDS, TRANSFERS};
 use domain::ids::{InvoiceId, PaymentId, RefundId};
-use domain::invoice::Invoice;
-use domain::keys::{KeyHash, KeyTarget, UniqueKey};
-use domain::time::Timestamp;
+use domain::keys::{KeyTarget, UniqueKey};
+use domain::refund::Refund;
 use domain::view::{Change, Row, RowKeys, View};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 const SELECT_INVOICE_NUMBER: &str = "SELECT last FROM invoice_numbers WHERE scope = ?1";
 
@@ -27,9 +22,6 @@ const ADD_TOTALS: &str = "INSERT INTO totals (scope, currency, code, debits, cre
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (scope, currency, code) \
      DO UPDATE SET debits = debits + excluded.debits, credits = credits + excluded.credits";
 
-const FORGET_KEYS: &str = "DELETE FROM keys WHERE (scope, hash) IN \
-     (SELECT scope, hash FROM keys WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
-
 /// Loads keys first, since they lead to further refunds and payments.
 pub(super) fn load(
     connection: &Connection,
@@ -39,7 +31,7 @@ pub(super) fn load(
     let mut view = View::default();
     let mut keys = Finder::new(connection, &KEYS)?;
     for (tenant, hash) in std::mem::take(&mut wanted.keys) {
-        let Some(key) = keys.find((tenant, hash.0), |c| read_key(c))? else { continue };
+        let Some(key): Option<UniqueKey> = keys.find((tenant, hash.0))? else { continue };
         match key.target {
             KeyTarget::Refund | KeyTarget::Cancel => {
                 wanted.refunds.insert((tenant, RefundId::from_ulid(key.id)));
@@ -59,7 +51,8 @@ pub(super) fn load(
     }
     let mut refunds = Finder::new(connection, &REFUNDS)?;
     for (tenant, id) in std::mem::take(&mut wanted.refunds) {
-        if let Some(refund) = refunds.find((tenant, id.bytes()), |c| read_refund(c))? {
+        let found: Option<Refund> = refunds.find((tenant, id.bytes()))?;
+        if let Some(refund) = found {
             wanted.payments.insert((tenant, refund.payment));
             view.refunds.insert((tenant, id), Row::loaded(refund));
         }
@@ -76,18 +69,19 @@ fn load_checkouts(
     view: &mut View,
 ) -> Result<(), StoreError> {
     for &(tenant, id) in &wanted.checkouts {
-        if let Some(checkout) = find_checkout(connection, tenant, id)? {
+        if let Some(checkout) = one(connection, &checkouts::find(tenant, id))? {
             view.checkouts.insert((tenant, id), Row::loaded(checkout));
         }
     }
     for &(tenant, id) in &wanted.invoices {
-        if let Some(invoice) = find_invoice(connection, tenant, id)? {
+        if let Some(invoice) = one(connection, &invoices::find(tenant, id))? {
             view.invoices.insert((tenant, id), Row::loaded(invoice));
         }
     }
     for &tenant in &wanted.invoice_numbers {
         let mut select = connection.prepare_cached(SELECT_INVOICE_NUMBER)?;
-        if let Some(last) = first(&mut select, [tenant.code()], |c| c.take::<i64>())? {
+        let last = select.query_row([tenant.code()], |row| row.get(0)).optional()?;
+        if let Some(last) = last {
             view.invoice_numbers.insert(tenant, Row::loaded(last));
         }
     }
@@ -140,36 +134,4 @@ fn save_refunds(
         }
     }
     Ok(())
-}
-
-pub(super) fn load_key(
-    connection: &Connection,
-    tenant: Tenant,
-    hash: KeyHash,
-) -> Result<Option<UniqueKey>, StoreError> {
-    Finder::new(connection, &KEYS)?.find((tenant, hash.0), |c| read_key(c))
-}
-
-pub(super) fn find_checkout(
-    connection: &Connection,
-    tenant: Tenant,
-    id: PaymentId,
-) -> Result<Option<Checkout>, StoreError> {
-    Finder::new(connection, &CHECKOUTS)?.find((tenant, id.bytes()), |c| read_checkout(c))
-}
-
-pub(super) fn find_invoice(
-    connection: &Connection,
-    tenant: Tenant,
-    id: InvoiceId,
-) -> Result<Option<Invoice>, StoreError> {
-    Finder::new(connection, &INVOICES)?.find((tenant, id.bytes()), |c| read_invoice(c))
-}
-
-pub(super) fn forget_keys(
-    connection: &Connection,
-    now: Timestamp,
-    limit: u32,
-) -> Result<usize, StoreError> {
-    Ok(connection.prepare_cached(FORGET_KEYS)?.execute(params![now.0, limit])?)
 }

@@ -1,9 +1,11 @@
-//! Reading rows of `SQLite`.
+//! Parameters of queries and cells of rows of `SQLite`.
 
 use crate::StoreError;
-use crate::tables::{Cell, Cells, inconsistent};
+use crate::queries::{Arg, Query};
+use crate::tables::{Cell, Cells, FromRow, inconsistent};
 use domain::money::Currency;
-use rusqlite::{CachedStatement, Connection, Params, Row};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, Params, Row, params_from_iter};
 
 /// Reads the columns of one row from left to right.
 pub(super) struct SqliteCells<'a, 'r> {
@@ -23,6 +25,10 @@ impl<'a, 'r> SqliteCells<'a, 'r> {
 }
 
 impl Cells for SqliteCells<'_, '_> {
+    fn skip(&mut self, count: usize) {
+        self.next += count;
+    }
+
     fn take<T: Cell>(&mut self) -> Result<T, StoreError> {
         let at = self.step();
         Ok(self.row.get(at)?)
@@ -41,38 +47,51 @@ impl Cells for SqliteCells<'_, '_> {
     }
 }
 
-/// Runs a query and reads its first row.
-pub(super) fn one<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl FnOnce(&mut SqliteCells<'_, '_>) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
-    first(&mut connection.prepare_cached(sql)?, params, read)
-}
-
 /// Runs a query and reads all its rows.
-pub(super) fn list<T>(
+pub(super) fn all<T: FromRow>(
     connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    read: impl Fn(&mut SqliteCells<'_, '_>) -> Result<T, StoreError>,
+    query: &Query<T>,
 ) -> Result<Vec<T>, StoreError> {
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query(params)?;
+    let mut select = connection.prepare_cached(&query.sql)?;
+    let mut rows = select.query(params_from_iter(&query.args))?;
     let mut items = Vec::new();
     while let Some(row) = rows.next()? {
-        items.push(read(&mut SqliteCells::new(row))?);
+        items.push(T::from_row(&mut SqliteCells::new(row))?);
     }
     Ok(items)
 }
 
+/// Runs a query that has one row at most.
+pub(super) fn one<T: FromRow>(
+    connection: &Connection,
+    query: &Query<T>,
+) -> Result<Option<T>, StoreError> {
+    Ok(all(connection, query)?.pop())
+}
+
 /// Runs a prepared query and reads its first row.
-pub(super) fn first<T>(
+pub(super) fn first<T: FromRow>(
     select: &mut CachedStatement<'_>,
     params: impl Params,
-    read: impl FnOnce(&mut SqliteCells<'_, '_>) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
     let mut rows = select.query(params)?;
-    rows.next()?.map(|row| read(&mut SqliteCells::new(row))).transpose()
+    rows.next()?.map(|row| T::from_row(&mut SqliteCells::new(row))).transpose()
+}
+
+impl ToSql for Arg {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self {
+            Self::Int(value) => value.map_or(ValueRef::Null, ValueRef::Integer),
+            Self::Id(id) => ValueRef::Blob(id),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+            // A list is a JSON array, in which an id is a text of hexadecimal digits.
+            Self::Ints(numbers) => return Ok(format!("{numbers:?}").into()),
+            Self::Ids(ids) => {
+                let hex = |id: &[u8; 16]| format!("{:032x}", u128::from_be_bytes(*id));
+                return Ok(format!("{:?}", ids.iter().map(hex).collect::<Vec<_>>()).into());
+            }
+        };
+        Ok(ToSqlOutput::Borrowed(value))
+    }
 }

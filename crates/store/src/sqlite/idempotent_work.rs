@@ -2,16 +2,15 @@
 //! work itself.
 
 use super::SqliteStore;
-use super::batch::load_key;
+use super::codec::one;
 use super::rows::values_but;
 use crate::StoreError;
 use crate::idempotent_work::Once;
+use crate::queries::keys;
 use crate::tables::{KEYS, Put};
 use domain::keys::UniqueKey;
 use domain::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
-
-const SELECT_ANSWER: &str = "SELECT answer FROM keys WHERE scope = ?1 AND hash = ?2";
+use rusqlite::{Connection, params_from_iter};
 
 impl SqliteStore {
     /// Does `work` unless another request did it under the same key. Work that returns an answer takes
@@ -27,9 +26,9 @@ impl SqliteStore {
                 let transaction = connection
                     .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 if let Some(key) = &key
-                    && let Some(before) = find(&transaction, key, now)?
+                    && let Some(holder) = one(&transaction, &keys::holder(key, now))?
                 {
-                    return Ok(before);
+                    return Once::before(key, holder);
                 }
                 let (done, answer) = work(&transaction)?;
                 if let (Some(key), Some(answer)) = (&key, answer) {
@@ -40,20 +39,6 @@ impl SqliteStore {
             })
             .await
     }
-}
-
-fn find<T>(
-    connection: &Connection,
-    key: &UniqueKey,
-    now: Timestamp,
-) -> Result<Option<Once<T>>, StoreError> {
-    let holder = load_key(connection, key.tenant, key.hash)?;
-    let is_live = |key: &UniqueKey| key.expires_at.is_none_or(|at| now < at);
-    let Some(holder) = holder.filter(is_live) else { return Ok(None) };
-    let mut select = connection.prepare_cached(SELECT_ANSWER)?;
-    let at = params![key.tenant.code(), key.hash.0];
-    let answer: Option<Option<String>> = select.query_row(at, |row| row.get(0)).optional()?;
-    Once::before(key, &holder, answer.flatten().map(Into::into)).map(Some)
 }
 
 /// Takes the key, also from a holder that expired and is not yet deleted.

@@ -2,19 +2,16 @@
 //!
 //! The file is in WAL mode with `synchronous=FULL`: a commit returns after the log is fsynced.
 
-mod accounts;
+mod api_keys;
 mod batch;
 mod codec;
 mod copy_source;
-mod events;
 mod idempotent_work;
-mod list_query;
-mod outbox;
-mod payments;
+mod next_endpoints;
+mod payment_cache;
 mod prune;
 #[cfg(test)]
 mod query_plans;
-mod reads;
 mod replay;
 mod rows;
 mod stored_responses;
@@ -25,10 +22,14 @@ mod writer;
 pub(crate) use copy_source::SqliteFile;
 
 use crate::StoreError;
-use crate::queries::Report;
-use domain::time::Timestamp;
+use crate::queries::{Query, Report, payments};
+use crate::tables::FromRow;
+use codec::all;
+use domain::account::Tenant;
+use domain::ids::PaymentId;
+use domain::payment::Payment;
 use domain::view::{RowKeys, View};
-use payments::Payments;
+use payment_cache::Payments;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,10 +116,29 @@ impl SqliteStore {
             .await
     }
 
-    /// Deletes unique keys that expired before `now`, at most `limit` of them. Returns their
-    /// number.
-    pub async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        self.writer.run(move |connection| batch::forget_keys(connection, now, limit)).await
+    /// The payment with this id.
+    pub async fn find_payment(
+        &self,
+        tenant: Tenant,
+        id: PaymentId,
+    ) -> Result<Option<Payment>, StoreError> {
+        Ok(self.all(payments::find(tenant, id)).await?.pop())
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn all<T: FromRow + Send + 'static>(
+        &self,
+        query: Query<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.read(move |connection| all(connection, &query)).await
+    }
+
+    /// Runs a statement that is a transaction of its own.
+    pub(crate) async fn write<T: FromRow + Send + 'static>(
+        &self,
+        statement: Query<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.writer.run(move |connection| all(connection, &statement)).await
     }
 
     /// Runs a query on one of the readers.

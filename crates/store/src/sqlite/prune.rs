@@ -1,18 +1,11 @@
-//! Deletes old events and deliveries. The walk reads beside the writer, which receives one page of
-//! rows at a time.
+//! Deletes old events and deliveries, one page of rows at a time. Each page is one transaction.
 
 use super::SqliteStore;
-use super::codec::{list, one};
 use crate::StoreError;
-use crate::queries::{
-    Mark, OTHER, Passed, Pruned, THINGS, first_at, is_told, next_scope, of_kind, others,
-    read_passed, walk_page,
-};
-use crate::tables::Cells as _;
+use crate::queries::{OTHER, Passed, THINGS, is_told, of_kind, others};
 use domain::account::Tenant;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
-use ulid::Ulid;
 
 const FORGET_DELIVERY: &str = "DELETE FROM deliveries WHERE scope = ?1 AND id = ?2 AND status <> 1 \
      AND updated_at < ?3 RETURNING body";
@@ -22,35 +15,25 @@ const FORGET_ATTEMPTS: &str = "DELETE FROM delivery_attempts WHERE scope = ?1 AN
 const FORGET_BODY: &str = "DELETE FROM delivery_bodies WHERE no = ?1";
 
 impl SqliteStore {
-    pub(crate) async fn prune_events(
+    pub(crate) async fn forget_events(
         &self,
+        tenant: Tenant,
+        passed: Vec<Passed>,
         before: Timestamp,
-        after: Mark,
-        limit: u32,
-    ) -> Result<Pruned, StoreError> {
-        let look = move |c: &Connection| {
-            walk(c, "events", "refund, checkout, invoice", (before, after, limit))
-        };
-        let Some((tenant, passed, after)) = self.read(look).await? else {
-            return Ok(Pruned { removed: 0, after: None });
-        };
-        let forget = move |c: &mut Connection| forget_events(c, tenant, &passed, before);
-        Ok(Pruned { removed: self.writer.run(forget).await?, after })
+    ) -> Result<usize, StoreError> {
+        self.writer.run(move |connection| forget_events(connection, tenant, &passed, before)).await
     }
 
-    pub(crate) async fn prune_deliveries(
+    pub(crate) async fn forget_deliveries(
         &self,
+        tenant: Tenant,
+        passed: Vec<Passed>,
         before: Timestamp,
-        after: Mark,
-        limit: u32,
-    ) -> Result<Pruned, StoreError> {
-        let look =
-            move |c: &Connection| walk(c, "deliveries", "NULL, NULL, NULL", (before, after, limit));
-        let Some((tenant, passed, after)) = self.read(look).await? else {
-            return Ok(Pruned { removed: 0, after: None });
+    ) -> Result<usize, StoreError> {
+        let forget = move |connection: &mut Connection| {
+            forget_deliveries(connection, tenant, &passed, before)
         };
-        let forget = move |c: &mut Connection| forget_deliveries(c, tenant, &passed, before);
-        Ok(Pruned { removed: self.writer.run(forget).await?, after })
+        self.writer.run(forget).await
     }
 }
 
@@ -69,31 +52,6 @@ fn forget_of((_, column, _): (&str, &str, &str)) -> String {
 
 fn forget_other() -> String {
     format!("DELETE FROM events AS t WHERE t.scope = ?1 AND t.id = ?2 AND {}", is_told(OTHER))
-}
-
-/// The next rows of one tenant that were made before a time, and where the walk continues.
-fn walk(
-    connection: &Connection,
-    table: &str,
-    of: &str,
-    (before, after, limit): (Timestamp, Mark, u32),
-) -> Result<Option<(Tenant, Vec<Passed>, Mark)>, StoreError> {
-    let next = next_scope(table);
-    let tenant_behind = |code: i64| one(connection, &next, [code], |c| c.tenant());
-    let start = match after {
-        Some(place) => Some(place),
-        None => tenant_behind(-1)?.map(|tenant| (tenant, Ulid::nil())),
-    };
-    let Some((tenant, behind)) = start else { return Ok(None) };
-    let (behind, end) = (behind.to_bytes(), first_at(before).to_bytes());
-    let values = params![tenant.code(), behind, end, limit];
-    let passed = list(connection, &walk_page(table, of), values, |c| read_passed(c))?;
-    let full = u32::try_from(passed.len()) == Ok(limit);
-    let after = match passed.last() {
-        Some((id, _)) if full => Some((tenant, *id)),
-        Some(_) | None => tenant_behind(tenant.code())?.map(|tenant| (tenant, Ulid::nil())),
-    };
-    Ok(Some((tenant, passed, after)))
 }
 
 fn forget_events(
@@ -148,6 +106,7 @@ fn forget_deliveries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queries::{next_scope, walk_page};
 
     #[tokio::test]
     async fn what_is_forgotten_is_found_by_index() {

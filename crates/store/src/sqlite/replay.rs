@@ -2,17 +2,17 @@
 //! refund, payment, event or sequence number.
 
 use super::SqliteStore;
-use super::events::find_event;
-use super::webhooks::{insert_delivery, load_subscribers};
+use super::codec::{all, one};
+use super::webhooks::insert_delivery;
 use crate::StoreError;
 use crate::idempotent_work::Once;
-use crate::queries::Replay;
+use crate::queries::{Dialect, Replay, endpoints, events};
 use domain::account::Tenant;
 use domain::ids::EventId;
 use domain::keys::UniqueKey;
 use domain::time::Timestamp;
 use domain::view::View;
-use domain::webhook::{Delivery, Subscriber};
+use domain::webhook::Delivery;
 use rusqlite::Connection;
 
 impl SqliteStore {
@@ -51,22 +51,18 @@ impl SqliteStore {
             })
             .await
     }
-
-    pub(crate) async fn subscribers(&self, tenant: Tenant) -> Result<Vec<Subscriber>, StoreError> {
-        self.read(move |c| load_subscribers(c, tenant)).await
-    }
 }
 
 fn replay(
     connection: &Connection,
     tenant: Tenant,
-    events: &[EventId],
+    ids: &[EventId],
     fan_out: impl FnOnce(&mut View),
 ) -> Result<Replay, StoreError> {
     let mut view = View::default();
     let mut unknown = Vec::new();
-    for &id in events {
-        match find_event(connection, tenant, id)? {
+    for &id in ids {
+        match one(connection, &events::find(Dialect::Sqlite, tenant, id))? {
             Some(stored) => view.new_rows.events.push(stored.event),
             None => unknown.push(id),
         }
@@ -76,7 +72,7 @@ fn replay(
     }
     // In the order of the events, so that each delivery waits for the one before it.
     view.new_rows.events.sort_by_key(|event| event.id);
-    let subscribers = load_subscribers(connection, tenant)?;
+    let subscribers = all(connection, &endpoints::subscribers(tenant))?;
     if !subscribers.is_empty() {
         view.subscribers.insert(tenant, subscribers);
     }

@@ -1,9 +1,9 @@
 //! Finding and writing rows as their tables declare them. The text of a statement is made once per
 //! table, the statement is prepared once per batch, and values are bound by position.
 
-use super::codec::{SqliteCells, first};
+use super::codec::first;
 use crate::StoreError;
-use crate::tables::{Column, Put, Table};
+use crate::tables::{Column, FromRow, Put, Table};
 use domain::account::Tenant;
 use domain::view::{Change, Row};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -35,12 +35,11 @@ impl<'c> Finder<'c> {
         Ok(Self { select: connection.prepare_cached(&table.texts().select)? })
     }
 
-    pub(super) fn find<T>(
+    pub(super) fn find<T: FromRow>(
         &mut self,
         (tenant, id): (Tenant, [u8; 16]),
-        read: impl FnOnce(&mut SqliteCells<'_, '_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        first(&mut self.select, params![tenant.code(), id], read)
+        first(&mut self.select, params![tenant.code(), id])
     }
 }
 

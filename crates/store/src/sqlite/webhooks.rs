@@ -1,17 +1,12 @@
 //! Webhook endpoints and deliveries: the rows of a batch.
 
-use super::codec::list;
-use super::rows::{Finder, append, expect_one, save_rows, values_but};
+use super::codec::{all, one};
+use super::rows::{append, expect_one, save_rows, values_but};
 use crate::StoreError;
-use crate::tables::{
-    ATTEMPTS, DELIVERIES, ENDPOINTS, Put, SUBSCRIBER_COLUMNS, read_delivery, read_endpoint,
-    read_subscriber,
-};
-use domain::account::Tenant;
-use domain::ids::EndpointId;
-use domain::time::Timestamp;
+use crate::queries::{deliveries, endpoints};
+use crate::tables::{ATTEMPTS, DELIVERIES, ENDPOINTS, Put};
 use domain::view::{Change, Row, RowKeys, View};
-use domain::webhook::{Body, Delivery, Endpoint, Status, Subscriber};
+use domain::webhook::{Body, Delivery, Status};
 use rusqlite::{Connection, params, params_from_iter};
 use std::sync::LazyLock;
 
@@ -24,19 +19,6 @@ const RELEASE_NEXT: &str = "UPDATE deliveries SET next_at = ?4 WHERE (scope, id)
 
 const INSERT_BODY: &str = "INSERT INTO delivery_bodies (body) VALUES (?1)";
 
-/// Fails waiting deliveries first, so that none is left waiting for one that is gone. Changes
-/// nothing for an endpoint that is active again.
-const FAIL_QUEUED: [&str; 2] = [
-    "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = ?3, updated_at = ?4 \
-     WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = ?1 AND endpoint = ?2 \
-     AND status = 1 AND next_at IS NULL LIMIT ?5) AND NOT EXISTS (SELECT 1 FROM webhook_endpoints \
-     WHERE scope = ?1 AND id = ?2 AND active = 1)",
-    "UPDATE deliveries SET status = 3, next_at = NULL, once = 0, last_error = ?3, updated_at = ?4 \
-     WHERE (scope, id) IN (SELECT scope, id FROM deliveries WHERE scope = ?1 AND endpoint = ?2 \
-     AND status = 1 LIMIT ?5) AND NOT EXISTS (SELECT 1 FROM webhook_endpoints \
-     WHERE scope = ?1 AND id = ?2 AND active = 1)",
-];
-
 /// Loads the endpoints and deliveries of a batch, and the endpoints that receive its events.
 pub(super) fn load(
     connection: &Connection,
@@ -44,37 +26,22 @@ pub(super) fn load(
     view: &mut View,
 ) -> Result<(), StoreError> {
     for tenant in wanted.scopes() {
-        let subscribers = load_subscribers(connection, tenant)?;
+        let subscribers = all(connection, &endpoints::subscribers(tenant))?;
         if !subscribers.is_empty() {
             view.subscribers.insert(tenant, subscribers);
         }
     }
     for &(tenant, id) in &wanted.endpoints {
-        if let Some(endpoint) = load_endpoint(connection, tenant, id)? {
+        if let Some(endpoint) = one(connection, &endpoints::find(tenant, id))? {
             view.endpoints.insert((tenant, id), Row::loaded(endpoint));
         }
     }
     for &(tenant, id) in &wanted.deliveries {
-        let mut deliveries = Finder::new(connection, &DELIVERIES)?;
-        if let Some(delivery) = deliveries.find((tenant, id.bytes()), |c| read_delivery(c))? {
+        if let Some(delivery) = one(connection, &deliveries::find(tenant, id))? {
             view.deliveries.insert((tenant, id), Row::loaded(delivery));
         }
     }
     Ok(())
-}
-
-pub(super) fn load_subscribers(
-    connection: &Connection,
-    tenant: Tenant,
-) -> Result<Vec<Subscriber>, StoreError> {
-    list(connection, subscribers_text(), [tenant.code()], |c| read_subscriber(c))
-}
-
-fn subscribers_text() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| {
-        format!("SELECT {SUBSCRIBER_COLUMNS} FROM webhook_endpoints WHERE scope = ?1")
-    });
-    &TEXT
 }
 
 /// Saves the endpoints, deliveries and attempts of a batch.
@@ -154,36 +121,4 @@ fn update_delivery(connection: &Connection, delivery: &Delivery) -> Result<(), S
         ])?;
     }
     Ok(())
-}
-
-/// Fails at most `limit` pending deliveries of an endpoint which is not active. Returns their
-/// number.
-pub(super) fn fail_queued(
-    connection: &Connection,
-    (tenant, endpoint): (Tenant, EndpointId),
-    why: &str,
-    now: Timestamp,
-    limit: u32,
-) -> Result<usize, StoreError> {
-    for statement in FAIL_QUEUED {
-        let failed = connection.prepare_cached(statement)?.execute(params![
-            tenant.code(),
-            endpoint.bytes(),
-            why,
-            now.0,
-            limit
-        ])?;
-        if failed > 0 {
-            return Ok(failed);
-        }
-    }
-    Ok(0)
-}
-
-pub(super) fn load_endpoint(
-    connection: &Connection,
-    tenant: Tenant,
-    id: EndpointId,
-) -> Result<Option<Endpoint>, StoreError> {
-    Finder::new(connection, &ENDPOINTS)?.find((tenant, id.bytes()), |c| read_endpoint(c))
 }

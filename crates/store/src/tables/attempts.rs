@@ -1,7 +1,7 @@
 //! Attempts at webhook deliveries.
 
 use super::put::{id, int, maybe_int, maybe_text, maybe_time, time};
-use super::{Cells, Table, fixed, key};
+use super::{Cells, FromRow, Table, fixed, key};
 use crate::StoreError;
 use domain::ids::DeliveryId;
 use domain::webhook::{Attempt, Outcome};
@@ -20,11 +20,14 @@ pub(crate) static ATTEMPTS: Table<Attempt> = Table::new(
     ],
 );
 
-pub(crate) fn read_attempt(c: &mut impl Cells) -> Result<Attempt, StoreError> {
-    let (tenant, delivery) = (c.tenant()?, DeliveryId::from_ulid(c.ulid()?));
-    let number = c.take()?;
-    let (attempted_at, duration_ms, response_code) = (c.time()?, c.take()?, c.take()?);
-    let (next_at, error) = (c.maybe_time()?, c.text()?);
-    let outcome = Outcome { attempted_at, duration_ms, response_code, error, retry_after_ms: None };
-    Ok(Attempt { tenant, delivery, number, outcome, next_at })
+impl FromRow for Attempt {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let (tenant, delivery) = (c.tenant()?, DeliveryId::from_ulid(c.ulid()?));
+        let number = c.take()?;
+        let (attempted_at, duration_ms, response_code) = (c.time()?, c.take()?, c.take()?);
+        let (next_at, error) = (c.maybe_time()?, c.text()?);
+        let outcome =
+            Outcome { attempted_at, duration_ms, response_code, error, retry_after_ms: None };
+        Ok(Attempt { tenant, delivery, number, outcome, next_at })
+    }
 }

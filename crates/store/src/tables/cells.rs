@@ -17,8 +17,23 @@ pub(crate) trait Cell: rusqlite::types::FromSql {
     fn from_postgres(row: &tokio_postgres::Row, at: usize) -> Result<Self, StoreError>;
 }
 
+/// A value that is read from the cells of a row.
+pub(crate) trait FromRow: Sized {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError>;
+}
+
+/// The row of a statement whose rows are only counted.
+impl FromRow for () {
+    fn from_row(_: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(())
+    }
+}
+
 /// The cells of one row, read from left to right.
 pub(crate) trait Cells {
+    /// Passes over cells.
+    fn skip(&mut self, count: usize);
+
     fn take<T: Cell>(&mut self) -> Result<T, StoreError>;
 
     fn text(&mut self) -> Result<Option<Box<str>>, StoreError>;

@@ -1,7 +1,7 @@
 //! Checkouts.
 
 use super::put::{id, int, json, maybe_text, maybe_time, text, time};
-use super::{Cells, Table, changing, fixed, key};
+use super::{Cells, FromRow, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::checkout::{Checkout, PaymentAttempt, State, Terms};
 use domain::ids::PaymentId;
@@ -44,54 +44,57 @@ pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
     ],
 );
 
-pub(crate) fn read_checkout(c: &mut impl Cells) -> Result<Checkout, StoreError> {
-    let (tenant, id) = (c.tenant()?, PaymentId::from_ulid(c.ulid()?));
-    let kind = c.code(Kind::from_code, "checkouts.kind")?;
-    let (amount, currency) = (c.take()?, c.currency()?);
-    let state = c.code(State::from_code, "checkouts.state")?;
-    let flight = c.code(PaymentAttempt::from_code, "checkouts.flight")?;
-    let (attempts, checks, deleted) = (c.take()?, c.take()?, c.take()?);
-    let (last_seq, updated_at) = (c.take()?, c.time()?);
-    let (due_at, expires_at, completed_at) = (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
-    let methods = c.json("checkouts.methods")?;
-    let lines = c.json("checkouts.lines")?;
-    let (method, provider_payment_id) = (c.text()?, c.text()?);
-    let failure = match (c.text()?, c.text()?) {
-        (Some(code), Some(message)) => Some(Failure { code, message }),
-        _ => None,
-    };
-    let proof_url = c.text()?;
-    let facts = Terms {
-        tenant,
-        id,
-        kind,
-        amount,
-        currency,
-        methods,
-        success_url: c.text()?,
-        cancel_url: c.text()?,
-        lines,
-        customer: c.text()?,
-        template: c.text()?,
-        metadata: c.text()?,
-        extra: c.text()?,
-        expires_at,
-    };
-    Ok(Checkout {
-        facts: Arc::new(facts),
-        state,
-        method,
-        attempts,
-        flight,
-        checks,
-        provider_payment_id,
-        failure,
-        proof_url,
-        visited_at: c.maybe_time()?,
-        completed_at,
-        due_at,
-        deleted,
-        last_seq,
-        updated_at,
-    })
+impl FromRow for Checkout {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let (tenant, id) = (c.tenant()?, PaymentId::from_ulid(c.ulid()?));
+        let kind = c.code(Kind::from_code, "checkouts.kind")?;
+        let (amount, currency) = (c.take()?, c.currency()?);
+        let state = c.code(State::from_code, "checkouts.state")?;
+        let flight = c.code(PaymentAttempt::from_code, "checkouts.flight")?;
+        let (attempts, checks, deleted) = (c.take()?, c.take()?, c.take()?);
+        let (last_seq, updated_at) = (c.take()?, c.time()?);
+        let (due_at, expires_at, completed_at) =
+            (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
+        let methods = c.json("checkouts.methods")?;
+        let lines = c.json("checkouts.lines")?;
+        let (method, provider_payment_id) = (c.text()?, c.text()?);
+        let failure = match (c.text()?, c.text()?) {
+            (Some(code), Some(message)) => Some(Failure { code, message }),
+            _ => None,
+        };
+        let proof_url = c.text()?;
+        let facts = Terms {
+            tenant,
+            id,
+            kind,
+            amount,
+            currency,
+            methods,
+            success_url: c.text()?,
+            cancel_url: c.text()?,
+            lines,
+            customer: c.text()?,
+            template: c.text()?,
+            metadata: c.text()?,
+            extra: c.text()?,
+            expires_at,
+        };
+        Ok(Checkout {
+            facts: Arc::new(facts),
+            state,
+            method,
+            attempts,
+            flight,
+            checks,
+            provider_payment_id,
+            failure,
+            proof_url,
+            visited_at: c.maybe_time()?,
+            completed_at,
+            due_at,
+            deleted,
+            last_seq,
+            updated_at,
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Webhook deliveries.
 
 use super::put::{id, int, maybe_int, maybe_text, maybe_time, time};
-use super::{Cells, Table, changing, fixed, key};
+use super::{Cells, FromRow, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId, EventId};
@@ -39,25 +39,27 @@ fn stored_body(delivery: &Delivery) -> Option<i64> {
     }
 }
 
-pub(crate) fn read_delivery(c: &mut impl Cells) -> Result<Delivery, StoreError> {
-    Ok(Delivery {
-        tenant: c.tenant()?,
-        id: DeliveryId::from_ulid(c.ulid()?),
-        endpoint: EndpointId::from_ulid(c.ulid()?),
-        event: EventId::from_ulid(c.ulid()?),
-        subject: c.ulid()?,
-        event_type: c.code(Type::from_code, "deliveries.type")?,
-        format: c.code(Format::from_code, "deliveries.format")?,
-        seq: c.take()?,
-        status: c.code(Status::from_code, "deliveries.status")?,
-        attempts: c.take()?,
-        once: c.take()?,
-        updated_at: c.time()?,
-        next_at: c.maybe_time()?,
-        last_attempt_at: c.maybe_time()?,
-        delivered_at: c.maybe_time()?,
-        response_code: c.take()?,
-        body: c.take::<Option<i64>>()?.map_or(Body::None, Body::Stored),
-        last_error: c.text()?,
-    })
+impl FromRow for Delivery {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Delivery {
+            tenant: c.tenant()?,
+            id: DeliveryId::from_ulid(c.ulid()?),
+            endpoint: EndpointId::from_ulid(c.ulid()?),
+            event: EventId::from_ulid(c.ulid()?),
+            subject: c.ulid()?,
+            event_type: c.code(Type::from_code, "deliveries.type")?,
+            format: c.code(Format::from_code, "deliveries.format")?,
+            seq: c.take()?,
+            status: c.code(Status::from_code, "deliveries.status")?,
+            attempts: c.take()?,
+            once: c.take()?,
+            updated_at: c.time()?,
+            next_at: c.maybe_time()?,
+            last_attempt_at: c.maybe_time()?,
+            delivered_at: c.maybe_time()?,
+            response_code: c.take()?,
+            body: c.take::<Option<i64>>()?.map_or(Body::None, Body::Stored),
+            last_error: c.text()?,
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Webhook endpoints.
 
 use super::put::{bytes, id, int, maybe_text, maybe_time, text, time};
-use super::{Cells, Table, changing, key};
+use super::{Cells, FromRow, Table, changing, key};
 use crate::StoreError;
 use domain::ids::EndpointId;
 use domain::time::Timestamp;
@@ -29,37 +29,41 @@ pub(crate) static ENDPOINTS: Table<Endpoint> = Table::new(
     ],
 );
 
-pub(crate) fn read_endpoint(c: &mut impl Cells) -> Result<Endpoint, StoreError> {
-    Ok(Endpoint {
-        tenant: c.tenant()?,
-        id: EndpointId::from_ulid(c.ulid()?),
-        url: c.required_text()?,
-        events: c.required_text()?,
-        format: c.code(Format::from_code, "webhook_endpoints.format")?,
-        description: c.text()?,
-        active: c.take()?,
-        secret: Sealed(c.take()?),
-        previous: match (c.take::<Option<Vec<u8>>>()?, c.take::<Option<i64>>()?) {
-            (Some(secret), Some(until)) => Some((Sealed(secret), Timestamp(until))),
-            _ => None,
-        },
-        consecutive_failures: c.take()?,
-        failing_since: c.maybe_time()?,
-        disabled_at: c.maybe_time()?,
-        disabled_reason: c.text()?,
-        last_seq: c.take()?,
-        updated_at: c.time()?,
-    })
+impl FromRow for Endpoint {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Endpoint {
+            tenant: c.tenant()?,
+            id: EndpointId::from_ulid(c.ulid()?),
+            url: c.required_text()?,
+            events: c.required_text()?,
+            format: c.code(Format::from_code, "webhook_endpoints.format")?,
+            description: c.text()?,
+            active: c.take()?,
+            secret: Sealed(c.take()?),
+            previous: match (c.take::<Option<Vec<u8>>>()?, c.take::<Option<i64>>()?) {
+                (Some(secret), Some(until)) => Some((Sealed(secret), Timestamp(until))),
+                _ => None,
+            },
+            consecutive_failures: c.take()?,
+            failing_since: c.maybe_time()?,
+            disabled_at: c.maybe_time()?,
+            disabled_reason: c.text()?,
+            last_seq: c.take()?,
+            updated_at: c.time()?,
+        })
+    }
 }
 
 /// The part of an endpoint that a batch needs to choose who receives an event.
 pub(crate) const SUBSCRIBER_COLUMNS: &str = "id, format, active, events";
 
-pub(crate) fn read_subscriber(c: &mut impl Cells) -> Result<Subscriber, StoreError> {
-    Ok(Subscriber {
-        endpoint: EndpointId::from_ulid(c.ulid()?),
-        format: c.code(Format::from_code, "webhook_endpoints.format")?,
-        active: c.take()?,
-        wants: EventSet::parse(&c.required_text()?),
-    })
+impl FromRow for Subscriber {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Subscriber {
+            endpoint: EndpointId::from_ulid(c.ulid()?),
+            format: c.code(Format::from_code, "webhook_endpoints.format")?,
+            active: c.take()?,
+            wants: EventSet::parse(&c.required_text()?),
+        })
+    }
 }

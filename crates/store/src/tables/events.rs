@@ -1,7 +1,7 @@
 //! Events.
 
 use super::put::{id, int, json, maybe_int, maybe_text};
-use super::{Cells, Table, fixed, inconsistent, key};
+use super::{Cells, FromRow, Table, fixed, inconsistent, key};
 use crate::StoreError;
 use domain::event::{Detail, Event, Subject, Type};
 use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
@@ -59,18 +59,23 @@ fn state_of(subject: Subject) -> Option<i64> {
     }
 }
 
-pub(crate) fn read_event(c: &mut impl Cells) -> Result<Event, StoreError> {
-    let (tenant, id) = (c.tenant()?, EventId::from_ulid(c.ulid()?));
-    let event_type = c.code(Type::from_code, "events.type")?;
-    let (payment, refund) = (c.take()?, c.take()?);
-    let (state, seq) = (c.take::<Option<i64>>()?, c.take()?);
-    let detail: Option<Box<Detail>> = match c.text()? {
-        Some(text) => Some(serde_json::from_str(&text).map_err(|_| inconsistent("events.detail"))?),
-        None => None,
-    };
-    let ids = Ids { payment, refund, checkout: c.take()?, invoice: c.take()?, endpoint: c.take()? };
-    let subject = read_subject(&ids, state).ok_or_else(|| inconsistent("events"))?;
-    Ok(Event { tenant, id, event_type, subject, seq, detail })
+impl FromRow for Event {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let (tenant, id) = (c.tenant()?, EventId::from_ulid(c.ulid()?));
+        let event_type = c.code(Type::from_code, "events.type")?;
+        let (payment, refund) = (c.take()?, c.take()?);
+        let (state, seq) = (c.take::<Option<i64>>()?, c.take()?);
+        let detail: Option<Box<Detail>> = match c.text()? {
+            Some(text) => {
+                Some(serde_json::from_str(&text).map_err(|_| inconsistent("events.detail"))?)
+            }
+            None => None,
+        };
+        let ids =
+            Ids { payment, refund, checkout: c.take()?, invoice: c.take()?, endpoint: c.take()? };
+        let subject = read_subject(&ids, state).ok_or_else(|| inconsistent("events"))?;
+        Ok(Event { tenant, id, event_type, subject, seq, detail })
+    }
 }
 
 fn read_subject(ids: &Ids, state: Option<i64>) -> Option<Subject> {

@@ -1,7 +1,7 @@
 //! Invoices.
 
 use super::put::{id, int, json, maybe_text, maybe_time, text, time};
-use super::{Cells, Table, changing, fixed, key};
+use super::{Cells, FromRow, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State, Terms, Totals};
@@ -37,42 +37,44 @@ pub(crate) static INVOICES: Table<Invoice> = Table::new(
     ],
 );
 
-pub(crate) fn read_invoice(c: &mut impl Cells) -> Result<Invoice, StoreError> {
-    let (tenant, id) = (c.tenant()?, InvoiceId::from_ulid(c.ulid()?));
-    let (number, currency) = (c.take()?, c.currency()?);
-    let totals =
-        Totals { subtotal: c.take()?, discount: c.take()?, tax: c.take()?, total: c.take()? };
-    let state = c.code(State::from_code, "invoices.state")?;
-    let (charged, attempts) = (c.take()?, c.take()?);
-    let (last_seq, updated_at) = (c.take()?, c.time()?);
-    let (due_at, wake_at, issued_at) = (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
-    let (paid_at, voided_at) = (c.maybe_time()?, c.maybe_time()?);
-    let customer = c.required_text()?;
-    let lines = c.json("invoices.lines")?;
-    let facts = Terms {
-        tenant,
-        id,
-        number,
-        customer,
-        subscription: c.text()?,
-        template: c.text()?,
-        memo: c.text()?,
-        metadata: c.text()?,
-        currency,
-        lines,
-        totals,
-        due_at,
-    };
-    Ok(Invoice {
-        facts: Arc::new(facts),
-        state,
-        issued_at,
-        paid_at,
-        voided_at,
-        charged,
-        attempts,
-        wake_at,
-        last_seq,
-        updated_at,
-    })
+impl FromRow for Invoice {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let (tenant, id) = (c.tenant()?, InvoiceId::from_ulid(c.ulid()?));
+        let (number, currency) = (c.take()?, c.currency()?);
+        let totals =
+            Totals { subtotal: c.take()?, discount: c.take()?, tax: c.take()?, total: c.take()? };
+        let state = c.code(State::from_code, "invoices.state")?;
+        let (charged, attempts) = (c.take()?, c.take()?);
+        let (last_seq, updated_at) = (c.take()?, c.time()?);
+        let (due_at, wake_at, issued_at) = (c.maybe_time()?, c.maybe_time()?, c.maybe_time()?);
+        let (paid_at, voided_at) = (c.maybe_time()?, c.maybe_time()?);
+        let customer = c.required_text()?;
+        let lines = c.json("invoices.lines")?;
+        let facts = Terms {
+            tenant,
+            id,
+            number,
+            customer,
+            subscription: c.text()?,
+            template: c.text()?,
+            memo: c.text()?,
+            metadata: c.text()?,
+            currency,
+            lines,
+            totals,
+            due_at,
+        };
+        Ok(Invoice {
+            facts: Arc::new(facts),
+            state,
+            issued_at,
+            paid_at,
+            voided_at,
+            charged,
+            attempts,
+            wake_at,
+            last_seq,
+            updated_at,
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Unique keys: idempotency keys, references and ids of providers, found by their hash.
 
 use super::put::{id, int, maybe_int, maybe_text, maybe_time};
-use super::{Cells, Table, changing, inconsistent, key, unread};
+use super::{Cells, FromRow, Table, changing, inconsistent, key, unread};
 use crate::StoreError;
 use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::refund::State;
@@ -21,17 +21,21 @@ pub(crate) static KEYS: Table<UniqueKey> = Table::new(
     ],
 );
 
-pub(crate) fn read_key(c: &mut impl Cells) -> Result<UniqueKey, StoreError> {
-    Ok(UniqueKey {
-        tenant: c.tenant()?,
-        hash: KeyHash(c.take()?),
-        request: c.take()?,
-        target: c.code(KeyTarget::from_code, "keys.target")?,
-        id: c.ulid()?,
-        state: match c.take::<Option<i64>>()? {
-            Some(code) => Some(State::from_code(code).ok_or_else(|| inconsistent("keys.state"))?),
-            None => None,
-        },
-        expires_at: c.maybe_time()?,
-    })
+impl FromRow for UniqueKey {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(UniqueKey {
+            tenant: c.tenant()?,
+            hash: KeyHash(c.take()?),
+            request: c.take()?,
+            target: c.code(KeyTarget::from_code, "keys.target")?,
+            id: c.ulid()?,
+            state: match c.take::<Option<i64>>()? {
+                Some(code) => {
+                    Some(State::from_code(code).ok_or_else(|| inconsistent("keys.state"))?)
+                }
+                None => None,
+            },
+            expires_at: c.maybe_time()?,
+        })
+    }
 }

@@ -4,7 +4,6 @@
 //! The statements of both databases are made from these declarations. A reader takes its cells in the
 //! order in which the columns are declared.
 
-mod accounts;
 mod api_keys;
 mod attempts;
 mod cells;
@@ -18,25 +17,23 @@ mod payments;
 mod put;
 mod refunds;
 mod stored_responses;
-mod totals;
 mod transfers;
 
-pub(crate) use accounts::{ACCOUNT_COLUMNS, read_account};
-pub(crate) use api_keys::{API_KEYS, KeyToStore, read_api_key};
-pub(crate) use attempts::{ATTEMPTS, read_attempt};
-pub(crate) use cells::{Cell, Cells, inconsistent};
-pub(crate) use checkouts::{CHECKOUTS, read_checkout};
-pub(crate) use deliveries::{DELIVERIES, read_delivery};
-pub(crate) use endpoints::{ENDPOINTS, SUBSCRIBER_COLUMNS, read_endpoint, read_subscriber};
-pub(crate) use events::{EVENTS, read_event};
-pub(crate) use invoices::{INVOICES, read_invoice};
-pub(crate) use keys::{KEYS, read_key};
-pub(crate) use payments::{PAYMENTS, read_payment};
+pub(crate) use api_keys::{API_KEYS, KeyToStore};
+pub use api_keys::{ApiKeyRow, NewApiKey};
+pub(crate) use attempts::ATTEMPTS;
+pub(crate) use cells::{Cell, Cells, FromRow, inconsistent};
+pub(crate) use checkouts::CHECKOUTS;
+pub(crate) use deliveries::DELIVERIES;
+pub(crate) use endpoints::{ENDPOINTS, SUBSCRIBER_COLUMNS};
+pub(crate) use events::EVENTS;
+pub(crate) use invoices::INVOICES;
+pub(crate) use keys::KEYS;
+pub(crate) use payments::PAYMENTS;
 pub(crate) use put::Put;
-pub(crate) use refunds::{REFUNDS, read_refund};
-pub(crate) use stored_responses::{STORED_RESPONSES, read_stored_response};
-pub(crate) use totals::read_balance;
-pub(crate) use transfers::{TRANSFERS, read_transfer};
+pub(crate) use refunds::REFUNDS;
+pub(crate) use stored_responses::STORED_RESPONSES;
+pub(crate) use transfers::TRANSFERS;
 
 use std::sync::OnceLock;
 
@@ -141,8 +138,10 @@ pub(crate) struct Texts {
     pub(crate) insert: String,
     /// Updates one row, which the first parameters name.
     pub(crate) update: String,
-    /// Selects one row by its key.
+    /// Selects one row by its key, with the chain column.
     pub(crate) select: String,
+    /// Selects one row by its key; parameters are `$1`, `$2` …
+    pub(crate) find: String,
 }
 
 impl<T> Table<T> {
@@ -161,6 +160,11 @@ impl<T> Table<T> {
     /// The columns that a reader takes, in its order.
     pub(crate) fn columns(&self) -> &str {
         &self.texts().columns
+    }
+
+    /// The number of columns that a reader takes.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.iter().filter(|column| column.is_read).count()
     }
 
     /// The same columns with `alias.` before each.
@@ -232,6 +236,7 @@ impl Texts {
             ),
             update: format!("UPDATE {name} SET {sets} WHERE {key}"),
             select: format!("SELECT {selected} FROM {name} WHERE {key}"),
+            find: format!("SELECT {columns} FROM {name} WHERE {}", key.replace('?', "$")),
             columns,
         }
     }
@@ -297,6 +302,10 @@ mod tests {
         assert_eq!(
             texts.select,
             "SELECT scope, id, made, state, pruned, last FROM things WHERE scope = ?1 AND id = ?2"
+        );
+        assert_eq!(
+            texts.find,
+            "SELECT scope, id, made, state, pruned FROM things WHERE scope = $1 AND id = $2"
         );
         assert_eq!(TABLE.columns_of("t"), "t.scope, t.id, t.made, t.state, t.pruned");
         assert_eq!(

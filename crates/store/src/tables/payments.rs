@@ -1,7 +1,7 @@
 //! Payments.
 
 use super::put::{id, int, maybe_text, maybe_time, text, time};
-use super::{Cells, Chain, Table, changing, fixed, key};
+use super::{Cells, Chain, FromRow, Table, changing, fixed, key};
 use crate::StoreError;
 use domain::ids::PaymentId;
 use domain::payment::{Capture, Kind, Payment};
@@ -32,36 +32,38 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
     ],
 );
 
-pub(crate) fn read_payment(c: &mut impl Cells) -> Result<Payment, StoreError> {
-    let tenant = c.tenant()?;
-    let id = PaymentId::from_ulid(c.ulid()?);
-    let kind = c.code(Kind::from_code, "payments.kind")?;
-    let captured = c.take()?;
-    let currency = c.currency()?;
-    let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
-    let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
-    let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
-    let facts = Capture {
-        tenant,
-        id,
-        kind,
-        captured,
-        currency,
-        provider: c.required_text()?,
-        provider_payment_id: c.required_text()?,
-        captured_at,
-        reference: c.text()?,
-        metadata: c.text()?,
-    };
-    Ok(Payment {
-        facts: Arc::new(facts),
-        settled_at,
-        refunded,
-        reserved,
-        held,
-        excess,
-        reversed,
-        last_seq,
-        updated_at,
-    })
+impl FromRow for Payment {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let tenant = c.tenant()?;
+        let id = PaymentId::from_ulid(c.ulid()?);
+        let kind = c.code(Kind::from_code, "payments.kind")?;
+        let captured = c.take()?;
+        let currency = c.currency()?;
+        let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
+        let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
+        let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
+        let facts = Capture {
+            tenant,
+            id,
+            kind,
+            captured,
+            currency,
+            provider: c.required_text()?,
+            provider_payment_id: c.required_text()?,
+            captured_at,
+            reference: c.text()?,
+            metadata: c.text()?,
+        };
+        Ok(Payment {
+            facts: Arc::new(facts),
+            settled_at,
+            refunded,
+            reserved,
+            held,
+            excess,
+            reversed,
+            last_seq,
+            updated_at,
+        })
+    }
 }

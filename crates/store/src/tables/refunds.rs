@@ -1,7 +1,7 @@
 //! Refunds.
 
 use super::put::{id, int, maybe_text, maybe_time, text, time};
-use super::{Cells, Chain, Table, changing, fixed, key, read_only, unread};
+use super::{Cells, Chain, FromRow, Table, changing, fixed, key, read_only, unread};
 use crate::StoreError;
 use domain::ids::{PaymentId, RefundId};
 use domain::outcome::Failure;
@@ -37,30 +37,32 @@ pub(crate) static REFUNDS: Table<Refund> = Table::chained(
     ],
 );
 
-pub(crate) fn read_refund(c: &mut impl Cells) -> Result<Refund, StoreError> {
-    Ok(Refund {
-        tenant: c.tenant()?,
-        id: RefundId::from_ulid(c.ulid()?),
-        payment: PaymentId::from_ulid(c.ulid()?),
-        amount: c.take()?,
-        currency: c.currency()?,
-        state: c.code(State::from_code, "refunds.state")?,
-        origin: c.code(Origin::from_code, "refunds.origin")?,
-        late: c.take()?,
-        before_settlement: c.take()?,
-        checks: c.take()?,
-        last_seq: c.take()?,
-        pruned: c.take()?,
-        updated_at: c.time()?,
-        due_at: c.maybe_time()?,
-        evidence_at: c.maybe_time()?,
-        reason: c.text()?,
-        reference: c.text()?,
-        metadata: c.text()?,
-        provider_refund_id: c.text()?,
-        failure: match (c.text()?, c.text()?) {
-            (Some(code), Some(message)) => Some(Failure { code, message }),
-            _ => None,
-        },
-    })
+impl FromRow for Refund {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Refund {
+            tenant: c.tenant()?,
+            id: RefundId::from_ulid(c.ulid()?),
+            payment: PaymentId::from_ulid(c.ulid()?),
+            amount: c.take()?,
+            currency: c.currency()?,
+            state: c.code(State::from_code, "refunds.state")?,
+            origin: c.code(Origin::from_code, "refunds.origin")?,
+            late: c.take()?,
+            before_settlement: c.take()?,
+            checks: c.take()?,
+            last_seq: c.take()?,
+            pruned: c.take()?,
+            updated_at: c.time()?,
+            due_at: c.maybe_time()?,
+            evidence_at: c.maybe_time()?,
+            reason: c.text()?,
+            reference: c.text()?,
+            metadata: c.text()?,
+            provider_refund_id: c.text()?,
+            failure: match (c.text()?, c.text()?) {
+                (Some(code), Some(message)) => Some(Failure { code, message }),
+                _ => None,
+            },
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Requests under an idempotency key with their responses, in the table `answers`.
 
 use super::put::{bytes, id, int, maybe_int, time};
-use super::{Cells, Table, changing, key};
+use super::{Cells, FromRow, Table, changing, key};
 use crate::StoreError;
 use crate::stored_responses::{NewRequest, StoredResponse};
 use domain::keys::KeyHash;
@@ -21,14 +21,16 @@ pub(crate) static STORED_RESPONSES: Table<NewRequest> = Table::new(
     ],
 );
 
-pub(crate) fn read_stored_response(c: &mut impl Cells) -> Result<StoredResponse, StoreError> {
-    let request = NewRequest {
-        tenant: c.tenant()?,
-        hash: KeyHash(c.take()?),
-        request: c.take()?,
-        generation: c.ulid()?,
-        lease_until: c.time()?,
-        expires_at: Timestamp(c.take()?),
-    };
-    Ok(StoredResponse { request, status: c.take()?, body: c.take()? })
+impl FromRow for StoredResponse {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let request = NewRequest {
+            tenant: c.tenant()?,
+            hash: KeyHash(c.take()?),
+            request: c.take()?,
+            generation: c.ulid()?,
+            lease_until: c.time()?,
+            expires_at: Timestamp(c.take()?),
+        };
+        Ok(StoredResponse { request, status: c.take()?, body: c.take()? })
+    }
 }

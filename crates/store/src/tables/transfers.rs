@@ -1,7 +1,7 @@
 //! Transfers of the ledger.
 
 use super::put::{id, int, text};
-use super::{Cells, Table, fixed, key};
+use super::{Cells, FromRow, Table, fixed, key};
 use crate::StoreError;
 use domain::ids::{PaymentId, TransferId};
 use domain::ledger::{Reason, SourceType, Transfer};
@@ -20,15 +20,17 @@ pub(crate) static TRANSFERS: Table<Transfer> = Table::new(
     ],
 );
 
-pub(crate) fn read_transfer(c: &mut impl Cells) -> Result<Transfer, StoreError> {
-    Ok(Transfer {
-        tenant: c.tenant()?,
-        id: TransferId::from_ulid(c.ulid()?),
-        reason: c.code(Reason::from_code, "postings.reason")?,
-        source_type: c.code(SourceType::from_code, "postings.source_type")?,
-        source: c.ulid()?,
-        payment: PaymentId::from_ulid(c.ulid()?),
-        amount: c.take()?,
-        currency: c.currency()?,
-    })
+impl FromRow for Transfer {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Transfer {
+            tenant: c.tenant()?,
+            id: TransferId::from_ulid(c.ulid()?),
+            reason: c.code(Reason::from_code, "postings.reason")?,
+            source_type: c.code(SourceType::from_code, "postings.source_type")?,
+            source: c.ulid()?,
+            payment: PaymentId::from_ulid(c.ulid()?),
+            amount: c.take()?,
+            currency: c.currency()?,
+        })
+    }
 }

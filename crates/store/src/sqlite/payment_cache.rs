@@ -2,7 +2,7 @@
 
 use super::rows::{Finder, RowWriter};
 use crate::StoreError;
-use crate::tables::{Cells as _, PAYMENTS, Put, read_payment};
+use crate::tables::{Cells, FromRow, PAYMENTS, Put};
 use domain::account::Tenant;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
@@ -53,7 +53,8 @@ impl Payments {
             let payment = if let Some(held) = self.held.get(&key) {
                 held.payment.clone()
             } else {
-                let Some(held) = find_held(&mut payments, key)? else { continue };
+                let found = payments.find((key.0, key.1.bytes()))?;
+                let Some(held): Option<Held> = found else { continue };
                 let payment = held.payment.clone();
                 self.held.insert(key, held);
                 payment
@@ -109,19 +110,10 @@ impl Payments {
     }
 }
 
-pub(super) fn find(
-    connection: &Connection,
-    tenant: Tenant,
-    id: PaymentId,
-) -> Result<Option<Payment>, StoreError> {
-    let mut payments = Finder::new(connection, &PAYMENTS)?;
-    Ok(find_held(&mut payments, (tenant, id))?.map(|held| held.payment))
-}
-
-fn find_held(payments: &mut Finder<'_>, (tenant, id): Key) -> Result<Option<Held>, StoreError> {
-    payments.find((tenant, id.bytes()), |c| {
-        let payment = read_payment(c)?;
+impl FromRow for Held {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        let payment = Payment::from_row(c)?;
         let last_refund = c.take::<Option<[u8; 16]>>()?.map(RefundId::from_bytes);
-        Ok(Held { payment, last_refund })
-    })
+        Ok(Self { payment, last_refund })
+    }
 }
