@@ -21,7 +21,6 @@ pub struct ApiConfig {
     /// Rate limits; `None` for none.
     pub rate_limits: Option<RateLimits>,
     pub elasticpay: ElasticPayConfig,
-    /// Settings of the Yoco door.
     pub yoco: YocoSettings,
     /// Prints the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,

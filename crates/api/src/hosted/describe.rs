@@ -1,8 +1,6 @@
 //! The description of these pages in the OpenAPI document.
 
-use crate::openapi::Chapter;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Answer, Chapter, Fields, Operation, Parameter, Schema};
 use http::Method;
 
 const TAG: &str = "Hosted pages";

@@ -38,8 +38,6 @@ use std::sync::Arc;
 /// Allows only own resources and forms, nothing inline and no frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// Every page.
 pub fn routes() -> Vec<Route> {
     use Method as M;
     vec![

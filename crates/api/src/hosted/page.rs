@@ -308,8 +308,8 @@ fn choice(subject: &Subject, checkout: &Checkout) -> String {
         let chosen = only || checkout.method.as_ref() == Some(id);
         let _ = writeln!(
             form,
-            "<label class=\"choice\"><input type=\"radio\" name=\"method\" value=\"{}\" required{}> \
-             <span>{}</span></label>",
+            "<label class=\"choice\"><input type=\"radio\" name=\"method\" value=\"{}\" \
+             required{}> <span>{}</span></label>",
             Text(id),
             if chosen { " checked" } else { "" },
             Text(method.label),

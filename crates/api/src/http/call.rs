@@ -17,11 +17,12 @@ use axum::response::Response;
 use domain::account::Tenant;
 use domain::ids::{AccountId, RequestId};
 use engine::access::{ApiKey, KeyScope};
-use engine::{Engine, IdempotencyKey};
+use engine::{Engine, IdempotencyKey, RefundView};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const LONGEST_KEY: usize = 255;
 
@@ -81,35 +82,39 @@ pub struct Call<D: Door> {
     body: Bytes,
 }
 
-/// An operation of a door. `endpoint` gets only calls of callers that hold `permission`.
-pub fn guarded<D, E, F>(
-    method: Method,
-    path: &'static str,
-    permission: KeyScope,
-    endpoint: E,
-) -> Route
+/// A function that answers a call.
+pub trait Endpoint<D: Door>: Fn(Call<D>) -> Self::Answer + Copy + Send + Sync + 'static {
+    type Answer: Future<Output = Result<Response, D::Problem>> + Send;
+}
+
+impl<D, E, F> Endpoint<D> for E
 where
     D: Door,
     E: Fn(Call<D>) -> F + Copy + Send + Sync + 'static,
-    F: Future<Output = Result<Response, D::Problem>> + Send + 'static,
+    F: Future<Output = Result<Response, D::Problem>> + Send,
 {
+    type Answer = F;
+}
+
+/// An operation of a door. `endpoint` gets only calls of callers that hold `permission`.
+pub fn guarded<D: Door>(
+    method: Method,
+    path: &'static str,
+    permission: KeyScope,
+    endpoint: impl Endpoint<D>,
+) -> Route {
     let class = if is_read(&method) { Class::Read } else { Class::Write };
     counted(method, path, permission, class, endpoint)
 }
 
 /// The same for an operation whose class does not follow from its method.
-pub fn counted<D, E, F>(
+pub fn counted<D: Door>(
     method: Method,
     path: &'static str,
     permission: KeyScope,
     class: Class,
-    endpoint: E,
-) -> Route
-where
-    D: Door,
-    E: Fn(Call<D>) -> F + Copy + Send + Sync + 'static,
-    F: Future<Output = Result<Response, D::Problem>> + Send + 'static,
-{
+    endpoint: impl Endpoint<D>,
+) -> Route {
     Route::guarded(method, path, permission, move |app, permission, request| async move {
         let request_id = app.engine.request_id();
         let (needs, mut quota) = ((permission, class), None);
@@ -214,6 +219,13 @@ impl<D: Door> Call<D> {
 
     pub fn query(&self) -> Query<'_> {
         Query::parse(self.parts.uri.query())
+    }
+
+    /// The refund as it stands once the provider has answered, or as it was made where that takes
+    /// longer than `limit`. The refund is committed before the wait, so a failed wait is no failure.
+    pub async fn wait_for(&self, made: RefundView, limit: Duration) -> RefundView {
+        let later = self.engine().wait_for_refund(self.tenant(), made.refund.id, limit).await;
+        later.ok().flatten().unwrap_or(made)
     }
 
     /// A segment of the path as it was sent, counted from 1 behind the first slash.

@@ -1,9 +1,12 @@
-//! Ids of checkouts, numbers of invoices, and the simulated bank for transfers by hand.
+//! Checkouts as every door knows them: ids, what a checkout shares with its payment, numbers of invoices, and the
+//! simulated bank for transfers by hand.
 
 use super::payment_ref::parse_ulid;
+use domain::account::Tenant;
+use domain::checkout;
 use domain::ids::PaymentId;
 use domain::invoice::Invoice;
-use domain::payment::Kind;
+use domain::payment::{self, Kind};
 
 /// The simulated bank that receives transfers by hand.
 pub const BANK_NAME: &str = "Sandbox Bank";
@@ -28,4 +31,41 @@ pub fn parse_id(kind: Kind, text: &str) -> Option<PaymentId> {
 /// An invoice's number as people see it: `INV-000042`.
 pub fn invoice_number(invoice: &Invoice) -> String {
     format!("INV-{:06}", invoice.facts.number)
+}
+
+/// The fields that a checkout shares with its payment.
+#[derive(Clone, Copy)]
+pub struct Common<'a> {
+    pub id: PaymentId,
+    pub kind: Kind,
+    pub tenant: Tenant,
+    pub amount: i64,
+    pub currency: &'a str,
+    pub metadata: Option<&'a str>,
+}
+
+impl<'a> From<&'a checkout::Terms> for Common<'a> {
+    fn from(facts: &'a checkout::Terms) -> Self {
+        Self {
+            id: facts.id,
+            kind: facts.kind,
+            tenant: facts.tenant,
+            amount: facts.amount,
+            currency: facts.currency.as_str(),
+            metadata: facts.metadata.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a payment::Capture> for Common<'a> {
+    fn from(facts: &'a payment::Capture) -> Self {
+        Self {
+            id: facts.id,
+            kind: facts.kind,
+            tenant: facts.tenant,
+            amount: facts.captured,
+            currency: facts.currency.as_str(),
+            metadata: facts.metadata.as_deref(),
+        }
+    }
 }

@@ -4,9 +4,10 @@ use super::answer::{retry_after, with_body};
 use super::problem::{Details, Problem};
 use super::time::Iso;
 use crate::app::App;
+use crate::openapi::{Schema, printed};
 use axum::response::Response;
 use domain::ids::RequestId;
-use domain::refund::Refund;
+use domain::refund::{Refund, State, Status};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -37,34 +38,46 @@ struct Meta<'a> {
     page: Option<PageMeta>,
 }
 
-/// The description of a page, under the names that SDKs read and the names in the documentation.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PageMeta {
-    cursor: Option<String>,
-    has_more: bool,
-    page: PageShown,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pruned: Option<PrunedWire>,
+printed! {
+    /// About the answer and its page.
+    #[serde(rename_all = "camelCase")]
+    #[derive(Debug)]
+    pub struct PageMeta {
+        cursor: Option<String> = cursor(),
+        has_more: bool = Schema::boolean().says("There is a next page."),
+        page: PageShown = PageShown::schema(),
+        pruned?: PrunedWire = PrunedWire::schema(),
+    }
 }
 
-/// The summary of a refund whose first events are no longer kept.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PrunedWire {
-    events: u32,
-    created_at: Iso,
-    status: &'static str,
-    status_detail: &'static str,
-    updated_at: Iso,
+printed! {
+    /// On the timeline of a refund whose first events are no longer kept: what is known of it all
+    /// the same.
+    #[serde(rename_all = "camelCase")]
+    #[derive(Debug)]
+    struct PrunedWire {
+        events: u32 = Schema::integer(1).says("How many of its first events are gone."),
+        created_at: Iso = Schema::time().says("When the refund was asked for."),
+        status: &'static str = Schema::one_of(Status::ALL, Status::as_str),
+        status_detail: &'static str = Schema::one_of(State::ALL, State::as_str),
+        updated_at: Iso = Schema::time().says("When it last changed."),
+    }
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PageShown {
-    limit: u32,
-    has_more: bool,
-    next_cursor: Option<String>,
+printed! {
+    /// The same once more, as some clients read it.
+    #[serde(rename_all = "camelCase")]
+    #[derive(Debug)]
+    struct PageShown {
+        limit: u32 = Schema::integer(1).says("Items per page that were asked for."),
+        has_more: bool = Schema::boolean(),
+        next_cursor: Option<String> = cursor(),
+    }
+}
+
+fn cursor() -> Schema {
+    let cursor = Schema::matching("^[A-Za-z0-9_-]{32}$");
+    cursor.says("Leads to the next page; `null` on the last one.").or_null()
 }
 
 impl PageMeta {

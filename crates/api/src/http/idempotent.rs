@@ -5,7 +5,7 @@
 //! client disconnects.
 
 use super::answer::{mark_replayed, with_body};
-use super::call::{Call, Door, guarded};
+use super::call::{Call, Door, Endpoint, guarded};
 use super::route::Route;
 use axum::body::Body;
 use axum::response::Response;
@@ -16,26 +16,19 @@ use http::{Method, StatusCode};
 use std::sync::Arc;
 
 /// An operation whose answer is stored.
-pub fn idempotent<D, E, F>(
+pub fn idempotent<D: Door>(
     method: Method,
     path: &'static str,
     permission: KeyScope,
-    endpoint: E,
-) -> Route
-where
-    D: Door,
-    E: Fn(Call<D>) -> F + Copy + Send + Sync + 'static,
-    F: Future<Output = Result<Response, D::Problem>> + Send + 'static,
-{
+    endpoint: impl Endpoint<D>,
+) -> Route {
     guarded(method, path, permission, move |call| answer_once(call, endpoint))
 }
 
-async fn answer_once<D, E, F>(mut call: Call<D>, endpoint: E) -> Result<Response, D::Problem>
-where
-    D: Door,
-    E: Fn(Call<D>) -> F + Copy + Send + Sync + 'static,
-    F: Future<Output = Result<Response, D::Problem>> + Send + 'static,
-{
+async fn answer_once<D: Door>(
+    mut call: Call<D>,
+    endpoint: impl Endpoint<D>,
+) -> Result<Response, D::Problem> {
     let Some(key) = call.idempotency_key.take() else { return endpoint(call).await };
     let engine = call.engine().clone();
     match engine.begin_request(call.tenant(), &key, &call.request()).await? {
@@ -59,12 +52,11 @@ where
 }
 
 /// Calls the endpoint and stores its answer.
-async fn process<D, E, F>(call: Call<D>, keyed: &Keyed, endpoint: E) -> Result<Response, D::Problem>
-where
-    D: Door,
-    E: Fn(Call<D>) -> F,
-    F: Future<Output = Result<Response, D::Problem>>,
-{
+async fn process<D: Door>(
+    call: Call<D>,
+    keyed: &Keyed,
+    endpoint: impl Endpoint<D>,
+) -> Result<Response, D::Problem> {
     let (app, request_id, profile) = (Arc::clone(call.app()), call.request_id(), call.profile());
     let response = match endpoint(call).await {
         Err(problem) if D::STORES_REFUSALS => D::refuse(&app, request_id, profile, problem),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     pub field: Option<Cow<'static, str>>,
-    /// The fault and its mend, for people.
+    /// Names the mistake and the remedy.
     pub message: Cow<'static, str>,
 }
 

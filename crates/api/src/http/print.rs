@@ -62,3 +62,15 @@ impl Serialize for Raw<'_> {
         raw.serialize(serializer)
     }
 }
+
+/// `some_field` as `someField`.
+pub fn camel_case(field: &str) -> String {
+    let mut words = field.split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}

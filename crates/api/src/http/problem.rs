@@ -15,7 +15,7 @@ pub struct Problem {
     pub status: StatusCode,
     /// The stable word that clients branch on.
     pub code: &'static str,
-    /// The fault and its mend, for people.
+    /// Names the mistake and the remedy.
     pub message: Cow<'static, str>,
     pub field: Option<Cow<'static, str>>,
     /// Data for programs.
@@ -31,15 +31,27 @@ pub struct Problem {
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum Details {
     /// The amount exceeds the refundable balance.
-    OverRefund { requested: i64, refundable: i64, currency: String },
+    OverRefund {
+        requested: i64,
+        refundable: i64,
+        currency: String,
+    },
     /// The balance is not the expected one.
-    Balance { expected: i64, refundable: i64 },
+    Balance {
+        expected: i64,
+        refundable: i64,
+    },
     /// The refund that is in the way.
-    Refund { refund_id: String },
+    Refund {
+        refund_id: String,
+    },
     /// The payment that is in the way.
-    Payment { payment_id: String },
-    /// The currencies to choose from.
-    Currencies { currencies: Vec<String> },
+    Payment {
+        payment_id: String,
+    },
+    Currencies {
+        currencies: Vec<String>,
+    },
     /// The scope that the key lacks.
     MissingScope {
         #[serde(rename = "scope")]

@@ -49,8 +49,6 @@ impl<'a> Query<'a> {
 
 /// Items of one page.
 pub const MAX_LIMIT: u32 = 100;
-
-/// Reads `limit`.
 pub fn read_limit(query: &Query<'_>) -> Result<Option<u32>, Invalid> {
     let Some(text) = query.get("limit")? else { return Ok(None) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());

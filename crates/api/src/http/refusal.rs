@@ -3,6 +3,7 @@
 //! The two references of the native API disagree about the codes of refused refunds; an error
 //! profile selects one of the tables. [`code_of`] has both tables.
 
+use super::print::camel_case;
 use super::problem::{Details, Problem};
 use crate::http::invalid::Invalid;
 use domain::decide::Refusal;
@@ -67,6 +68,7 @@ impl From<engine::Error> for Problem {
         match error {
             engine::Error::Refused(refusal) => Self::of_refusal(&refusal),
             engine::Error::Invalid { field, message } => {
+                // The engine names fields as `domain` does.
                 Invalid::field(camel_case(field), message).into()
             }
             engine::Error::InProgress => Self {
@@ -118,8 +120,8 @@ impl Problem {
             ),
             Refusal::ReferenceTaken(refund) => reference_taken(says, refund),
             Refusal::ChargeTaken(payment) => says(format!(
-                "this providerPaymentId is registered as {payment} with other facts; use {payment}, \
-                 or send the same facts"
+                "this providerPaymentId is registered as {payment} with other facts; use \
+                 {payment}, or send the same facts"
             ))
             .about("providerPaymentId")
             .with(Details::Payment { payment_id: payment.to_string() }),
@@ -132,8 +134,8 @@ impl Problem {
                 over_refund(says, requested, refundable)
             }
             Refusal::NothingRefundable { .. } => says(
-                "amount exceeds refundable balance: nothing remains, the payment is refunded or its \
-                 refunds are under way; list its refunds to see them"
+                "amount exceeds refundable balance: nothing remains, the payment is refunded or \
+                 its refunds are under way; list its refunds to see them"
                     .to_owned(),
             ),
             Refusal::BalanceChanged { expected, refundable } => says(format!(
@@ -208,18 +210,6 @@ fn over_refund(says: impl Fn(String) -> Problem, asked: Money, left: Money) -> P
     ))
     .about("amount")
     .with(Details::OverRefund { requested, refundable, currency: asked.currency.to_string() })
-}
-
-/// The engine names fields as `domain` does.
-fn camel_case(field: &str) -> String {
-    let mut words = field.split('_');
-    let mut name = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(letters.as_str());
-    }
-    name
 }
 
 #[cfg(test)]

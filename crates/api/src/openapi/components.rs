@@ -64,8 +64,13 @@ pub fn request_id() -> Schema {
 
 /// The name of a payment as a refund's source.
 pub fn source_id() -> Schema {
-    let prefixes: Vec<_> = Kind::ALL.iter().map(|kind| kind.prefix()).collect();
-    id(&prefixes)
+    id_or_source_id(&[])
+}
+
+/// An id with one of these prefixes, or the name of a payment as a refund's source.
+pub fn id_or_source_id(prefixes: &[&'static str]) -> Schema {
+    let kinds = Kind::ALL.iter().map(|kind| kind.prefix());
+    id(&prefixes.iter().copied().chain(kinds).collect::<Vec<_>>())
 }
 
 /// `arn:refundry:<what>:<account>:<id>`.
@@ -77,11 +82,11 @@ pub fn arn(what: &str, prefix: &str) -> Schema {
 
 /// The mode something was made in.
 pub fn mode() -> Schema {
-    Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())).says("Decided by the key.")
+    Schema::one_of(Mode::ALL, Mode::as_str).says("Decided by the key.")
 }
 
 pub fn kind() -> Schema {
-    Schema::words(Kind::ALL.iter().map(|kind| kind.as_str()))
+    Schema::one_of(Kind::ALL, Kind::as_str)
 }
 
 pub fn currency() -> Schema {
@@ -98,7 +103,13 @@ pub fn minor(text: &str) -> Schema {
     Schema::integer(0).says(&format!("{text} Minor units."))
 }
 
-/// A time in a query.
+/// An amount of either sign that we print, in minor units.
+pub fn signed(text: &str) -> Schema {
+    Schema::any()
+        .with("type", "integer")
+        .with("format", "int64")
+        .says(&format!("{text} Minor units."))
+}
 pub fn query_time() -> Schema {
     Schema::string()
         .says(
@@ -124,12 +135,14 @@ pub fn metadata() -> Schema {
 
 /// The caller's key-value pairs, as they are printed.
 pub fn printed_metadata() -> Schema {
-    Schema::map(Schema::string()).says("As it was sent.").or_null()
+    Schema::map(Schema::string()).says("As it was sent.").or_null().like(())
+}
+pub fn header(required: bool, text: &str, schema: Schema) -> Value {
+    json!({"description": text, "required": required, "schema": Value::from(schema)})
 }
 
 /// The headers of answers that all doors share.
 pub fn headers() -> Vec<(&'static str, Value)> {
-    let header = |required: bool, text: &str, schema: Schema| json!({"description": text, "required": required, "schema": Value::from(schema)});
     let number = || Schema::matching("^[0-9]+$");
     vec![
         ("X-Request-Id", header(true, "The request's id.", request_id())),

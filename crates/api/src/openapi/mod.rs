@@ -1,15 +1,19 @@
 //! OpenAPI documents: what they are made of, and how they are printed. Nothing here names a door.
 
 pub mod components;
-pub mod operation;
+mod operation;
 pub mod page;
+mod printed;
 pub mod problems;
-pub mod schema;
+mod schema;
+
+pub use operation::{Answer, Example, JSON, Operation, Parameter};
+pub use printed::Printed;
+pub(crate) use printed::{printed, wire_name};
+pub use schema::{Fields, Schema};
 
 use engine::access::KeyScope;
 use http::Method;
-use operation::{Answer, Operation, Parameter};
-use schema::Schema;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 

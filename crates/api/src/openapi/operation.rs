@@ -15,7 +15,6 @@ pub type Example = (&'static str, &'static str, Value);
 pub enum Parameter {
     /// A named component of the document.
     Named(&'static str),
-    /// One of this operation.
     Own(Value),
 }
 

@@ -22,6 +22,17 @@ pub const EVERYWHERE: &[(u16, &str)] = &[
     (503, "service_unavailable"),
 ];
 
+/// Refusals of every operation without a key.
+pub const WITHOUT_KEY: &[(u16, &str)] = &[
+    (400, "validation_error"),
+    (404, "not_found"),
+    (408, "request_timeout"),
+    (413, "payload_too_large"),
+    (429, "rate_limited"),
+    (500, "internal_error"),
+    (503, "service_unavailable"),
+];
+
 /// Every code with its meaning.
 pub const CODES: &[(&str, &str)] = &[
     (

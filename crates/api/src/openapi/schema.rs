@@ -1,5 +1,6 @@
 //! JSON Schemas (draft 2020-12, the dialect of OpenAPI 3.1), written by hand next to the code that
-//! they describe: requests are read field by field, so there is no type to derive a schema from.
+//! they describe: requests are read field by field, so there is no type to derive a schema from, and
+//! answers declare each field with its schema ([`printed`](super::printed)).
 //! Schemas cannot drift: the tests check every answer against them, and limits are the constants
 //! that the code enforces.
 
@@ -46,6 +47,19 @@ impl Schema {
     pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         let words: Vec<_> = words.into_iter().collect();
         Self::string().with("enum", words)
+    }
+
+    /// One of the words of `all`.
+    pub fn one_of<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Self {
+        Self::words(all.iter().map(|known| word(*known)))
+    }
+    pub fn text_or_null(description: &str) -> Self {
+        Self::string().says(description).or_null()
+    }
+
+    /// A text that is `null` in most answers, and so in the example.
+    pub fn rare_text(description: &str) -> Self {
+        Self::text_or_null(description).like(())
     }
 
     /// A whole number of at least `least`.
@@ -138,7 +152,8 @@ impl From<Schema> for Value {
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     properties: Map<String, Value>,
-    required: Vec<&'static str>,
+    required: Vec<String>,
+    description: &'static str,
 }
 
 impl Fields {
@@ -146,23 +161,63 @@ impl Fields {
         Self::default()
     }
 
+    /// The fields of a struct; `comment` is its doc comment, which describes the object.
+    pub fn of(comment: &'static str) -> Self {
+        Self { description: comment.trim(), ..Self::default() }
+    }
+
     /// A field that is always there.
     #[must_use]
-    pub fn must(mut self, name: &'static str, schema: Schema) -> Self {
-        self.required.push(name);
+    pub fn must(mut self, name: impl Into<String>, schema: Schema) -> Self {
+        let name = name.into();
+        self.required.push(name.clone());
         self.may(name, schema)
     }
 
     /// A field that need not be there.
     #[must_use]
-    pub fn may(mut self, name: &'static str, schema: Schema) -> Self {
-        self.properties.insert(name.to_owned(), schema.into());
+    pub fn may(mut self, name: impl Into<String>, schema: Schema) -> Self {
+        self.properties.insert(name.into(), schema.into());
+        self
+    }
+
+    /// The same with the fields of another object.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.properties.extend(other.properties);
+        self.required.extend(other.required);
+        self
+    }
+
+    /// The same with another schema for a field.
+    #[must_use]
+    pub fn with(self, name: &str, schema: Schema) -> Self {
+        self.may(name, schema)
+    }
+
+    /// The same without these fields.
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.properties.retain(|name, _| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// The same where these fields, which are otherwise left out, are always there.
+    #[must_use]
+    pub fn always(mut self, names: &[&str]) -> Self {
+        for name in names {
+            let schema = self.properties.shift_remove(*name).unwrap_or_default();
+            self.properties.insert((*name).to_owned(), schema);
+            self.required.push((*name).to_owned());
+        }
         self
     }
 
     /// An object that we print: these fields and no other.
     pub fn closed(self) -> Schema {
-        self.open().with("additionalProperties", false)
+        let description = self.description;
+        let schema = self.open().with("additionalProperties", false);
+        if description.is_empty() { schema } else { schema.says(description) }
     }
 
     /// An object that we read: other fields are ignored.

@@ -1,8 +1,6 @@
 //! The description of these operations in the OpenAPI document.
 
-use crate::openapi::Chapter;
-use crate::openapi::operation::{Answer, JSON, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Answer, Chapter, Fields, JSON, Operation, Parameter, Schema};
 use http::Method;
 
 const TAG: &str = "Service";

@@ -1,20 +1,18 @@
 //! The description of this door in its OpenAPI document.
 
-use super::door::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS};
-use super::error::type_of;
+use super::door::{CANCEL, CONFIRM, INTENT, INTENTS, REFUNDS, Refusal};
+use super::error::{CODES, type_of};
 use super::intents::{LIMIT, LONGEST_CUSTOMER, LONGEST_METHOD, METHODS};
 use super::refunds::{LONGEST_REASON, REASONS};
-use super::wire::{METHOD_PREFIX, STATUSES};
+use super::wire::{IntentWire, METHOD_PREFIX, RefundAnswer, RefundItem};
 use crate::http::call::LONGEST_KEY;
 use crate::http::query::MAX_LIMIT;
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
-use crate::openapi::{Chapter, Document};
-use domain::account::Mode;
+use crate::openapi::{
+    Answer, Chapter, Document, Fields, Operation, Parameter, Printed, Schema, components,
+};
 use http::Method;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub const DOCUMENT: Document = Document {
     name: "elasticpay",
@@ -30,30 +28,6 @@ const REFUNDING: &str = "Refunds";
 const BEARER: &str = "`Authorization: Bearer <key>`: `sk_sandbox_…` and `sk_live_…`, as \
 `refundry keys create --format elasticpay` makes them, or any other key of Refundry. A platform's key, `oa_sandbox_…` \
 or `oa_live_…`, says with each request for whom it acts, in `X-Biller-Account`.";
-
-/// Everything that any operation refuses, and when.
-const CODES: &[(u16, &str, &str)] = &[
-    (400, "validation_error", "part of the request cannot be accepted; `field` names it"),
-    (401, "unauthorized", "no credentials, or none of a kind that is known"),
-    (401, "invalid_key", "there is no such key, or it was revoked"),
-    (401, "invalid_signature", "the signature does not fit the request"),
-    (401, "invalid_timestamp", "a signed request without a readable time"),
-    (401, "timestamp_skew", "signed more than 300 seconds away from the server's clock"),
-    (403, "insufficient_scope", "the key may not do this"),
-    (404, "not_found", "nothing of that name exists for the account and mode of the key"),
-    (408, "request_timeout", "the body did not arrive in time"),
-    (409, "idempotency_conflict", "the Idempotency-Key was used for another request"),
-    (409, "idempotency_in_progress", "a request with this Idempotency-Key is being processed"),
-    (409, "payment_intent_not_succeeded", "only an intent that is succeeded can be refunded"),
-    (409, "nothing_refundable", "everything is on its way back in refunds that are pending"),
-    (409, "payment_intent_unexpected_state", "the intent is not in a state that allows it"),
-    (413, "payload_too_large", "the body is too large"),
-    (415, "unsupported_media_type", "the body is not said to be `application/json` in UTF-8"),
-    (422, "amount_too_large", "more was asked for than can be refunded"),
-    (429, "rate_limited", "too many requests; `Retry-After` says when to send the next one"),
-    (500, "internal_error", "something failed on the server; report the request id"),
-    (503, "service_unavailable", "the answer is not known: send the same request again"),
-];
 
 /// Codes of certain operations only.
 const SPECIAL: &[&str] = &[
@@ -292,52 +266,14 @@ fn parameters() -> Vec<(&'static str, Parameter)> {
 
 fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
-        ("PaymentIntent", intent()),
+        ("PaymentIntent", IntentWire::schema()),
         ("NewPaymentIntent", new_intent()),
         ("NewConfirmation", new_confirmation()),
-        ("RefundResult", refund_result()),
-        ("Refund", refund()),
+        ("RefundResult", RefundAnswer::schema().says("What became of a refund.")),
+        ("Refund", RefundItem::schema()),
         ("NewRefund", new_refund()),
-        ("Error", error()),
+        ("Error", Refusal::schema().says("What is answered with every status from 400 on.")),
     ]
-}
-
-/// The id of an intent as it is printed.
-fn intent_id() -> Schema {
-    Schema::matching("^pi_").like("pi_01KREAEM40E8TXW4VNC0XM1R2P")
-}
-
-fn text(text: &str) -> Schema {
-    Schema::string().says(text).or_null().like(json!(null))
-}
-
-fn intent() -> Schema {
-    let modes = Mode::ALL.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(" or ");
-    Fields::new()
-        .must("id", intent_id())
-        .must("amount", Schema::integer(1).says("Smallest units.").like(2000))
-        .must("currency", components::currency().like("AUD"))
-        .must("status", Schema::words(STATUSES.iter().copied()).like("requires_payment_method"))
-        .must("client_secret", Schema::matching("^pi_.+_secret_[0-9a-f]{32}$"))
-        .must(
-            "livemode",
-            Schema::boolean().says(&format!("Decided by the key, {modes}.")).like(false),
-        )
-        .must("created_at", Schema::time())
-        .must("amount_refunded", components::minor("What went back.").like(0))
-        .must("customer_id", text("As it was sent."))
-        .must("payment_method", text("How it was paid, or tried."))
-        .must(
-            "hosted_url",
-            Schema::string()
-                .says("The page on which the customer pays, or approves a payment.")
-                .or_null(),
-        )
-        .must("failure_code", text("Why the last attempt was declined."))
-        .must("failure_message", text("The same for people."))
-        .must("metadata", components::printed_metadata().like(json!(null)))
-        .closed()
-        .says("A payment intent.")
 }
 
 fn new_intent() -> Schema {
@@ -378,54 +314,6 @@ fn new_refund() -> Schema {
         .may("metadata", components::metadata())
         .open()
         .says("A refund to make. Fields that are not listed are ignored; `null` means absent.")
-}
-
-fn refund_status() -> Schema {
-    Schema::words(["succeeded", "pending", "failed"])
-}
-
-fn refund_result() -> Schema {
-    Fields::new()
-        .must("success", Schema::boolean().says("False when the refund failed.").like(true))
-        .must("status", refund_status())
-        .must("transaction_id", intent_id().says("The intent."))
-        .must("refund_id", components::id(&["re_"]))
-        .must("message", Schema::string().like("Partial refund of 2000 AUD processed"))
-        .must("amount_cents", Schema::integer(1).like(2000))
-        .must("currency", components::currency().like("AUD"))
-        .closed()
-        .says("What became of a refund.")
-}
-
-fn refund() -> Schema {
-    Fields::new()
-        .must("id", components::id(&["re_"]))
-        .must("refund_id", components::id(&["re_"]).says("The same."))
-        .must("transaction_id", intent_id().says("The intent."))
-        .must("status", refund_status())
-        .must("amount_cents", Schema::integer(1).like(2000))
-        .must("currency", components::currency().like("AUD"))
-        .must("reason", text("As it was sent."))
-        .must("failure_code", text("The provider's word for the failure."))
-        .must("failure_message", text("The same for people."))
-        .must("created_at", Schema::time())
-        .closed()
-        .says("A refund.")
-}
-
-fn error() -> Schema {
-    let types: BTreeSet<_> = CODES.iter().map(|(status, ..)| type_of(*status)).collect();
-    let error = Fields::new()
-        .must("type", Schema::words(types))
-        .must("code", Schema::words(CODES.iter().map(|(_, code, _)| *code)).says("Branch on this."))
-        .must("message", Schema::string().says("For people: what was wrong and what to do."))
-        .may("field", Schema::string().says("The field, parameter or header it is about."))
-        .closed();
-    Fields::new()
-        .must("success", Schema::boolean().with("const", false))
-        .must("error", error)
-        .closed()
-        .says("What is answered with every status from 400 on.")
 }
 
 #[cfg(test)]

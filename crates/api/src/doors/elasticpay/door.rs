@@ -1,6 +1,6 @@
 //! This door: the account that a caller acts for, ids in paths, and how answers are printed.
 
-use super::error::{Problem, type_of};
+use super::error::{CODES, Problem, type_of};
 use crate::app::App;
 use crate::http::answer;
 use crate::http::auth::Caller;
@@ -9,12 +9,14 @@ use crate::http::headers::{ON_BEHALF_OF, single};
 use crate::http::invalid::Invalid;
 use crate::http::problem;
 use crate::http::query::decode_segment;
+use crate::openapi::{Schema, printed};
 use axum::response::Response;
 use domain::ids::{AccountId, RequestId};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 pub const INTENTS: &str = "/api/v1/payment_intents";
 pub const INTENT: &str = "/api/v1/payment_intents/{id}";
@@ -91,26 +93,33 @@ impl Call {
     }
 }
 
-#[derive(Serialize)]
-struct Refusal<'a> {
-    /// The same field as in the answer to a refund.
-    success: bool,
-    error: ErrorBody<'a>,
+fn types() -> Schema {
+    let types: BTreeSet<_> = CODES.iter().map(|(status, ..)| type_of(*status)).collect();
+    Schema::words(types)
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    code: &'a str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct Refusal<'a> {
+        success: bool = Schema::boolean().with("const", false),
+        error: ErrorBody<'a> = ErrorBody::schema(),
+    }
+}
+
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct ErrorBody<'a> {
+        r#type: &'static str = types(),
+        code: &'a str = Schema::words(CODES.iter().map(|(_, code, _)| *code))
+            .says("Branch on this."),
+        message: &'a str = Schema::string().says("For people: what was wrong and what to do."),
+        field?: &'a str = Schema::string().says("The field, parameter or header it is about."),
+    }
 }
 
 pub fn refuse(request_id: RequestId, problem: &problem::Problem) -> Response {
     let error = ErrorBody {
-        kind: type_of(problem.status.as_u16()),
+        r#type: type_of(problem.status.as_u16()),
         code: problem.code,
         message: &problem.message,
         field: problem.field.as_deref(),

@@ -17,6 +17,30 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub struct Problem(pub problem::Problem);
 
+/// Everything that any operation refuses, and when.
+pub const CODES: &[(u16, &str, &str)] = &[
+    (400, "validation_error", "part of the request cannot be accepted; `field` names it"),
+    (401, "unauthorized", "no credentials, or none of a kind that is known"),
+    (401, "invalid_key", "there is no such key, or it was revoked"),
+    (401, "invalid_signature", "the signature does not fit the request"),
+    (401, "invalid_timestamp", "a signed request without a readable time"),
+    (401, "timestamp_skew", "signed more than 300 seconds away from the server's clock"),
+    (403, "insufficient_scope", "the key may not do this"),
+    (404, "not_found", "nothing of that name exists for the account and mode of the key"),
+    (408, "request_timeout", "the body did not arrive in time"),
+    (409, "idempotency_conflict", "the Idempotency-Key was used for another request"),
+    (409, "idempotency_in_progress", "a request with this Idempotency-Key is being processed"),
+    (409, "payment_intent_not_succeeded", "only an intent that is succeeded can be refunded"),
+    (409, "nothing_refundable", "everything is on its way back in refunds that are pending"),
+    (409, "payment_intent_unexpected_state", "the intent is not in a state that allows it"),
+    (413, "payload_too_large", "the body is too large"),
+    (415, "unsupported_media_type", "the body is not said to be `application/json` in UTF-8"),
+    (422, "amount_too_large", "more was asked for than can be refunded"),
+    (429, "rate_limited", "too many requests; `Retry-After` says when to send the next one"),
+    (500, "internal_error", "something failed on the server; report the request id"),
+    (503, "service_unavailable", "the answer is not known: send the same request again"),
+];
+
 /// The error type that goes with a status.
 pub const fn type_of(status: u16) -> &'static str {
     match status {

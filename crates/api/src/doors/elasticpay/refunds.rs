@@ -9,8 +9,7 @@ use crate::http::body::{Least, Object};
 use crate::http::headers::preferred_wait;
 use crate::http::invalid::{Invalid, excerpt};
 use axum::response::Response;
-use domain::ids::RefundId;
-use engine::{Answered, NewRefund, RefundFilter, RefundView};
+use engine::{NewRefund, RefundFilter};
 use std::time::Duration;
 
 /// The reasons that the documentation lists. Its own sample sends another, so any is taken unless
@@ -28,10 +27,13 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         metadata: draft.metadata,
         ..NewRefund::of(call.tenant(), payment)
     };
-    let answered = call.engine().create_refund(new, call.idempotency_key()).await?;
-    let answered = wait(&call, answered).await;
-    let mut response = call.answer(&RefundAnswer::new(&answered.value));
-    mark_replayed(&mut response, answered.replayed);
+    let made = call.engine().create_refund(new, call.idempotency_key()).await?;
+    let config = call.config();
+    let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
+    let limit = preferred.map_or(config.elasticpay.wait, |wait| wait.min(config.max_wait));
+    let view = call.wait_for(made.value, limit).await;
+    let mut response = call.answer(&RefundAnswer::new(&view));
+    mark_replayed(&mut response, made.replayed);
     Ok(response)
 }
 
@@ -63,19 +65,6 @@ fn read_reason(object: &Object<'_>, call: &Call) -> Result<Option<Box<str>>, Inv
         return Err(Invalid::field(field, message));
     }
     Ok(Some(reason.into()))
-}
-
-/// Waits for the provider. The refund is committed before that, so a failed wait returns it as
-/// committed.
-async fn wait(call: &Call, answered: Answered<RefundView>) -> Answered<RefundView> {
-    let config = call.config();
-    let preferred = preferred_wait(call.headers()).map(Duration::from_secs);
-    let limit = preferred.map_or(config.elasticpay.wait, |wait| wait.min(config.max_wait));
-    let id: RefundId = answered.value.refund.id;
-    match call.engine().wait_for_refund(call.tenant(), id, limit).await {
-        Ok(Some(value)) => Answered { value, ..answered },
-        Ok(None) | Err(_) => answered,
-    }
 }
 
 /// Lists the refunds of an intent that were made through any door, newest first.

@@ -1,8 +1,10 @@
 //! The shapes of this door (`reference/elasticpay_yoco.md` A.3 and A.4). The fields of its
 //! documentation are there under their names; what is more is Refundry's own.
 
+use crate::http::checkout::Common;
 use crate::http::print::Raw;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::account::Mode;
 use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::ids::PaymentId;
@@ -16,8 +18,6 @@ use std::borrow::Cow;
 pub const METHOD_PREFIX: &str = "pm_";
 /// The prefix of a refund's id.
 pub const REFUND_PREFIX: &str = "re_";
-
-/// The id of an intent in this door.
 fn print_id(id: PaymentId) -> String {
     id.with_prefix(Kind::PaymentIntent.prefix())
 }
@@ -87,83 +87,55 @@ impl Intent {
     /// The printed intent; `None` when there is neither checkout nor payment.
     pub fn wire(&self, engine: &Engine) -> Option<IntentWire<'_>> {
         let checkout = self.checkout.as_ref();
-        let (id, facts) = match (&self.payment, checkout) {
-            (Some(payment), _) => (name_of(&payment.facts), Facts::of_payment(payment)),
+        let (id, common) = match (&self.payment, checkout) {
+            (Some(payment), _) => (name_of(&payment.facts), Common::from(&*payment.facts)),
             (None, Some(checkout)) => {
-                (print_id(checkout.facts.id).into(), Facts::of_checkout(checkout))
+                (print_id(checkout.facts.id).into(), Common::from(&*checkout.facts))
             }
             (None, None) => return None,
         };
         let failure = checkout.and_then(|checkout| checkout.failure.as_ref());
         let method = checkout.and_then(|checkout| checkout.method.as_deref());
         Some(IntentWire {
-            client_secret: format!("{id}_secret_{}", engine.client_secret(facts.id)),
+            client_secret: format!("{id}_secret_{}", engine.client_secret(common.id)),
             id,
-            amount: facts.amount,
-            currency: facts.currency,
+            amount: common.amount,
+            currency: common.currency,
             status: self.status(),
-            livemode: facts.mode == Mode::Live,
-            created_at: Iso(facts.id.at()),
+            livemode: common.tenant.mode() == Mode::Live,
+            created_at: Iso(common.id.at()),
             amount_refunded: self.payment.as_ref().map_or(0, |payment| payment.refunded),
             customer_id: checkout.and_then(|checkout| checkout.facts.customer.as_deref()),
             payment_method: method.map(|method| format!("{METHOD_PREFIX}{method}")),
             hosted_url: checkout.map(|found| engine.hosted_url(found.facts.kind, found.facts.id)),
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: failure.map(|failure| &*failure.message),
-            metadata: facts.metadata.map(Raw),
+            metadata: common.metadata.map(Raw),
         })
     }
 }
 
-/// The fields of an intent that never change.
-struct Facts<'a> {
-    id: PaymentId,
-    mode: Mode,
-    amount: i64,
-    currency: &'a str,
-    metadata: Option<&'a str>,
-}
-
-impl<'a> Facts<'a> {
-    fn of_payment(payment: &'a Payment) -> Self {
-        let facts = &*payment.facts;
-        Self {
-            id: facts.id,
-            mode: facts.tenant.mode(),
-            amount: facts.captured,
-            currency: facts.currency.as_str(),
-            metadata: facts.metadata.as_deref(),
-        }
+printed! {
+    /// A payment intent.
+    #[serde(rename_all = "snake_case")]
+    pub struct IntentWire<'a> {
+        id: Cow<'a, str> = intent_id(),
+        amount: i64 = Schema::integer(1).says("Smallest units.").like(2000),
+        currency: &'a str = components::currency().like("AUD"),
+        status: &'static str = Schema::words(STATUSES.iter().copied())
+            .like("requires_payment_method"),
+        client_secret: String = Schema::matching("^pi_.+_secret_[0-9a-f]{32}$"),
+        livemode: bool = Schema::boolean().says("Decided by the key, test or live.").like(false),
+        created_at: Iso = Schema::time(),
+        amount_refunded: i64 = components::minor("What went back.").like(0),
+        customer_id: Option<&'a str> = Schema::rare_text("As it was sent."),
+        payment_method: Option<String> = Schema::rare_text("How it was paid, or tried."),
+        hosted_url: Option<String> =
+            Schema::text_or_null("The page on which the customer pays, or approves a payment."),
+        failure_code: Option<&'a str> = Schema::rare_text("Why the last attempt was declined."),
+        failure_message: Option<&'a str> = Schema::rare_text("The same for people."),
+        metadata: Option<Raw<'a>> = components::printed_metadata(),
     }
-
-    fn of_checkout(checkout: &'a Checkout) -> Self {
-        let facts = &*checkout.facts;
-        Self {
-            id: facts.id,
-            mode: facts.tenant.mode(),
-            amount: facts.amount,
-            currency: facts.currency.as_str(),
-            metadata: facts.metadata.as_deref(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub struct IntentWire<'a> {
-    id: Cow<'a, str>,
-    amount: i64,
-    currency: &'a str,
-    status: &'static str,
-    client_secret: String,
-    livemode: bool,
-    created_at: Iso,
-    amount_refunded: i64,
-    customer_id: Option<&'a str>,
-    payment_method: Option<String>,
-    hosted_url: Option<String>,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
-    metadata: Option<Raw<'a>>,
 }
 
 impl IntentWire<'_> {
@@ -212,33 +184,30 @@ impl<'a> ToldIntent<'a> {
 
     /// A checkout as it was right after an event.
     pub fn of_checkout(checkout: &'a Checkout) -> Self {
-        let facts = &*checkout.facts;
         let failure = checkout.failure.as_ref();
         Self {
-            id: print_id(facts.id).into(),
             status: state_word(checkout.state),
-            amount: facts.amount,
-            currency: facts.currency.as_str(),
-            amount_refunded: None,
-            created_at: Iso(facts.id.at()),
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: failure.map(|failure| &*failure.message),
-            metadata: facts.metadata.as_deref().map(Raw),
-            refund: None,
+            ..Self::of(print_id(checkout.facts.id).into(), (&*checkout.facts).into())
         }
     }
 
     fn of_facts(facts: &'a payment::Capture) -> Self {
+        Self::of(name_of(facts), facts.into())
+    }
+
+    fn of(id: Cow<'a, str>, common: Common<'a>) -> Self {
         Self {
-            id: name_of(facts),
+            id,
             status: "succeeded",
-            amount: facts.captured,
-            currency: facts.currency.as_str(),
+            amount: common.amount,
+            currency: common.currency,
             amount_refunded: None,
-            created_at: Iso(facts.id.at()),
+            created_at: Iso(common.id.at()),
             failure_code: None,
             failure_message: None,
-            metadata: facts.metadata.as_deref().map(Raw),
+            metadata: common.metadata.map(Raw),
             refund: None,
         }
     }
@@ -254,15 +223,17 @@ pub const fn refund_word(status: refund::Status) -> &'static str {
     }
 }
 
-#[derive(Serialize)]
-pub struct RefundAnswer<'a> {
-    success: bool,
-    status: &'static str,
-    transaction_id: Cow<'a, str>,
-    refund_id: String,
-    message: String,
-    amount_cents: i64,
-    currency: &'a str,
+printed! {
+    #[serde(rename_all = "snake_case")]
+    pub struct RefundAnswer<'a> {
+        success: bool = Schema::boolean().says("False when the refund failed.").like(true),
+        status: &'static str = refund_status(),
+        transaction_id: Cow<'a, str> = intent_id().says("The intent."),
+        refund_id: String = components::id(&[REFUND_PREFIX]),
+        message: String = Schema::string().like("Partial refund of 2000 AUD processed"),
+        amount_cents: i64 = Schema::integer(1).like(2000),
+        currency: &'a str = components::currency().like("AUD"),
+    }
 }
 
 impl<'a> RefundAnswer<'a> {
@@ -288,18 +259,21 @@ impl<'a> RefundAnswer<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub struct RefundItem<'a> {
-    id: String,
-    refund_id: String,
-    transaction_id: Cow<'a, str>,
-    status: &'static str,
-    amount_cents: i64,
-    currency: &'a str,
-    reason: Option<&'a str>,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
-    created_at: Iso,
+printed! {
+    /// A refund.
+    #[serde(rename_all = "snake_case")]
+    pub struct RefundItem<'a> {
+        id: String = components::id(&[REFUND_PREFIX]),
+        refund_id: String = components::id(&[REFUND_PREFIX]).says("The same."),
+        transaction_id: Cow<'a, str> = intent_id().says("The intent."),
+        status: &'static str = refund_status(),
+        amount_cents: i64 = Schema::integer(1).like(2000),
+        currency: &'a str = components::currency().like("AUD"),
+        reason: Option<&'a str> = Schema::rare_text("As it was sent."),
+        failure_code: Option<&'a str> = Schema::rare_text("The provider's word for the failure."),
+        failure_message: Option<&'a str> = Schema::rare_text("The same for people."),
+        created_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> RefundItem<'a> {
@@ -327,4 +301,13 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// There is a next page, behind the last item of this one.
     pub has_more: bool,
+}
+
+/// Describes the id of an intent as it is printed.
+fn intent_id() -> Schema {
+    Schema::matching("^pi_").like("pi_01KREAEM40E8TXW4VNC0XM1R2P")
+}
+
+fn refund_status() -> Schema {
+    Schema::words(["succeeded", "pending", "failed"])
 }

@@ -1,11 +1,7 @@
 //! Webhooks of providers.
 
 use super::PATH;
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::problems;
-use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Answer, Chapter, Fields, Operation, Parameter, Schema, components, problems};
 use domain::account::Mode;
 use http::Method;
 
@@ -13,16 +9,7 @@ const TAG: &str = "Inbound webhooks";
 
 pub fn chapter() -> Chapter {
     let received = Fields::new().must("received", Schema::boolean()).closed();
-    let refusals = vec![
-        (400, "validation_error"),
-        (401, "invalid_signature"),
-        (404, "not_found"),
-        (408, "request_timeout"),
-        (413, "payload_too_large"),
-        (429, "rate_limited"),
-        (500, "internal_error"),
-        (503, "service_unavailable"),
-    ];
+    let refusals = [problems::WITHOUT_KEY, &[(401, "invalid_signature")]].concat();
     let operation =
         Operation::new(Method::POST, PATH, "receiveWebhook", TAG, "Receive a provider's webhook")
             .says(
@@ -33,11 +20,7 @@ pub fn chapter() -> Chapter {
             .takes([
                 Parameter::path("provider", "The provider.", Schema::string().like("simulator")),
                 Parameter::path("account", "The account, `acc_…`.", components::account_id()),
-                Parameter::path(
-                    "mode",
-                    "The mode.",
-                    Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())),
-                ),
+                Parameter::path("mode", "The mode.", Schema::one_of(Mode::ALL, Mode::as_str)),
             ])
             .reads(true, Schema::any().says("Whatever the provider sends."), &[])
             .answers(

@@ -3,12 +3,8 @@
 
 use super::page::List;
 use crate::http::query::MAX_LIMIT;
-use crate::openapi::components::{self, envelope};
-use crate::openapi::operation::{Answer, Example, Operation, Parameter};
-use crate::openapi::problems;
-use crate::openapi::schema::{Fields, Schema};
+use crate::openapi::{Answer, Example, Fields, Operation, Parameter, Schema, components, problems};
 use http::Method;
-use serde_json::Value;
 
 /// Headers about the account's share of requests.
 const SHARE: &[&str] = &["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
@@ -75,27 +71,28 @@ impl Described {
 
     /// The same with a body that must be there.
     pub fn reads(self, schema: Schema, examples: &[Example]) -> Self {
-        let operation = self.operation.reads(true, schema, examples);
-        Self { operation, ..self }.refuses(&[(415, "unsupported_media_type")])
+        self.takes_body(true, schema, examples)
     }
 
     /// The same with a body without fields to read: none, or any object.
     pub fn reads_nothing(self) -> Self {
         let body = Fields::new().open().says("Nothing in it is read; it can be left out.");
-        let operation = self.operation.reads(false, body, &[]);
-        Self { operation, ..self }.refuses(&[(415, "unsupported_media_type")])
+        self.takes_body(false, body, &[])
     }
 
     /// The same with a body that can be left out.
     pub fn may_read(self, schema: Schema) -> Self {
-        let operation = self.operation.reads(false, schema, &[]);
+        self.takes_body(false, schema, &[])
+    }
+
+    fn takes_body(self, required: bool, schema: Schema, examples: &[Example]) -> Self {
+        let operation = self.operation.reads(required, schema, examples);
         Self { operation, ..self }.refuses(&[(415, "unsupported_media_type")])
     }
 
     /// The same with the success it answers.
     pub fn gives(self, status: u16, text: &str, data: Schema, headers: &[&'static str]) -> Self {
-        let body = envelope(data, Schema::named("Meta"));
-        self.answers(Answer::json(status, text, body).with_headers(headers))
+        self.answers(success(status, text, data).with_headers(headers))
     }
 
     /// The same with a success whose body is not the envelope.
@@ -117,15 +114,14 @@ impl Described {
         headers: &[&'static str],
         links: &[(&'static str, &str)],
     ) -> Self {
-        let body = envelope(data, Schema::named("Meta"));
-        let answer = Answer::json(201, text, body).with_headers(headers);
+        let answer = success(201, text, data).with_headers(headers);
         let lead = |answer: Answer, (operation, text): &(&'static str, &str)| {
             answer.leads_to(operation, text)
         };
         self.answers(links.iter().fold(answer, lead))
     }
 
-    /// The same with the pages it answers, and the parameters that lead through them.
+    /// The same with the pages it answers, the filters, and the parameters that lead through the pages.
     pub fn gives_pages(self, text: &str, list: &List, item: &str) -> Self {
         let order = match list.order {
             engine::SortOrder::Ascending => "asc",
@@ -147,9 +143,12 @@ impl Described {
             [(after, "At or after this time."), (before, "Before this time.")]
                 .map(|(name, text)| Parameter::query(name, text, components::query_time()))
         });
+        let filters = list.filters.iter();
+        let filters = filters.map(|(name, text, schema)| Parameter::query(name, text, schema()));
         let items = Schema::list(Schema::named(item)).with("maxItems", MAX_LIMIT);
-        let answer = Answer::json(200, text, envelope(items, Schema::named("PageMeta")));
-        self.takes(range.into_iter().flatten()).takes(parameters).answers(answer)
+        let answer =
+            Answer::json(200, text, components::envelope(items, Schema::named("PageMeta")));
+        self.takes(filters).takes(range.into_iter().flatten()).takes(parameters).answers(answer)
     }
 
     /// The same with more that it can refuse.
@@ -158,13 +157,11 @@ impl Described {
         self
     }
 
-    /// The operation.
     pub fn done(self) -> Operation {
         problems::answers(self.refusals).into_iter().fold(self.operation, Operation::answers)
     }
 }
 
-/// A named example of a body.
-pub const fn example(name: &'static str, summary: &'static str, body: Value) -> Example {
-    (name, summary, body)
+fn success(status: u16, text: &str, data: Schema) -> Answer {
+    Answer::json(status, text, components::envelope(data, Schema::named("Meta")))
 }

@@ -1,13 +1,9 @@
 //! Headers, security schemes and the parts of the envelope.
 
 use crate::http::call::LONGEST_KEY;
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::operation::Parameter;
-use crate::openapi::problems;
-use crate::openapi::schema::{Fields, Schema};
+use crate::http::envelope::PageMeta;
+use crate::openapi::{Chapter, Fields, Parameter, Printed, Schema, components, problems};
 use domain::account::Mode;
-use domain::refund::{State, Status};
 use serde_json::{Value, json};
 
 const BEARER: &str = "`Authorization: Bearer <token>`. The token is the whole proof, so send it over TLS only. \
@@ -44,7 +40,10 @@ pub fn chapter() -> Chapter {
         ],
         schemas: vec![
             ("Meta", meta().closed().says("About the answer.")),
-            ("PageMeta", page_meta().says("About the answer and its page.")),
+            (
+                "PageMeta",
+                meta().and(PageMeta::fields()).closed().says("About the answer and its page."),
+            ),
             (
                 "Refusal",
                 problems::refusal().says("What is answered with every status from 400 on."),
@@ -55,7 +54,7 @@ pub fn chapter() -> Chapter {
 }
 
 fn parameters() -> Vec<(&'static str, Parameter)> {
-    let modes = || Schema::words(Mode::ALL.iter().map(|mode| mode.as_str()));
+    let modes = || Schema::one_of(Mode::ALL, Mode::as_str);
     vec![
         (
             "IdempotencyKey",
@@ -117,7 +116,7 @@ fn parameters() -> Vec<(&'static str, Parameter)> {
 }
 
 fn headers() -> Vec<(&'static str, Value)> {
-    let header = |required: bool, text: &str, schema: Schema| json!({"description": text, "required": required, "schema": Value::from(schema)});
+    use components::header;
     let yes = || Schema::words(["true"]);
     let number = || Schema::matching("^[0-9]+$");
     vec![
@@ -156,37 +155,4 @@ fn meta() -> Fields {
     Fields::new()
         .must("requestId", components::request_id())
         .must("timestamp", Schema::time().says("When it was answered."))
-}
-
-fn page_meta() -> Schema {
-    let cursor = || {
-        let cursor = Schema::matching("^[A-Za-z0-9_-]{32}$");
-        cursor.says("Leads to the next page; `null` on the last one.").or_null()
-    };
-    let page = Fields::new()
-        .must("limit", Schema::integer(1).says("Items per page that were asked for."))
-        .must("hasMore", Schema::boolean())
-        .must("nextCursor", cursor())
-        .closed()
-        .says("The same once more, as some clients read it.");
-    meta()
-        .must("cursor", cursor())
-        .must("hasMore", Schema::boolean().says("There is a next page."))
-        .must("page", page)
-        .may("pruned", pruned())
-        .closed()
-}
-
-fn pruned() -> Schema {
-    Fields::new()
-        .must("events", Schema::integer(1).says("How many of its first events are gone."))
-        .must("createdAt", Schema::time().says("When the refund was asked for."))
-        .must("status", Schema::words(Status::ALL.iter().map(|status| status.as_str())))
-        .must("statusDetail", Schema::words(State::ALL.iter().map(|state| state.as_str())))
-        .must("updatedAt", Schema::time().says("When it last changed."))
-        .closed()
-        .says(
-            "On the timeline of a refund whose first events are no longer kept: what is known of it \
-             all the same.",
-        )
 }

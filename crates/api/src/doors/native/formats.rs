@@ -4,11 +4,11 @@ use super::events::wire::EventData;
 use crate::http::print::Shown;
 use crate::http::sign::{sign, standard_headers};
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::ids::{AccountId, EventId};
 use domain::webhook::Format;
 use engine::webhooks::{Signing, WebhookFormat};
 use engine::{Engine, EventView};
-use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -24,28 +24,29 @@ struct Standard;
 /// Plugipay (`reference/plugipay.md` §12.2 and §12.3).
 struct Plugipay;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StandardBody<'a> {
-    id: Shown<EventId>,
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    timestamp: Iso,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    seq: u32,
-    data: EventData<'a>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct StandardBody<'a> {
+        id: Shown<EventId> = components::event_id(),
+        r#type: &'static str = Schema::string(),
+        timestamp: Iso = Schema::time().says("When it happened."),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        seq: u32 = Schema::integer(0)
+            .says("Counts the events of one thing; 0 when triggered by hand."),
+        data: EventData<'a> = EventData::schema(),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PlugipayBody<'a> {
-    id: Shown<EventId>,
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    account_id: Shown<AccountId>,
-    occurred_at: Iso,
-    data: EventData<'a>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct PlugipayBody<'a> {
+        id: Shown<EventId> = components::event_id(),
+        r#type: &'static str = Schema::string(),
+        account_id: Shown<AccountId> = components::account_id(),
+        occurred_at: Iso = Schema::time(),
+        data: EventData<'a> = EventData::schema(),
+    }
 }
 
 impl WebhookFormat for Standard {
@@ -63,7 +64,7 @@ impl WebhookFormat for Standard {
         let event = &view.event;
         serde_json::to_string(&StandardBody {
             id: Shown(event.id),
-            event_type: name,
+            r#type: name,
             timestamp: Iso(event.id.at()),
             account_id: Shown(account),
             mode: event.tenant.mode().as_str(),
@@ -91,7 +92,7 @@ impl WebhookFormat for Plugipay {
     ) -> Result<String, serde_json::Error> {
         serde_json::to_string(&PlugipayBody {
             id: Shown(view.event.id),
-            event_type: name,
+            r#type: name,
             account_id: Shown(account),
             occurred_at: Iso(view.event.id.at()),
             data: EventData::new(view, account, engine),

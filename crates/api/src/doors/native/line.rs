@@ -2,6 +2,7 @@
 
 use crate::http::body::{Least, Object, missing};
 use crate::http::invalid::Invalid;
+use crate::openapi::{Fields, Schema, components};
 use domain::line_item::LineItem;
 
 pub const LONGEST_LINE: usize = 200;
@@ -22,4 +23,13 @@ pub fn read_line(object: &Object<'_>, text: &'static str) -> Result<LineItem, In
         return Err(Invalid::field("unitAmount", "quantity times unitAmount is too large"));
     }
     Ok(line)
+}
+
+/// Describes a line as it is sent; `text` is the name of its description field.
+pub fn new_line(text: &'static str) -> Schema {
+    Fields::new()
+        .must(text, Schema::name(LONGEST_LINE).says("What is sold."))
+        .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))
+        .must("unitAmount", components::amount(0).says("Minor units for one."))
+        .open()
 }

@@ -7,6 +7,7 @@ use crate::http::envelope::PageMeta;
 use crate::http::invalid::{Invalid, excerpt};
 use crate::http::query::{Query, read_limit};
 use crate::http::time::{FORMAT, parse_query_time};
+use crate::openapi::Schema;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::account::Tenant;
@@ -17,12 +18,15 @@ use ulid::Ulid;
 
 const CURSOR_VERSION: u8 = 2;
 
+/// A query parameter of a list: its name, its description and its schema.
+pub type Filter = (&'static str, &'static str, fn() -> Schema);
+
 /// A list that can be paged.
 pub struct List {
     /// Part of every cursor.
     pub name: &'static str,
-    /// The query parameters that decide which items are in it.
-    pub filters: &'static [&'static str],
+    /// The query parameters that decide which items are in it, in the order of the document.
+    pub filters: &'static [Filter],
     /// The query parameters of the time range `[after, before)`.
     pub range: Option<(&'static str, &'static str)>,
     /// Default direction.
@@ -31,10 +35,17 @@ pub struct List {
     pub limit: u32,
 }
 
+impl List {
+    /// A list that starts with the newest item and has a range of creation times.
+    pub const fn new(name: &'static str, filters: &'static [Filter]) -> Self {
+        let range = Some(("createdAfter", "createdBefore"));
+        Self { name, filters, range, order: SortOrder::Descending, limit: 20 }
+    }
+}
+
 /// The page of a list that a request asks for.
 #[derive(Debug)]
 pub struct Paging {
-    /// The page for the engine.
     pub query: PageQuery,
     fingerprint: [u8; 7],
 }
@@ -135,7 +146,9 @@ fn fingerprint(
     hash.update(subject.map_or([0; 16], |subject| subject.to_bytes()));
     hash.update(list.name);
     let range = list.range.map_or([""; 2], |(after, before)| [after, before]);
-    for name in list.filters.iter().copied().chain(range).filter(|name| !name.is_empty()) {
+    for name in
+        list.filters.iter().map(|(name, ..)| *name).chain(range).filter(|name| !name.is_empty())
+    {
         if let Some(value) = query.get(name)? {
             // The length separates name and value, so that different filters never hash the same
             // bytes.
@@ -196,7 +209,7 @@ mod tests {
 
     const LIST: List = List {
         name: "things",
-        filters: &["status", "sourceId"],
+        filters: &[("status", "", Schema::string), ("sourceId", "", Schema::string)],
         range: Some(("createdAfter", "createdBefore")),
         order: SortOrder::Descending,
         limit: 20,

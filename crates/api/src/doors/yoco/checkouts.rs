@@ -4,15 +4,15 @@ use super::door::Call;
 use super::door::{checkout_name, payment_name};
 use super::error::Problem;
 use crate::http::body::{Least, Object, missing};
-use crate::http::checkout::parse_id;
+use crate::http::checkout::{Common, parse_id};
 use crate::http::invalid::Invalid;
 use crate::http::print::Raw;
+use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
 use domain::account::{Mode, Tenant};
 use domain::checkout::{Checkout, State};
-use domain::ids::{AccountId, PaymentId};
+use domain::ids::AccountId;
 use domain::line_item::{LineItem, MAX_LINES};
-use domain::money::Currency;
 use domain::payment::{Kind, Payment, Status};
 use engine::{Engine, NewCheckout};
 use http::StatusCode;
@@ -37,50 +37,64 @@ struct Extra {
     external_id: Option<Box<str>>,
     client_reference_id: Option<Box<str>>,
 }
-
-/// A line item.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    display_name: Box<str>,
-    quantity: i64,
-    pricing_details: Pricing,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<Box<str>>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    #[derive(Deserialize)]
+    pub struct Item {
+        display_name: Box<str> = Schema::name(LONGEST_NAME),
+        quantity: i64 = Schema::integer(1).with("maximum", MOST_ITEMS),
+        pricing_details: Pricing = Pricing::schema(),
+        description?: Box<str> = Schema::text(LONGEST_DESCRIPTION),
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Pricing {
-    price: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tax_amount: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    discount_amount: Option<i64>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    #[derive(Deserialize)]
+    struct Pricing {
+        price: i64 = components::amount(0).says("Minor units for one."),
+        tax_amount?: i64 = components::amount(0),
+        discount_amount?: i64 = components::amount(0),
+    }
 }
 
-/// A checkout as it is printed.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CheckoutWire<'a> {
-    id: String,
-    redirect_url: String,
-    status: &'static str,
-    amount: i64,
-    currency: &'a str,
-    payment_id: Option<String>,
-    success_url: Option<&'a str>,
-    cancel_url: Option<&'a str>,
-    failure_url: Option<&'a str>,
-    metadata: Raw<'a>,
-    merchant_id: String,
-    total_discount: Option<i64>,
-    total_tax_amount: Option<i64>,
-    subtotal_amount: Option<i64>,
-    line_items: Option<&'a [Item]>,
-    external_id: Option<&'a str>,
-    client_reference_id: Option<&'a str>,
-    processing_mode: &'static str,
+pub fn link() -> Schema {
+    Schema::string().like("https://shop.example/thanks").or_null()
+}
+
+/// Describes a sum that this door only stores and prints.
+pub fn sum(text: &str) -> Schema {
+    components::amount(0).says(text).or_null()
+}
+
+/// Describes an id that the caller made.
+pub fn reference() -> Schema {
+    Schema::name(LONGEST_REFERENCE).says("The caller's own.").or_null()
+}
+
+printed! {
+    /// A checkout.
+    #[serde(rename_all = "camelCase")]
+    pub struct CheckoutWire<'a> {
+        id: String = components::id(&["ch_"]),
+        redirect_url: String = Schema::string().says("The page to send the buyer to."),
+        status: &'static str = Schema::words(STATUSES),
+        amount: i64 = Schema::integer(1).says("Minor units.").like(900),
+        currency: &'a str = Schema::matching("^[A-Z]{3}$").like("ZAR"),
+        payment_id: Option<String> = components::id(&["p_"]).says("Once it is paid.").or_null(),
+        success_url: Option<&'a str> = link(),
+        cancel_url: Option<&'a str> = link(),
+        failure_url: Option<&'a str> = link(),
+        metadata: Raw<'a> = Schema::map(Schema::string()),
+        merchant_id: String = components::id(&["acc_"]),
+        total_discount: Option<i64> = sum("As it was sent."),
+        total_tax_amount: Option<i64> = sum("As it was sent."),
+        subtotal_amount: Option<i64> = sum("As it was sent."),
+        line_items: Option<&'a [Item]> = Schema::list(Schema::named("YocoLineItem")).or_null(),
+        external_id: Option<&'a str> = reference(),
+        client_reference_id: Option<&'a str> = reference(),
+        processing_mode: &'static str = Schema::one_of(Mode::ALL, Mode::as_str),
+    }
 }
 
 /// Creates a request for payment.
@@ -182,32 +196,11 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
     }
 }
 
-/// The fields that checkouts and payments share.
-struct Common<'a> {
-    id: PaymentId,
-    tenant: Tenant,
-    amount: i64,
-    currency: &'a Currency,
-    metadata: Option<&'a str>,
-}
-
 impl Found {
     fn common(&self) -> Option<Common<'_>> {
         match (&self.checkout, &self.payment) {
-            (Some(Checkout { facts, .. }), _) => Some(Common {
-                id: facts.id,
-                tenant: facts.tenant,
-                amount: facts.amount,
-                currency: &facts.currency,
-                metadata: facts.metadata.as_deref(),
-            }),
-            (None, Some(Payment { facts, .. })) => Some(Common {
-                id: facts.id,
-                tenant: facts.tenant,
-                amount: facts.captured,
-                currency: &facts.currency,
-                metadata: facts.metadata.as_deref(),
-            }),
+            (Some(checkout), _) => Some((&*checkout.facts).into()),
+            (None, Some(payment)) => Some((&*payment.facts).into()),
             (None, None) => None,
         }
     }
@@ -260,7 +253,7 @@ fn wire<'a>(
         redirect_url: engine.hosted_url(Kind::Checkout, common.id),
         status: found.status(),
         amount: common.amount,
-        currency: common.currency.as_str(),
+        currency: common.currency,
         payment_id: found.payment.as_ref().map(|payment| payment_name(payment.facts.id)),
         success_url: facts.and_then(|facts| facts.success_url.as_deref()),
         cancel_url: facts.and_then(|facts| facts.cancel_url.as_deref()),
@@ -273,13 +266,6 @@ fn wire<'a>(
         line_items: extra.line_items.as_deref(),
         external_id: extra.external_id.as_deref(),
         client_reference_id: extra.client_reference_id.as_deref(),
-        processing_mode: mode_name(common.tenant),
-    }
-}
-
-fn mode_name(tenant: Tenant) -> &'static str {
-    match tenant.mode() {
-        Mode::Test => "test",
-        Mode::Live => "live",
+        processing_mode: common.tenant.mode().as_str(),
     }
 }

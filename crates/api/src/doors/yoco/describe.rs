@@ -1,24 +1,20 @@
 //! The description of this door in its OpenAPI document.
 
 use super::checkouts::{
-    LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_REFERENCE, MOST_ITEMS, STATUSES,
+    CheckoutWire, Item, LONGEST_DESCRIPTION, LONGEST_NAME, MOST_ITEMS, link, reference, sum,
 };
-use super::error::TYPES;
-use super::{refunds, webhooks};
-use crate::app::REFUND_STATUSES;
+use super::error::Body;
+use super::refunds::{Accepted, RefundList};
+use super::webhooks::{self, Subscriptions, WebhookWire};
 use crate::http::call::LONGEST_KEY;
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
-use crate::openapi::{Chapter, Document};
-use domain::account::Mode;
+use crate::openapi::{
+    Answer, Chapter, Document, Fields, Operation, Parameter, Printed, Schema, components,
+};
 use domain::line_item::MAX_LINES;
-use domain::money::MAX_AMOUNT;
 use http::Method;
 use serde_json::json;
 
 const TAG: &str = "Yoco";
-const ULID: &str = "01KREAEM40E8TXW4VNC0XM1R2P";
 
 const BEARER: &str = "`Authorization: Bearer <key>`: the secret key of an account, `sk_test_…` or \
 `sk_live_…`, or any other key of Refundry.";
@@ -40,14 +36,14 @@ fn chapters() -> Vec<Chapter> {
         )],
         operations: operations(),
         schemas: vec![
-            ("YocoCheckout", checkout()),
+            ("YocoCheckout", CheckoutWire::schema()),
             ("NewYocoCheckout", new_checkout()),
-            ("YocoLineItem", line_item(false)),
-            ("YocoRefund", refund()),
-            ("YocoRefundList", refund_list()),
-            ("YocoWebhook", webhook(false)),
-            ("YocoNewWebhook", webhook(true)),
-            ("YocoError", error()),
+            ("YocoLineItem", Item::schema().says("What is sold.")),
+            ("YocoRefund", Accepted::schema()),
+            ("YocoRefundList", RefundList::schema()),
+            ("YocoWebhook", WebhookWire::fields().without(&["secret"]).closed()),
+            ("YocoNewWebhook", WebhookWire::fields().always(&["secret"]).closed()),
+            ("YocoError", Body::schema().says("What is answered with every status from 400 on.")),
         ],
         parameters: vec![(
             "YocoIdempotencyKey",
@@ -65,10 +61,6 @@ fn chapters() -> Vec<Chapter> {
         )],
         ..Chapter::default()
     }]
-}
-
-fn id(prefix: &str) -> Schema {
-    Schema::matching(&format!("^{prefix}[0-9A-HJKMNP-TV-Z]{{26}}$")).like(format!("{prefix}{ULID}"))
 }
 
 /// Describes the refusals that every operation can answer, and `more` of them.
@@ -113,23 +105,27 @@ fn gives(status: u16, text: &str, schema: &str) -> Answer {
 
 fn operations() -> Vec<Operation> {
     let new = |method, path, id, summary| Operation::new(method, path, id, TAG, summary);
-    let checkout_id = || Parameter::path("id", "The checkout.", id("ch_"));
+    let checkout_id = || Parameter::path("id", "The checkout.", components::id(&["ch_"]));
     vec![
         keyed(
             new(Method::POST, "/api/checkouts", "createYocoCheckout", "Create a checkout")
                 .says("Send the buyer to its `redirectUrl`.")
-                .reads(true, Schema::named("NewYocoCheckout"), &[(
-                    "basket",
-                    "Two items",
-                    json!({
-                        "amount": 900, "currency": "ZAR",
-                        "successUrl": "https://shop.example/thanks",
-                        "lineItems": [{
-                            "displayName": "Rooibos", "quantity": 2,
-                            "pricingDetails": {"price": 450},
-                        }],
-                    }),
-                )])
+                .reads(
+                    true,
+                    Schema::named("NewYocoCheckout"),
+                    &[(
+                        "basket",
+                        "Two items",
+                        json!({
+                            "amount": 900, "currency": "ZAR",
+                            "successUrl": "https://shop.example/thanks",
+                            "lineItems": [{
+                                "displayName": "Rooibos", "quantity": 2,
+                                "pricingDetails": {"price": 450},
+                            }],
+                        }),
+                    )],
+                )
                 .answers(gives(200, "The checkout.", "YocoCheckout")),
         ),
         refuses(
@@ -147,17 +143,21 @@ fn operations() -> Vec<Operation> {
         keyed(
             new(Method::POST, "/api/checkouts/{id}/refund", "refundYocoCheckout", "Refund")
                 .says(
-                    "Refunds everything that is left, or `amount` of it. The answer waits a moment \
-                     for the provider; the outcome is in the status of the checkout, in the list of \
-                     the payment's refunds and in the webhooks `refund.succeeded` and \
+                    "Refunds everything that is left, or `amount` of it. The answer waits a \
+                     moment for the provider; the outcome is in the status of the checkout, in \
+                     the list of the payment's refunds and in the webhooks `refund.succeeded` and \
                      `refund.failed`.",
                 )
                 .takes([checkout_id()])
-                .reads(false, refund_request(), &[(
-                    "part",
-                    "A part, with a note",
-                    json!({"amount": 450, "metadata": {"ticket": "42"}}),
-                )])
+                .reads(
+                    false,
+                    refund_request(),
+                    &[(
+                        "part",
+                        "A part, with a note",
+                        json!({"amount": 450, "metadata": {"ticket": "42"}}),
+                    )],
+                )
                 .answers(gives(202, "The refund was accepted.", "YocoRefund")),
         ),
         refuses(
@@ -168,8 +168,12 @@ fn operations() -> Vec<Operation> {
                 "List the refunds of a payment",
             )
             .takes([
-                Parameter::path("id", "The `paymentId` of a checkout.", id("p_")),
-                Parameter::query("cursor", "The `nextCursor` of the page before.", id("rfd_")),
+                Parameter::path("id", "The `paymentId` of a checkout.", components::id(&["p_"])),
+                Parameter::query(
+                    "cursor",
+                    "The `nextCursor` of the page before.",
+                    components::id(&["rfd_"]),
+                ),
             ])
             .answers(gives(200, "The refunds, oldest first.", "YocoRefundList")),
             &[],
@@ -185,139 +189,63 @@ fn operations() -> Vec<Operation> {
         ),
         refuses(
             new(Method::GET, "/api/webhooks", "listYocoWebhooks", "List webhooks").answers(
-                Answer::json(
-                    200,
-                    "The webhooks, newest first.",
-                    Fields::new()
-                        .must("subscriptions", Schema::list(Schema::named("YocoWebhook")))
-                        .closed(),
-                )
-                .with_headers(&["X-Request-Id"]),
+                Answer::json(200, "The webhooks, newest first.", Subscriptions::schema())
+                    .with_headers(&["X-Request-Id"]),
             ),
             &[],
         ),
         refuses(
             new(Method::DELETE, "/api/webhooks/{id}", "deleteYocoWebhook", "Delete a webhook")
-                .takes([Parameter::path("id", "The webhook.", id("whep_"))])
+                .takes([Parameter::path("id", "The webhook.", components::id(&["whep_"]))])
                 .answers(Answer::empty(204, "It is gone.").with_headers(&["X-Request-Id"])),
             &[],
         ),
     ]
 }
 
-fn amount(least: i64) -> Schema {
-    Schema::integer(least).with("maximum", MAX_AMOUNT)
-}
-
-fn sum(text: &str) -> Schema {
-    amount(0).says(text).or_null()
-}
-
-fn strings(open: bool) -> Schema {
-    let map = Schema::map(Schema::string());
-    if open { map.or_null() } else { map }
-}
-
-fn link() -> Schema {
-    Schema::string().like("https://shop.example/thanks").or_null()
-}
-
-fn reference() -> Schema {
-    Schema::name(LONGEST_REFERENCE).says("The caller's own.").or_null()
-}
-
-fn line_item(open: bool) -> Schema {
-    let optional = |schema: Schema| if open { schema.or_null() } else { schema };
-    let done = |fields: Fields| if open { fields.open() } else { fields.closed() };
+fn new_item() -> Schema {
     let pricing = Fields::new()
-        .must("price", amount(0).says("Minor units for one."))
-        .may("taxAmount", optional(amount(0)))
-        .may("discountAmount", optional(amount(0)));
-    let item = Fields::new()
+        .must("price", components::amount(0).says("Minor units for one."))
+        .may("taxAmount", components::amount(0).or_null())
+        .may("discountAmount", components::amount(0).or_null());
+    Fields::new()
         .must("displayName", Schema::name(LONGEST_NAME))
         .must("quantity", Schema::integer(1).with("maximum", MOST_ITEMS))
-        .must("pricingDetails", done(pricing))
-        .may("description", optional(Schema::text(LONGEST_DESCRIPTION)));
-    done(item).says("What is sold.")
+        .must("pricingDetails", pricing.open())
+        .may("description", Schema::text(LONGEST_DESCRIPTION).or_null())
+        .open()
+        .says("What is sold.")
 }
 
 fn new_checkout() -> Schema {
     Fields::new()
-        .must("amount", amount(1).says("Minor units."))
+        .must("amount", components::amount(1).says("Minor units."))
         .must("currency", Schema::matching("^[A-Z]{3}$").says("ISO 4217."))
         .may("successUrl", link())
         .may("cancelUrl", link())
         .may("failureUrl", link())
-        .may("metadata", strings(true))
+        .may("metadata", Schema::map(Schema::string()).or_null())
         .may("totalDiscount", sum("Shown only."))
         .may("totalTaxAmount", sum("Shown only."))
         .may("subtotalAmount", sum("Shown only."))
-        .may("lineItems", Schema::list(line_item(true)).with("maxItems", MAX_LINES).or_null())
+        .may("lineItems", Schema::list(new_item()).with("maxItems", MAX_LINES).or_null())
         .may("externalId", reference())
         .may("clientReferenceId", reference())
         .open()
         .says("A checkout to make. Fields that are not listed are ignored; `null` means absent.")
 }
 
-fn checkout() -> Schema {
-    Fields::new()
-        .must("id", id("ch_"))
-        .must("redirectUrl", Schema::string().says("The page to send the buyer to."))
-        .must("status", Schema::words(STATUSES))
-        .must("amount", Schema::integer(1).says("Minor units.").like(900))
-        .must("currency", Schema::matching("^[A-Z]{3}$").like("ZAR"))
-        .must("paymentId", id("p_").says("Once it is paid.").or_null())
-        .must("successUrl", link())
-        .must("cancelUrl", link())
-        .must("failureUrl", link())
-        .must("metadata", strings(false))
-        .must("merchantId", id("acc_"))
-        .must("totalDiscount", sum("As it was sent."))
-        .must("totalTaxAmount", sum("As it was sent."))
-        .must("subtotalAmount", sum("As it was sent."))
-        .must("lineItems", Schema::list(Schema::named("YocoLineItem")).or_null())
-        .must("externalId", reference())
-        .must("clientReferenceId", reference())
-        .must("processingMode", Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())))
-        .closed()
-        .says("A checkout.")
-}
-
 fn refund_request() -> Schema {
     Fields::new()
         .may(
             "amount",
-            amount(1).says("Minor units; everything that is left when absent.").or_null(),
+            components::amount(1)
+                .says("Minor units; everything that is left when absent.")
+                .or_null(),
         )
-        .may("metadata", strings(true))
+        .may("metadata", Schema::map(Schema::string()).or_null())
         .open()
         .says("What to refund. It can be left out.")
-}
-
-fn refund() -> Schema {
-    Fields::new()
-        .must("id", id("ch_").says("The checkout."))
-        .must("refundId", id("rfd_"))
-        .must("message", Schema::string().like("Your refund has been processed"))
-        .must("status", Schema::words(REFUND_STATUSES).says("That it was accepted."))
-        .closed()
-        .says("A refund that was accepted.")
-}
-
-fn refund_list() -> Schema {
-    let refund = Fields::new()
-        .must("id", id("rfd_"))
-        .must("amount", Schema::integer(1).says("Minor units.").like(900))
-        .must("currency", Schema::matching("^[A-Z]{3}$").like("ZAR"))
-        .must("status", Schema::words(refunds::STATUSES))
-        .must("createdDate", Schema::time())
-        .may("failureReason", Schema::string())
-        .closed();
-    Fields::new()
-        .must("refunds", Schema::list(refund).with("maxItems", refunds::PAGE))
-        .must("nextCursor", id("rfd_").says("Leads to the next page.").or_null())
-        .closed()
-        .says("Refunds of a payment.")
 }
 
 fn new_webhook() -> Schema {
@@ -325,28 +253,4 @@ fn new_webhook() -> Schema {
         .must("name", Schema::name(webhooks::LONGEST_NAME))
         .must("url", Schema::name(webhooks::LONGEST_URL))
         .open()
-}
-
-fn webhook(with_secret: bool) -> Schema {
-    let webhook = Fields::new()
-        .must("id", id("whep_"))
-        .must("name", Schema::string().like("orders"))
-        .must("url", Schema::string().like("https://shop.example/hooks"))
-        .must("mode", Schema::words(Mode::ALL.iter().map(|mode| mode.as_str())));
-    let secret = Schema::matching("^whsec_[A-Za-z0-9+/]+=*$").says("What signs; shown this once.");
-    let webhook = if with_secret { webhook.must("secret", secret) } else { webhook };
-    webhook.closed().says("A webhook.")
-}
-
-fn error() -> Schema {
-    let text = || Schema::string();
-    Fields::new()
-        .must("errorType", Schema::words(TYPES))
-        .must("errorCode", text().says("The stable word to branch on."))
-        .must("errorMessage", text().says("What was wrong and what to do."))
-        .must("displayMessage", text().says("What was wrong."))
-        .must("message", text().says("The same as `errorMessage`."))
-        .must("description", text().says("The same as `displayMessage`. No other answer has it."))
-        .closed()
-        .says("What is answered with every status from 400 on.")
 }

@@ -48,7 +48,6 @@ impl Door for Yoco {
 }
 
 impl Call {
-    /// The door's settings.
     pub fn settings(&self) -> &YocoSettings {
         &self.config().yoco
     }
@@ -63,8 +62,6 @@ impl Call {
 pub fn payment_name(id: PaymentId) -> String {
     id.with_prefix(PAYMENT_PREFIX)
 }
-
-/// The id of a checkout.
 pub fn checkout_name(id: PaymentId) -> String {
     id.with_prefix(Kind::Checkout.prefix())
 }

@@ -6,10 +6,10 @@ use crate::http::auth::Refused;
 use crate::http::body::BodyError;
 use crate::http::invalid::Invalid;
 use crate::http::problem;
+use crate::openapi::{Schema, printed};
 use domain::decide::Refusal;
 use domain::payment::Status;
 use http::StatusCode;
-use serde::Serialize;
 use std::borrow::Cow;
 
 /// Text for a missing or wrong key.
@@ -22,7 +22,7 @@ pub const MISMATCH: &str =
 /// Text for a payment without a refundable balance; shop systems treat it as a success.
 pub const REFUNDED: &str = "Payment has already been refunded.";
 
-pub const TYPES: [&str; 5] = [
+const TYPES: [&str; 5] = [
     "invalid_request_error",
     "authentication_error",
     "idempotency_error",
@@ -42,19 +42,20 @@ pub struct Problem {
     pub retry_after_s: Option<u32>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    error_type: &'static str,
-    error_code: &'static str,
-    error_message: &'a str,
-    display_message: &'a str,
-    message: &'a str,
-    description: &'a str,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct Body<'a> {
+        error_type: &'static str = Schema::words(TYPES),
+        error_code: &'static str = Schema::string().says("The stable word to branch on."),
+        error_message: &'a str = Schema::string().says("What was wrong and what to do."),
+        display_message: &'a str = Schema::string().says("What was wrong."),
+        message: &'a str = Schema::string().says("The same as `errorMessage`."),
+        description: &'a str = Schema::string()
+            .says("The same as `displayMessage`. No other answer has it."),
+    }
 }
 
 impl Problem {
-    /// An error with one text.
     pub fn new(
         status: StatusCode,
         code: &'static str,
@@ -109,8 +110,6 @@ impl Problem {
         let text = "something failed on our side; report the X-Request-Id of this answer";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
     }
-
-    /// The body.
     pub fn body(&self) -> Vec<u8> {
         let message = self.message.as_deref().unwrap_or(&self.description);
         let body = Body {
@@ -139,16 +138,17 @@ impl Problem {
 /// The code of a request that cannot be accepted as it is.
 const INVALID: &str = "invalid_request";
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, INVALID, invalid.message)
+impl From<problem::Problem> for Problem {
+    fn from(problem: problem::Problem) -> Self {
+        let code = if problem.code == "validation_error" { INVALID } else { problem.code };
+        let retry_after_s = problem.retry_after_s;
+        Self { retry_after_s, ..Self::new(problem.status, code, problem.message) }
     }
 }
 
-impl From<problem::Problem> for Problem {
-    fn from(problem: problem::Problem) -> Self {
-        let own = Self::new(problem.status, problem.code, problem.message);
-        Self { retry_after_s: problem.retry_after_s, ..own }
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        problem::Problem::from(invalid).into()
     }
 }
 
@@ -160,12 +160,7 @@ impl From<RateLimited> for Problem {
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::TooLarge | BodyError::TooSlow => problem::Problem::from(error).into(),
-            BodyError::Broken | BodyError::MediaType => {
-                Self::new(StatusCode::BAD_REQUEST, INVALID, "the body broke off; send it again")
-            }
-        }
+        problem::Problem::from(error).into()
     }
 }
 
@@ -213,11 +208,11 @@ impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
             engine::Error::Refused(refusal) => refusal.into(),
-            engine::Error::Invalid { message, .. } => Invalid::request(message).into(),
             engine::Error::InProgress => Self::running(),
-            engine::Error::Busy | engine::Error::TimedOut | engine::Error::Store(_) => {
-                problem::Problem::from(error).into()
-            }
+            engine::Error::Invalid { .. }
+            | engine::Error::Busy
+            | engine::Error::TimedOut
+            | engine::Error::Store(_) => problem::Problem::from(error).into(),
         }
     }
 }

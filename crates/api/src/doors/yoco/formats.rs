@@ -1,12 +1,13 @@
 //! The webhook format of this door: Standard Webhooks around Yoco's events.
 
 use super::door::payment_name;
+use crate::http::checkout::Common;
 use crate::http::sign::standard_headers;
 use crate::http::time::Iso;
 use domain::account::Mode;
-use domain::checkout::Checkout;
-use domain::ids::{AccountId, EventId};
-use domain::payment::Payment;
+use domain::ids::{AccountId, PaymentId};
+use domain::payment::Kind;
+use domain::time::Timestamp;
 use domain::webhook::Format;
 use engine::webhooks::{Signing, WebhookFormat};
 use engine::{Engine, EventSubject, EventView, RefundView};
@@ -73,8 +74,13 @@ impl WebhookFormat for Yoco {
         let (id, mode) = (event.id, event.tenant.mode());
         let payload = match &view.subject {
             EventSubject::Refund(view) => of_refund(view, name, mode)?,
-            EventSubject::Checkout(checkout) => of_checkout(checkout, id, mode)?,
-            EventSubject::Payment(payment) => of_payment(payment, mode)?,
+            EventSubject::Checkout(checkout) => {
+                let at = checkout.completed_at.unwrap_or_else(|| id.at());
+                of_payment((&*checkout.facts).into(), at, checkout.method.as_deref(), mode)?
+            }
+            EventSubject::Payment(payment) => {
+                of_payment((&*payment.facts).into(), payment.facts.captured_at, None, mode)?
+            }
             // No event about one of these has a name here.
             EventSubject::Invoice(_) | EventSubject::Endpoint(_) => {
                 return Err(serde::ser::Error::custom("this format tells of money only"));
@@ -108,51 +114,38 @@ fn of_refund<'a>(
         payment_id: Some(payment_name(refund.payment)),
         payment_method_details: None,
         failure_reason: failure.map(|failure| &*failure.message),
-        metadata: metadata(refund.metadata.as_deref(), &facts.id.with_prefix(facts.kind.prefix()))?,
+        metadata: metadata(refund.metadata.as_deref(), facts.id, facts.kind)?,
     })
 }
 
-fn of_checkout(
-    checkout: &Checkout,
-    event: EventId,
+fn of_payment<'a>(
+    common: Common<'a>,
+    at: Timestamp,
+    method: Option<&'a str>,
     mode: Mode,
-) -> Result<Payload<'_>, serde_json::Error> {
-    let facts = &*checkout.facts;
+) -> Result<Payload<'a>, serde_json::Error> {
     Ok(Payload {
-        id: payment_name(facts.id),
+        id: payment_name(common.id),
         kind: "payment",
-        created_date: Iso(checkout.completed_at.unwrap_or_else(|| event.at())),
-        amount: facts.amount,
-        currency: facts.currency.as_str(),
+        created_date: Iso(at),
+        amount: common.amount,
+        currency: common.currency,
         status: "succeeded",
         mode: mode.as_str(),
         payment_id: None,
-        payment_method_details: checkout.method.as_deref().map(|kind| Details { kind }),
+        payment_method_details: method.map(|kind| Details { kind }),
         failure_reason: None,
-        metadata: metadata(facts.metadata.as_deref(), &facts.name())?,
-    })
-}
-
-fn of_payment(payment: &Payment, mode: Mode) -> Result<Payload<'_>, serde_json::Error> {
-    let facts = &*payment.facts;
-    Ok(Payload {
-        id: payment_name(facts.id),
-        kind: "payment",
-        created_date: Iso(facts.captured_at),
-        amount: facts.captured,
-        currency: facts.currency.as_str(),
-        status: "succeeded",
-        mode: mode.as_str(),
-        payment_id: None,
-        payment_method_details: None,
-        failure_reason: None,
-        metadata: metadata(facts.metadata.as_deref(), &facts.id.with_prefix(facts.kind.prefix()))?,
+        metadata: metadata(common.metadata, common.id, common.kind)?,
     })
 }
 
 /// The merchant's own metadata and the id of the checkout.
-fn metadata(own: Option<&str>, checkout: &str) -> Result<Map<String, Value>, serde_json::Error> {
+fn metadata(
+    own: Option<&str>,
+    id: PaymentId,
+    kind: Kind,
+) -> Result<Map<String, Value>, serde_json::Error> {
     let mut metadata: Map<String, Value> = own.map_or(Ok(Map::new()), serde_json::from_str)?;
-    metadata.insert("checkoutId".to_owned(), checkout.into());
+    metadata.insert("checkoutId".to_owned(), id.with_prefix(kind.prefix()).into());
     Ok(metadata)
 }

@@ -4,31 +4,33 @@ use super::checkouts::{Found, find};
 use super::door::Call;
 use super::door::{PAYMENT_PREFIX, checkout_name};
 use super::error::Problem;
-use crate::app::PENDING;
+use crate::app::{PENDING, REFUND_STATUSES};
 use crate::http::body::Least;
 use crate::http::invalid::Invalid;
 use crate::http::payment_ref::parse_ulid;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
 use domain::account::Mode;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Kind;
 use domain::refund::{Refund, Status};
-use engine::{NewRefund, PageQuery, RefundFilter, SortOrder};
+use engine::{NewRefund, PageQuery, RefundFilter, RefundView, SortOrder};
 use http::StatusCode;
-use serde::Serialize;
 
 /// Refunds in one page of the list.
 pub const PAGE: u32 = 100;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Accepted {
-    id: String,
-    refund_id: String,
-    message: &'static str,
-    status: &'static str,
+printed! {
+    /// A refund that was accepted.
+    #[serde(rename_all = "camelCase")]
+    pub struct Accepted {
+        id: String = components::id(&["ch_"]).says("The checkout."),
+        refund_id: String = components::id(&["rfd_"]),
+        message: &'static str = Schema::string().like("Your refund has been processed"),
+        status: &'static str = Schema::words(REFUND_STATUSES).says("That it was accepted."),
+    }
 }
 
 /// Refunds the payment of a checkout in whole or in part.
@@ -66,18 +68,16 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         ..NewRefund::of(call.tenant(), payment.facts.id)
     };
     let made = call.engine().create_refund(new, call.idempotency_key()).await?;
-    let refund = wait(&call, made.value.refund).await;
-    accepted(&call, &refund)
+    accepted(&call, &wait(&call, made.value).await.refund)
 }
 
-/// Waits for the provider as long as the settings say. The refund is already committed.
-async fn wait(call: &Call, made: Refund) -> Refund {
+/// Waits for the provider as long as the settings say.
+async fn wait(call: &Call, made: RefundView) -> RefundView {
     let settings = call.settings();
     if settings.refund_status == PENDING || settings.refund_wait.is_zero() {
         return made;
     }
-    let later = call.engine().wait_for_refund(call.tenant(), made.id, settings.refund_wait).await;
-    later.ok().flatten().map_or(made, |view| view.refund)
+    call.wait_for(made, settings.refund_wait).await
 }
 
 fn accepted(call: &Call, refund: &Refund) -> Result<Response, Problem> {
@@ -99,23 +99,27 @@ fn accepted(call: &Call, refund: &Refund) -> Result<Response, Problem> {
     Ok(call.json(StatusCode::ACCEPTED, &accepted))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List<'a> {
-    refunds: Vec<RefundWire<'a>>,
-    next_cursor: Option<String>,
+printed! {
+    /// Refunds of a payment.
+    #[serde(rename_all = "camelCase")]
+    pub struct RefundList<'a> {
+        refunds: Vec<RefundWire<'a>> = Schema::list(RefundWire::schema())
+            .with("maxItems", PAGE),
+        next_cursor: Option<String> = components::id(&["rfd_"]).says("Leads to the next page.")
+            .or_null(),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RefundWire<'a> {
-    id: String,
-    amount: i64,
-    currency: &'a str,
-    status: &'static str,
-    created_date: Iso,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure_reason: Option<&'a str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct RefundWire<'a> {
+        id: String = components::id(&["rfd_"]),
+        amount: i64 = Schema::integer(1).says("Minor units.").like(900),
+        currency: &'a str = Schema::matching("^[A-Z]{3}$").like("ZAR"),
+        status: &'static str = Schema::words(STATUSES),
+        created_date: Iso = Schema::time(),
+        failure_reason?: &'a str = Schema::string(),
+    }
 }
 
 /// Every status of a refund.
@@ -139,7 +143,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
         PageQuery { limit: PAGE, after, order: SortOrder::Ascending, from: None, until: None };
     let page = call.engine().list_refunds(call.tenant(), filter, page).await?;
     let end = page.items.last().filter(|_| page.more);
-    let list = List {
+    let list = RefundList {
         refunds: page.items.iter().map(|view| wire(&view.refund)).collect(),
         next_cursor: end.map(|view| view.refund.id.to_string()),
     };

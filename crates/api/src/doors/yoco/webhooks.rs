@@ -3,30 +3,36 @@
 use super::door::Call;
 use super::error::Problem;
 use crate::http::body::missing;
+use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
+use domain::account::Mode;
 use domain::ids::EndpointId;
 use domain::webhook::{Endpoint, Format};
 use engine::webhooks::EndpointDraft;
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
 
 pub const LONGEST_NAME: usize = 200;
 pub const LONGEST_URL: usize = 2_000;
 
-#[derive(Serialize)]
-struct WebhookWire<'a> {
-    id: String,
-    name: &'a str,
-    url: &'a str,
-    mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
+printed! {
+    /// A webhook.
+    #[serde(rename_all = "camelCase")]
+    pub struct WebhookWire<'a> {
+        id: String = components::id(&[EndpointId::PREFIX]),
+        name: &'a str = Schema::string().like("orders"),
+        url: &'a str = Schema::string().like("https://shop.example/hooks"),
+        mode: &'static str = Schema::one_of(Mode::ALL, Mode::as_str),
+        secret?: &'a str = Schema::matching("^whsec_[A-Za-z0-9+/]+=*$")
+            .says("What signs; shown this once."),
+    }
 }
 
-#[derive(Serialize)]
-struct Subscriptions<'a> {
-    subscriptions: Vec<WebhookWire<'a>>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct Subscriptions<'a> {
+        subscriptions: Vec<WebhookWire<'a>> = Schema::list(Schema::named("YocoWebhook")),
+    }
 }
 
 impl<'a> WebhookWire<'a> {

@@ -27,7 +27,6 @@ pub const PLATFORM_ADMIN: &str = "platform:admin";
 #[derive(Clone)]
 pub struct Caller {
     pub key: Arc<ApiKey>,
-    /// The account it acts on.
     pub account: AccountId,
     /// That account in the mode it acts in.
     pub tenant: Tenant,

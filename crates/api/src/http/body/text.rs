@@ -1,8 +1,6 @@
 //! Strings in JSON.
 
 use std::borrow::Cow;
-
-/// The flaw of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StringFlaw {
     NotAString,

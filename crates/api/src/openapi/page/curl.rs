@@ -5,8 +5,6 @@ use super::outline::Operation;
 use crate::openapi::operation::JSON;
 use serde_json::Value;
 use std::fmt::Write as _;
-
-/// The command.
 pub fn command(document: &Value, operation: &Operation<'_>) -> String {
     let value = operation.value;
     let mut command = String::from("curl");

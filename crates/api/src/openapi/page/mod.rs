@@ -69,8 +69,8 @@ fn print(rendered: &RenderedDocument, all: &[RenderedDocument]) -> String {
     }
     let _ = write!(
         page,
-        "<main id=\"main\">\n<header>\n<h1>{title} API</h1>\n<p class=\"version\">Version {version} · \
-         <a href=\"{}\">OpenAPI 3.1 document</a>{others}</p>\n{}</header>\n",
+        "<main id=\"main\">\n<header>\n<h1>{title} API</h1>\n<p class=\"version\">Version \
+         {version} · <a href=\"{}\">OpenAPI 3.1 document</a>{others}</p>\n{}</header>\n",
         rendered.path,
         paragraphs(text(&info["description"])),
     );

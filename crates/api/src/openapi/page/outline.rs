@@ -14,8 +14,6 @@ impl Operation<'_> {
         text(&self.value["operationId"])
     }
 }
-
-/// The operations of a document.
 pub fn operations(document: &Value) -> Vec<Operation<'_>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths

@@ -15,13 +15,14 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::payment_ref::LONGEST_ID;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
+use crate::openapi::Schema;
 use axum::response::Response;
 use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::line_item::MAX_LINES;
 use domain::payment::Kind;
 use engine::access::KeyScope::{CheckoutRead, CheckoutWrite};
-use engine::{Answered, CheckoutFilter, NewCheckout, SortOrder, find_method, method_ids};
+use engine::{Answered, CheckoutFilter, NewCheckout, find_method, method_ids};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -36,13 +37,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-pub const LIST: List = List {
-    name: "checkout-sessions",
-    filters: &["status", "customerId"],
-    range: Some(("createdAfter", "createdBefore")),
-    order: SortOrder::Descending,
-    limit: 20,
-};
+pub const LIST: List = List::new(
+    "checkout-sessions",
+    &[
+        ("status", "Only sessions with this status.", wire::states),
+        ("customerId", "Only of this customer.", Schema::string),
+    ],
+);
 
 /// Most ways to pay of one session.
 pub const MOST_METHODS: usize = 30;

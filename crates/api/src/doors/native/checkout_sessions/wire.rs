@@ -1,19 +1,24 @@
 //! The shapes of checkout sessions (`reference/plugipay.md` §8).
 
+use crate::doors::native::line::{LONGEST_LINE, MOST_ITEMS};
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;
-use domain::checkout::Checkout;
+use crate::openapi::{Schema, components, printed};
+use domain::checkout::{Checkout, State};
 use domain::ids::AccountId;
 use domain::line_item::LineItem;
+use domain::payment::Kind;
 use engine::{Engine, MANUAL};
-use serde::Serialize;
+use serde_json::json;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ItemWire<'a> {
-    name: &'a str,
-    quantity: i64,
-    unit_amount: i64,
+printed! {
+    /// A line of a session.
+    #[serde(rename_all = "camelCase")]
+    pub struct ItemWire<'a> {
+        name: &'a str = Schema::name(LONGEST_LINE).like("Chair"),
+        quantity: i64 = Schema::integer(1).with("maximum", MOST_ITEMS).like(1),
+        unit_amount: i64 = components::amount(0).says("Minor units for one.").like(12_500),
+    }
 }
 
 impl<'a> ItemWire<'a> {
@@ -27,38 +32,40 @@ impl<'a> ItemWire<'a> {
     }
 }
 
-/// A checkout session as its merchant sees it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionWire<'a> {
-    id: Shown<PrefixedId>,
-    arn: Shown<ResourceName<PrefixedId>>,
-    account_id: Shown<AccountId>,
-    workspace_name: Option<&'a str>,
-    customer_id: Option<&'a str>,
-    /// Customers are not kept here.
-    customer: Option<()>,
-    mode: &'static str,
-    status: &'static str,
-    amount: i64,
-    currency: &'a str,
-    methods: &'a [Box<str>],
-    payment_method: Option<&'a str>,
-    adapter: Option<&'static str>,
-    line_items: Vec<ItemWire<'a>>,
-    success_url: Option<&'a str>,
-    cancel_url: Option<&'a str>,
-    hosted_url: String,
-    expires_at: Option<Iso>,
-    completed_at: Option<Iso>,
-    payment_id: Option<&'a str>,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
-    proof_url: Option<&'a str>,
-    template_id: Option<&'a str>,
-    metadata: Option<Raw<'a>>,
-    created_at: Iso,
-    updated_at: Iso,
+printed! {
+    /// A checkout session.
+    #[serde(rename_all = "camelCase")]
+    pub struct SessionWire<'a> {
+        id: Shown<PrefixedId> = components::source_id().like("cs_01KREAEM40E8TXW4VNC0XM1R2P"),
+        arn: Shown<ResourceName<PrefixedId>> = arn(),
+        account_id: Shown<AccountId> = components::account_id(),
+        workspace_name: Option<&'a str> = Schema::null().says("Not kept here."),
+        customer_id: Option<&'a str> = Schema::rare_text("As it was sent."),
+        customer: Option<()> = Schema::null().says("Not kept here."),
+        mode: &'static str = components::mode(),
+        status: &'static str = states(),
+        amount: i64 = Schema::integer(1).says("Minor units.").like(12_500),
+        currency: &'a str = components::currency(),
+        methods: &'a [Box<str>] = Schema::list(Schema::string()).like(json!(["card", "manual"])),
+        payment_method: Option<&'a str> = Schema::rare_text("How it was paid, or tried."),
+        adapter: Option<&'static str> = Schema::words(["manual", "simulator"]).or_null(),
+        line_items: Vec<ItemWire<'a>> = Schema::list(Schema::named("Item")),
+        success_url: Option<&'a str> = Schema::string().or_null()
+            .like("https://shop.example/thanks"),
+        cancel_url: Option<&'a str> = Schema::string().or_null().like("https://shop.example/cart"),
+        hosted_url: String = Schema::string().says("The page to send the buyer to."),
+        expires_at: Option<Iso> = Schema::time().says("When it can no longer be paid.").or_null(),
+        completed_at: Option<Iso> = Schema::time().says("When it was paid.").or_null(),
+        payment_id: Option<&'a str> = Schema::rare_text("The provider's id of the charge."),
+        failure_code: Option<&'a str> = Schema::rare_text("Why the last attempt was declined."),
+        failure_message: Option<&'a str> = Schema::rare_text("The same for people."),
+        proof_url: Option<&'a str> =
+            Schema::rare_text("What the buyer gave as proof of a payment by hand."),
+        template_id: Option<&'a str> = Schema::rare_text("As it was sent."),
+        metadata: Option<Raw<'a>> = components::printed_metadata(),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> SessionWire<'a> {
@@ -100,4 +107,17 @@ impl<'a> SessionWire<'a> {
             updated_at: Iso(checkout.updated_at),
         }
     }
+}
+
+/// Describes every status of a session.
+pub fn states() -> Schema {
+    Schema::one_of(State::ALL, State::as_str)
+}
+
+fn arn() -> Schema {
+    let prefixes: Vec<_> = Kind::ALL.iter().map(|kind| kind.prefix()).collect();
+    let prefixes = prefixes.join("|");
+    Schema::matching(&format!(
+        "^arn:refundry:checkout-session:acc_[0-9A-Z]{{26}}:({prefixes})[0-9A-Z]{{26}}$"
+    ))
 }

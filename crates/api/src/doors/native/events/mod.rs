@@ -15,8 +15,8 @@ use crate::http::route::Route;
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::EventId;
+use engine::EventFilter;
 use engine::access::KeyScope::{EventRead, EventTrigger, EventWrite};
-use engine::{EventFilter, SortOrder};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -31,11 +31,8 @@ pub fn routes() -> Vec<Route> {
 }
 
 pub const LIST: List = List {
-    name: "events",
-    filters: &["type"],
     range: Some(("occurredAfter", "occurredBefore")),
-    order: SortOrder::Descending,
-    limit: 20,
+    ..List::new("events", &[("type", "Only events of this type.", wire::types)])
 };
 
 pub async fn list(call: Call) -> Result<Response, Problem> {

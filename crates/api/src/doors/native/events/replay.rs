@@ -6,6 +6,7 @@ use crate::http::body::{Object, StringList, missing};
 use crate::http::invalid::{Invalid, excerpt};
 use crate::http::print::Shown;
 use crate::http::problem::Problem;
+use crate::openapi::{Printed, Schema, components, printed};
 use axum::response::Response;
 use domain::account::Mode;
 use domain::event::Type;
@@ -18,12 +19,12 @@ use serde::Serialize;
 /// Limits on the event ids of one replay.
 pub const EVENTS: StringList = StringList { most: 100, longest: 64 };
 
-/// A replayed event and the number of deliveries that were queued.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReplayWire {
-    event_id: Shown<EventId>,
-    deliveries: u32,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct ReplayWire {
+        event_id: Shown<EventId> = components::event_id(),
+        deliveries: u32 = Schema::integer(0).says("How many endpoints are told again."),
+    }
 }
 
 /// Queues events again for every endpoint that subscribes to them now.
@@ -37,8 +38,8 @@ pub async fn replay(call: Call) -> Result<Response, Problem> {
         Replayed::Unknown(events) => {
             let names: Vec<_> = events.iter().take(5).map(EventId::to_string).collect();
             let message = format!(
-                "{} of {asked} events do not exist for this account and mode or are no longer kept, \
-                 and so nothing was told again: {}",
+                "{} of {asked} events do not exist for this account and mode or are no longer \
+                 kept, and so nothing was told again: {}",
                 events.len(),
                 names.join(", ")
             );
@@ -70,10 +71,21 @@ fn read_events(object: &Object<'_>) -> Result<Vec<EventId>, Problem> {
 /// A test event as it was sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TriggerWire<'a> {
+pub struct TriggerWire<'a> {
     #[serde(flatten)]
     event: EventWire<'a>,
     deliveries: u32,
+}
+
+impl TriggerWire<'_> {
+    /// Describes a test event. Its number is 0.
+    pub fn schema() -> Schema {
+        EventWire::fields()
+            .with("seq", EventWire::seq(0))
+            .must("deliveries", Schema::integer(0).says("How many endpoints are told."))
+            .closed()
+            .says("An event that did not happen.")
+    }
 }
 
 /// Sends a test event to the account's endpoints.

@@ -7,35 +7,43 @@ use crate::doors::native::refunds::wire::{RefundWire, provider_at};
 use crate::doors::native::webhooks::wire::DisabledWire;
 use crate::http::print::{PrefixedId, Shown};
 use crate::http::time::Iso;
-use domain::event::Subject;
+use crate::openapi::{Schema, components, printed};
+use domain::event::{Subject, Type};
 use domain::ids::{AccountId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use domain::payment::Kind;
 use engine::{Engine, EventSubject, EventView};
 use serde::Serialize;
 
-/// An event with its subject as it was right after it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventWire<'a> {
-    id: Shown<EventId>,
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    occurred_at: Iso,
-    seq: u32,
-    data: EventData<'a>,
-    metadata: Option<EventMetadata<'a>>,
-    created_at: Iso,
-    published_at: Iso,
+printed! {
+    /// Something that happened, with its subject.
+    #[serde(rename_all = "camelCase")]
+    pub struct EventWire<'a> {
+        id: Shown<EventId> = components::event_id(),
+        r#type: &'static str = types().like("refund.created"),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        occurred_at: Iso = Schema::time(),
+        seq: u32 = Self::seq(1),
+        data: EventData<'a> = EventData::schema(),
+        metadata: Option<EventMetadata<'a>> = EventMetadata::schema()
+            .says("The evidence that made it happen; `null` where there was none.").or_null(),
+        created_at: Iso = Schema::time(),
+        published_at: Iso = Schema::time(),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventData<'a> {
-    object: EventObject<'a>,
-    aggregate_type: &'static str,
-    aggregate_id: Shown<PrefixedId>,
+/// The names of the schemas of [`EventObject`].
+const OBJECTS: [&str; 5] = ["Refund", "Payment", "CheckoutSession", "Invoice", "DisabledEndpoint"];
+
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct EventData<'a> {
+        object: EventObject<'a> =
+            Schema::any_of(OBJECTS.map(Schema::named)).says("The subject as it was right after the event."),
+        aggregate_type: &'static str = subject_types().like("refund"),
+        aggregate_id: Shown<PrefixedId> =
+            components::id_or_source_id(&[RefundId::PREFIX, EndpointId::PREFIX]),
+    }
 }
 
 #[derive(Serialize)]
@@ -48,15 +56,31 @@ enum EventObject<'a> {
     Endpoint(Box<DisabledWire<'a>>),
 }
 
-/// The source of the provider's statement that caused the event.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventMetadata<'a> {
-    source: &'a str,
-    provider_at: Option<Iso>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct EventMetadata<'a> {
+        source: &'a str = Schema::string().says("Where the evidence came from."),
+        provider_at: Option<Iso> = Schema::time().says("The provider's own time of it.").or_null(),
+    }
+}
+
+/// Describes the type of an event.
+pub fn types() -> Schema {
+    Schema::one_of(Type::ALL, Type::as_str)
+}
+
+/// Describes the types of resources that events are about.
+fn subject_types() -> Schema {
+    let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
+    Schema::words(["refund", "webhook_endpoint"].into_iter().chain(kinds))
 }
 
 impl<'a> EventWire<'a> {
+    /// Describes the number of an event, which is at least `least`.
+    pub fn seq(least: i64) -> Schema {
+        Schema::integer(least).says("Counts the subject's events from 1 without a gap.").like(1)
+    }
+
     pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let event = &view.event;
         let at = Iso(event.id.at());
@@ -64,7 +88,7 @@ impl<'a> EventWire<'a> {
         let source = detail.and_then(|detail| detail.source.as_deref());
         Self {
             id: Shown(event.id),
-            event_type: event.event_type.as_str(),
+            r#type: event.event_type.as_str(),
             account_id: Shown(account),
             mode: event.tenant.mode().as_str(),
             occurred_at: at,

@@ -14,15 +14,15 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::payment_ref::LONGEST_ID;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
+use crate::openapi::{Schema, printed};
 use axum::response::Response;
 use domain::account::Tenant;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line_item::MAX_LINES;
 use engine::access::KeyScope::{InvoiceRead, InvoiceWrite};
-use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery, SortOrder};
+use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery};
 use http::{Method, StatusCode};
-use serde::Serialize;
 
 pub fn routes() -> Vec<Route> {
     use Method as M;
@@ -39,11 +39,17 @@ pub fn routes() -> Vec<Route> {
 }
 
 pub const LIST: List = List {
-    name: "invoices",
-    filters: &["status", "customerId", "subscriptionId"],
     range: Some(("issuedAfter", "issuedBefore")),
-    order: SortOrder::Descending,
-    limit: 20,
+    ..List::new(
+        "invoices",
+        &[
+            ("status", "Only invoices with this status.", || {
+                Schema::one_of(State::ALL, State::as_str)
+            }),
+            ("customerId", "Only of this customer.", Schema::string),
+            ("subscriptionId", "Only of this subscription.", Schema::string),
+        ],
+    )
 };
 
 pub const LONGEST_MEMO: usize = 1_000;
@@ -165,11 +171,12 @@ pub async fn send(call: Call) -> Result<Response, Problem> {
     Ok(print(&call, StatusCode::OK, &answered))
 }
 
-/// The answer to sending by e-mail.
-#[derive(Serialize)]
-struct Sent<'a> {
-    sent: bool,
-    to: &'a str,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct Sent<'a> {
+        sent: bool = Schema::boolean().says("Always `false`: subscribers send it.").like(false),
+        to: &'a str = Schema::string().says("The address; empty when none was given."),
+    }
 }
 
 /// The same with an address. Refundry itself sends no mail.

@@ -3,23 +3,25 @@
 use crate::http::checkout::invoice_number;
 use crate::http::print::{Raw, ResourceName, Shown};
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::ids::{AccountId, InvoiceId};
-use domain::invoice::Invoice;
+use domain::invoice::{Invoice, State};
 use domain::line_item::LineItem;
 use domain::payment::Kind;
 use engine::Engine;
-use serde::Serialize;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InvoiceLineWire<'a> {
-    id: String,
-    description: &'a str,
-    quantity: i64,
-    unit_amount: i64,
-    amount: i64,
-    price_id: Option<()>,
-    metadata: Option<()>,
+printed! {
+    /// A line of an invoice.
+    #[serde(rename_all = "camelCase")]
+    pub struct InvoiceLineWire<'a> {
+        id: String = Schema::matching("^li_[0-9A-Z]{26}_[0-9]+$"),
+        description: &'a str = Schema::string().like("Consulting"),
+        quantity: i64 = Schema::integer(1).like(2),
+        unit_amount: i64 = components::minor("For one.").like(9900),
+        amount: i64 = components::minor("Of the whole line.").like(19_800),
+        price_id: Option<()> = Schema::null().says("Not kept here."),
+        metadata: Option<()> = Schema::null().says("Not kept here."),
+    }
 }
 
 impl<'a> InvoiceLineWire<'a> {
@@ -38,38 +40,42 @@ impl<'a> InvoiceLineWire<'a> {
     }
 }
 
-/// An invoice as its merchant sees it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InvoiceWire<'a> {
-    id: Shown<InvoiceId>,
-    arn: Shown<ResourceName<InvoiceId>>,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    customer_id: &'a str,
-    subscription_id: Option<&'a str>,
-    template_id: Option<&'a str>,
-    status: &'static str,
-    number: String,
-    currency: &'a str,
-    subtotal: i64,
-    discount: i64,
-    tax: i64,
-    total: i64,
-    amount_paid: i64,
-    amount_due: i64,
-    due_at: Option<Iso>,
-    issued_at: Option<Iso>,
-    paid_at: Option<Iso>,
-    voided_at: Option<Iso>,
-    hosted_invoice_url: Option<String>,
-    charge_id: Option<&'a str>,
-    collection_attempts: u32,
-    lines: Vec<InvoiceLineWire<'a>>,
-    memo: Option<&'a str>,
-    metadata: Option<Raw<'a>>,
-    created_at: Iso,
-    updated_at: Iso,
+printed! {
+    /// An invoice.
+    #[serde(rename_all = "camelCase")]
+    pub struct InvoiceWire<'a> {
+        id: Shown<InvoiceId> = components::id(&[InvoiceId::PREFIX]),
+        arn: Shown<ResourceName<InvoiceId>> = components::arn("invoice", InvoiceId::PREFIX),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        customer_id: &'a str = Schema::string().like("cus_42"),
+        subscription_id: Option<&'a str> = Schema::rare_text("As it was sent."),
+        template_id: Option<&'a str> = Schema::rare_text("As it was sent."),
+        status: &'static str = Schema::one_of(State::ALL, State::as_str),
+        number: String = number(),
+        currency: &'a str = components::currency(),
+        subtotal: i64 = components::minor("Sum of the lines.").like(19_800),
+        discount: i64 = components::minor("Off the subtotal.").like(0),
+        tax: i64 = components::minor("On top.").like(0),
+        total: i64 = components::minor("What is asked for.").like(19_800),
+        amount_paid: i64 = components::minor("What was paid.").like(0),
+        amount_due: i64 = components::minor("What remains to be paid.").like(19_800),
+        due_at: Option<Iso> = Schema::time().says("When it is late.").or_null(),
+        issued_at: Option<Iso> = Schema::time().says("When it was asked for.").or_null(),
+        paid_at: Option<Iso> = Schema::time().says("When it was paid.").or_null(),
+        voided_at: Option<Iso> = Schema::time().says("When it was withdrawn.").or_null(),
+        hosted_invoice_url: Option<String> =
+            Schema::text_or_null("The page to send the customer to; `null` for a draft."),
+        charge_id: Option<&'a str> =
+            Schema::rare_text("The provider's id of the charge; only where one invoice is read."),
+        collection_attempts: u32 = Schema::integer(0)
+            .says("How often a provider was asked to charge it.").like(0),
+        lines: Vec<InvoiceLineWire<'a>> = Schema::list(Schema::named("InvoiceLine")),
+        memo: Option<&'a str> = Schema::rare_text("As it was sent."),
+        metadata: Option<Raw<'a>> = components::printed_metadata(),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> InvoiceWire<'a> {
@@ -114,4 +120,9 @@ impl<'a> InvoiceWire<'a> {
             updated_at: Iso(invoice.updated_at),
         }
     }
+}
+
+/// Describes an invoice's number.
+pub fn number() -> Schema {
+    Schema::matching("^INV-[0-9]{6,}$").says("Counts up per account and mode.").like("INV-000042")
 }

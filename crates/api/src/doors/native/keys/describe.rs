@@ -1,11 +1,8 @@
 //! API keys.
 
-use super::{LONGEST_NAME, SCOPES};
-use crate::doors::native::describe::{Described, example};
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation};
-use crate::openapi::schema::{Fields, Schema};
+use super::{KeyWire, LONGEST_NAME, SCOPES};
+use crate::doors::native::describe::Described;
+use crate::openapi::{Answer, Chapter, Fields, Operation, Printed, Schema, components};
 use engine::access::{KeyForm, KeyScope};
 use http::Method;
 use serde_json::json;
@@ -37,8 +34,14 @@ pub fn chapter() -> Chapter {
         tags: vec![(TAG, "Keys that make keys: never for more than they may do themselves.")],
         operations: vec![list, create(), revoke],
         schemas: vec![
-            ("ApiKey", key().closed().says("A key, without its secrets.")),
-            ("NewApiKey", new_key().closed().says("A key with its secrets, shown once.")),
+            (
+                "ApiKey",
+                KeyWire::fields()
+                    .without(&["key", "secret"])
+                    .closed()
+                    .says("A key, without its secrets."),
+            ),
+            ("NewApiKey", KeyWire::schema()),
         ],
         ..Chapter::default()
     }
@@ -71,7 +74,7 @@ fn create() -> Operation {
         .may("errorProfile", Schema::words(["node", "go"]).or_null())
         .may(
             "format",
-            Schema::words(KeyForm::ALL.iter().map(|form| form.as_str()))
+            Schema::one_of(KeyForm::ALL, KeyForm::as_str)
                 .says("What the Bearer token looks like; any key opens every door.")
                 .or_null(),
         )
@@ -79,12 +82,13 @@ fn create() -> Operation {
     let till = json!({"name": "till 3", "scopes": ["refund:write", "refund:read"]});
     Described::new(Method::POST, "/api/v1/api-keys", "createApiKey", TAG, "Create an API key")
         .says(
-            "The answer is the only one with the key's secrets. A request that is repeated under its \
-             Idempotency-Key is answered with the key as it stands and without them: where the first \
-             answer was lost, revoke the key and make another under a new Idempotency-Key.",
+            "The answer is the only one with the key's secrets. A request that is repeated under \
+             its Idempotency-Key is answered with the key as it stands and without them: where \
+             the first answer was lost, revoke the key and make another under a new \
+             Idempotency-Key.",
         )
         .keyed()
-        .reads(body, &[example("till", "A key for refunds", till)])
+        .reads(body, &[("till", "A key for refunds", till)])
         .makes(
             "The key and its secrets.",
             Schema::named("NewApiKey"),
@@ -93,26 +97,4 @@ fn create() -> Operation {
         )
         .refuses(&[(403, "wrong_environment")])
         .done()
-}
-
-fn key() -> Fields {
-    Fields::new()
-        .must("id", Schema::string().like("ak_test_01KREAEM40E8TXW4VNC0XM1R2P"))
-        .must("keyId", Schema::string().says("The same, as signed requests name it."))
-        .must("name", Schema::string())
-        .must(
-            "keyPrefix",
-            Schema::string().says("The first 12 characters of the Bearer token.").or_null(),
-        )
-        .must("environment", Schema::words(["test", "live", "platform"]))
-        .must("scopes", Schema::list(Schema::string()))
-        .must("lastUsedAt", Schema::time().says("To the hour.").or_null())
-        .must("createdAt", Schema::time())
-        .must("revokedAt", Schema::time().or_null())
-}
-
-fn new_key() -> Fields {
-    key()
-        .may("key", Schema::string().says("The Bearer token. Not there in a repeated answer."))
-        .may("secret", Schema::string().says("What signs requests. Likewise."))
 }

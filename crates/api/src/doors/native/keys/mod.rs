@@ -11,6 +11,7 @@ use crate::http::invalid::{Invalid, excerpt, one_of};
 use crate::http::problem::{Details, Problem};
 use crate::http::route::Route;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, printed};
 use axum::response::Response;
 use domain::account::Mode;
 use engine::access::KeyScope::{ApiKeyRead, ApiKeyWrite};
@@ -18,7 +19,6 @@ use engine::access::{ErrorProfile, KeyForm, Permissions};
 use engine::{KeyListing, KeyOwner, KeyRequest, MadeKey};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
 
 pub fn routes() -> Vec<Route> {
     use Method as M;
@@ -33,23 +33,23 @@ pub const LONGEST_NAME: usize = 80;
 /// Limits on the scopes of one key.
 pub const SCOPES: StringList = StringList { most: 50, longest: 64 };
 
-/// A key. `key` and `secret` are there only in the answer to its creation.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct KeyWire<'a> {
-    id: &'a str,
-    key_id: &'a str,
-    name: &'a str,
-    key_prefix: Option<&'a str>,
-    environment: &'static str,
-    scopes: Vec<&'a str>,
-    last_used_at: Option<Iso>,
-    created_at: Iso,
-    revoked_at: Option<Iso>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
+printed! {
+    /// A key with its secrets, shown once.
+    #[serde(rename_all = "camelCase")]
+    struct KeyWire<'a> {
+        id: &'a str = Schema::string().like("ak_test_01KREAEM40E8TXW4VNC0XM1R2P"),
+        key_id: &'a str = Schema::string().says("The same, as signed requests name it."),
+        name: &'a str = Schema::string(),
+        key_prefix: Option<&'a str> =
+            Schema::text_or_null("The first 12 characters of the Bearer token."),
+        environment: &'static str = Schema::words(["test", "live", "platform"]),
+        scopes: Vec<&'a str> = Schema::list(Schema::string()),
+        last_used_at: Option<Iso> = Schema::time().says("To the hour.").or_null(),
+        created_at: Iso = Schema::time(),
+        revoked_at: Option<Iso> = Schema::time().or_null(),
+        key?: &'a str = Schema::string().says("The Bearer token. Not there in a repeated answer."),
+        secret?: &'a str = Schema::string().says("What signs requests. Likewise."),
+    }
 }
 
 impl<'a> KeyWire<'a> {

@@ -11,11 +11,12 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::route::Route;
+use crate::openapi::Schema;
 use axum::response::Response;
 use domain::ids::{PaymentId, RefundId, TransferId};
 use domain::ledger::{Code, SourceType};
 use engine::access::KeyScope::LedgerRead;
-use engine::{Page, SortOrder, TransferFilter};
+use engine::{Page, TransferFilter};
 use http::{Method, StatusCode};
 use ulid::Ulid;
 
@@ -28,15 +29,31 @@ pub fn routes() -> Vec<Route> {
 }
 
 pub const LIST: List = List {
-    name: "ledger",
-    filters: &["code", "sourceType", "sourceId", "txId"],
     range: None,
-    order: SortOrder::Descending,
-    limit: 20,
+    ..List::new(
+        "ledger",
+        &[
+            (
+                "code",
+                "Only entries of this ledger account. One that is never posted to lists nothing.",
+                || Schema::string().like("cash"),
+            ),
+            ("sourceType", "Only entries about things of this kind.", || {
+                Schema::words(source_types())
+            }),
+            ("sourceId", "Only entries about this thing.", Schema::string),
+            ("txId", "Only the entries of this posting.", Schema::string),
+        ],
+    )
 };
 
 /// Source types of the API that this door follows for which there are no entries yet.
-pub const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
+const NEVER_POSTED: &[&str] = &["payout", "adjustment", "dispute"];
+
+fn source_types() -> impl Iterator<Item = &'static str> {
+    let posted = SourceType::ALL.iter().map(|known| known.as_str());
+    posted.chain(NEVER_POSTED.iter().copied())
+}
 
 /// Lists entries, newest transfer first.
 pub async fn list(call: Call) -> Result<Response, Problem> {
@@ -93,8 +110,7 @@ fn read_filter(query: &Query<'_>) -> Result<Option<TransferFilter>, Invalid> {
 }
 
 fn unknown_source_type(text: &str) -> Invalid {
-    let known = SourceType::ALL.iter().map(|known| known.as_str());
-    let known = known.chain(NEVER_POSTED.iter().copied()).collect::<Vec<_>>().join(", ");
+    let known = source_types().collect::<Vec<_>>().join(", ");
     let text = excerpt(text);
     Invalid::field("sourceType", format!("sourceType must be one of {known}; got {text:?}"))
 }

@@ -2,25 +2,31 @@
 
 use crate::http::print::{PrefixedId, Shown};
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::ids::{AccountId, EntryId, TransferId};
+use domain::ledger::{Code, Reason, SourceType};
 use engine::{Balance, Entry};
-use serde::Serialize;
 
-/// One leg of a transfer.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EntryWire<'a> {
-    pub id: Shown<EntryId>,
-    pub account_id: Shown<AccountId>,
-    pub tx_id: Shown<TransferId>,
-    pub code: &'static str,
-    pub direction: &'static str,
-    pub amount: i64,
-    pub currency: &'a str,
-    pub source_type: &'static str,
-    pub source_id: Shown<PrefixedId>,
-    pub memo: &'static str,
-    pub posted_at: Iso,
+printed! {
+    /// One leg of a transfer.
+    #[serde(rename_all = "camelCase")]
+    pub struct EntryWire<'a> {
+        pub id: Shown<EntryId> = components::entry_id(),
+        pub account_id: Shown<AccountId> = components::account_id(),
+        pub tx_id: Shown<TransferId> = components::transfer_id()
+            .says("The posting: a debit and a credit of one amount."),
+        pub code: &'static str = Schema::one_of(Code::ALL, Code::as_str)
+            .says("The ledger account."),
+        pub direction: &'static str = Schema::words(["debit", "credit"]),
+        pub amount: i64 = Schema::integer(1).says("Minor units.").like(2500),
+        pub currency: &'a str = components::currency(),
+        pub source_type: &'static str = Schema::one_of(SourceType::ALL, SourceType::as_str)
+            .like("refund"),
+        pub source_id: Shown<PrefixedId> =
+            components::id_or_source_id(&[SourceType::Refund.prefix()]).says("What it is about."),
+        pub memo: &'static str = Schema::one_of(Reason::ALL, Reason::as_str).like("refund"),
+        pub posted_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> EntryWire<'a> {
@@ -42,14 +48,16 @@ impl<'a> EntryWire<'a> {
     }
 }
 
-/// A running total; `balance` is debits minus credits.
-#[derive(Serialize)]
-pub struct BalanceWire<'a> {
-    code: &'static str,
-    currency: &'a str,
-    debits: i64,
-    credits: i64,
-    balance: i64,
+printed! {
+    /// The running totals of a ledger account in one currency.
+    #[serde(rename_all = "camelCase")]
+    pub struct BalanceWire<'a> {
+        code: &'static str = Schema::one_of(Code::ALL, Code::as_str).says("The ledger account."),
+        currency: &'a str = components::currency(),
+        debits: i64 = components::minor("Sum of the debits.").like(10_000),
+        credits: i64 = components::minor("Sum of the credits.").like(2500),
+        balance: i64 = components::signed("Debits minus credits.").like(7500),
+    }
 }
 
 impl<'a> BalanceWire<'a> {

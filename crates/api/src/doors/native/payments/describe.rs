@@ -1,11 +1,10 @@
 //! Payments.
 
+use super::wire::PaymentWire;
 use super::{LIST, LONGEST_ID, LONGEST_PROVIDER};
-use crate::doors::native::describe::{Described, example};
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::schema::{Fields, Schema};
-use domain::payment::{Kind, Status};
+use crate::doors::native::describe::Described;
+use crate::openapi::{Chapter, Fields, Printed, Schema, components};
+use domain::payment::Kind;
 use http::Method;
 use serde_json::json;
 
@@ -21,7 +20,7 @@ pub fn chapter() -> Chapter {
             )
             .reads(
                 Schema::named("NewPayment"),
-                &[example(
+                &[(
                     "captured",
                     "A captured charge at the simulated provider",
                     json!({
@@ -68,7 +67,7 @@ pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(TAG, "What can be refunded, and how much of it still can.")],
         operations,
-        schemas: vec![("Payment", printed()), ("NewPayment", new_payment())],
+        schemas: vec![("Payment", PaymentWire::schema()), ("NewPayment", new_payment())],
         ..Chapter::default()
     }
 }
@@ -103,46 +102,4 @@ fn new_payment() -> Schema {
         .may("metadata", components::metadata())
         .open()
         .says("A captured payment. Fields that are not listed are ignored; `null` means absent.")
-}
-
-/// A payment as it is printed.
-fn printed() -> Schema {
-    let status = Schema::words(Status::ALL.iter().map(|status| status.as_str()));
-    Fields::new()
-        .must("id", components::payment_id())
-        .must("arn", components::arn("payment", "pay_"))
-        .must("accountId", components::account_id())
-        .must("mode", components::mode())
-        .must("kind", components::kind().says("What it paid for."))
-        .must("sourceId", components::source_id().says("Its name as a refund's source."))
-        .must("amount", Schema::integer(1).says("Captured. Minor units.").like(10_000))
-        .must("currency", components::currency())
-        .must(
-            "status",
-            status.says(
-                "`reversed`: everything went back, and that was asked for before it settled. A \
-                 partial refund leaves it `succeeded`.",
-            ),
-        )
-        .must("amountRefunded", components::minor("Refunds that succeeded.").like(2500))
-        .must("amountReserved", components::minor("Refunds that may still succeed.").like(0))
-        .must(
-            "amountRefundable",
-            components::minor("What a new refund may ask for at most.").like(7500),
-        )
-        .must(
-            "amountExcess",
-            components::minor("What the provider gave back on its own beyond what was captured.")
-                .like(0),
-        )
-        .must("provider", Schema::string().like("simulator"))
-        .must("providerPaymentId", Schema::string().like("sim_ch_usd"))
-        .must("capturedAt", Schema::time())
-        .must("settledAt", Schema::time().says("`null` when unknown.").or_null())
-        .must("reference", Schema::string().says("As it was sent.").or_null().like(json!(null)))
-        .must("metadata", components::printed_metadata().like(json!(null)))
-        .must("createdAt", Schema::time())
-        .must("updatedAt", Schema::time())
-        .closed()
-        .says("A payment and its balance.")
 }

@@ -16,8 +16,8 @@ use axum::response::Response;
 use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
+use engine::NewPayment;
 use engine::access::KeyScope::{PaymentRead, PaymentWrite};
-use engine::{NewPayment, SortOrder};
 use http::{Method, StatusCode};
 
 pub fn routes() -> Vec<Route> {
@@ -30,13 +30,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-pub const LIST: List = List {
-    name: "payments",
-    filters: &[],
-    range: Some(("createdAfter", "createdBefore")),
-    order: SortOrder::Descending,
-    limit: 20,
-};
+pub const LIST: List = List::new("payments", &[]);
 
 pub const LONGEST_PROVIDER: usize = 64;
 pub const LONGEST_ID: usize = 200;

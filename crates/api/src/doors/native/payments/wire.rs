@@ -2,35 +2,42 @@
 
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::ids::{AccountId, PaymentId};
-use domain::payment::Payment;
-use serde::Serialize;
+use domain::payment::{Payment, Status};
 
-/// A payment and its balance.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PaymentWire<'a> {
-    id: Shown<PaymentId>,
-    arn: Shown<ResourceName<PaymentId>>,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    kind: &'static str,
-    source_id: Shown<PrefixedId>,
-    amount: i64,
-    currency: &'a str,
-    status: &'static str,
-    amount_refunded: i64,
-    amount_reserved: i64,
-    amount_refundable: i64,
-    amount_excess: i64,
-    provider: &'a str,
-    provider_payment_id: &'a str,
-    captured_at: Iso,
-    settled_at: Option<Iso>,
-    reference: Option<&'a str>,
-    metadata: Option<Raw<'a>>,
-    created_at: Iso,
-    updated_at: Iso,
+printed! {
+    /// A payment and its balance.
+    #[serde(rename_all = "camelCase")]
+    pub struct PaymentWire<'a> {
+        id: Shown<PaymentId> = components::payment_id(),
+        arn: Shown<ResourceName<PaymentId>> = components::arn("payment", "pay_"),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        kind: &'static str = components::kind().says("What it paid for."),
+        source_id: Shown<PrefixedId> = components::source_id()
+            .says("Its name as a refund's source."),
+        amount: i64 = Schema::integer(1).says("Captured. Minor units.").like(10_000),
+        currency: &'a str = components::currency(),
+        status: &'static str = Schema::one_of(Status::ALL, Status::as_str)
+            .says("`reversed`: everything went back, and that was asked for before it settled. A \
+                partial refund leaves it `succeeded`."),
+        amount_refunded: i64 = components::minor("Refunds that succeeded.").like(2500),
+        amount_reserved: i64 = components::minor("Refunds that may still succeed.").like(0),
+        amount_refundable: i64 = components::minor("What a new refund may ask for at most.")
+            .like(7500),
+        amount_excess: i64 =
+            components::minor("What the provider gave back on its own beyond what was captured.")
+            .like(0),
+        provider: &'a str = Schema::string().like("simulator"),
+        provider_payment_id: &'a str = Schema::string().like("sim_ch_usd"),
+        captured_at: Iso = Schema::time(),
+        settled_at: Option<Iso> = Schema::time().says("`null` when unknown.").or_null(),
+        reference: Option<&'a str> = Schema::rare_text("As it was sent."),
+        metadata: Option<Raw<'a>> = components::printed_metadata(),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> PaymentWire<'a> {

@@ -1,16 +1,10 @@
 //! The description of the buyer's operations.
 
-use crate::doors::native::checkout_sessions::describe::{link, states};
-use crate::doors::native::invoices::describe as invoices;
-use crate::http::checkout::KINDS;
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::components::envelope;
-use crate::openapi::operation::{Answer, Example, Operation, Parameter};
-use crate::openapi::problems;
-use crate::openapi::schema::{Fields, Schema};
-use domain::ids::InvoiceId;
-use domain::invoice;
+use super::{Branding, Charged, Offer, PublicInvoice, PublicSession, session_id};
+use crate::doors::native::checkout_sessions::describe::link;
+use crate::openapi::{
+    Answer, Chapter, Example, Fields, Operation, Parameter, Printed, Schema, components, problems,
+};
 use http::Method;
 use serde_json::json;
 
@@ -20,25 +14,24 @@ pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
             TAG,
-            "What a buyer's browser may do. No key is asked for: whoever knows the id, which nobody \
-             can guess, may see and pay.",
+            "What a buyer's browser may do. No key is asked for: whoever knows the id, which \
+             nobody can guess, may see and pay.",
         )],
         operations: operations(),
         schemas: vec![
-            ("PublicSession", session()),
-            ("PublicInvoice", invoice()),
-            ("ChargeResult", charged()),
-            ("PaymentMethod", method()),
-            ("Branding", branding()),
+            ("PublicSession", PublicSession::schema().says("What a buyer sees of a session.")),
+            ("PublicInvoice", PublicInvoice::schema().says("What a buyer sees of an invoice.")),
+            ("ChargeResult", Charged::schema().says("What became of an attempt to pay.")),
+            ("PaymentMethod", Offer::schema()),
+            ("Branding", Branding::schema().says("Who asks to be paid.")),
         ],
         ..Chapter::default()
     }
 }
 
 fn operations() -> Vec<Operation> {
-    let prefixes: Vec<_> = KINDS.iter().map(|kind| kind.prefix()).collect();
     let named = |operation: Operation| {
-        operation.takes([Parameter::path("id", "The session.", components::id(&prefixes))])
+        operation.takes([Parameter::path("id", "The session.", session_id())])
     };
     let method = Schema::name(64).says("One of the session's methods.");
     let card: Example = ("card", "By card", json!({"method": "card"}));
@@ -82,121 +75,10 @@ fn operations() -> Vec<Operation> {
         answer(show_invoice, "The invoice.", "PublicInvoice", &[]),
     ]
 }
-
-/// An operation with its answers.
 fn answer(operation: Operation, text: &str, data: &str, more: &[(u16, &'static str)]) -> Operation {
-    let mut refusals = vec![
-        (400, "validation_error"),
-        (404, "not_found"),
-        (408, "request_timeout"),
-        (413, "payload_too_large"),
-        (429, "rate_limited"),
-        (500, "internal_error"),
-        (503, "service_unavailable"),
-    ];
+    let mut refusals = problems::WITHOUT_KEY.to_vec();
     refusals.extend(more);
-    let body = envelope(Schema::named(data), Schema::named("Meta"));
+    let body = components::envelope(Schema::named(data), Schema::named("Meta"));
     let success = Answer::json(200, text, body).with_headers(&["X-Request-Id"]);
     problems::answers(refusals).into_iter().fold(operation.answers(success), Operation::answers)
-}
-
-fn method() -> Schema {
-    Fields::new()
-        .must("id", Schema::string().like("card"))
-        .must("label", Schema::string().says("For people."))
-        .must("group", Schema::string())
-        .must("currency", components::currency())
-        .closed()
-        .says("A way to pay.")
-}
-
-fn branding() -> Schema {
-    let nothing = || Schema::null().says("Not kept here.");
-    Fields::new()
-        .must("brandName", Schema::string().says("The merchant's name."))
-        .must("brandLogoUrl", nothing())
-        .must("brandAccentColor", nothing())
-        .must("brandTagline", nothing())
-        .closed()
-        .says("Who asks to be paid.")
-}
-
-fn session() -> Schema {
-    let prefixes: Vec<_> = KINDS.iter().map(|kind| kind.prefix()).collect();
-    let shown = Fields::new()
-        .must("id", components::id(&prefixes))
-        .must("amount", Schema::integer(1).says("Minor units.").like(12_500))
-        .must("currency", components::currency())
-        .must("status", states())
-        .must("mode", components::mode())
-        .must("expiresAt", Schema::time().or_null())
-        .must("successUrl", Schema::string().or_null())
-        .must("cancelUrl", Schema::string().or_null())
-        .must("lineItems", Schema::list(Schema::named("Item")))
-        .must("hostedUrl", Schema::string().says("The page on which it is paid."))
-        .closed();
-    Fields::new()
-        .must("session", shown)
-        .must("methods", Schema::list(Schema::string()))
-        .must("catalog", Schema::list(Schema::named("PaymentMethod")))
-        .must("branding", Schema::named("Branding"))
-        .must("activeAdapters", Schema::list(Schema::words(["simulator"])))
-        .closed()
-        .says("What a buyer sees of a session.")
-}
-
-fn charged() -> Schema {
-    let account = Fields::new()
-        .must("bankName", Schema::string())
-        .must("accountNumber", Schema::string())
-        .must("accountHolder", Schema::string())
-        .closed();
-    let instructions = Fields::new()
-        .must("heading", Schema::string())
-        .must("note", Schema::string())
-        .must("bankAccounts", Schema::list(account))
-        .must("amount", components::minor("To be sent."))
-        .must("currency", components::currency())
-        .closed();
-    let text = |text: &str| Schema::string().says(text).or_null();
-    Fields::new()
-        .must("kind", Schema::words(["redirect", "instructions"]))
-        .may("redirectUrl", Schema::string().says("Where to send the buyer; with `redirect`."))
-        .may("instructions", instructions.says("How to pay by hand; with `instructions`."))
-        .must("status", states())
-        .must("actionRequired", Schema::boolean().says("The buyer must agree to it first."))
-        .must("failureCode", text("Why it was declined."))
-        .must("failureMessage", text("The same for people."))
-        .closed()
-        .says("What became of an attempt to pay.")
-}
-
-fn invoice() -> Schema {
-    let at = || Schema::time().or_null();
-    let states = Schema::words(invoice::State::ALL.iter().map(|state| state.as_str()));
-    let shown = Fields::new()
-        .must("id", components::id(&[InvoiceId::PREFIX]))
-        .must("number", invoices::number())
-        .must("status", states)
-        .must("currency", components::currency())
-        .must("subtotal", components::minor("Sum of the lines."))
-        .must("discount", components::minor("Off the subtotal."))
-        .must("tax", components::minor("On top."))
-        .must("total", components::minor("What is asked for."))
-        .must("amountPaid", components::minor("What was paid."))
-        .must("amountDue", components::minor("What remains to be paid."))
-        .must("issuedAt", at())
-        .must("dueAt", at())
-        .must("paidAt", at())
-        .must("memo", Schema::string().or_null())
-        .must("lines", Schema::list(Schema::named("InvoiceLine")))
-        .must("hostedInvoiceUrl", Schema::string().says("The page on which it is paid."))
-        .closed();
-    Fields::new()
-        .must("invoice", shown)
-        .must("methods", Schema::list(Schema::string()))
-        .must("catalog", Schema::list(Schema::named("PaymentMethod")))
-        .must("branding", Schema::named("Branding"))
-        .closed()
-        .says("What a buyer sees of an invoice.")
 }

@@ -3,8 +3,8 @@
 
 pub mod describe;
 
-use super::checkout_sessions::wire::ItemWire;
-use super::invoices::wire::InvoiceLineWire;
+use super::checkout_sessions::wire::{ItemWire, states};
+use super::invoices::wire::{InvoiceLineWire, number};
 use crate::app::App;
 use crate::http::admit::RateLimited;
 use crate::http::body::{self, Object, missing};
@@ -13,6 +13,7 @@ use crate::http::envelope;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
@@ -96,19 +97,26 @@ impl Visit {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionShown<'a> {
-    id: String,
-    amount: i64,
-    currency: &'a str,
-    status: &'static str,
-    mode: &'static str,
-    expires_at: Option<Iso>,
-    success_url: Option<&'a str>,
-    cancel_url: Option<&'a str>,
-    line_items: Vec<ItemWire<'a>>,
-    hosted_url: String,
+/// Describes the id of anything that is paid on the hosted page.
+fn session_id() -> Schema {
+    let kinds = [Kind::CheckoutSession, Kind::PaymentIntent, Kind::Checkout, Kind::Invoice];
+    components::id(&kinds.map(Kind::prefix))
+}
+
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct SessionShown<'a> {
+        id: String = session_id(),
+        amount: i64 = Schema::integer(1).says("Minor units.").like(12_500),
+        currency: &'a str = components::currency(),
+        status: &'static str = states(),
+        mode: &'static str = components::mode(),
+        expires_at: Option<Iso> = Schema::time().or_null(),
+        success_url: Option<&'a str> = Schema::string().or_null(),
+        cancel_url: Option<&'a str> = Schema::string().or_null(),
+        line_items: Vec<ItemWire<'a>> = Schema::list(Schema::named("Item")),
+        hosted_url: String = Schema::string().says("The page on which it is paid."),
+    }
 }
 
 impl<'a> SessionShown<'a> {
@@ -129,12 +137,15 @@ impl<'a> SessionShown<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Offer<'a> {
-    id: &'a str,
-    label: &'static str,
-    group: &'static str,
-    currency: &'a str,
+printed! {
+    /// A way to pay.
+    #[serde(rename_all = "camelCase")]
+    struct Offer<'a> {
+        id: &'a str = Schema::string().like("card"),
+        label: &'static str = Schema::string().says("For people."),
+        group: &'static str = Schema::string(),
+        currency: &'a str = components::currency(),
+    }
 }
 
 fn catalog(checkout: &Checkout) -> Vec<Offer<'_>> {
@@ -146,14 +157,15 @@ fn catalog(checkout: &Checkout) -> Vec<Offer<'_>> {
         .collect()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "they are the names on the wire")]
-struct Branding {
-    brand_name: Box<str>,
-    brand_logo_url: Option<()>,
-    brand_accent_color: Option<()>,
-    brand_tagline: Option<()>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    #[expect(clippy::struct_field_names, reason = "they are the names on the wire")]
+    struct Branding {
+        brand_name: Box<str> = Schema::string().says("The merchant's name."),
+        brand_logo_url: Option<()> = Schema::null().says("Not kept here."),
+        brand_accent_color: Option<()> = Schema::null().says("Not kept here."),
+        brand_tagline: Option<()> = Schema::null().says("Not kept here."),
+    }
 }
 
 async fn branding(app: &App, tenant: domain::account::Tenant) -> Result<Branding, Problem> {
@@ -161,64 +173,66 @@ async fn branding(app: &App, tenant: domain::account::Tenant) -> Result<Branding
     Ok(Branding { brand_name, brand_logo_url: None, brand_accent_color: None, brand_tagline: None })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PublicSession<'a> {
-    session: SessionShown<'a>,
-    methods: &'a [Box<str>],
-    catalog: Vec<Offer<'a>>,
-    branding: Branding,
-    active_adapters: Vec<&'static str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct PublicSession<'a> {
+        session: SessionShown<'a> = SessionShown::schema(),
+        methods: &'a [Box<str>] = Schema::list(Schema::string()),
+        catalog: Vec<Offer<'a>> = Schema::list(Schema::named("PaymentMethod")),
+        branding: Branding = Schema::named("Branding"),
+        active_adapters: Vec<&'static str> = Schema::list(Schema::words(["simulator"])),
+    }
 }
 
 /// Shows a session to a buyer.
 async fn show(visit: Visit) -> Result<Response, Problem> {
     let checkout = visit.find().await?;
-    let shown = PublicSession {
-        session: SessionShown::new(&checkout, &visit.app),
-        methods: &checkout.facts.methods,
-        catalog: catalog(&checkout),
-        branding: branding(&visit.app, checkout.facts.tenant).await?,
-        active_adapters: adapters(&visit.app, &checkout),
-    };
-    Ok(visit.answer(&shown))
+    print(&visit, &checkout).await
 }
 
-fn adapters(app: &App, checkout: &Checkout) -> Vec<&'static str> {
-    app.engine.payment_provider_name(checkout.facts.tenant).into_iter().collect()
+async fn print(visit: &Visit, checkout: &Checkout) -> Result<Response, Problem> {
+    let (facts, engine) = (&*checkout.facts, &visit.app.engine);
+    Ok(visit.answer(&PublicSession {
+        session: SessionShown::new(checkout, &visit.app),
+        methods: &facts.methods,
+        catalog: catalog(checkout),
+        branding: branding(&visit.app, facts.tenant).await?,
+        active_adapters: engine.payment_provider_name(facts.tenant).into_iter().collect(),
+    }))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Charged<'a> {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    redirect_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instructions: Option<Instructions<'a>>,
-    status: &'static str,
-    /// The buyer must approve the payment.
-    action_required: bool,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct Charged<'a> {
+        kind: &'static str = Schema::words(["redirect", "instructions"]),
+        redirect_url?: String = Schema::string().says("Where to send the buyer; with `redirect`."),
+        instructions?: Instructions<'a> = Instructions::schema()
+            .says("How to pay by hand; with `instructions`."),
+        status: &'static str = states(),
+        action_required: bool = Schema::boolean().says("The buyer must agree to it first."),
+        failure_code: Option<&'a str> = Schema::text_or_null("Why it was declined."),
+        failure_message: Option<&'a str> = Schema::text_or_null("The same for people."),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Instructions<'a> {
-    heading: &'static str,
-    note: String,
-    bank_accounts: [BankAccount; 1],
-    amount: i64,
-    currency: &'a str,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct Instructions<'a> {
+        heading: &'static str = Schema::string(),
+        note: String = Schema::string(),
+        bank_accounts: [BankAccount; 1] = Schema::list(BankAccount::schema()),
+        amount: i64 = components::minor("To be sent."),
+        currency: &'a str = components::currency(),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BankAccount {
-    bank_name: &'static str,
-    account_number: &'static str,
-    account_holder: Box<str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct BankAccount {
+        bank_name: &'static str = Schema::string(),
+        account_number: &'static str = Schema::string(),
+        account_holder: Box<str> = Schema::string(),
+    }
 }
 
 /// Pays with the chosen method.
@@ -274,35 +288,29 @@ async fn claim(visit: Visit) -> Result<Response, Problem> {
     };
     let checkout = visit.find().await?;
     let claimed = visit.app.engine.claim_checkout(&checkout, proof_url).await?;
-    let shown = PublicSession {
-        session: SessionShown::new(&claimed, &visit.app),
-        methods: &claimed.facts.methods,
-        catalog: catalog(&claimed),
-        branding: branding(&visit.app, claimed.facts.tenant).await?,
-        active_adapters: adapters(&visit.app, &claimed),
-    };
-    Ok(visit.answer(&shown))
+    print(&visit, &claimed).await
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InvoiceShown<'a> {
-    id: String,
-    number: String,
-    status: &'static str,
-    currency: &'a str,
-    subtotal: i64,
-    discount: i64,
-    tax: i64,
-    total: i64,
-    amount_paid: i64,
-    amount_due: i64,
-    issued_at: Option<Iso>,
-    due_at: Option<Iso>,
-    paid_at: Option<Iso>,
-    memo: Option<&'a str>,
-    lines: Vec<InvoiceLineWire<'a>>,
-    hosted_invoice_url: String,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct InvoiceShown<'a> {
+        id: String = components::id(&[InvoiceId::PREFIX]),
+        number: String = number(),
+        status: &'static str = Schema::one_of(invoice::State::ALL, invoice::State::as_str),
+        currency: &'a str = components::currency(),
+        subtotal: i64 = components::minor("Sum of the lines."),
+        discount: i64 = components::minor("Off the subtotal."),
+        tax: i64 = components::minor("On top."),
+        total: i64 = components::minor("What is asked for."),
+        amount_paid: i64 = components::minor("What was paid."),
+        amount_due: i64 = components::minor("What remains to be paid."),
+        issued_at: Option<Iso> = Schema::time().or_null(),
+        due_at: Option<Iso> = Schema::time().or_null(),
+        paid_at: Option<Iso> = Schema::time().or_null(),
+        memo: Option<&'a str> = Schema::string().or_null(),
+        lines: Vec<InvoiceLineWire<'a>> = Schema::list(Schema::named("InvoiceLine")),
+        hosted_invoice_url: String = Schema::string().says("The page on which it is paid."),
+    }
 }
 
 impl<'a> InvoiceShown<'a> {
@@ -329,12 +337,14 @@ impl<'a> InvoiceShown<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PublicInvoice<'a> {
-    invoice: InvoiceShown<'a>,
-    methods: &'a [Box<str>],
-    catalog: Vec<Offer<'a>>,
-    branding: Branding,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct PublicInvoice<'a> {
+        invoice: InvoiceShown<'a> = InvoiceShown::schema(),
+        methods: &'a [Box<str>] = Schema::list(Schema::string()),
+        catalog: Vec<Offer<'a>> = Schema::list(Schema::named("PaymentMethod")),
+        branding: Branding = Schema::named("Branding"),
+    }
 }
 
 /// Shows an invoice to a buyer. Drafts are not shown.

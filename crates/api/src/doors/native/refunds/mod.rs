@@ -15,6 +15,7 @@ use crate::http::invalid::Invalid;
 use crate::http::payment_ref::{self, Filter, PaymentNames, PaymentRef};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
+use crate::openapi::Schema;
 use axum::response::Response;
 use domain::account::Tenant;
 use domain::decide::Refusal;
@@ -37,13 +38,20 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-pub const LIST: List = List {
-    name: "refunds",
-    filters: &["status", "sourceId", "chargeId", "paymentId"],
-    range: Some(("createdAfter", "createdBefore")),
-    order: SortOrder::Descending,
-    limit: 20,
-};
+pub const LIST: List = List::new(
+    "refunds",
+    &[
+        ("status", "Only refunds with this status.", || {
+            Schema::one_of(Status::ALL, Status::as_str)
+        }),
+        ("sourceId", BY_PAYMENT, Schema::string),
+        ("chargeId", BY_PAYMENT, Schema::string),
+        ("paymentId", BY_PAYMENT, Schema::string),
+    ],
+);
+
+const BY_PAYMENT: &str =
+    "Only refunds of this payment, by any of its ids. One that means nothing lists nothing.";
 
 /// A timeline starts with the first event, and few refunds fill a page.
 pub const TIMELINE: List =

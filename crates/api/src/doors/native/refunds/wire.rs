@@ -2,41 +2,48 @@
 
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;
-use domain::event::Subject;
+use crate::openapi::{Schema, components, printed};
+use domain::event::{Subject, Type};
 use domain::ids::{AccountId, EventId, PaymentId, RefundId};
 use domain::outcome::Failure;
 use domain::payment::Kind;
+use domain::refund::{Origin, State, Status};
 use engine::{EventView, RefundView};
-use serde::Serialize;
 
-/// A refund, under the field names of every generation of clients.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RefundWire<'a> {
-    id: Shown<RefundId>,
-    arn: Shown<ResourceName<RefundId>>,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    amount: i64,
-    currency: &'a str,
-    status: &'static str,
-    status_detail: &'static str,
-    reason: Option<&'a str>,
-    source_type: &'static str,
-    source_id: Shown<PrefixedId>,
-    payment_id: Shown<PaymentId>,
-    charge_id: &'a str,
-    invoice_id: Option<Shown<PrefixedId>>,
-    failure_reason: Option<&'a str>,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
-    late: bool,
-    origin: &'static str,
-    provider_refund_id: Option<&'a str>,
-    reference: Option<&'a str>,
-    metadata: Option<Raw<'a>>,
-    created_at: Iso,
-    updated_at: Iso,
+printed! {
+    /// A refund.
+    #[serde(rename_all = "camelCase")]
+    pub struct RefundWire<'a> {
+        id: Shown<RefundId> = components::refund_id(),
+        arn: Shown<ResourceName<RefundId>> = components::arn("refund", "rfd_"),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        amount: i64 = Schema::integer(1).says("Minor units.").like(2500),
+        currency: &'a str = components::currency(),
+        status: &'static str = Schema::one_of(Status::ALL, Status::as_str),
+        status_detail: &'static str = Schema::one_of(State::ALL, State::as_str)
+            .says("Where it really is."),
+        reason: Option<&'a str> = Schema::text_or_null("As it was sent.")
+            .like("requested_by_customer"),
+        source_type: &'static str = components::kind().says("What the payment paid for."),
+        source_id: Shown<PrefixedId> = components::source_id(),
+        payment_id: Shown<PaymentId> = components::payment_id(),
+        charge_id: &'a str = Schema::string().says("The provider's id of the charge.")
+            .like("sim_ch_usd"),
+        invoice_id: Option<Shown<PrefixedId>> = components::id(&[Kind::Invoice.prefix()])
+            .says("The invoice, where it was one.").or_null().like(()),
+        failure_reason: Option<&'a str> = Schema::rare_text("The same as `failureMessage`."),
+        failure_code: Option<&'a str> = Schema::rare_text("The provider's word for the failure."),
+        failure_message: Option<&'a str> = Schema::rare_text("Why it failed."),
+        late: bool = Schema::boolean().says("It failed after it had succeeded.").like(false),
+        origin: &'static str = Schema::one_of(Origin::ALL, Origin::as_str)
+            .says("`external`: made at the provider itself and adopted."),
+        provider_refund_id: Option<&'a str> = Schema::rare_text("The provider's id of the refund."),
+        reference: Option<&'a str> = Schema::rare_text("As it was sent."),
+        metadata: Option<Raw<'a>> = components::printed_metadata(),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> RefundWire<'a> {
@@ -79,22 +86,23 @@ pub fn provider_at(view: &EventView) -> Option<Iso> {
     view.event.detail.as_deref()?.provider_at.map(|ms| Iso(domain::time::Timestamp(ms)))
 }
 
-/// One event in a refund's timeline, with its time and source.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TimelineWire<'a> {
-    seq: u32,
-    event_id: Shown<EventId>,
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    occurred_at: Iso,
-    status: Option<&'static str>,
-    status_detail: Option<&'static str>,
-    source: Option<&'a str>,
-    provider_at: Option<Iso>,
-    provider_refund_id: Option<&'a str>,
-    failure_code: Option<&'a str>,
-    failure_message: Option<&'a str>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct TimelineWire<'a> {
+        seq: u32 = Schema::integer(1).says("Counts the refund's events from 1 without a gap.")
+            .like(1),
+        event_id: Shown<EventId> = components::event_id(),
+        r#type: &'static str = Schema::one_of(Type::ALL, Type::as_str).like("refund.created"),
+        occurred_at: Iso = Schema::time(),
+        status: Option<&'static str> = Schema::one_of(Status::ALL, Status::as_str).or_null(),
+        status_detail: Option<&'static str> = Schema::one_of(State::ALL, State::as_str).or_null(),
+        source: Option<&'a str> = Schema::rare_text("Where the evidence came from."),
+        provider_at: Option<Iso> = Schema::time().says("The provider's own time of it.").or_null(),
+        provider_refund_id: Option<&'a str> =
+            Schema::rare_text("The provider's id of the refund by then."),
+        failure_code: Option<&'a str> = Schema::rare_text("Failure code by then."),
+        failure_message: Option<&'a str> = Schema::rare_text("Failure sentence by then."),
+    }
 }
 
 impl<'a> TimelineWire<'a> {
@@ -111,10 +119,10 @@ impl<'a> TimelineWire<'a> {
         Self {
             seq: event.seq,
             event_id: Shown(event.id),
-            event_type: event.event_type.as_str(),
+            r#type: event.event_type.as_str(),
             occurred_at: Iso(event.id.at()),
             status: state.map(|state| state.status().as_str()),
-            status_detail: state.map(domain::refund::State::as_str),
+            status_detail: state.map(State::as_str),
             source: detail.and_then(|detail| detail.source.as_deref()),
             provider_at: provider_at(view),
             provider_refund_id: detail.and_then(|detail| detail.provider_refund_id.as_deref()),

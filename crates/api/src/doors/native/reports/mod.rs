@@ -13,13 +13,13 @@ use crate::http::problem::{Details, Problem};
 use crate::http::query::Query;
 use crate::http::route::Route;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
 use domain::ledger::Code;
 use domain::money::Currency;
 use engine::access::KeyScope::ReportRead;
 use engine::{Day, Movements};
 use http::{Method, StatusCode};
-use serde::Serialize;
 
 pub fn routes() -> Vec<Route> {
     use Method as M;
@@ -86,25 +86,27 @@ fn out_of_range() -> Problem {
     Problem::internal()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PnlWire {
-    from: Iso,
-    to: Iso,
-    currency: Option<String>,
-    revenue: i64,
-    refunds: i64,
-    platform_fees: i64,
-    tax: i64,
-    net: i64,
-    lines: [LineWire; 2],
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct PnlWire {
+        from: Iso = Schema::time(),
+        to: Iso = Schema::time(),
+        currency: Option<String> = components::currency().or_null(),
+        revenue: i64 = components::minor("Captured."),
+        refunds: i64 = components::signed("Given back, less what providers took back later."),
+        platform_fees: i64 = components::minor("Always 0: nothing posts fees."),
+        tax: i64 = components::minor("Always 0: nothing posts taxes."),
+        net: i64 = components::signed("Revenue less refunds."),
+        lines: [LineWire; 2] = Schema::list(LineWire::schema()),
+    }
 }
 
-/// One ledger account's part of the net: positive adds to it, negative takes from it.
-#[derive(Serialize)]
-struct LineWire {
-    code: &'static str,
-    amount: i64,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct LineWire {
+        code: &'static str = Schema::one_of(Code::ALL, Code::as_str),
+        amount: i64 = components::signed("What it adds to the net, or takes from it."),
+    }
 }
 
 impl PnlWire {
@@ -138,24 +140,28 @@ pub async fn pnl(call: Call) -> Result<Response, Problem> {
     Ok(call.answer(StatusCode::OK, &report))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CashFlowWire {
-    from: Iso,
-    to: Iso,
-    currency: Option<String>,
-    total_inflow: i64,
-    total_outflow: i64,
-    net: i64,
-    buckets: Vec<BucketWire>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct CashFlowWire {
+        from: Iso = Schema::time(),
+        to: Iso = Schema::time(),
+        currency: Option<String> = components::currency().or_null(),
+        total_inflow: i64 = components::minor("Debits of cash."),
+        total_outflow: i64 = components::minor("Credits of cash."),
+        net: i64 = components::signed("Inflow less outflow."),
+        buckets: Vec<BucketWire> = Schema::list(BucketWire::schema())
+            .with("maxItems", 367),
+    }
 }
 
-#[derive(Serialize)]
-struct BucketWire {
-    day: String,
-    inflow: i64,
-    outflow: i64,
-    net: i64,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct BucketWire {
+        day: String = Schema::matching("^[0-9]{4}-[0-9]{2}-[0-9]{2}$").says("In UTC."),
+        inflow: i64 = components::minor("Debits of cash."),
+        outflow: i64 = components::minor("Credits of cash."),
+        net: i64 = components::signed("Inflow less outflow."),
+    }
 }
 
 impl BucketWire {

@@ -6,19 +6,26 @@ use crate::doors::native::page::{List, Paging};
 use crate::http::invalid::{Invalid, excerpt};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::openapi::Schema;
 use axum::response::Response;
 use domain::event::Type;
 use domain::ids::{DeliveryId, EndpointId};
 use domain::webhook::{Format, Status, is_event_name};
-use engine::{DeliveryFilter, Page, SortOrder};
+use engine::{DeliveryFilter, Page};
 use http::StatusCode;
 
 pub const LIST: List = List {
-    name: "deliveries",
-    filters: &["endpointId", "status", "type"],
     range: None,
-    order: SortOrder::Descending,
-    limit: 20,
+    ..List::new(
+        "deliveries",
+        &[
+            ("endpointId", "Only those to this endpoint.", Schema::string),
+            ("status", "Only those that stand there.", || {
+                Schema::one_of(Status::ALL, Status::as_str)
+            }),
+            ("type", "Only events of this name.", Schema::string),
+        ],
+    )
 };
 
 pub async fn list(call: Call) -> Result<Response, Problem> {

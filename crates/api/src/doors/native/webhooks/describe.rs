@@ -3,36 +3,53 @@
 use super::deliveries::LIST;
 use super::endpoints::{DEFAULT_FORMAT, EVENTS, LONGEST_DESCRIPTION, LONGEST_URL};
 use super::webhook_bodies;
-use crate::doors::native::describe::{Described, example};
-use crate::openapi::Chapter;
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
+use super::wire::{DeliveryWire, EndpointWire};
+use crate::doors::native::describe::Described;
+use crate::openapi::{Answer, Chapter, Fields, Operation, Printed, Schema, components};
 use domain::ids::{DeliveryId, EndpointId};
-use domain::webhook::{Format, Status};
+use domain::webhook::Format;
 use http::Method;
 use serde_json::json;
 
 const TAG: &str = "Webhooks";
 const ONE: &str = "/api/v1/webhooks/{id}";
+const SECRETS: [&str; 2] = ["secret", "signingSecret"];
 
 pub fn chapter() -> Chapter {
     Chapter {
         tags: vec![(
             TAG,
-            "Being told. Every event is posted to every endpoint that wants it, at least once and in \
-             order per refund, signed, until a receiver answers 2xx.",
+            "Being told. Every event is posted to every endpoint that wants it, at least once and \
+             in order per refund, signed, until a receiver answers 2xx.",
         )],
         operations: endpoints().into_iter().chain(deliveries()).collect(),
         webhooks: webhook_bodies::operations(TAG),
         parameters: webhook_bodies::parameters(),
         schemas: vec![
-            ("WebhookEndpoint", endpoint(false)),
-            ("WebhookEndpointWithSecret", endpoint(true)),
+            (
+                "WebhookEndpoint",
+                EndpointWire::fields()
+                    .without(&SECRETS)
+                    .closed()
+                    .says("Where an account is told of its events."),
+            ),
+            (
+                "WebhookEndpointWithSecret",
+                EndpointWire::fields()
+                    .always(&SECRETS)
+                    .closed()
+                    .says("A webhook endpoint with a secret that was just made."),
+            ),
             ("NewWebhookEndpoint", new_endpoint()),
             ("ChangeWebhookEndpoint", changes()),
-            ("Delivery", delivery(false)),
-            ("DeliveryWithLog", delivery(true)),
+            (
+                "Delivery",
+                DeliveryWire::fields()
+                    .without(&["attemptLog"])
+                    .closed()
+                    .says("One event on its way to one endpoint."),
+            ),
+            ("DeliveryWithLog", DeliveryWire::fields().always(&["attemptLog"]).closed()),
         ],
         ..Chapter::default()
     }
@@ -40,7 +57,8 @@ pub fn chapter() -> Chapter {
 
 fn endpoints() -> Vec<Operation> {
     let one = |method, id, summary| {
-        Described::new(method, ONE, id, TAG, summary).of(endpoint_id(), "The endpoint.")
+        Described::new(method, ONE, id, TAG, summary)
+            .of(components::id(&[EndpointId::PREFIX]), "The endpoint.")
     };
     let removed = one(Method::DELETE, "deleteWebhook", "Delete an endpoint").says(
         "Forgets the endpoint and its secret, and fails what is queued for it. The log of its \
@@ -74,7 +92,7 @@ fn endpoints() -> Vec<Operation> {
             "Make a new secret",
         )
         .says("For the next 24 hours both the old and the new secret sign.")
-        .of(endpoint_id(), "The endpoint.")
+        .of(components::id(&[EndpointId::PREFIX]), "The endpoint.")
         .reads_nothing()
         .gives(
             200,
@@ -91,7 +109,7 @@ fn create() -> Operation {
         .says("The secret is in this answer and in no other.")
         .reads(
             Schema::named("NewWebhookEndpoint"),
-            &[example(
+            &[(
                 "standard",
                 "Standard Webhooks, refunds only",
                 json!({
@@ -116,18 +134,12 @@ fn create() -> Operation {
 }
 
 fn deliveries() -> Vec<Operation> {
-    let words = Status::ALL.iter().map(|status| status.as_str());
     vec![
         Described::get("/api/v1/webhooks/deliveries", "listDeliveries", TAG, "List deliveries")
-            .takes([
-                Parameter::query("endpointId", "Only those to this endpoint.", Schema::string()),
-                Parameter::query("status", "Only those that stand there.", Schema::words(words)),
-                Parameter::query("type", "Only events of this name.", Schema::string()),
-            ])
             .gives_pages("A page of deliveries.", &LIST, "Delivery")
             .done(),
         Described::get("/api/v1/webhooks/deliveries/{id}", "getDelivery", TAG, "Get a delivery")
-            .of(delivery_id(), "The delivery.")
+            .of(components::id(&[DeliveryId::PREFIX]), "The delivery.")
             .gives(200, "The delivery and its attempts.", Schema::named("DeliveryWithLog"), &[])
             .done(),
         Described::post(
@@ -137,24 +149,12 @@ fn deliveries() -> Vec<Operation> {
             "Try a delivery once more",
         )
         .says("One attempt, now, at a delivery that succeeded or failed.")
-        .of(delivery_id(), "The delivery.")
+        .of(components::id(&[DeliveryId::PREFIX]), "The delivery.")
         .reads_nothing()
         .gives(200, "The delivery, queued.", Schema::named("Delivery"), &["Idempotent-Replayed"])
         .refuses(&[(409, "already_queued"), (409, "endpoint_disabled")])
         .done(),
     ]
-}
-
-fn endpoint_id() -> Schema {
-    components::id(&[EndpointId::PREFIX])
-}
-
-fn delivery_id() -> Schema {
-    components::id(&[DeliveryId::PREFIX])
-}
-
-fn format() -> Schema {
-    Schema::words(Format::ALL.iter().map(|format| format.as_str()))
 }
 
 fn events() -> Schema {
@@ -172,7 +172,7 @@ fn new_endpoint() -> Schema {
         .may("events", events().or_null())
         .may(
             "format",
-            format()
+            Schema::one_of(Format::ALL, Format::as_str)
                 .says("How it is spoken to.")
                 .with("default", DEFAULT_FORMAT.as_str())
                 .or_null(),
@@ -194,77 +194,4 @@ fn changes() -> Schema {
         .may("active", Schema::boolean().or_null())
         .open()
         .says("What to change. What is absent or `null` stays as it is.")
-}
-
-fn endpoint(with_secret: bool) -> Schema {
-    let fields = Fields::new()
-        .must("id", endpoint_id())
-        .must("accountId", components::account_id())
-        .must("mode", components::mode())
-        .must("url", Schema::string().like("https://shop.example/webhooks"))
-        .must("events", Schema::list(Schema::string()))
-        .must("format", format())
-        .must("description", Schema::string().or_null())
-        .must("active", Schema::boolean())
-        .must(
-            "status",
-            Schema::words(["active", "disabled", "errored"])
-                .says("`disabled` by hand, `errored` after too many failures."),
-        )
-        .must("consecutiveFailures", Schema::integer(0))
-        .must("failingSince", Schema::time().or_null())
-        .must("disabledAt", Schema::time().or_null())
-        .must("disabledReason", Schema::string().or_null())
-        .must("previousSecretExpiresAt", Schema::time().or_null())
-        .must("createdAt", Schema::time())
-        .must("updatedAt", Schema::time());
-    if !with_secret {
-        return fields.closed().says("Where an account is told of its events.");
-    }
-    let secret = || Schema::matching("^whsec_[A-Za-z0-9+/]+=*$");
-    fields
-        .must("secret", secret())
-        .must("signingSecret", secret().says("Another name of `secret`."))
-        .closed()
-        .says("A webhook endpoint with a secret that was just made.")
-}
-
-fn delivery(with_log: bool) -> Schema {
-    let fields = Fields::new()
-        .must("id", delivery_id())
-        .must("endpointId", endpoint_id())
-        .must("eventId", components::event_id())
-        .must("type", Schema::string().says("The event's name in the endpoint's format."))
-        .must("format", format())
-        .must(
-            "body",
-            Schema::string().says("The exact text that is sent, on every attempt the same."),
-        )
-        .must("status", Schema::words(Status::ALL.iter().map(|status| status.as_str())))
-        .must("attempts", Schema::integer(0))
-        .must(
-            "nextRetryAt",
-            Schema::time()
-                .says("`null` when it is done, or waits for an earlier event of the same thing.")
-                .or_null(),
-        )
-        .must("lastAttemptAt", Schema::time().or_null())
-        .must("deliveredAt", Schema::time().or_null())
-        .must("responseCode", Schema::integer(100).or_null())
-        .must("lastError", Schema::string().or_null().like("HTTP 503"))
-        .must("createdAt", Schema::time())
-        .must("updatedAt", Schema::time());
-    if !with_log {
-        return fields.closed().says("One event on its way to one endpoint.");
-    }
-    let attempt = Fields::new()
-        .must("attemptNumber", Schema::integer(1))
-        .must("status", Schema::words(["succeeded", "failed"]))
-        .must("responseCode", Schema::integer(100).or_null())
-        .must("durationMs", Schema::integer(0))
-        .must("error", Schema::string().or_null())
-        .must("nextRetryAt", Schema::time().or_null())
-        .must("attemptedAt", Schema::time())
-        .closed();
-    fields.must("attemptLog", Schema::list(attempt).says("Oldest first.")).closed()
 }

@@ -61,8 +61,6 @@ pub async fn change(call: Call) -> Result<Response, Problem> {
     let endpoint = call.engine().change_endpoint(call.tenant(), id, changes).await?;
     Ok(call.answer(StatusCode::OK, &wire(&call, &endpoint)))
 }
-
-/// Deletes an endpoint.
 pub async fn remove(call: Call) -> Result<Response, Problem> {
     call.expect_no_fields()?;
     call.engine().remove_endpoint(call.tenant(), read_id(&call)?).await?;

@@ -1,8 +1,7 @@
 //! The bodies and headers that this door's webhook formats post.
 
-use crate::openapi::components;
-use crate::openapi::operation::{Answer, Operation, Parameter};
-use crate::openapi::schema::{Fields, Schema};
+use crate::doors::native::formats::{PlugipayBody, StandardBody};
+use crate::openapi::{Answer, Fields, Operation, Parameter, Printed, Schema, components};
 use domain::event::Type;
 use domain::ids::{EndpointId, InvoiceId, RefundId};
 use domain::payment::Kind;
@@ -60,8 +59,8 @@ pub fn parameters() -> Vec<(&'static str, Parameter)> {
         header("webhook-id", "The event's id, on every attempt the same.", components::event_id());
     let at = "When this attempt was signed, Unix seconds.";
     let at = header("webhook-timestamp", at, Schema::matching("^[0-9]+$"));
-    let signature = "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`; after a change \
-                     of the secret two of them, with a space in between.";
+    let signature = "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`; after a \
+        change of the secret two of them, with a space in between.";
     let signature = header("webhook-signature", signature, Schema::string());
     let theirs = "`t=<Unix seconds>,v1=<hex>`, where `v1` is the HMAC-SHA256 of `t.body`; after a \
                   change of the secret two of them.";
@@ -75,25 +74,14 @@ pub fn parameters() -> Vec<(&'static str, Parameter)> {
 }
 
 fn body(format: Own, event: Type, name: &'static str) -> Schema {
-    let named = Schema::string().with("const", name);
-    let fields = Fields::new().must("id", components::event_id()).must("type", named);
     let fields = match format {
-        Own::Refundry => fields
-            .must("timestamp", Schema::time().says("When it happened."))
-            .must("accountId", components::account_id())
-            .must("mode", components::mode())
-            .must(
-                "seq",
-                Schema::integer(0)
-                    .says("Counts the events of one thing; 0 when triggered by hand."),
-            ),
-        Own::Plugipay => {
-            fields.must("accountId", components::account_id()).must("occurredAt", Schema::time())
-        }
+        Own::Refundry => StandardBody::fields(),
+        Own::Plugipay => PlugipayBody::fields(),
     };
     let source = Fields::new().must("source", Schema::words(["trigger"])).closed();
     fields
-        .must("data", data(event))
+        .with("type", Schema::string().with("const", name))
+        .with("data", data(event))
         .may(
             "metadata",
             source.says("There when the event did not happen and was triggered by hand."),

@@ -3,37 +3,36 @@
 
 use crate::http::print::Shown;
 use crate::http::time::Iso;
+use crate::openapi::{Schema, components, printed};
 use domain::event::{EndpointDetail, Event};
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
 use domain::time::Timestamp;
-use domain::webhook::{Attempt, Endpoint};
+use domain::webhook::{Attempt, Endpoint, Format, Status};
 use engine::webhooks::DeliveryView;
-use serde::Serialize;
 
-/// A webhook endpoint. The secret is printed only right after it was made.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EndpointWire<'a> {
-    id: Shown<EndpointId>,
-    account_id: Shown<AccountId>,
-    mode: &'static str,
-    url: &'a str,
-    events: Vec<&'a str>,
-    format: &'static str,
-    description: Option<&'a str>,
-    active: bool,
-    status: &'static str,
-    consecutive_failures: u32,
-    failing_since: Option<Iso>,
-    disabled_at: Option<Iso>,
-    disabled_reason: Option<&'a str>,
-    previous_secret_expires_at: Option<Iso>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signing_secret: Option<&'a str>,
-    created_at: Iso,
-    updated_at: Iso,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct EndpointWire<'a> {
+        id: Shown<EndpointId> = components::id(&[EndpointId::PREFIX]),
+        account_id: Shown<AccountId> = components::account_id(),
+        mode: &'static str = components::mode(),
+        url: &'a str = Schema::string().like("https://shop.example/webhooks"),
+        events: Vec<&'a str> = Schema::list(Schema::string()),
+        format: &'static str = Schema::one_of(Format::ALL, Format::as_str),
+        description: Option<&'a str> = Schema::string().or_null(),
+        active: bool = Schema::boolean(),
+        status: &'static str = Schema::words(["active", "disabled", "errored"])
+            .says("`disabled` by hand, `errored` after too many failures."),
+        consecutive_failures: u32 = Schema::integer(0),
+        failing_since: Option<Iso> = Schema::time().or_null(),
+        disabled_at: Option<Iso> = Schema::time().or_null(),
+        disabled_reason: Option<&'a str> = Schema::string().or_null(),
+        previous_secret_expires_at: Option<Iso> = Schema::time().or_null(),
+        secret?: &'a str = secret(),
+        signing_secret?: &'a str = secret().says("Another name of `secret`."),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+    }
 }
 
 impl<'a> EndpointWire<'a> {
@@ -67,6 +66,11 @@ impl<'a> EndpointWire<'a> {
     }
 }
 
+/// Describes a signing secret.
+fn secret() -> Schema {
+    Schema::matching("^whsec_[A-Za-z0-9+/]+=*$")
+}
+
 /// An endpoint without a selection of events gets all of them.
 fn events(names: &str) -> Vec<&str> {
     let names: Vec<_> = names.split_ascii_whitespace().collect();
@@ -81,18 +85,19 @@ fn status(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-/// A webhook endpoint in the event that it was disabled.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DisabledWire<'a> {
-    id: Shown<EndpointId>,
-    url: &'a str,
-    mode: &'static str,
-    active: bool,
-    disabled_at: Iso,
-    disabled_reason: &'a str,
-    consecutive_failures: u32,
-    failing_since: Option<Iso>,
+printed! {
+    /// A webhook endpoint that was disabled.
+    #[serde(rename_all = "camelCase")]
+    pub struct DisabledWire<'a> {
+        id: Shown<EndpointId> = components::id(&[EndpointId::PREFIX]),
+        url: &'a str = Schema::string(),
+        mode: &'static str = components::mode(),
+        active: bool = Schema::boolean().like(false),
+        disabled_at: Iso = Schema::time(),
+        disabled_reason: &'a str = Schema::string(),
+        consecutive_failures: u32 = Schema::integer(0),
+        failing_since: Option<Iso> = Schema::time().or_null(),
+    }
 }
 
 impl<'a> DisabledWire<'a> {
@@ -110,27 +115,30 @@ impl<'a> DisabledWire<'a> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeliveryWire<'a> {
-    id: Shown<DeliveryId>,
-    endpoint_id: Shown<EndpointId>,
-    event_id: Shown<EventId>,
-    #[serde(rename = "type")]
-    event_type: &'static str,
-    format: &'static str,
-    body: &'a str,
-    status: &'static str,
-    attempts: u32,
-    next_retry_at: Option<Iso>,
-    last_attempt_at: Option<Iso>,
-    delivered_at: Option<Iso>,
-    response_code: Option<u16>,
-    last_error: Option<&'a str>,
-    created_at: Iso,
-    updated_at: Iso,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt_log: Option<Vec<AttemptWire>>,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct DeliveryWire<'a> {
+        id: Shown<DeliveryId> = components::id(&[DeliveryId::PREFIX]),
+        endpoint_id: Shown<EndpointId> = components::id(&[EndpointId::PREFIX]),
+        event_id: Shown<EventId> = components::event_id(),
+        r#type: &'static str = Schema::string().says("The event's name in the endpoint's format."),
+        format: &'static str = Schema::one_of(Format::ALL, Format::as_str),
+        body: &'a str = Schema::string()
+            .says("The exact text that is sent, on every attempt the same."),
+        status: &'static str = Schema::one_of(Status::ALL, Status::as_str),
+        attempts: u32 = Schema::integer(0),
+        next_retry_at: Option<Iso> = Schema::time()
+            .says("`null` when it is done, or waits for an earlier event of the same thing.")
+            .or_null(),
+        last_attempt_at: Option<Iso> = Schema::time().or_null(),
+        delivered_at: Option<Iso> = Schema::time().or_null(),
+        response_code: Option<u16> = Schema::integer(100).or_null(),
+        last_error: Option<&'a str> = Schema::string().or_null().like("HTTP 503"),
+        created_at: Iso = Schema::time(),
+        updated_at: Iso = Schema::time(),
+        attempt_log?: Vec<AttemptWire> = Schema::list(AttemptWire::schema())
+            .says("Oldest first."),
+    }
 }
 
 impl<'a> DeliveryWire<'a> {
@@ -141,7 +149,7 @@ impl<'a> DeliveryWire<'a> {
             id: Shown(delivery.id),
             endpoint_id: Shown(delivery.endpoint),
             event_id: Shown(delivery.event),
-            event_type: name.unwrap_or_else(|| delivery.event_type.as_str()),
+            r#type: name.unwrap_or_else(|| delivery.event_type.as_str()),
             format: delivery.format.as_str(),
             body: &view.body,
             status: delivery.status.as_str(),
@@ -163,16 +171,17 @@ impl<'a> DeliveryWire<'a> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AttemptWire {
-    attempt_number: u32,
-    status: &'static str,
-    response_code: Option<u16>,
-    duration_ms: i64,
-    error: Option<Box<str>>,
-    next_retry_at: Option<Iso>,
-    attempted_at: Iso,
+printed! {
+    #[serde(rename_all = "camelCase")]
+    struct AttemptWire {
+        attempt_number: u32 = Schema::integer(1),
+        status: &'static str = Schema::words(["succeeded", "failed"]),
+        response_code: Option<u16> = Schema::integer(100).or_null(),
+        duration_ms: i64 = Schema::integer(0),
+        error: Option<Box<str>> = Schema::string().or_null(),
+        next_retry_at: Option<Iso> = Schema::time().or_null(),
+        attempted_at: Iso = Schema::time(),
+    }
 }
 
 impl AttemptWire {
