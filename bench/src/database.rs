@@ -6,7 +6,7 @@ use crate::measure::{Stopwatch, sleep_blocking};
 use crate::prefill;
 use crate::process::{Server, free_address};
 use anyhow::{Context, Result, bail};
-use domain::account::{Mode, Tenant};
+use domain::tenant::{Mode, Tenant};
 use engine::{Engine, SqliteStore};
 use serde::Deserialize;
 use std::fs::File;

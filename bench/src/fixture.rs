@@ -2,10 +2,10 @@
 
 use crate::measure::{SplitMix, SystemClock};
 use anyhow::{Context, Result, bail};
-use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::money::Currency;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use engine::{Engine, EngineConfig, MasterKey, NewPayment, Parts, Registry, SqliteStore, Store};
 use simulator::{Simulator, SimulatorConfig};
 use std::path::Path;
@@ -84,7 +84,7 @@ pub async fn register_payments(engine: &Engine, tenant: Tenant, count: usize) ->
             let mut ids = Vec::new();
             for number in (first..count).step_by(AT_A_TIME) {
                 let registered = engine.register_payment(payment(tenant, number)?, None).await?;
-                ids.push(registered.value.facts.id);
+                ids.push(registered.value.capture.id);
             }
             anyhow::Ok(ids)
         });

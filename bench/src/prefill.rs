@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::database::{in_runtime, wait_until_closed};
     use crate::fixture;
-    use domain::account::{Mode, Tenant};
+    use domain::tenant::{Mode, Tenant};
 
     #[test]
     fn the_books_balance_after_a_prefill() {

@@ -366,7 +366,7 @@ mod tests {
     use crate::database::{in_runtime, wait_until_closed};
     use crate::fixture;
     use crate::load;
-    use domain::account::{Mode, Tenant};
+    use domain::tenant::{Mode, Tenant};
     use engine::IdempotencyKey;
 
     /// For each table, the number of rows and of non-null values per column.

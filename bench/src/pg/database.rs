@@ -155,7 +155,7 @@ fn psql(cluster: &Cluster, database: &str, sql: &str, sets: &[(&str, String)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::account::{Mode, Tenant};
+    use domain::tenant::{Mode, Tenant};
     use engine::IdempotencyKey;
 
     /// A database with `payments` payments. There is no demo in its folder, so no node can serve

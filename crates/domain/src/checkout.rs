@@ -4,7 +4,6 @@
 //! [`next`] is the whole machine: one match over every pair of fact and state, without a wildcard.
 //! A checkout shares its ULID with the payment that it becomes.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::PaymentId;
 use crate::line_item::LineItem;
@@ -12,6 +11,7 @@ use crate::machine::Next;
 use crate::money::{Currency, Money};
 use crate::outcome::Failure;
 use crate::payment::Kind;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ impl Terms {
 /// Somebody who is asked to pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
-    pub facts: Arc<Terms>,
+    pub terms: Arc<Terms>,
     pub state: State,
     /// The way to pay that was chosen last.
     pub method: Option<Box<str>>,
@@ -245,10 +245,10 @@ pub struct Checkout {
 
 impl Checkout {
     /// A checkout that nobody has tried to pay yet.
-    pub fn new(facts: Arc<Terms>, now: Timestamp) -> Self {
+    pub fn new(terms: Arc<Terms>, now: Timestamp) -> Self {
         Self {
-            due_at: facts.expires_at,
-            facts,
+            due_at: terms.expires_at,
+            terms,
             state: State::Open,
             method: None,
             attempts: 0,
@@ -267,18 +267,18 @@ impl Checkout {
 
     /// The one idempotency key that the provider sees for the current attempt.
     pub fn provider_key(&self) -> String {
-        format!("{}_{}", self.facts.id, self.attempts)
+        format!("{}_{}", self.terms.id, self.attempts)
     }
 
     /// True when its time is over.
     pub fn has_run_out(&self, now: Timestamp) -> bool {
-        self.facts.expires_at.is_some_and(|at| at <= now)
+        self.terms.expires_at.is_some_and(|at| at <= now)
     }
 
     /// When a step must look at it while no attempt is in flight.
     pub fn rests_until(&self) -> Option<Timestamp> {
         match self.state {
-            S::Open | S::Failed => self.facts.expires_at,
+            S::Open | S::Failed => self.terms.expires_at,
             S::Pending | S::PendingReview | S::Completed | S::Expired | S::Canceled => None,
         }
     }

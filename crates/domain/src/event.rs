@@ -1,9 +1,9 @@
 //! Events: what happened, in order per refund and per payment.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
 use crate::refund::State;
+use crate::tenant::Tenant;
 use crate::{checkout, invoice};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;

@@ -2,12 +2,12 @@
 //!
 //! How an open invoice is paid is a [checkout](crate::checkout) of the same ULID.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{InvoiceId, PaymentId};
 use crate::line_item::{self, LineItem};
 use crate::machine::Next;
 use crate::money::{Currency, MAX_AMOUNT};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use State as S;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl Totals {
 /// An invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
-    pub facts: Arc<Terms>,
+    pub terms: Arc<Terms>,
     pub state: State,
     /// When it was first asked for.
     pub issued_at: Option<Timestamp>,
@@ -198,12 +198,12 @@ pub struct Invoice {
 impl Invoice {
     /// The amount that was paid, minor units.
     pub fn amount_paid(&self) -> i64 {
-        if self.state == State::Paid { self.facts.totals.total } else { 0 }
+        if self.state == State::Paid { self.terms.totals.total } else { 0 }
     }
 
     /// The id of the checkout by which it is paid, and of the payment that this becomes.
     pub fn payment(&self) -> PaymentId {
-        PaymentId::from_ulid(self.facts.id.ulid())
+        PaymentId::from_ulid(self.terms.id.ulid())
     }
 }
 

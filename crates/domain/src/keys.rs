@@ -1,9 +1,9 @@
 //! Names that callers give and that must mean one thing forever: idempotency keys, references,
 //! provider ids. They are rows like any other, found by a 16-byte hash.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::refund::State;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use ulid::Ulid;
 

@@ -1,10 +1,10 @@
 //! Double entry. A transfer is one debit and one credit of the same amount, so it cannot be out of
 //! balance; transfers are never edited, a late failure is the mirror image of the refund's transfer.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{PaymentId, TransferId};
 use crate::money::Currency;
+use crate::tenant::Tenant;
 use crate::{payment, refund};
 use ulid::Ulid;
 
@@ -99,16 +99,16 @@ pub struct Transfer {
 impl Transfer {
     /// The transfer of a captured payment.
     pub fn capture(id: TransferId, payment: &payment::Payment) -> Self {
-        let facts = &payment.facts;
+        let capture = &payment.capture;
         Self {
-            tenant: facts.tenant,
+            tenant: capture.tenant,
             id,
             reason: Reason::Capture,
-            source_type: facts.kind.into(),
-            source: facts.id.ulid(),
-            payment: facts.id,
-            amount: facts.captured,
-            currency: facts.currency,
+            source_type: capture.kind.into(),
+            source: capture.id.ulid(),
+            payment: capture.id,
+            amount: capture.captured,
+            currency: capture.currency,
         }
     }
 

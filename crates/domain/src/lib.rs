@@ -4,7 +4,6 @@
 //! randomness: the time and the ids come in as parameters. [`decide::decide`] takes the rows that a
 //! command touches, changes them in place and appends events and transfers.
 
-pub mod account;
 pub mod checkout;
 mod codes;
 pub mod decide;
@@ -20,6 +19,7 @@ pub mod money;
 pub mod outcome;
 pub mod payment;
 pub mod refund;
+pub mod tenant;
 pub mod time;
 pub mod view;
 pub mod webhook;

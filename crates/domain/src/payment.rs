@@ -1,9 +1,9 @@
 //! Payments: what was captured, what is promised back, what went back.
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::PaymentId;
 use crate::money::Currency;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub struct Capture {
 /// A payment and its running balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    pub facts: Arc<Capture>,
+    pub capture: Arc<Capture>,
     /// When the provider paid the merchant out, if it has.
     pub settled_at: Option<Timestamp>,
     /// Sum of the refunds that succeeded, minor units.
@@ -133,9 +133,9 @@ impl Capture {
 
 impl Payment {
     /// A payment of which nothing has gone back yet.
-    pub fn new(facts: Capture, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
+    pub fn new(capture: Capture, settled_at: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
-            facts: Arc::new(facts),
+            capture: Arc::new(capture),
             settled_at,
             refunded: 0,
             reserved: 0,
@@ -150,7 +150,7 @@ impl Payment {
     /// The largest amount of a new refund, minor units. Never negative.
     pub fn refundable(&self) -> i64 {
         let spent = i128::from(self.refunded) + i128::from(self.reserved) + i128::from(self.held);
-        let left = i128::from(self.facts.captured) - spent;
+        let left = i128::from(self.capture.captured) - spent;
         i64::try_from(left.max(0)).unwrap_or(0)
     }
 
@@ -162,12 +162,12 @@ impl Payment {
             && self.reserved >= 0
             && self.held >= 0
             && self.excess >= 0
-            && spent <= i128::from(self.facts.captured) + i128::from(self.excess)
+            && spent <= i128::from(self.capture.captured) + i128::from(self.excess)
     }
 
     /// The status that follows from the balance.
     pub fn status(&self) -> Status {
-        if self.refunded < self.facts.captured {
+        if self.refunded < self.capture.captured {
             Status::Succeeded
         } else if self.reversed {
             Status::Reversed

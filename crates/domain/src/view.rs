@@ -1,6 +1,5 @@
 //! The rows that a batch of commands touches.
 
-use crate::account::Tenant;
 use crate::checkout::Checkout;
 use crate::event::Event;
 use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
@@ -10,6 +9,7 @@ use crate::ledger::{Code, Totals, Transfer};
 use crate::money::Currency;
 use crate::payment::Payment;
 use crate::refund::Refund;
+use crate::tenant::Tenant;
 use crate::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! API keys and what they may do.
 
-use domain::account::Mode;
 use domain::ids::AccountId;
+use domain::tenant::Mode;
 use secrecy::SecretBox;
 use std::sync::atomic::AtomicI64;
 

@@ -30,7 +30,7 @@ impl TryFrom<Done> for Answered<RefundView> {
         let Done::Refund { refund, payment, replayed } = done else {
             return Err(of_another_kind(&done));
         };
-        Ok(Self { value: RefundView { refund: *refund, payment: payment.facts }, replayed })
+        Ok(Self { value: RefundView { refund: *refund, payment: payment.capture }, replayed })
     }
 }
 

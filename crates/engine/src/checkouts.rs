@@ -8,7 +8,6 @@ use crate::Engine;
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Tenant;
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
@@ -16,6 +15,7 @@ use domain::decide::{Command, Done, KeyedRequest, Refusal};
 use domain::ids::{InvoiceId, PaymentId};
 use domain::outcome::Failure;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use providers::{ChargeAnswer, ChargeInstruction, METHODS, Method, TakesPayments, parse_method};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub fn method_ids() -> impl Iterator<Item = &'static str> {
 /// True when a checkout offers a way to pay, by itself or with a test outcome.
 fn offers(checkout: &Checkout, id: &str) -> bool {
     let Some((method, _)) = find_method(id) else { return false };
-    checkout.facts.methods.iter().any(|offered| **offered == *id || **offered == *method.id)
+    checkout.terms.methods.iter().any(|offered| **offered == *id || **offered == *method.id)
 }
 
 impl Engine {
@@ -74,7 +74,7 @@ impl Engine {
         id: PaymentId,
     ) -> Result<Option<Checkout>, Error> {
         let found = self.store().find_checkout(tenant, id).await?;
-        Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
+        Ok(found.filter(|checkout| checkout.terms.kind == kind && !checkout.deleted))
     }
 
     /// The checkout with this id, of whatever kind.
@@ -95,7 +95,7 @@ impl Engine {
         id: PaymentId,
     ) -> Result<Option<Checkout>, Error> {
         let found = self.store().find_checkout_anywhere(id).await?;
-        Ok(found.filter(|checkout| checkout.facts.kind == kind && !checkout.deleted))
+        Ok(found.filter(|checkout| checkout.terms.kind == kind && !checkout.deleted))
     }
 
     /// Where the buyer pays: the hosted page of a checkout, or of an invoice.
@@ -143,8 +143,8 @@ impl Engine {
     ) -> Result<Answered<Checkout>, Error> {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
-        let id = known.unwrap_or_else(|| checkout.facts.name().into());
-        let provider = self.payment_provider(checkout.facts.tenant)?.name();
+        let id = known.unwrap_or_else(|| checkout.terms.name().into());
+        let provider = self.payment_provider(checkout.terms.tenant)?.name();
         let act = Act::Confirm { charge: self.charge_of(provider, &id) };
         self.act(checkout, "confirm", act, key).await
     }
@@ -159,7 +159,7 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
         let found = self.store().find_checkout(tenant, id).await?;
-        let found = found.filter(|checkout| checkout.facts.kind == kind);
+        let found = found.filter(|checkout| checkout.terms.kind == kind);
         self.act(&found.ok_or(Refusal::CheckoutNotFound)?, "delete", Act::Delete, key).await
     }
 
@@ -178,7 +178,7 @@ impl Engine {
         if !offers(checkout, method) {
             return Err(Error::Invalid {
                 field: "method",
-                message: format!("method must be one of {}", checkout.facts.methods.join(", ")),
+                message: format!("method must be one of {}", checkout.terms.methods.join(", ")),
             });
         }
         let word = format!("pay by {method}");
@@ -211,12 +211,12 @@ impl Engine {
         if checkout.flight != PaymentAttempt::ActionRequired || checkout.state != State::Pending {
             return Ok(checkout);
         }
-        let (tenant, key) = (checkout.facts.tenant, checkout.provider_key());
+        let (tenant, key) = (checkout.terms.tenant, checkout.provider_key());
         let Ok(provider) = self.payment_provider(tenant) else { return Ok(checkout) };
         let answer = if agree {
             provider.approve_charge(tenant, &key).await
         } else {
-            provider.stop_charge(tenant, &key, checkout.facts.money()).await
+            provider.stop_charge(tenant, &key, checkout.terms.money()).await
         };
         self.record_charge(&checkout, provider.name(), answer).await;
         self.read_again(&checkout).await
@@ -265,7 +265,7 @@ impl Engine {
         act: Act,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
-        let (tenant, id) = (checkout.facts.tenant, checkout.facts.id);
+        let (tenant, id) = (checkout.terms.tenant, checkout.terms.id);
         let request = unique_keys::act_request(word, id.ulid());
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key }));
@@ -273,7 +273,7 @@ impl Engine {
     }
 
     async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
-        let found = self.store().find_checkout(checkout.facts.tenant, checkout.facts.id).await?;
+        let found = self.store().find_checkout(checkout.terms.tenant, checkout.terms.id).await?;
         Ok(found.filter(|found| !found.deleted).ok_or(Refusal::CheckoutNotFound)?)
     }
 
@@ -281,11 +281,11 @@ impl Engine {
     /// it, so nothing is said when it fails.
     pub async fn note_visit(&self, checkout: &Checkout) {
         let noted = checkout.visited_at.is_some() || checkout.state.is_over();
-        if noted || checkout.facts.kind != Kind::Checkout {
+        if noted || checkout.terms.kind != Kind::Checkout {
             return;
         }
         if let Err(error) = self.act(checkout, "visit", Act::Visit, None).await {
-            tracing::warn!(%error, checkout = %checkout.facts.id, "a visit was not noted");
+            tracing::warn!(%error, checkout = %checkout.terms.id, "a visit was not noted");
         }
     }
 
@@ -303,23 +303,23 @@ impl Engine {
 
     /// Asks the provider about the attempt in flight and records what it says.
     async fn attempt(&self, checkout: &Checkout) {
-        let Ok(provider) = self.payment_provider(checkout.facts.tenant) else {
-            tracing::error!(checkout = %checkout.facts.id, "no provider is configured that takes payments");
+        let Ok(provider) = self.payment_provider(checkout.terms.tenant) else {
+            tracing::error!(checkout = %checkout.terms.id, "no provider is configured that takes payments");
             return;
         };
-        let (facts, key) = (&checkout.facts, checkout.provider_key());
+        let (terms, key) = (&checkout.terms, checkout.provider_key());
         // Nobody waits for it any more, or the buyer did not agree in time.
         let stop = checkout.state != State::Pending
             || checkout.has_run_out(self.now())
             || checkout.flight == PaymentAttempt::ActionRequired;
         let call = async {
             if stop {
-                return provider.stop_charge(facts.tenant, &key, facts.money()).await;
+                return provider.stop_charge(terms.tenant, &key, terms.money()).await;
             }
             let method = checkout.method.clone().unwrap_or_default();
             let key = key.clone().into();
             let instruction =
-                ChargeInstruction { tenant: facts.tenant, key, money: facts.money(), method };
+                ChargeInstruction { tenant: terms.tenant, key, money: terms.money(), method };
             provider.charge(instruction).await
         };
         let limit = self.config().provider_timeout;
@@ -358,11 +358,11 @@ impl Engine {
             }
             ChargeAnswer::Processing => Outcome::Processing,
             ChargeAnswer::Unknown(why) => {
-                tracing::warn!(checkout = %checkout.facts.id, code = %why.code, "a charge was not answered");
+                tracing::warn!(checkout = %checkout.terms.id, code = %why.code, "a charge was not answered");
                 Outcome::Lost
             }
         };
-        let (tenant, id, attempt) = (checkout.facts.tenant, checkout.facts.id, checkout.attempts);
+        let (tenant, id, attempt) = (checkout.terms.tenant, checkout.terms.id, checkout.attempts);
         let recheck_at = self.now().plus_ms(wait);
         let act = Act::Record { attempt, outcome, charge, recheck_at };
         let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key: None }));
@@ -437,9 +437,9 @@ impl Engine {
             return Ok(Refusal::NotPaid { kind: Kind::Invoice, status });
         }
         let checkout = self.store().find_checkout(tenant, id).await?;
-        Ok(match checkout.filter(|found| !found.deleted && wanted(found.facts.kind)) {
+        Ok(match checkout.filter(|found| !found.deleted && wanted(found.terms.kind)) {
             Some(found) => {
-                Refusal::NotPaid { kind: found.facts.kind, status: found.state.as_str() }
+                Refusal::NotPaid { kind: found.terms.kind, status: found.state.as_str() }
             }
             None => Refusal::PaymentNotFound,
         })

@@ -52,7 +52,7 @@ impl Committed for Hooks {
             (State::Sending, Some(slot)) => {
                 let leased = Leased {
                     refund: refund.clone(),
-                    payment: payment.facts.clone(),
+                    payment: payment.capture.clone(),
                     slot: Some(slot),
                 };
                 // There is room for every slot; without it the lease runs out and a step takes
@@ -124,7 +124,7 @@ impl Engine {
         for (answer, slot) in pending {
             match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
                 Ok(Done::Refund { refund, payment, .. }) => {
-                    leased.push(Leased { refund, payment: payment.facts, slot: Some(slot) });
+                    leased.push(Leased { refund, payment: payment.capture, slot: Some(slot) });
                 }
                 // Another node was faster, or the refund was decided meanwhile.
                 Ok(_) | Err(Error::Refused(_)) => {}

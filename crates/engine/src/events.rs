@@ -1,9 +1,9 @@
 //! Events: listing and finding them.
 
 use crate::{Engine, Error};
-use domain::account::Tenant;
 use domain::event_view::EventView;
 use domain::ids::EventId;
+use domain::tenant::Tenant;
 use store::{EventFilter, Page, PageQuery};
 
 impl Engine {

@@ -3,11 +3,11 @@
 
 use crate::engine::Engine;
 use crate::{Error, unique_keys};
-use domain::account::Tenant;
 use domain::decide::{Command, RefundRef};
 use domain::ids::{PaymentId, RefundId};
 use domain::outcome::{Observation, Said, Source};
 use domain::refund::Refund;
+use domain::tenant::Tenant;
 use providers::{InboundWebhook, Notice, Provider, WebhookRefused};
 use store::{PageQuery, RefundFilter, SortOrder};
 

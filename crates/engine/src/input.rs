@@ -2,8 +2,8 @@
 //! against the data.
 
 use crate::access::{ErrorProfile, KeyForm};
-use domain::account::Mode;
 use domain::ids::{AccountId, PaymentId};
+use domain::tenant::Mode;
 
 /// A caller's idempotency key: 1 to 255 printable ASCII characters, in the namespace of a door.
 #[derive(Clone, Debug, PartialEq, Eq)]

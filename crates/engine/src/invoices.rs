@@ -4,11 +4,11 @@ use crate::Engine;
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Tenant;
 use domain::decide::invoice::{Act, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, KeyedRequest};
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, NewInvoice, NoTotal, Totals};
+use domain::tenant::Tenant;
 use store::{InvoiceFilter, Page, PageQuery};
 
 impl Engine {

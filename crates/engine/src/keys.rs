@@ -4,7 +4,7 @@ use crate::Engine;
 use crate::Error;
 use crate::access::ApiKey;
 use crate::accounts::KeyListing;
-use domain::account::Mode;
+use domain::tenant::Mode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use store::NewApiKey;

@@ -1,9 +1,9 @@
 //! The ledger: entries and balances.
 
 use crate::{Engine, Error};
-use domain::account::Tenant;
 use domain::ids::EntryId;
 use domain::ledger::{Code, Transfer};
+use domain::tenant::Tenant;
 use store::{Balance, Page, PageQuery, SortOrder, TransferFilter};
 use ulid::Ulid;
 

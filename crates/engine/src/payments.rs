@@ -3,11 +3,11 @@
 use crate::answered::Answered;
 use crate::input::{IdempotencyKey, Source};
 use crate::{Engine, Error, unique_keys};
-use domain::account::{Mode, Tenant};
 use domain::decide::{Command, KeyedRequest, RegisterPayment};
 use domain::ids::PaymentId;
 use domain::keys::KeyTarget;
 use domain::payment::{NewPayment, Payment};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use store::{Page, PageQuery};
 

@@ -3,10 +3,10 @@
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
 use crate::{Engine, Error, unique_keys};
-use domain::account::Tenant;
 use domain::decide::{Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Start};
 use domain::ids::RefundId;
 use domain::refund::{NewRefund, RefundView, State, Status};
+use domain::tenant::Tenant;
 use std::time::Duration;
 use store::{Page, PageQuery, RefundFilter};
 

@@ -4,7 +4,6 @@
 use crate::input::IdempotencyKey;
 use crate::webhooks::WebhookFormat;
 use crate::{Engine, Error, unique_keys};
-use domain::account::Tenant;
 use domain::decide::{KEY_LIFETIME_MS, Refusal, fan_out};
 use domain::event::{Detail, Event, Subject, Type};
 use domain::event_view::{EventSubject, EventView};
@@ -12,6 +11,7 @@ use domain::ids::{AccountId, DeliveryId, EventId, PaymentId, RefundId};
 use domain::keys::{KeyTarget, UniqueKey};
 use domain::outcome::Failure;
 use domain::refund::State;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::webhook::{Body, Delivery, Status, Subscriber};
 use serde_json::{Map, Value};
@@ -156,7 +156,7 @@ impl Engine {
                 let found = self.find_payment(tenant, payment).await?;
                 let mut now = found.ok_or(Refusal::PaymentNotFound)?;
                 if event_type == Type::PaymentRefunded {
-                    now.refunded = now.facts.captured;
+                    now.refunded = now.capture.captured;
                 }
                 (Subject::Payment(payment), EventSubject::Payment(Box::new(now)))
             }

@@ -6,9 +6,9 @@
 
 use crate::Engine;
 use crate::Error;
-use domain::account::Tenant;
 use domain::ledger::Reason;
 use domain::money::Currency;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use store::{StoreError, TransferSum};
 

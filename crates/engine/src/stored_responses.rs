@@ -8,9 +8,9 @@
 use crate::Engine;
 use crate::input::IdempotencyKey;
 use crate::{Error, unique_keys};
-use domain::account::Tenant;
 use domain::decide::KEY_LIFETIME_MS;
 use domain::keys::KeyHash;
+use domain::tenant::Tenant;
 use secrecy::ExposeSecret as _;
 use store::{NewRequest, StoreError};
 use ulid::Ulid;

@@ -1,7 +1,6 @@
 //! Hashes of the names that callers and providers give, and of requests.
 
 use crate::input::{IdempotencyKey, KeyRequest};
-use domain::account::Mode;
 use domain::checkout::NewCheckout;
 use domain::ids::EventId;
 use domain::invoice::NewInvoice;
@@ -10,6 +9,7 @@ use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::NewPayment;
 use domain::refund::NewRefund;
+use domain::tenant::Mode;
 use sha2::{Digest, Sha256};
 
 /// Hashes fields one after another; each is preceded by its length, so that no two lists of fields

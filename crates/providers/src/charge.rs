@@ -2,9 +2,9 @@
 
 use crate::Provider;
 use async_trait::async_trait;
-use domain::account::Tenant;
 use domain::money::Money;
 use domain::outcome::Failure;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 /// A payment method.

@@ -1,10 +1,10 @@
 //! The interface that every provider adapter implements.
 
 use async_trait::async_trait;
-use domain::account::Tenant;
 use domain::money::Money;
 use domain::outcome::{Failure, Said};
 use domain::payment::Capture;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use std::sync::Arc;
 

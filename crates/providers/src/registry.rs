@@ -1,7 +1,7 @@
 //! The registry: maps payments to their providers.
 
 use crate::{Provider, TakesPayments};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

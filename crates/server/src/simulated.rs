@@ -8,9 +8,9 @@ use crate::setup::make_folder;
 use api::ApiConfig;
 use async_trait::async_trait;
 use axum::Router;
-use domain::account::Tenant;
 use domain::ids::AccountId;
 use domain::money::Currency;
+use domain::tenant::Tenant;
 use engine::{Engine, InboundWebhook};
 use simulator::{Limits, Merchants, NAME, Simulator, Unavailable, WebhookSink};
 use std::sync::Arc;
@@ -83,6 +83,9 @@ impl Merchants for Link {
         charge: &str,
     ) -> Result<Vec<(Tenant, Currency)>, Unavailable> {
         let payments = self.0.find_payments_by_charge_everywhere(charge).await?;
-        Ok(payments.iter().map(|payment| (payment.facts.tenant, payment.facts.currency)).collect())
+        Ok(payments
+            .iter()
+            .map(|payment| (payment.capture.tenant, payment.capture.currency))
+            .collect())
     }
 }

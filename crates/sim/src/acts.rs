@@ -126,7 +126,7 @@ impl World {
     /// refundable.
     async fn make_request(&mut self) -> Option<String> {
         let at = self.rng.index(self.payments.len())?;
-        let payment = self.rig.payment(self.payments[at].facts.id).await;
+        let payment = self.rig.payment(self.payments[at].capture.id).await;
         let left = payment.refundable();
         let script = self.rng.pick(SCRIPTS).copied().unwrap_or("succeed");
         let mut request = self.rig.refund(&payment).simulate(script);
@@ -210,10 +210,10 @@ impl World {
 
     async fn refund_in_dashboard(&mut self) {
         let Some(at) = self.rng.index(self.payments.len()) else { return };
-        let facts = self.payments[at].facts.clone();
-        let minor = self.rng.between(1, (facts.captured / 4).max(1));
-        let money = Money::new(minor, facts.currency);
-        let charge = &facts.provider_payment_id;
+        let capture = self.payments[at].capture.clone();
+        let minor = self.rng.between(1, (capture.captured / 4).max(1));
+        let money = Money::new(minor, capture.currency);
+        let charge = &capture.provider_payment_id;
         let made = self.rig.simulator.dashboard_refund(self.rig.tenant, charge, money).await;
         made.expect("the dashboard makes it");
     }

@@ -10,7 +10,7 @@ impl World {
     pub(crate) async fn check_books(&self) {
         self.rig.verify_clean().await;
         for payment in &self.payments {
-            let now = self.rig.payment(payment.facts.id).await;
+            let now = self.rig.payment(payment.capture.id).await;
             assert!(now.within_limit(), "{now:?}");
             let book = self.rig.book(payment).await;
             for refund in self.rig.refunds_of(payment).await {
@@ -83,8 +83,8 @@ impl World {
             let kept = book.payouts_of(&key).filter(|payout| payout.is_kept());
             unbooked += kept.map(|payout| payout.amount).sum::<i64>();
         }
-        let now = self.rig.payment(payment.facts.id).await;
-        assert_eq!(now.refunded + unbooked, book.paid_out(), "paid out for {}", payment.facts.id);
+        let now = self.rig.payment(payment.capture.id).await;
+        assert_eq!(now.refunded + unbooked, book.paid_out(), "paid out for {}", payment.capture.id);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::rng::SeededRng;
 use async_trait::async_trait;
-use domain::account::Tenant;
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
+use domain::tenant::Tenant;
 use providers::{
     Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,

@@ -2,7 +2,7 @@
 
 use crate::rng::SeededRng;
 use async_trait::async_trait;
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use engine::{Engine, InboundWebhook};
 use simulator::WebhookSink;
 use std::sync::{Mutex, PoisonError};

@@ -12,10 +12,10 @@ use crate::wire::{
     WebhookBody,
 };
 use async_trait::async_trait;
-use domain::account::Tenant;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use providers::{
     Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,

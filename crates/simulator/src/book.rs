@@ -8,9 +8,9 @@ use crate::SimulatorError;
 use crate::rows::{
     Refund, Task, TaskKind, currency, out_of_range, parse_id, read_refund, read_task,
 };
-use domain::account::Tenant;
 use domain::ids::Ids;
 use domain::money::Money;
+use domain::tenant::Tenant;
 use domain::time::{Clock, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};

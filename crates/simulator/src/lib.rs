@@ -42,7 +42,7 @@ pub use pages::{Limits, Merchants, Unavailable, pages};
 
 use async_trait::async_trait;
 use book::Book;
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Clock;
 use providers::InboundWebhook;
 use std::fmt;

@@ -11,8 +11,8 @@ use crate::timeline::{self, next_at};
 use crate::wire::{RawAnswer, TransportFault};
 use crate::worker::Fault;
 use crate::{RefundStatus, Simulator, SimulatorConfig};
-use domain::account::Tenant;
 use domain::money::Money;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use rusqlite::Result;
 

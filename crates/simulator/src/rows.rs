@@ -1,8 +1,8 @@
 //! The rows of the book, and how they are read.
 
 use crate::RefundStatus;
-use domain::account::Tenant;
 use domain::money::{Currency, Money};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Result, Row};

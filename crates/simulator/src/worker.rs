@@ -187,7 +187,7 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 mod tests {
     use super::*;
     use crate::book::tests::StillClock;
-    use domain::account::{Mode, Tenant};
+    use domain::tenant::{Mode, Tenant};
 
     #[tokio::test]
     async fn a_failed_batch_leaves_nothing_behind_and_the_worker_goes_on() {

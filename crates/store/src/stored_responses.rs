@@ -1,7 +1,7 @@
 //! Requests under an idempotency key, and the HTTP responses that are stored for them.
 
-use domain::account::Tenant;
 use domain::keys::KeyHash;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 

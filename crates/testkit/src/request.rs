@@ -17,7 +17,7 @@ pub struct RefundRequest {
 
 impl EngineRig {
     pub fn refund(&self, payment: &Payment) -> RefundRequest {
-        let new = NewRefund::of(payment.facts.tenant, payment.facts.id);
+        let new = NewRefund::of(payment.capture.tenant, payment.capture.id);
         RefundRequest { engine: self.engine.clone(), new, key: None }
     }
 }

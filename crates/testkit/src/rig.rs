@@ -2,12 +2,12 @@
 
 use crate::{ManualClock, Node, eventually};
 use async_trait::async_trait;
-use domain::account::{Mode, Tenant};
 use domain::ids::{PaymentId, RefundId};
 use domain::ledger::Code;
 use domain::money::{Currency, Money};
 use domain::payment::{Kind, Payment};
 use domain::refund::{Origin, Refund, State, Status};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Clock;
 use engine::{
     Direction, Engine, EngineConfig, EventFilter, EventSubject, EventView, InboundWebhook,
@@ -216,7 +216,7 @@ impl EngineRig {
 
     /// Reads the refunded, reserved and excess amount of the payment.
     pub async fn amounts(&self, payment: &Payment) -> (i64, i64, i64) {
-        amounts(&self.payment(payment.facts.id).await)
+        amounts(&self.payment(payment.capture.id).await)
     }
 
     /// Reads the refund again.
@@ -232,7 +232,7 @@ impl EngineRig {
 
     /// All refunds of the payment, oldest first.
     pub async fn refunds_of(&self, payment: &Payment) -> Vec<Refund> {
-        let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
+        let filter = RefundFilter { payment: Some(payment.capture.id), status: None };
         let page = self.engine.list_refunds(self.tenant, filter, everything()).await;
         page.expect("a read").items.into_iter().map(|view| view.refund).collect()
     }
@@ -268,7 +268,7 @@ impl EngineRig {
 
     /// The simulator's record of the payment.
     pub async fn book(&self, payment: &Payment) -> PaymentBook {
-        let charge = &payment.facts.provider_payment_id;
+        let charge = &payment.capture.provider_payment_id;
         self.simulator.payment_book(self.tenant, charge).await.expect("a book")
     }
 
@@ -279,8 +279,8 @@ impl EngineRig {
 
     /// Makes a refund at the provider, outside of Refundry.
     pub async fn refund_in_dashboard(&self, payment: &Payment, minor: i64) -> DashboardRefund {
-        let money = Money::new(minor, payment.facts.currency);
-        let charge = &payment.facts.provider_payment_id;
+        let money = Money::new(minor, payment.capture.currency);
+        let charge = &payment.capture.provider_payment_id;
         let made = self.simulator.dashboard_refund(self.tenant, charge, money).await;
         made.expect("the dashboard makes it")
     }
@@ -377,8 +377,8 @@ impl EngineRig {
         let book = self.book(payment).await;
         assert_paid_once(&book.payouts);
         let paid = book.paid_out();
-        let booked = self.payment(payment.facts.id).await;
-        assert_eq!(paid, booked.refunded, "paid out for {}", payment.facts.id);
+        let booked = self.payment(payment.capture.id).await;
+        assert_eq!(paid, booked.refunded, "paid out for {}", payment.capture.id);
         for refund in self.refunds_of(payment).await {
             let key = refund.provider_key();
             let paid = book.payouts_of(&key).find(|payout| payout.is_kept());

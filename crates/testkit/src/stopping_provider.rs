@@ -2,9 +2,9 @@
 
 use crate::within_limit;
 use async_trait::async_trait;
-use domain::account::Tenant;
 use domain::outcome::{Failure, Said};
 use domain::payment::Capture;
+use domain::tenant::Tenant;
 use providers::{
     Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,

@@ -20,12 +20,12 @@ use crate::http::query::Query;
 use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::InvoiceId;
 use domain::invoice::{self, Invoice};
 use domain::money::Money;
 use domain::payment::{Kind, Payment};
+use domain::tenant::Tenant;
 use form::Wish;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
@@ -152,15 +152,15 @@ async fn find(app: &App, parts: &Parts) -> Result<Subject, Missing> {
     };
     let (tenant, total) = match (&invoice, &checkout) {
         (Some(invoice), _) => {
-            let facts = &invoice.facts;
-            (facts.tenant, Money::new(facts.totals.total, facts.currency))
+            let terms = &invoice.terms;
+            (terms.tenant, Money::new(terms.totals.total, terms.currency))
         }
-        (None, Some(checkout)) => (checkout.facts.tenant, checkout.facts.money()),
+        (None, Some(checkout)) => (checkout.terms.tenant, checkout.terms.money()),
         (None, None) => return Err(Missing::Unknown),
     };
     let payment = match &checkout {
         Some(checkout) if checkout.completed_at.is_some() => {
-            engine.find_payment(tenant, checkout.facts.id).await?
+            engine.find_payment(tenant, checkout.terms.id).await?
         }
         _ => None,
     };

@@ -4,12 +4,12 @@ use super::Subject;
 use super::html::{Text, amount};
 use crate::http::checkout::{BANK_ACCOUNT, BANK_NAME, invoice_number};
 use crate::http::time::Iso;
-use domain::account::Mode;
 use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::invoice::{self, Invoice};
 use domain::line_item::LineItem;
 use domain::money::Money;
 use domain::payment::Payment;
+use domain::tenant::Mode;
 use domain::time::Timestamp;
 use engine::{MANUAL, OUTCOMES, find_method};
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ fn frame(title: &str, polls: Option<&Checkout>, body: &str) -> String {
 fn poll(checkout: &Checkout) -> String {
     format!(
         " data-poll=\"/api/v1/public/checkout/sessions/{}\" data-status=\"{}\"",
-        Text(checkout.facts.name()),
+        Text(checkout.terms.name()),
         Text(checkout.state),
     )
 }
@@ -72,11 +72,11 @@ pub(super) fn of_subject(subject: &Subject) -> String {
 fn about_invoice(body: &mut String, invoice: &Invoice) {
     let number = invoice_number(invoice);
     let _ = write!(body, "<p class=\"about\">Invoice {}", Text(number));
-    if let Some(due) = invoice.facts.due_at {
+    if let Some(due) = invoice.terms.due_at {
         let _ = write!(body, ", due {}", Text(day(due)));
     }
     body.push_str("</p>\n");
-    if let Some(memo) = &invoice.facts.memo {
+    if let Some(memo) = &invoice.terms.memo {
         let _ = writeln!(body, "<p class=\"memo\">{}</p>", Text(memo));
     }
 }
@@ -89,8 +89,8 @@ fn day(at: Timestamp) -> String {
 /// The table of line items and totals.
 fn summary(body: &mut String, subject: &Subject, total: Money) {
     let lines: &[LineItem] = match (&subject.invoice, &subject.checkout) {
-        (Some(invoice), _) => &invoice.facts.lines,
-        (None, Some(checkout)) => &checkout.facts.lines,
+        (Some(invoice), _) => &invoice.terms.lines,
+        (None, Some(checkout)) => &checkout.terms.lines,
         (None, None) => &[],
     };
     if lines.is_empty() {
@@ -125,7 +125,7 @@ fn summary(body: &mut String, subject: &Subject, total: Money) {
         );
     };
     if let Some(invoice) = &subject.invoice {
-        let totals = invoice.facts.totals;
+        let totals = invoice.terms.totals;
         if totals.discount > 0 {
             foot("Discount", format!("−{}", money(totals.discount)));
         }
@@ -188,7 +188,7 @@ fn outcome(subject: &Subject) -> Shown {
             let text = "Thank you. The shop looks whether the money has arrived and then \
                         confirms your payment.";
             let mut body = status("info", "Waiting for confirmation", text);
-            body.push_str(&link(checkout.facts.success_url.as_deref(), "Return to the shop"));
+            body.push_str(&link(checkout.terms.success_url.as_deref(), "Return to the shop"));
             Shown { polls: true, ..Shown::new("In review", body) }
         }
         State::Completed => paid(checkout, subject.payment.as_ref()),
@@ -196,7 +196,7 @@ fn outcome(subject: &Subject) -> Shown {
         State::Canceled => {
             let text = "The shop withdrew this payment. Nothing was charged.";
             let mut body = status("info", "Canceled", text);
-            body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Return to the shop"));
+            body.push_str(&link(checkout.terms.cancel_url.as_deref(), "Return to the shop"));
             Shown::new("Canceled", body)
         }
     }
@@ -223,14 +223,14 @@ fn link(url: Option<&str>, text: &str) -> String {
 fn expired(checkout: &Checkout) -> Shown {
     let text = "The time to pay is over. Nothing was charged.";
     let mut body = status("info", "Expired", text);
-    body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Return to the shop"));
+    body.push_str(&link(checkout.terms.cancel_url.as_deref(), "Return to the shop"));
     Shown::new("Expired", body)
 }
 
 fn paid(checkout: &Checkout, payment: Option<&Payment>) -> Shown {
-    let money = |minor| amount(Money::new(minor, checkout.facts.currency));
+    let money = |minor| amount(Money::new(minor, checkout.terms.currency));
     let (heading, text) = match payment {
-        Some(payment) if payment.refunded >= payment.facts.captured => {
+        Some(payment) if payment.refunded >= payment.capture.captured => {
             ("Refunded", "The whole amount was paid back to you.".to_owned())
         }
         Some(payment) if payment.refunded > 0 => {
@@ -243,13 +243,13 @@ fn paid(checkout: &Checkout, payment: Option<&Payment>) -> Shown {
         let text = format!("A refund of {} is on its way.", money(payment.reserved));
         body.push_str(&status("info", "Refund under way", &text));
     }
-    body.push_str(&link(checkout.facts.success_url.as_deref(), "Return to the shop"));
+    body.push_str(&link(checkout.terms.success_url.as_deref(), "Return to the shop"));
     Shown::new(heading, body)
 }
 
 fn approval(checkout: &Checkout) -> Shown {
     let text =
-        format!("Your bank asks whether you want to pay {}.", amount(checkout.facts.money()));
+        format!("Your bank asks whether you want to pay {}.", amount(checkout.terms.money()));
     let body = format!(
         "{}<form method=\"post\" class=\"row\">\n\
          <button class=\"button\" name=\"do\" value=\"approve\">Approve</button>\n\
@@ -276,7 +276,7 @@ fn payable(subject: &Subject, checkout: &Checkout) -> Shown {
     } else {
         body.push_str(&choice(subject, checkout));
     }
-    body.push_str(&link(checkout.facts.cancel_url.as_deref(), "Cancel and return to the shop"));
+    body.push_str(&link(checkout.terms.cancel_url.as_deref(), "Cancel and return to the shop"));
     Shown::new("Pay", body)
 }
 
@@ -291,9 +291,9 @@ fn transfer(subject: &Subject, checkout: &Checkout) -> String {
          <form method=\"post\"><button class=\"button\" name=\"do\" value=\"claim\">\
          I have sent the money</button></form>\n\
          <p><a href=\"?choose=1\">Pay in another way</a></p>\n</section>\n",
-        Text(amount(checkout.facts.money())),
+        Text(amount(checkout.terms.money())),
         Text(&subject.merchant),
-        Text(checkout.facts.name()),
+        Text(checkout.terms.name()),
     )
 }
 
@@ -302,8 +302,8 @@ fn choice(subject: &Subject, checkout: &Checkout) -> String {
         "<form method=\"post\">\n<input type=\"hidden\" name=\"do\" value=\"pay\">\n\
          <fieldset>\n<legend>How do you want to pay?</legend>\n",
     );
-    let only = checkout.facts.methods.len() == 1;
-    let known = checkout.facts.methods.iter();
+    let only = checkout.terms.methods.len() == 1;
+    let known = checkout.terms.methods.iter();
     for (id, method) in known.filter_map(|id| Some((id, find_method(id)?.0))) {
         let chosen = only || checkout.method.as_ref() == Some(id);
         let _ = writeln!(
@@ -330,7 +330,7 @@ fn choice(subject: &Subject, checkout: &Checkout) -> String {
     let _ = write!(
         form,
         "<button class=\"button\">Pay {}</button>\n</form>\n",
-        Text(amount(checkout.facts.money()))
+        Text(amount(checkout.terms.money()))
     );
     form
 }

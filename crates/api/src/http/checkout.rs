@@ -2,11 +2,11 @@
 //! simulated bank for transfers by hand.
 
 use super::payment_ref::parse_ulid;
-use domain::account::Tenant;
 use domain::checkout;
 use domain::ids::PaymentId;
 use domain::invoice::Invoice;
 use domain::payment::{self, Kind};
+use domain::tenant::Tenant;
 
 /// The simulated bank that receives transfers by hand.
 pub const BANK_NAME: &str = "Sandbox Bank";
@@ -30,7 +30,7 @@ pub fn parse_id(kind: Kind, text: &str) -> Option<PaymentId> {
 
 /// An invoice's number as people see it: `INV-000042`.
 pub fn invoice_number(invoice: &Invoice) -> String {
-    format!("INV-{:06}", invoice.facts.number)
+    format!("INV-{:06}", invoice.terms.number)
 }
 
 /// The fields that a checkout shares with its payment.
@@ -45,27 +45,27 @@ pub struct Common<'a> {
 }
 
 impl<'a> From<&'a checkout::Terms> for Common<'a> {
-    fn from(facts: &'a checkout::Terms) -> Self {
+    fn from(terms: &'a checkout::Terms) -> Self {
         Self {
-            id: facts.id,
-            kind: facts.kind,
-            tenant: facts.tenant,
-            amount: facts.amount,
-            currency: facts.currency.as_str(),
-            metadata: facts.metadata.as_deref(),
+            id: terms.id,
+            kind: terms.kind,
+            tenant: terms.tenant,
+            amount: terms.amount,
+            currency: terms.currency.as_str(),
+            metadata: terms.metadata.as_deref(),
         }
     }
 }
 
 impl<'a> From<&'a payment::Capture> for Common<'a> {
-    fn from(facts: &'a payment::Capture) -> Self {
+    fn from(capture: &'a payment::Capture) -> Self {
         Self {
-            id: facts.id,
-            kind: facts.kind,
-            tenant: facts.tenant,
-            amount: facts.captured,
-            currency: facts.currency.as_str(),
-            metadata: facts.metadata.as_deref(),
+            id: capture.id,
+            kind: capture.kind,
+            tenant: capture.tenant,
+            amount: capture.captured,
+            currency: capture.currency.as_str(),
+            metadata: capture.metadata.as_deref(),
         }
     }
 }

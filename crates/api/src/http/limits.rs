@@ -4,7 +4,7 @@
 //! the account's share. Memory is bounded: full buckets are dropped, and beyond a number clients
 //! share the buckets of their networks.
 
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use governor::RateLimiter;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
@@ -218,7 +218,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::account::Mode;
+    use domain::tenant::Mode;
     use governor::clock::FakeRelativeClock;
     use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -6,9 +6,9 @@ use super::body::{Object, missing};
 use super::invalid::{Invalid, one_of};
 use super::problem::Problem;
 use super::query::Query;
-use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use engine::{Engine, Source};
 use std::borrow::Cow;
 use ulid::Ulid;
@@ -232,7 +232,7 @@ async fn find_existing(
     let Some(id) = find(engine, tenant, name).await? else { return Ok(None) };
     let Some(kind) = name.kind() else { return Ok(Some(id)) };
     let payment = engine.find_payment(tenant, id).await?;
-    Ok(payment.filter(|payment| payment.facts.kind == kind).map(|_| id))
+    Ok(payment.filter(|payment| payment.capture.kind == kind).map(|_| id))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Building blocks of the doors' schemas.
 
 use super::schema::{Fields, Schema};
-use domain::account::Mode;
 use domain::ids::{
     AccountId, EntryId, EventId, InvoiceId, PaymentId, RefundId, RequestId, TransferId,
 };
 use domain::money::MAX_AMOUNT;
 use domain::payment::Kind;
+use domain::tenant::Mode;
 use serde_json::{Value, json};
 
 /// The ULID of every example.

@@ -1,7 +1,7 @@
 //! Authentication and permissions of every operation.
 
 use crate::world::{Ask, Key, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use engine::access::ErrorProfile;
 use http::Method;
 

@@ -1,7 +1,7 @@
 //! Webhooks of providers.
 
 use crate::world::{Ask, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 
 #[tokio::test]
 async fn forged_and_unreadable_webhooks_change_nothing() {

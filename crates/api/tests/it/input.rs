@@ -1,7 +1,7 @@
 //! Bad input: each request gets a 4xx with a code and a field and changes nothing.
 
 use crate::world::{Ask, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 
 #[tokio::test]
 async fn bad_bodies_change_nothing() {

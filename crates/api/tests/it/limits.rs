@@ -2,7 +2,7 @@
 
 use crate::world::{Ask, Key, Reply, World};
 use api::{ApiConfig, RateLimits};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use http::HeaderName;
 use std::num::NonZeroU32;
 

@@ -1,7 +1,7 @@
 //! Lists, pages and the read-only resources.
 
 use crate::world::{Ask, Key, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use serde_json::{Value, json};
 
 /// Walks a list to its end and gives the ids in order.

@@ -2,7 +2,7 @@
 //! scope but its own}, from the route table itself.
 
 use crate::world::{Ask, Key, Reply, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use engine::access::{ErrorProfile, KeyScope};
 use http::Method;
 use serde_json::{Value, json};

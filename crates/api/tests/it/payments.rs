@@ -1,7 +1,7 @@
 //! Payments.
 
 use crate::world::{Ask, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Refunds from request to answer.
 
 use crate::world::{Ask, Key, Reply, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use engine::EngineConfig;
 use engine::access::ErrorProfile;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Requests that are repeated under their idempotency key.
 
 use crate::world::{Ask, Key, Reply, World};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use http::Method;
 use serde_json::{Value, json};
 

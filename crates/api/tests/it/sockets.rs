@@ -1,7 +1,7 @@
 //! Behaviour that shows only on a real connection.
 
 use crate::world::World;
-use domain::account::Mode;
+use domain::tenant::Mode;
 use hyper_util::rt::TokioIo;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

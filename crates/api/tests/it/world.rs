@@ -2,8 +2,8 @@
 
 use api::ApiConfig;
 use axum::body::Body;
-use domain::account::Mode;
 use domain::ids::AccountId;
+use domain::tenant::Mode;
 use domain::time::{Clock, Timestamp};
 use engine::access::{ErrorProfile, KeyForm};
 use engine::{Engine, EngineConfig, KeyRequest, MasterKey, Parts, Registry, SqliteStore};

@@ -1,7 +1,7 @@
 //! The Yoco door when time passes: keys expire, leases expire.
 
 use crate::world::{Ask, Key, Reply, World};
-use domain::account::{Mode, Tenant};
+use domain::tenant::{Mode, Tenant};
 use engine::{IdempotencyKey, IdempotentRequest};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;

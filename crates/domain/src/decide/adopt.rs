@@ -5,13 +5,13 @@ use super::keys::{insert_key, live_key};
 use super::record::{decide as decide_record, record};
 use super::record_event::record_refund_event;
 use super::{Done, RefundRef, Refusal};
-use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -31,9 +31,12 @@ pub(super) fn decide<R: Rng>(
     }
     let row = view.payments.get(&(tenant, payment_id)).ok_or(Refusal::PaymentNotFound)?;
     let money = observation.said.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
-    let facts = row.value.facts.clone();
-    if money.currency != facts.currency {
-        return Err(Refusal::CurrencyMismatch { expected: facts.currency, given: money.currency });
+    let capture = row.value.capture.clone();
+    if money.currency != capture.currency {
+        return Err(Refusal::CurrencyMismatch {
+            expected: capture.currency,
+            given: money.currency,
+        });
     }
     let reserved = row.value.reserved.checked_add(money.minor).ok_or(Refusal::TooLarge)?;
     let rebalanced = rebalance(&row.value, row.value.refunded, reserved)?;

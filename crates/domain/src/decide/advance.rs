@@ -151,7 +151,7 @@ pub(super) fn rebalance(
     reserved: i64,
 ) -> Result<Payment, Refusal> {
     let spent = refunded.checked_add(reserved).and_then(|sum| sum.checked_add(payment.held));
-    let excess = spent.ok_or(Refusal::TooLarge)?.saturating_sub(payment.facts.captured).max(0);
+    let excess = spent.ok_or(Refusal::TooLarge)?.saturating_sub(payment.capture.captured).max(0);
     let payment = Payment { refunded, reserved, excess, ..payment.clone() };
     assert!(payment.within_limit(), "a payment's balance is out of bounds");
     Ok(payment)
@@ -165,7 +165,7 @@ fn settle_payment<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
-    let full = payment.refunded >= payment.facts.captured;
+    let full = payment.refunded >= payment.capture.captured;
     payment.reversed = full && (payment.reversed || before_settlement);
     if to.status() == Status::Succeeded {
         let event = if full { Type::PaymentRefunded } else { Type::PaymentPartiallyRefunded };

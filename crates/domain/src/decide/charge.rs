@@ -29,10 +29,10 @@ pub(super) fn record<R: Rng>(
         Outcome::Paid { provider_payment_id, money, at } => {
             let charge = charge.filter(|charge| charge.id == *provider_payment_id);
             let charge = charge.ok_or(Refusal::NoAmount)?;
-            if *money == checkout.facts.money() {
+            if *money == checkout.terms.money() {
                 return complete(view, checkout, Fact::Paid, charge, *at, now, ids);
             }
-            let asked = checkout.facts.money();
+            let asked = checkout.terms.money();
             let message = format!("the provider took {money} and {asked} was asked for");
             let failure = Failure::new("amount_mismatch", &message);
             checkout.provider_payment_id = Some(provider_payment_id.clone());
@@ -76,8 +76,8 @@ pub(super) fn complete<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Option<Type>, Refusal> {
-    let facts = checkout.facts.clone();
-    let (tenant, id) = (facts.tenant, facts.id);
+    let terms = checkout.terms.clone();
+    let (tenant, id) = (terms.tenant, terms.id);
     if !advance(checkout, fact)? {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ pub(super) fn complete<R: Rng>(
         return Err(Refusal::PaymentExists(id));
     }
     let settled_at = charge.settles_after_ms.map(|ms| captured_at.plus_ms(ms));
-    let mut payment = Payment::new(payment_facts(&facts, charge, captured_at), settled_at, now);
+    let mut payment = Payment::new(capture_of(&terms, charge, captured_at), settled_at, now);
     if !view.new_rows.post(Transfer::capture(ids.transfer(now), &payment)) {
         return Err(Refusal::TooLarge);
     }
@@ -113,17 +113,17 @@ pub(super) fn complete<R: Rng>(
     Ok(Some(Type::CheckoutCompleted))
 }
 
-fn payment_facts(facts: &Terms, charge: &Charge, captured_at: Timestamp) -> payment::Capture {
+fn capture_of(terms: &Terms, charge: &Charge, captured_at: Timestamp) -> payment::Capture {
     payment::Capture {
-        tenant: facts.tenant,
-        id: facts.id,
-        kind: facts.kind,
-        captured: facts.amount,
-        currency: facts.currency,
+        tenant: terms.tenant,
+        id: terms.id,
+        kind: terms.kind,
+        captured: terms.amount,
+        currency: terms.currency,
         provider: charge.provider.clone(),
         provider_payment_id: charge.id.clone(),
         captured_at,
         reference: None,
-        metadata: facts.metadata.clone(),
+        metadata: terms.metadata.clone(),
     }
 }

@@ -10,7 +10,6 @@ use super::charge::{complete, record};
 use super::keys::{insert_key, live_key};
 use super::record_event::record_checkout_event;
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
-use crate::account::Tenant;
 use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
@@ -18,6 +17,7 @@ use crate::invoice;
 use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
@@ -128,7 +128,7 @@ pub(super) fn open<R: Rng>(
     let (tenant, id) = (open.new.tenant, open.id);
     if let Some(taken) = replayed(view, tenant, open.key, now)? {
         let row = view.checkouts.get(&(tenant, taken)).ok_or(Refusal::CheckoutNotFound)?;
-        let checkout = Checkout::new(row.value.facts.clone(), taken.at());
+        let checkout = Checkout::new(row.value.terms.clone(), taken.at());
         return Ok(Done::Checkout { checkout: Box::new(checkout), replayed: true });
     }
     if view.checkouts.contains_key(&(tenant, id)) {
@@ -317,7 +317,7 @@ fn tell<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
-    if checkout.facts.kind == Kind::Invoice {
+    if checkout.terms.kind == Kind::Invoice {
         checkout.updated_at = now;
         super::invoice::follow(view, checkout, event, now, ids);
     } else {
@@ -368,7 +368,7 @@ pub(super) fn close(
     invoice: &invoice::Invoice,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let Some(row) = view.checkouts.get_mut(&(invoice.facts.tenant, invoice.payment())) else {
+    let Some(row) = view.checkouts.get_mut(&(invoice.terms.tenant, invoice.payment())) else {
         return Ok(());
     };
     if row.value.flight != PaymentAttempt::None {

@@ -45,7 +45,7 @@ pub(super) fn decide<R: Rng>(
     let payment = &view
         .payments
         .get(&(tenant, new.payment))
-        .filter(|row| new.kind.is_none_or(|kind| kind == row.value.facts.kind))
+        .filter(|row| new.kind.is_none_or(|kind| kind == row.value.capture.kind))
         .ok_or(Refusal::PaymentNotFound)?
         .value;
     let amount = check_amount(payment, new)?;
@@ -91,9 +91,9 @@ pub(super) fn decide<R: Rng>(
 fn check_amount(payment: &Payment, new: &NewRefund) -> Result<i64, Refusal> {
     let refundable = payment.refundable();
     if let Some(given) = new.currency
-        && given != payment.facts.currency
+        && given != payment.capture.currency
     {
-        return Err(Refusal::CurrencyMismatch { expected: payment.facts.currency, given });
+        return Err(Refusal::CurrencyMismatch { expected: payment.capture.currency, given });
     }
     if let Some(expected) = new.expected_refundable
         && expected != refundable
@@ -105,7 +105,7 @@ fn check_amount(payment: &Payment, new: &NewRefund) -> Result<i64, Refusal> {
         None if refundable == 0 => Err(Refusal::NothingRefundable { status }),
         None => Ok(refundable),
         Some(requested) if requested < 1 || requested > refundable => {
-            let money = |minor| Money::new(minor, payment.facts.currency);
+            let money = |minor| Money::new(minor, payment.capture.currency);
             let (requested, refundable) = (money(requested), money(refundable));
             Err(Refusal::OverRefund { requested, refundable, status })
         }

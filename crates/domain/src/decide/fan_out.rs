@@ -65,10 +65,10 @@ fn delivery<R: Rng>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Mode, Tenant};
     use crate::event::{Subject, Type};
     use crate::ids::{EndpointId, RefundId};
     use crate::refund::State;
+    use crate::tenant::{Mode, Tenant};
     use crate::webhook::{EventSet, Format};
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;

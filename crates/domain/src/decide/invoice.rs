@@ -4,7 +4,6 @@ use super::checkout;
 use super::keys::{insert_key, live_key};
 use super::record_event::record_invoice_event;
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
-use crate::account::Tenant;
 use crate::checkout::Checkout;
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
@@ -12,6 +11,7 @@ use crate::invoice::{Fact, Invoice, NewInvoice, State, Terms, Totals, next};
 use crate::keys::{KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
@@ -73,7 +73,7 @@ pub(super) fn create<R: Rng>(
     let (tenant, id) = (create.new.tenant, create.id);
     if let Some(taken) = replayed(view, tenant, create.key, now)? {
         let row = view.invoices.get(&(tenant, taken)).ok_or(Refusal::InvoiceNotFound)?;
-        let mut invoice = blank(row.value.facts.clone(), taken.at());
+        let mut invoice = blank(row.value.terms.clone(), taken.at());
         if create.new.open {
             issue(&mut invoice, taken.at());
         }
@@ -91,8 +91,8 @@ pub(super) fn create<R: Rng>(
         }
     }
     // The time of its id, so that a repeated request can be answered the same.
-    let facts = Terms::of(&create.new, id, number, create.totals);
-    let mut invoice = blank(Arc::new(facts), id.at());
+    let terms = Terms::of(&create.new, id, number, create.totals);
+    let mut invoice = blank(Arc::new(terms), id.at());
     record_invoice_event(
         &mut invoice,
         &mut view.new_rows,
@@ -195,7 +195,7 @@ pub(super) fn follow<R: Rng>(
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
-    let at = (checkout.facts.tenant, InvoiceId::from_ulid(checkout.facts.id.ulid()));
+    let at = (checkout.terms.tenant, InvoiceId::from_ulid(checkout.terms.id.ulid()));
     let Some(row) = view.invoices.get_mut(&at) else { return };
     let invoice = row.change();
     let event = match event {
@@ -246,9 +246,9 @@ fn check(invoice: &Invoice, fact: Fact) -> Result<State, Refusal> {
 }
 
 /// A new draft.
-fn blank(facts: Arc<Terms>, now: Timestamp) -> Invoice {
+fn blank(terms: Arc<Terms>, now: Timestamp) -> Invoice {
     Invoice {
-        facts,
+        terms,
         state: State::Draft,
         issued_at: None,
         paid_at: None,
@@ -264,8 +264,8 @@ fn blank(facts: Arc<Terms>, now: Timestamp) -> Invoice {
 fn issue(invoice: &mut Invoice, now: Timestamp) {
     invoice.state = State::Open;
     invoice.issued_at = Some(now);
-    invoice.wake_at = invoice.facts.due_at;
-    if invoice.facts.totals.total == 0 {
+    invoice.wake_at = invoice.terms.due_at;
+    if invoice.terms.totals.total == 0 {
         // There is nothing to pay.
         pay(invoice, State::Paid, now);
     }
@@ -292,12 +292,12 @@ fn ask_for<R: Rng>(
         record_invoice_event(invoice, &mut view.new_rows, Type::InvoicePaid, None, now, ids);
         return;
     }
-    let facts = crate::checkout::Terms {
-        tenant: invoice.facts.tenant,
+    let terms = crate::checkout::Terms {
+        tenant: invoice.terms.tenant,
         id: invoice.payment(),
         kind: Kind::Invoice,
-        amount: invoice.facts.totals.total,
-        currency: invoice.facts.currency,
+        amount: invoice.terms.totals.total,
+        currency: invoice.terms.currency,
         methods: methods.to_vec(),
         success_url: None,
         cancel_url: None,
@@ -305,12 +305,12 @@ fn ask_for<R: Rng>(
         lines: Vec::new(),
         customer: None,
         template: None,
-        metadata: invoice.facts.metadata.clone(),
+        metadata: invoice.terms.metadata.clone(),
         extra: None,
         expires_at: None,
     };
-    let at = (facts.tenant, facts.id);
-    view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(facts), now)));
+    let at = (terms.tenant, terms.id);
+    view.checkouts.insert(at, Row::inserted(Checkout::new(Arc::new(terms), now)));
 }
 
 /// The invoice that an idempotency key led to before.

@@ -1,7 +1,7 @@
 //! Names in a view.
 
-use crate::account::Tenant;
 use crate::keys::{KeyHash, UniqueKey};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 

@@ -21,7 +21,6 @@ pub mod webhook;
 
 pub use fan_out::fan_out;
 
-use crate::account::Tenant;
 use crate::checkout::{self as checkout_state, Checkout};
 use crate::ids::{Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
@@ -30,6 +29,7 @@ use crate::money::{Currency, Money};
 use crate::outcome::Observation;
 use crate::payment::{self, Kind, NewPayment, Payment};
 use crate::refund::{Fact, NewRefund, Refund, State};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{Delivery, Endpoint};

@@ -81,9 +81,9 @@ fn contradiction(refund: &Refund, payment: &Payment, said: &Said) -> Option<Fail
         return differs("amount_mismatch", money.to_string(), refund.money().to_string());
     }
     if let Some(id) = &said.provider_payment_id
-        && *id != payment.facts.provider_payment_id
+        && *id != payment.capture.provider_payment_id
     {
-        let asked = format!("payment {}", payment.facts.provider_payment_id);
+        let asked = format!("payment {}", payment.capture.provider_payment_id);
         return differs("payment_mismatch", format!("payment {id}"), asked);
     }
     if let (Some(id), Some(known)) = (&said.provider_refund_id, &refund.provider_refund_id)

@@ -57,10 +57,10 @@ pub(super) fn record_payment_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        tenant: payment.facts.tenant,
+        tenant: payment.capture.tenant,
         id: ids.event(now),
         event_type,
-        subject: Subject::Payment(payment.facts.id),
+        subject: Subject::Payment(payment.capture.id),
         seq: payment.last_seq,
         detail: (detail != Detail::default()).then(|| Box::new(detail)),
     });
@@ -84,10 +84,10 @@ pub(super) fn record_checkout_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        tenant: checkout.facts.tenant,
+        tenant: checkout.terms.tenant,
         id: ids.event(now),
         event_type,
-        subject: Subject::Checkout(checkout.facts.id, checkout.state),
+        subject: Subject::Checkout(checkout.terms.id, checkout.state),
         seq: checkout.last_seq,
         detail: (detail != Detail::default()).then(|| Box::new(detail)),
     });
@@ -112,10 +112,10 @@ pub(super) fn record_invoice_event<R: Rng>(
         ..Detail::default()
     };
     new_rows.events.push(Event {
-        tenant: invoice.facts.tenant,
+        tenant: invoice.terms.tenant,
         id: ids.event(now),
         event_type,
-        subject: Subject::Invoice(invoice.facts.id, invoice.state),
+        subject: Subject::Invoice(invoice.terms.id, invoice.state),
         seq: invoice.last_seq,
         detail: (detail != Detail::default()).then(|| Box::new(detail)),
     });

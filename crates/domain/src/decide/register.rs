@@ -3,12 +3,12 @@
 use super::keys::{insert_key, live_key};
 use super::record_event::record_payment_event;
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal, RegisterPayment};
-use crate::account::Tenant;
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
 use crate::keys::{KeyTarget, UniqueKey};
 use crate::ledger::Transfer;
 use crate::payment::{Capture, Payment};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{Row, View};
 use rand_core::Rng;
@@ -43,9 +43,9 @@ pub(super) fn decide<R: Rng>(
     if view.payments.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let facts = Capture::of(&register.new, id, now);
-    let settles_at = register.settles_after_ms.map(|ms| facts.captured_at.plus_ms(ms));
-    let mut payment = Payment::new(facts, register.new.settled_at.or(settles_at), now);
+    let capture = Capture::of(&register.new, id, now);
+    let settles_at = register.settles_after_ms.map(|ms| capture.captured_at.plus_ms(ms));
+    let mut payment = Payment::new(capture, register.new.settled_at.or(settles_at), now);
     let transfer = Transfer::capture(ids.transfer(now), &payment);
     if !view.new_rows.post(transfer) {
         return Err(Refusal::TooLarge);

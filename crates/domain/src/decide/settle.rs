@@ -1,8 +1,8 @@
 //! Saying when a payment settles. Refunds asked for before that are reversals.
 
 use super::{Done, Refusal};
-use crate::account::Tenant;
 use crate::ids::PaymentId;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::View;
 

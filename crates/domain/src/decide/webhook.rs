@@ -1,9 +1,9 @@
 //! Webhook endpoints, and the deliveries to them.
 
 use super::{Done, Refusal};
-use crate::account::Tenant;
 use crate::event::{Detail, EndpointDetail, Event, Subject, Type};
 use crate::ids::{DeliveryId, EndpointId, Ids};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{

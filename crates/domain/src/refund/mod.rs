@@ -4,12 +4,12 @@ mod state;
 
 pub use state::{Bucket, Fact, State, Status, next};
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::ids::{PaymentId, RefundId};
 use crate::money::{Currency, Money};
 use crate::outcome::Failure;
 use crate::payment::{Capture, Kind, Payment};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -101,11 +101,11 @@ impl Refund {
     /// A refund that starts in `state` at `now`.
     pub fn new(id: RefundId, payment: &Payment, amount: i64, state: State, now: Timestamp) -> Self {
         Self {
-            tenant: payment.facts.tenant,
+            tenant: payment.capture.tenant,
             id,
-            payment: payment.facts.id,
+            payment: payment.capture.id,
             amount,
-            currency: payment.facts.currency,
+            currency: payment.capture.currency,
             state,
             origin: Origin::Api,
             late: false,

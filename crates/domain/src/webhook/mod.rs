@@ -9,10 +9,10 @@ mod schedule;
 pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 
-use crate::account::Tenant;
 use crate::codes::codes;
 use crate::event::Type;
 use crate::ids::{DeliveryId, EndpointId, EventId};
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 use ulid::Ulid;
 

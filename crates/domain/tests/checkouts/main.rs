@@ -1,6 +1,5 @@
 //! Checkouts and invoices: random sequences of acts, of which every one must keep the promises.
 
-use domain::account::{Mode, Tenant};
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
@@ -13,6 +12,7 @@ use domain::line_item::LineItem;
 use domain::money::{Currency, Money};
 use domain::outcome::Failure;
 use domain::payment::Kind;
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::view::{Change, Row, View};
 use proptest::prelude::*;
@@ -116,7 +116,7 @@ fn charge(id: &str) -> Charge {
 }
 
 fn command(step: &Move, checkout: &Checkout, now: Timestamp) -> Option<Command> {
-    let id = checkout.facts.id;
+    let id = checkout.terms.id;
     let lease_until = now.plus_ms(10);
     let act = match step {
         Move::Start => Act::Start { method: "card".into(), lease_until },
@@ -151,7 +151,7 @@ fn command(step: &Move, checkout: &Checkout, now: Timestamp) -> Option<Command> 
             }
         }
         Move::PayInvoice | Move::VoidInvoice | Move::WakeInvoice => {
-            if checkout.facts.kind != Kind::Invoice {
+            if checkout.terms.kind != Kind::Invoice {
                 return None;
             }
             let act = match step {
@@ -178,8 +178,11 @@ fn check(view: &View, id: PaymentId) {
     let captures: i64 = view.new_rows.transfers.iter().map(|transfer| transfer.amount).sum();
     assert_eq!(captures, if completed { AMOUNT } else { 0 }, "paid once or not at all");
     if let Some(payment) = payment {
-        assert_eq!(payment.facts.captured, AMOUNT);
-        assert_eq!(Some(&payment.facts.provider_payment_id), checkout.provider_payment_id.as_ref());
+        assert_eq!(payment.capture.captured, AMOUNT);
+        assert_eq!(
+            Some(&payment.capture.provider_payment_id),
+            checkout.provider_payment_id.as_ref()
+        );
     }
     let flying = checkout.flight != PaymentAttempt::None;
     assert!(!flying || checkout.due_at.is_some(), "nobody looks after it: {checkout:?}");
@@ -226,8 +229,8 @@ fn run(first: &Command, id: PaymentId, steps: &[Move]) {
             Ok(_) => check(&view, id),
             Err(_) => assert_eq!(view, before, "{command:?} was refused and changed something"),
         }
-        let facts = &view.checkouts[&(tenant(), id)].value.facts;
-        assert_eq!(*facts, checkout.facts, "what never changes did");
+        let terms = &view.checkouts[&(tenant(), id)].value.terms;
+        assert_eq!(*terms, checkout.terms, "what never changes did");
     }
 }
 

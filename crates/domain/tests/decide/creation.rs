@@ -69,7 +69,7 @@ fn a_caller_with_another_balance_currency_or_kind_in_mind_is_refused() {
 
     let of_invoice = changed(ask(payment, 1), |new| new.kind = Some(Kind::Invoice));
     assert_eq!(harness.create(of_invoice), Err(Refusal::PaymentNotFound));
-    let elsewhere = domain::account::Tenant::new(1, domain::account::Mode::Live);
+    let elsewhere = domain::tenant::Tenant::new(1, domain::tenant::Mode::Live);
     let of_other_mode = changed(ask(payment, 1), |new| new.tenant = elsewhere);
     assert_eq!(harness.create(of_other_mode), Err(Refusal::PaymentNotFound));
 }
@@ -142,8 +142,8 @@ fn another_request_under_the_same_key_is_refused() {
     let name = KeyedRequest { hash: hash("key", "k"), request: [7; 16] };
     let of = RefundRef::from(&first.refund);
     assert_eq!(harness.run(Command::Cancel { of, key: Some(name) }), Err(Refusal::KeyReused));
-    let facts = harness.capture("ch_other", 100);
-    assert_eq!(harness.run(register(facts, Some(name))), Err(Refusal::KeyReused));
+    let capture = harness.capture("ch_other", 100);
+    assert_eq!(harness.run(register(capture, Some(name))), Err(Refusal::KeyReused));
 
     // Not even if the requests hash alike.
     let alike = KeyedRequest { request: ask(payment, 4_000).request, ..name };
@@ -201,14 +201,14 @@ fn a_key_that_found_a_reference_answers_for_it_from_then_on() {
 #[test]
 fn a_payment_is_registered_once_and_posted_once() {
     let mut harness = Harness::open();
-    let facts = harness.capture("ch_a", 10_000);
-    let id = facts.id;
-    harness.run(register(facts, None)).expect("registered");
+    let capture = harness.capture("ch_a", 10_000);
+    let id = capture.id;
+    harness.run(register(capture, None)).expect("registered");
 
     let again = harness.capture("ch_a", 10_000);
     let answer = harness.run(register(again, None)).expect("answered");
     let Done::Payment { payment, replayed: true } = answer else { panic!("{answer:?}") };
-    assert_eq!(payment.facts.id, id);
+    assert_eq!(payment.capture.id, id);
 
     let other = harness.capture("ch_a", 9_999);
     assert_eq!(harness.run(register(other, None)), Err(Refusal::ChargeTaken(id)));
@@ -234,15 +234,15 @@ fn a_key_that_found_a_registered_charge_answers_for_it_from_then_on() {
 fn a_key_of_a_registration_is_free_again_when_it_ran_out() {
     let mut harness = Harness::open();
     let name = KeyedRequest { hash: hash("key", "k"), request: [1; 16] };
-    let facts = harness.capture("ch_a", 10_000);
-    harness.run(register(facts, Some(name))).expect("registered");
+    let capture = harness.capture("ch_a", 10_000);
+    harness.run(register(capture, Some(name))).expect("registered");
     harness.now = harness.now.plus_ms(KEY_LIFETIME_MS - 1);
-    let facts = harness.capture("ch_b", 500);
+    let capture = harness.capture("ch_b", 500);
     let other = KeyedRequest { request: [2; 16], ..name };
-    assert_eq!(harness.run(register(facts, Some(other))), Err(Refusal::KeyReused));
+    assert_eq!(harness.run(register(capture, Some(other))), Err(Refusal::KeyReused));
     harness.now = harness.now.plus_ms(1);
-    let facts = harness.capture("ch_b", 500);
-    let answer = harness.run(register(facts, Some(other)));
+    let capture = harness.capture("ch_b", 500);
+    let answer = harness.run(register(capture, Some(other)));
     assert!(matches!(answer, Ok(Done::Payment { replayed: false, .. })), "{answer:?}");
 }
 
@@ -280,9 +280,9 @@ fn canceling_again_under_the_same_key_is_answered_again() {
 fn a_full_refund_asked_for_before_the_payment_settled_reverses_it() {
     let mut harness = Harness::open();
     for (settles_after_ms, status) in [(1, Status::Reversed), (0, Status::Refunded)] {
-        let facts = harness.capture(&format!("ch_s{settles_after_ms}"), 500);
-        let (payment, settled_at) = (facts.id, harness.now.plus_ms(settles_after_ms));
-        let Command::Register(mut command) = register(facts, None) else { unreachable!() };
+        let capture = harness.capture(&format!("ch_s{settles_after_ms}"), 500);
+        let (payment, settled_at) = (capture.id, harness.now.plus_ms(settles_after_ms));
+        let Command::Register(mut command) = register(capture, None) else { unreachable!() };
         command.new.settled_at = Some(settled_at);
         harness.run(Command::Register(command)).expect("registered");
         let of = harness.send(payment, 500);
@@ -321,9 +321,9 @@ fn sums_at_the_edge_of_64_bits_are_refused_and_not_wrapped() {
     assert_eq!(harness.balance(payment), (i64::MAX, 0, 0));
 
     // Two captures of the most there is do not fit into one running total of one batch.
-    let facts = [harness.capture("ch_a", i64::MAX), harness.capture("ch_b", i64::MAX)];
+    let capture = [harness.capture("ch_a", i64::MAX), harness.capture("ch_b", i64::MAX)];
     let mut harness = Harness::open();
-    let commands = facts.map(|facts| register(facts, None));
+    let commands = capture.map(|capture| register(capture, None));
     let answers = harness.run_all(&commands);
     assert!(answers[0].is_ok());
     assert_eq!(answers[1], Err(Refusal::TooLarge));

@@ -1,7 +1,6 @@
 //! Where one command after another is decided, each in a transaction of its own.
 
 use crate::rows::Rows;
-use domain::account::{Mode, Tenant};
 use domain::decide::{
     Command, CreateRefund, Done, KeyedRequest, RefundRef, Refusal, RegisterPayment, Start,
 };
@@ -11,6 +10,7 @@ use domain::money::{Currency, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::payment::{Kind, NewPayment, Payment, Status};
 use domain::refund::{NewRefund, Refund, State};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;

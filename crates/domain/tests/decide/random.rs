@@ -177,7 +177,7 @@ impl Script<'_> {
                 Some(Command::GiveUp { of: RefundRef::from(&self.refund(*refund)?) })
             }
             Act::Adopt { payment, name: external, said } => {
-                let payment = self.payment(*payment)?.facts.id;
+                let payment = self.payment(*payment)?.capture.id;
                 let observation = self.observation(said, None, payment);
                 let recheck_at = self.harness.now.plus_ms(500);
                 let name = name("external", *external);
@@ -204,7 +204,7 @@ impl Script<'_> {
 
     fn creation(&self, asked: &Asked) -> Option<Command> {
         let payment = self.payment(asked.payment)?;
-        let (captured, refundable) = (payment.facts.captured, payment.refundable());
+        let (captured, refundable) = (payment.capture.captured, payment.refundable());
         let amount = match asked.amount {
             Amount::All => None,
             Amount::Tenths(tenths) => Some((captured / 10).saturating_mul(tenths).max(1)),
@@ -218,13 +218,13 @@ impl Script<'_> {
             2 => Start::Schedule { until: now.plus_ms(2_000) },
             _ => Start::AwaitApproval,
         };
-        let request = format!("{} {amount:?} {:?}", payment.facts.id, asked.reference);
+        let request = format!("{} {amount:?} {:?}", payment.capture.id, asked.reference);
         let new = NewRefund {
             amount,
             currency: asked.currency.map(|code| Currency::parse(code).expect("a currency")),
             expected_refundable: asked.expects.map(|right| refundable + i64::from(!right)),
             reference: asked.reference.map(|number| format!("r-{number}").into()),
-            ..NewRefund::of(tenant(), payment.facts.id)
+            ..NewRefund::of(tenant(), payment.capture.id)
         };
         Some(Command::Create(Box::new(CreateRefund {
             new,
@@ -243,8 +243,8 @@ impl Script<'_> {
     ) -> Observation {
         let newest = of.and_then(|refund| refund.evidence_at).unwrap_or(START);
         let payment = self.harness.payment(payment);
-        let currency = payment.facts.currency;
-        let amount = of.map_or(payment.facts.captured / 3 + 1, |refund| refund.amount);
+        let currency = payment.capture.currency;
+        let amount = of.map_or(payment.capture.captured / 3 + 1, |refund| refund.amount);
         let other = if currency == usd() { "EUR" } else { "USD" };
         let money = said.amount.map(|amount_said| match amount_said {
             SaidOf::TheAmount => Money::new(amount, currency),
@@ -253,7 +253,7 @@ impl Script<'_> {
                 Money::new(amount, Currency::parse(other).expect("a currency"))
             }
         });
-        let own = payment.facts.provider_payment_id.clone();
+        let own = payment.capture.provider_payment_id.clone();
         let statement = Said {
             money,
             at: said.newer_by.map(|ms| newest.plus_ms(ms)),

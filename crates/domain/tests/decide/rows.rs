@@ -1,6 +1,5 @@
 //! Rows as a store keeps them, and everything that must be true of them at any time.
 
-use domain::account::Tenant;
 use domain::decide::{Command, Done, Refusal, decide};
 use domain::event::{Event, Subject};
 use domain::ids::{Ids, PaymentId, RefundId};
@@ -10,6 +9,7 @@ use domain::machine::Next;
 use domain::money::Currency;
 use domain::payment::Payment;
 use domain::refund::{Bucket, Fact, Origin, Refund, State, next};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::view::{Change, Row, RowKeys, View};
 use rand_chacha::ChaCha8Rng;
@@ -101,7 +101,7 @@ impl Rows {
     }
 
     pub fn refunds_of(&self, payment: &Payment) -> impl Iterator<Item = &Refund> {
-        let (tenant, id) = (payment.facts.tenant, payment.facts.id);
+        let (tenant, id) = (payment.capture.tenant, payment.capture.id);
         self.refunds.values().filter(move |r| r.tenant == tenant && r.payment == id)
     }
 
@@ -121,7 +121,7 @@ impl Rows {
 
     /// Promise 1, and that the balance is what the refunds add up to.
     fn check_balance(&self, payment: &Payment) {
-        let id = payment.facts.id;
+        let id = payment.capture.id;
         let sum = |bucket| -> i64 {
             let of_bucket = self.refunds_of(payment).filter(|r| r.state.bucket() == bucket);
             of_bucket.map(|refund| refund.amount).sum()
@@ -130,7 +130,7 @@ impl Rows {
         assert_eq!(payment.refunded, sum(Bucket::Refunded), "refunded of {id}");
         assert_eq!(payment.reserved, sum(Bucket::Reserved), "reserved of {id}");
         let spent = payment.refunded + payment.reserved + payment.held;
-        assert_eq!(payment.excess, (spent - payment.facts.captured).max(0), "excess of {id}");
+        assert_eq!(payment.excess, (spent - payment.capture.captured).max(0), "excess of {id}");
         // Refunds that Refundry allowed never pass the limit, whatever else came.
         let ours: i64 = self
             .refunds_of(payment)
@@ -138,7 +138,7 @@ impl Rows {
             .filter(|r| r.origin == Origin::Api && !self.was_revived(r))
             .map(|refund| refund.amount)
             .sum();
-        assert!(ours <= payment.facts.captured, "{id} was over-refunded by Refundry itself");
+        assert!(ours <= payment.capture.captured, "{id} was over-refunded by Refundry itself");
     }
 
     fn was_revived(&self, refund: &Refund) -> bool {
@@ -149,7 +149,7 @@ impl Rows {
         let id = refund.id;
         assert!(refund.amount > 0, "amount of {id}");
         let payment = &self.payments[&(refund.tenant, refund.payment)];
-        assert_eq!(refund.currency, payment.facts.currency, "currency of {id}");
+        assert_eq!(refund.currency, payment.capture.currency, "currency of {id}");
         assert_eq!(refund.due_at.is_some(), refund.state.has_work(), "due time of {refund:?}");
         assert!(!refund.late || refund.state == State::Failed, "{id} is late and {}", refund.state);
         let states = self.states_of(refund);
@@ -191,14 +191,14 @@ impl Rows {
             assert_eq!(net, due, "posted for {} in state {}", refund.id, refund.state);
         }
         for payment in self.payments.values() {
-            let id = payment.facts.id;
+            let id = payment.capture.id;
             let captures: Vec<_> = self
                 .transfers
                 .iter()
                 .filter(|p| p.reason == Reason::Capture && p.payment == id)
                 .map(|transfer| transfer.amount)
                 .collect();
-            assert_eq!(captures, [payment.facts.captured], "capture of {id}");
+            assert_eq!(captures, [payment.capture.captured], "capture of {id}");
         }
         let mut derived: BTreeMap<(Tenant, Currency, Code), Totals> = BTreeMap::new();
         for transfer in &self.transfers {
@@ -234,7 +234,7 @@ impl Rows {
             assert_eq!(last.get(&(refund.tenant, refund.id.bytes())), Some(&refund.last_seq));
         }
         for payment in self.payments.values() {
-            let at = (payment.facts.tenant, payment.facts.id.bytes());
+            let at = (payment.capture.tenant, payment.capture.id.bytes());
             assert_eq!(last.get(&at), Some(&payment.last_seq));
         }
         assert!(
@@ -249,15 +249,15 @@ impl Rows {
         assert!(self.transfers.starts_with(&before.transfers), "a posting was lost or changed");
         assert!(before.keys.keys().all(|at| self.keys.contains_key(at)), "a name was lost");
         for (at, old) in &before.payments {
-            assert_eq!(self.payments.get(at).map(|p| &p.facts), Some(&old.facts));
+            assert_eq!(self.payments.get(at).map(|p| &p.capture), Some(&old.capture));
         }
         for (at, old) in &before.refunds {
             let new = self.refunds.get(at).unwrap_or_else(|| panic!("{} was lost", old.id));
-            let facts = |r: &Refund| {
+            let capture = |r: &Refund| {
                 let ours = (r.reason.clone(), r.reference.clone(), r.metadata.clone());
                 (r.payment, r.amount, r.currency, r.origin, r.before_settlement, ours)
             };
-            assert_eq!(facts(new), facts(old), "what never changes about {} did", old.id);
+            assert_eq!(capture(new), capture(old), "what never changes about {} did", old.id);
             assert!(
                 old.provider_refund_id.is_none()
                     || new.provider_refund_id == old.provider_refund_id
@@ -275,7 +275,7 @@ impl Rows {
             let created = matches!(command, Command::Create(_));
             assert!(*replayed && created || **refund == *stored, "{command:?}: {refund:?}");
         } else if let Ok(Done::Payment { payment, replayed: _ }) = answer {
-            let at = (payment.facts.tenant, payment.facts.id);
+            let at = (payment.capture.tenant, payment.capture.id);
             assert_eq!(self.payments.get(&at), Some(payment));
         } else {
             assert!(answer.is_err(), "{answer:?} is about neither a payment nor a refund");

@@ -3,10 +3,10 @@
 use crate::{Engine, Error, answered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::account::Tenant;
 use domain::decide::webhook::{EndpointChanges, NewEndpoint, WebhookCommand};
 use domain::decide::{Command, Refusal};
 use domain::ids::{AccountId, DeliveryId, EndpointId};
+use domain::tenant::Tenant;
 use domain::webhook::{Attempt, Delivery, Endpoint, Format, Sealed, is_event_name};
 use providers::outbound::check_url;
 use rand_core::Rng as _;

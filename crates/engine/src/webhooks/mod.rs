@@ -11,9 +11,9 @@ pub use deliver::{DueDeliveries, LeasedDelivery};
 pub use endpoints::{DeliveryView, EndpointDraft, NewSecret};
 
 use crate::Engine;
-use domain::account::{Mode, Tenant};
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::webhook::{Endpoint, Format};
 use providers::outbound::{Outbound, Policy};

@@ -27,8 +27,8 @@ async fn a_backup_taken_under_load_opens_and_verifies() {
     rig.store.backup(&file).await.expect("a backup");
     let copy = SqliteStore::open(&file).expect("the backup opens");
     for payment in &payments {
-        let copied = copy.find_payment(rig.tenant, payment.facts.id).await.expect("a read");
-        assert_eq!(copied, Some(rig.payment(payment.facts.id).await));
+        let copied = copy.find_payment(rig.tenant, payment.capture.id).await.expect("a read");
+        assert_eq!(copied, Some(rig.payment(payment.capture.id).await));
     }
     assert_eq!(copy.verify().await.expect("a verification").refunds, 200);
 }

@@ -66,7 +66,7 @@ async fn an_over_refund_in_a_batch_fails_alone() {
     ];
     let answers = commit_together(&rig, requests).await;
     assert_eq!(won(&answers), [true, false, true, true]);
-    let usd = |minor| Money::new(minor, one.facts.currency);
+    let usd = |minor| Money::new(minor, one.capture.currency);
     let (requested, refundable) = (usd(600), usd(400));
     let over = Refusal::OverRefund { requested, refundable, status: Status::Succeeded };
     assert!(matches!(&answers[1], Err(Error::Refused(refusal)) if *refusal == over), "{answers:?}");
@@ -119,7 +119,7 @@ async fn nothing_of_a_command_that_a_guard_stops_stays() {
 async fn a_row_that_means_nothing_fails_alone() {
     let rig = EngineRig::open().await;
     let (one, other) = (rig.pay(1_000, "USD").await, rig.pay(1_000, "USD").await);
-    let id = blob(one.facts.id.bytes());
+    let id = blob(one.capture.id.bytes());
     tamper(&rig, &format!("UPDATE payments SET kind = 99 WHERE id = {id}"));
     let requests = vec![
         refund(rig.refund(&other).amount(600)),
@@ -137,7 +137,7 @@ async fn an_assertion_that_does_not_hold_fails_alone_and_the_engine_goes_on() {
     let rig = EngineRig::open().await;
     let (one, other) = (rig.pay(1_000, "USD").await, rig.pay(1_000, "USD").await);
     // The balance no longer makes sense, which every decision about it asserts that it does.
-    let id = blob(one.facts.id.bytes());
+    let id = blob(one.capture.id.bytes());
     tamper(&rig, &format!("UPDATE payments SET held = -1 WHERE id = {id}"));
     let requests = vec![
         refund(rig.refund(&other).amount(600)),

@@ -34,7 +34,7 @@ async fn a_dashboard_refund_beyond_what_was_captured_is_booked_and_flagged() {
     rig.run_until_quiet().await;
 
     assert_eq!(rig.amounts(&payment).await, (11_500, 0, 1_500));
-    let now = rig.payment(payment.facts.id).await;
+    let now = rig.payment(payment.capture.id).await;
     assert_eq!((now.status(), now.refundable()), (Status::Refunded, 0));
     assert!(rig.refund(&payment).amount(1).try_create().await.is_err());
     assert_eq!(rig.verify_paid_as_booked(&payment).await, 11_500);

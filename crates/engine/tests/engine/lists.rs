@@ -13,7 +13,7 @@ async fn pages(
     order: SortOrder,
     status: Option<Status>,
 ) -> Vec<RefundId> {
-    let filter = RefundFilter { payment: Some(payment.facts.id), status };
+    let filter = RefundFilter { payment: Some(payment.capture.id), status };
     let mut found: Vec<RefundId> = Vec::new();
     loop {
         let after = found.last().map(|id| id.ulid());
@@ -58,7 +58,7 @@ async fn the_refunds_of_a_payment_are_found_by_when_they_were_made() {
         made.push(rig.refund(&payment).amount(1).create().await);
         rig.clock.advance(1_000);
     }
-    let filter = RefundFilter { payment: Some(payment.facts.id), status: None };
+    let filter = RefundFilter { payment: Some(payment.capture.id), status: None };
     let (from, until) = (Some(made[1].id.at()), Some(made[3].id.at()));
     for order in [SortOrder::Ascending, SortOrder::Descending] {
         let page = PageQuery { limit: 10, after: None, order, from, until };

@@ -151,7 +151,7 @@ async fn differences_name_ids_as_people_know_them() {
     let report = rig.store.verify().await.expect("a verification");
     let payment =
         &rig.engine.list_payments(rig.tenant, first_page()).await.expect("a read").items[0];
-    let id = payment.facts.id.ulid().to_string();
+    let id = payment.capture.id.ulid().to_string();
     assert!(report.differences.iter().any(|found| found.to_string().contains(&id)), "{report:#?}");
 }
 

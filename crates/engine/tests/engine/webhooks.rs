@@ -1,7 +1,7 @@
 //! Webhooks that come in.
 
-use domain::account::{Mode, Tenant};
 use domain::refund::State;
+use domain::tenant::{Mode, Tenant};
 use engine::{InboundWebhook, WebhookError};
 use std::sync::Mutex;
 use testkit::EngineRig;

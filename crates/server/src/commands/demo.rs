@@ -4,9 +4,9 @@ use crate::cli::Demo;
 use crate::commands::serve::Server;
 use crate::config::Config;
 use crate::{Failure, setup};
-use domain::account::{Mode, Tenant};
 use domain::money::{Currency, Money};
 use domain::payment::Kind;
+use domain::tenant::{Mode, Tenant};
 use engine::access::{ErrorProfile, KeyForm};
 use engine::{Engine, KeyRequest, NewPayment};
 use secrecy::ExposeSecret as _;
@@ -146,7 +146,7 @@ async fn pay(engine: &Engine, tenant: Tenant, suffix: &str) -> Result<Vec<DemoPa
         };
         let payment = engine.register_payment(new, None).await?.value;
         payments.push(DemoPayment {
-            id: payment.facts.id.to_string(),
+            id: payment.capture.id.to_string(),
             amount: captured,
             currency: code.to_owned(),
             provider_payment_id: charge,

@@ -1,9 +1,9 @@
 //! Keys, concurrency, restarts, and failures of the PSP itself.
 
 use crate::psp::*;
-use domain::account::{Mode, Tenant};
 use domain::money::Money;
 use domain::outcome::{ProviderOutcome, Said};
+use domain::tenant::{Mode, Tenant};
 use domain::time::{Clock, Timestamp};
 use providers::{Provider, RefundInstruction};
 use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError};
@@ -59,7 +59,7 @@ async fn a_key_used_for_another_amount_or_payment_leaves_it_open_and_pays_nothin
     completed(psp.submit(&order("k1", "succeed")).await);
     let more = RefundInstruction { money: usd(ASKED + 1), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&more).await), "idempotency_key_reused");
-    let mut other = facts(tenant(), None);
+    let mut other = capture(tenant(), None);
     other.provider_payment_id = "ch_2".into();
     let elsewhere = RefundInstruction { payment: Arc::new(other), ..order("k1", "succeed") };
     assert_eq!(&*unknown(psp.submit(&elsewhere).await), "idempotency_key_reused");
@@ -187,7 +187,7 @@ async fn accounts_do_not_see_each_others_refunds() {
     let said = completed(psp.submit(&mine).await);
     let other = Tenant::new(2, Mode::Test);
     let theirs = RefundInstruction {
-        payment: Arc::new(facts(other, None)),
+        payment: Arc::new(capture(other, None)),
         provider_refund_id: said.provider_refund_id.clone(),
         ..mine
     };

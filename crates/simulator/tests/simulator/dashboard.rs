@@ -81,7 +81,7 @@ async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
     completed(psp.submit(&order("k1", "succeed")).await);
     psp.simulator.dashboard_refund(tenant(), PAYMENT, usd(5)).await.expect("made");
     accepted(psp.submit(&order("k2", "stay_pending")).await);
-    let list = psp.simulator.list_for_payment(&facts(tenant(), None)).await.expect("a list");
+    let list = psp.simulator.list_for_payment(&capture(tenant(), None)).await.expect("a list");
     let keys: Vec<_> = list.iter().map(|notice| notice.key.as_deref()).collect();
     assert_eq!(keys, [Some("k2"), None, Some("k1")]);
     accepted(list[0].said.clone());

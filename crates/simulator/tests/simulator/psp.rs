@@ -1,11 +1,11 @@
 //! The simulator on a book of its own, with a clock that tests move and an inbox for its webhooks.
 
 use async_trait::async_trait;
-use domain::account::{Mode, Tenant};
 use domain::ids::PaymentId;
 use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::{Capture, Kind};
+use domain::tenant::{Mode, Tenant};
 use domain::time::{Clock, Timestamp};
 use providers::{InboundWebhook, Lookup, Notice, Provider, RefundInstruction};
 use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink};
@@ -190,7 +190,7 @@ pub fn currency(code: &str) -> Currency {
     Currency::parse(code).expect("a currency")
 }
 
-pub fn facts(tenant: Tenant, payment_script: Option<&str>) -> Capture {
+pub fn capture(tenant: Tenant, payment_script: Option<&str>) -> Capture {
     Capture {
         tenant,
         id: PaymentId::from_bytes([1; 16]),
@@ -209,7 +209,7 @@ pub fn facts(tenant: Tenant, payment_script: Option<&str>) -> Capture {
 pub fn order(key: &str, script: &str) -> RefundInstruction {
     RefundInstruction {
         key: key.to_owned(),
-        payment: Arc::new(facts(tenant(), None)),
+        payment: Arc::new(capture(tenant(), None)),
         money: usd(ASKED),
         reason: None,
         reference: None,

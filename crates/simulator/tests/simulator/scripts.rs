@@ -27,7 +27,7 @@ async fn without_a_word_a_refund_succeeds_and_the_payments_word_is_the_second_ch
     let psp = Psp::open();
     let plain = providers::RefundInstruction { metadata: None, ..order("k1", "") };
     completed(psp.submit(&plain).await);
-    let payment = Arc::new(facts(tenant(), Some("stay_pending")));
+    let payment = Arc::new(capture(tenant(), Some("stay_pending")));
     let of_payment = providers::RefundInstruction { payment, key: "k2".to_owned(), ..plain };
     accepted(psp.submit(&of_payment).await);
     let own = providers::RefundInstruction {

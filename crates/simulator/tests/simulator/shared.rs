@@ -2,7 +2,7 @@
 
 use crate::psp::*;
 use async_trait::async_trait;
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use futures_util::future::join_all;
 use providers::{InboundWebhook, Provider};
 use simulator::{Simulator, SimulatorConfig, SimulatorError, WebhookSink};

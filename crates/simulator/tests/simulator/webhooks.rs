@@ -1,7 +1,7 @@
 //! Signatures, retries, and wake-ups for due work.
 
 use crate::psp::*;
-use domain::account::{Mode, Tenant};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Clock;
 use providers::{InboundWebhook, Provider, RefundInstruction, WebhookRefused};
 use simulator::{Simulator, SimulatorConfig};
@@ -118,7 +118,7 @@ async fn webhooks_go_to_the_account_of_their_refund() {
     let psp = Psp::open();
     let live = Tenant::new(9, Mode::Live);
     let order = RefundInstruction {
-        payment: Arc::new(facts(live, None)),
+        payment: Arc::new(capture(live, None)),
         ..order("k1", "succeed_after:0")
     };
     accepted(psp.submit(&order).await);

@@ -11,13 +11,13 @@ use crate::tables::{
     CHECKOUTS, Cells as _, DELIVERIES, ENDPOINTS, FromRow as _, INVOICES, KEYS, PAYMENTS, REFUNDS,
     SUBSCRIBER_COLUMNS, Table,
 };
-use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
 use domain::keys::{KeyTarget, UniqueKey};
 use domain::payment::Payment;
 use domain::refund::Refund;
+use domain::tenant::Tenant;
 use domain::view::{Row, RowKeys, View};
 use domain::webhook::{Delivery, Endpoint, Subscriber};
 use std::borrow::Cow;
@@ -174,7 +174,7 @@ pub(super) fn put(
         match what {
             What::Payments => {
                 let payment = Payment::from_row(c)?;
-                let key = (payment.facts.tenant, payment.facts.id);
+                let key = (payment.capture.tenant, payment.capture.id);
                 view.payments.entry(key).or_insert_with(|| Row::loaded(payment));
             }
             What::Refunds => {
@@ -187,12 +187,12 @@ pub(super) fn put(
             }
             What::Checkouts => {
                 let checkout = Checkout::from_row(c)?;
-                let key = (checkout.facts.tenant, checkout.facts.id);
+                let key = (checkout.terms.tenant, checkout.terms.id);
                 view.checkouts.insert(key, Row::loaded(checkout));
             }
             What::Invoices => {
                 let invoice = Invoice::from_row(c)?;
-                let key = (invoice.facts.tenant, invoice.facts.id);
+                let key = (invoice.terms.tenant, invoice.terms.id);
                 view.invoices.insert(key, Row::loaded(invoice));
             }
             What::InvoiceNumbers => {

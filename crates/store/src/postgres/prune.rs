@@ -8,7 +8,7 @@ use super::error_class::{RetryBudget, TxFailure, classify};
 use super::session::Step;
 use crate::StoreError;
 use crate::queries::{OTHER, Passed, Query, THINGS, is_told, of_kind, others};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 const FORGET_DELIVERIES: &str = "WITH old AS (SELECT id, body FROM deliveries WHERE scope = $1 \

@@ -8,9 +8,9 @@ use crate::StoreError;
 use crate::tables::{
     CHECKOUTS, ENDPOINTS, EVENTS, INVOICES, KEYS, PAYMENTS, REFUNDS, TRANSFERS, Table,
 };
-use domain::account::Tenant;
 use domain::ledger::{Code, Totals};
 use domain::money::Currency;
+use domain::tenant::Tenant;
 use domain::view::{Change, Row, View};
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use super::value::{Id, Value};
 use crate::StoreError;
 use crate::queries::Query;
 use crate::tables::{Column, Table};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 
 use super::Query;
 use crate::tables::{API_KEYS, ApiKeyRow};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use domain::time::Timestamp;
 
 fn select(rest: &str) -> Query<ApiKeyRow> {

@@ -3,10 +3,10 @@
 use super::{Dialect, PageQuery, Query, Select};
 use crate::StoreError;
 use crate::tables::{CHECKOUTS, Cells, FromRow};
-use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 /// Which checkouts to list.

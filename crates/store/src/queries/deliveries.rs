@@ -3,10 +3,10 @@
 use super::{Dialect, PageQuery, Query, Select};
 use crate::StoreError;
 use crate::tables::{ATTEMPTS, Cells, DELIVERIES, FromRow};
-use domain::account::Tenant;
 use domain::event::Type;
 use domain::event_view::EventView;
 use domain::ids::{AccountId, DeliveryId, EndpointId, EventId};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::webhook::{Attempt, Delivery, Endpoint, Format, Status};
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use super::Query;
 use crate::tables::{ENDPOINTS, SUBSCRIBER_COLUMNS};
-use domain::account::Tenant;
 use domain::ids::EndpointId;
+use domain::tenant::Tenant;
 use domain::webhook::{Endpoint, Subscriber};
 use std::sync::LazyLock;
 

@@ -3,7 +3,6 @@
 use super::{Dialect, PageQuery, Query, Select};
 use crate::StoreError;
 use crate::tables::{CHECKOUTS, Cells, EVENTS, FromRow, INVOICES, PAYMENTS, REFUNDS};
-use domain::account::Tenant;
 use domain::checkout::Checkout;
 use domain::event::{Event, Subject, Type};
 use domain::event_view::{EventSubject, EventView};
@@ -11,6 +10,7 @@ use domain::ids::{EventId, RefundId};
 use domain::invoice::Invoice;
 use domain::payment::Payment;
 use domain::refund::{Refund, RefundView};
+use domain::tenant::Tenant;
 
 /// Which events to list.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +43,7 @@ impl FromRow for EventView {
         let subject = match event.subject {
             Subject::Payment(_) => EventSubject::Payment(Box::new(Payment::from_row(c)?)),
             Subject::Refund(..) => {
-                let payment = Payment::from_row(c)?.facts;
+                let payment = Payment::from_row(c)?.capture;
                 EventSubject::Refund(Box::new(RefundView { refund: Refund::from_row(c)?, payment }))
             }
             Subject::Checkout(..) => {

@@ -3,9 +3,9 @@
 use super::{Dialect, PageQuery, Query, Select};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, INVOICES};
-use domain::account::Tenant;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 /// Which invoices to list.

@@ -3,8 +3,8 @@
 use super::{Dialect, Query};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, KEYS};
-use domain::account::Tenant;
 use domain::keys::{KeyHash, UniqueKey};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 pub(crate) fn find(tenant: Tenant, hash: KeyHash) -> Query<UniqueKey> {

@@ -3,9 +3,9 @@
 use super::{Dialect, PageQuery, Query, Select, first_at};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, TRANSFERS};
-use domain::account::Tenant;
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::money::Currency;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 

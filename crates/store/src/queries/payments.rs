@@ -2,9 +2,9 @@
 
 use super::{Dialect, PageQuery, Query, Select};
 use crate::tables::PAYMENTS;
-use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Payment;
+use domain::tenant::Tenant;
 
 pub(crate) fn find(tenant: Tenant, id: PaymentId) -> Query<Payment> {
     Query::by_key(&PAYMENTS, tenant, id.bytes())

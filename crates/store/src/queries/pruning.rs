@@ -6,7 +6,7 @@
 
 use crate::StoreError;
 use crate::tables::{Cells, FromRow};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use ulid::Ulid;
 
 /// Where a walk continues: behind this row. `None` is the beginning, and the end.

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, Table};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -5,7 +5,7 @@ use super::{
     Dialect, PageQuery, Query, SortOrder, checkouts, deliveries, events, invoices, ledger,
     payments, refunds,
 };
-use domain::account::{Mode, Tenant};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use ulid::Ulid;
 

@@ -3,10 +3,10 @@
 use super::{Dialect, PageQuery, Query, Select, SortOrder, first_at};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, PAYMENTS, REFUNDS};
-use domain::account::Tenant;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
 use domain::refund::{Refund, RefundView, Status};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
 /// Which refunds to list.
@@ -27,7 +27,7 @@ pub struct DueRefund {
 
 impl FromRow for RefundView {
     fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
-        Ok(Self { refund: Refund::from_row(c)?, payment: Payment::from_row(c)?.facts })
+        Ok(Self { refund: Refund::from_row(c)?, payment: Payment::from_row(c)?.capture })
     }
 }
 

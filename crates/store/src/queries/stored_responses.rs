@@ -2,8 +2,8 @@
 
 use super::keys::delete_expired;
 use super::{Dialect, Query};
-use domain::account::Tenant;
 use domain::keys::KeyHash;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 

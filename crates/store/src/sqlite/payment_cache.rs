@@ -3,9 +3,9 @@
 use super::rows::{Finder, RowWriter};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, PAYMENTS, Put};
-use domain::account::Tenant;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
+use domain::tenant::Tenant;
 use domain::view::{Change, View};
 use rusqlite::Connection;
 use std::collections::hash_map::Entry;

@@ -3,7 +3,7 @@
 use super::SqliteStore;
 use crate::StoreError;
 use crate::queries::{OTHER, Passed, THINGS, is_told, of_kind, others};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 

@@ -4,7 +4,7 @@
 use super::codec::first;
 use crate::StoreError;
 use crate::tables::{Column, FromRow, Put, Table};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::view::{Change, Row};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, params, params_from_iter};

@@ -6,8 +6,8 @@ use crate::queries::{
     DeliveryFilter, DueBatch, DueDelivery, EndpointCursor, Page, PageQuery, deliveries, events,
 };
 use crate::tables::inconsistent;
-use domain::account::Tenant;
 use domain::ids::{DeliveryId, EndpointId};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::webhook::{Attempt, Body, Delivery, Endpoint};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::StoreError;
 use crate::queries::{Mark, Passed, Pruned, Query, first_at, next_scope, walk_page};
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use ulid::Ulid;
 

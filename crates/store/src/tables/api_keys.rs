@@ -3,8 +3,8 @@
 use super::put::{bytes, int, maybe_int, maybe_text, text, time};
 use super::{Cells, FromRow, Table, fixed, inconsistent, key, read_only, unread};
 use crate::StoreError;
-use domain::account::Mode;
 use domain::ids::AccountId;
+use domain::tenant::Mode;
 use domain::time::Timestamp;
 
 /// An API key to store. Secrets arrive hashed or encrypted.

@@ -2,8 +2,8 @@
 //! inconsistency, not a panic.
 
 use crate::StoreError;
-use domain::account::Tenant;
 use domain::money::Currency;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use ulid::Ulid;

@@ -12,11 +12,11 @@ use std::sync::Arc;
 pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
     "checkouts",
     &[
-        key("scope", |c| int(c.facts.tenant.code())),
-        key("id", |c| id(c.facts.id.bytes())),
-        fixed("kind", |c| int(c.facts.kind.code())),
-        fixed("amount", |c| int(c.facts.amount)),
-        fixed("currency", |c| text(c.facts.currency.as_str())),
+        key("scope", |c| int(c.terms.tenant.code())),
+        key("id", |c| id(c.terms.id.bytes())),
+        fixed("kind", |c| int(c.terms.kind.code())),
+        fixed("amount", |c| int(c.terms.amount)),
+        fixed("currency", |c| text(c.terms.currency.as_str())),
         changing("state", |c| int(c.state.code())),
         changing("flight", |c| int(c.flight.code())),
         changing("attempts", |c| int(c.attempts)),
@@ -25,21 +25,21 @@ pub(crate) static CHECKOUTS: Table<Checkout> = Table::new(
         changing("last_seq", |c| int(c.last_seq)),
         changing("updated_at", |c| time(c.updated_at)),
         changing("due_at", |c| maybe_time(c.due_at)),
-        fixed("expires_at", |c| maybe_time(c.facts.expires_at)),
+        fixed("expires_at", |c| maybe_time(c.terms.expires_at)),
         changing("completed_at", |c| maybe_time(c.completed_at)),
-        fixed("methods", |c| json(&c.facts.methods)),
-        fixed("lines", |c| json(&c.facts.lines)),
+        fixed("methods", |c| json(&c.terms.methods)),
+        fixed("lines", |c| json(&c.terms.lines)),
         changing("method", |c| maybe_text(c.method.as_deref())),
         changing("provider_payment_id", |c| maybe_text(c.provider_payment_id.as_deref())),
         changing("failure_code", |c| maybe_text(c.failure.as_ref().map(|f| &*f.code))),
         changing("failure_message", |c| maybe_text(c.failure.as_ref().map(|f| &*f.message))),
         changing("proof_url", |c| maybe_text(c.proof_url.as_deref())),
-        fixed("success_url", |c| maybe_text(c.facts.success_url.as_deref())),
-        fixed("cancel_url", |c| maybe_text(c.facts.cancel_url.as_deref())),
-        fixed("customer", |c| maybe_text(c.facts.customer.as_deref())),
-        fixed("template", |c| maybe_text(c.facts.template.as_deref())),
-        fixed("metadata", |c| maybe_text(c.facts.metadata.as_deref())),
-        fixed("extra", |c| maybe_text(c.facts.extra.as_deref())),
+        fixed("success_url", |c| maybe_text(c.terms.success_url.as_deref())),
+        fixed("cancel_url", |c| maybe_text(c.terms.cancel_url.as_deref())),
+        fixed("customer", |c| maybe_text(c.terms.customer.as_deref())),
+        fixed("template", |c| maybe_text(c.terms.template.as_deref())),
+        fixed("metadata", |c| maybe_text(c.terms.metadata.as_deref())),
+        fixed("extra", |c| maybe_text(c.terms.extra.as_deref())),
         changing("visited_at", |c| maybe_time(c.visited_at)),
     ],
 );
@@ -63,7 +63,7 @@ impl FromRow for Checkout {
             _ => None,
         };
         let proof_url = c.text()?;
-        let facts = Terms {
+        let terms = Terms {
             tenant,
             id,
             kind,
@@ -80,7 +80,7 @@ impl FromRow for Checkout {
             expires_at,
         };
         Ok(Checkout {
-            facts: Arc::new(facts),
+            terms: Arc::new(terms),
             state,
             method,
             attempts,

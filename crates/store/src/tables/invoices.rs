@@ -10,30 +10,30 @@ use std::sync::Arc;
 pub(crate) static INVOICES: Table<Invoice> = Table::new(
     "invoices",
     &[
-        key("scope", |i| int(i.facts.tenant.code())),
-        key("id", |i| id(i.facts.id.bytes())),
-        fixed("number", |i| int(i.facts.number)),
-        fixed("currency", |i| text(i.facts.currency.as_str())),
-        fixed("subtotal", |i| int(i.facts.totals.subtotal)),
-        fixed("discount", |i| int(i.facts.totals.discount)),
-        fixed("tax", |i| int(i.facts.totals.tax)),
-        fixed("total", |i| int(i.facts.totals.total)),
+        key("scope", |i| int(i.terms.tenant.code())),
+        key("id", |i| id(i.terms.id.bytes())),
+        fixed("number", |i| int(i.terms.number)),
+        fixed("currency", |i| text(i.terms.currency.as_str())),
+        fixed("subtotal", |i| int(i.terms.totals.subtotal)),
+        fixed("discount", |i| int(i.terms.totals.discount)),
+        fixed("tax", |i| int(i.terms.totals.tax)),
+        fixed("total", |i| int(i.terms.totals.total)),
         changing("state", |i| int(i.state.code())),
         changing("charged", |i| int(i.charged)),
         changing("attempts", |i| int(i.attempts)),
         changing("last_seq", |i| int(i.last_seq)),
         changing("updated_at", |i| time(i.updated_at)),
-        fixed("due_at", |i| maybe_time(i.facts.due_at)),
+        fixed("due_at", |i| maybe_time(i.terms.due_at)),
         changing("wake_at", |i| maybe_time(i.wake_at)),
         changing("issued_at", |i| maybe_time(i.issued_at)),
         changing("paid_at", |i| maybe_time(i.paid_at)),
         changing("voided_at", |i| maybe_time(i.voided_at)),
-        fixed("customer", |i| text(&i.facts.customer)),
-        fixed("lines", |i| json(&i.facts.lines)),
-        fixed("subscription", |i| maybe_text(i.facts.subscription.as_deref())),
-        fixed("template", |i| maybe_text(i.facts.template.as_deref())),
-        fixed("memo", |i| maybe_text(i.facts.memo.as_deref())),
-        fixed("metadata", |i| maybe_text(i.facts.metadata.as_deref())),
+        fixed("customer", |i| text(&i.terms.customer)),
+        fixed("lines", |i| json(&i.terms.lines)),
+        fixed("subscription", |i| maybe_text(i.terms.subscription.as_deref())),
+        fixed("template", |i| maybe_text(i.terms.template.as_deref())),
+        fixed("memo", |i| maybe_text(i.terms.memo.as_deref())),
+        fixed("metadata", |i| maybe_text(i.terms.metadata.as_deref())),
     ],
 );
 
@@ -50,7 +50,7 @@ impl FromRow for Invoice {
         let (paid_at, voided_at) = (c.maybe_time()?, c.maybe_time()?);
         let customer = c.required_text()?;
         let lines = c.json("invoices.lines")?;
-        let facts = Terms {
+        let terms = Terms {
             tenant,
             id,
             number,
@@ -65,7 +65,7 @@ impl FromRow for Invoice {
             due_at,
         };
         Ok(Invoice {
-            facts: Arc::new(facts),
+            terms: Arc::new(terms),
             state,
             issued_at,
             paid_at,

@@ -11,11 +11,11 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
     "payments",
     Chain::Changing("last_refund"),
     &[
-        key("scope", |p| int(p.facts.tenant.code())),
-        key("id", |p| id(p.facts.id.bytes())),
-        fixed("kind", |p| int(p.facts.kind.code())),
-        fixed("captured", |p| int(p.facts.captured)),
-        fixed("currency", |p| text(p.facts.currency.as_str())),
+        key("scope", |p| int(p.capture.tenant.code())),
+        key("id", |p| id(p.capture.id.bytes())),
+        fixed("kind", |p| int(p.capture.kind.code())),
+        fixed("captured", |p| int(p.capture.captured)),
+        fixed("currency", |p| text(p.capture.currency.as_str())),
         changing("refunded", |p| int(p.refunded)),
         changing("reserved", |p| int(p.reserved)),
         changing("held", |p| int(p.held)),
@@ -23,12 +23,12 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
         changing("reversed", |p| int(p.reversed)),
         changing("last_seq", |p| int(p.last_seq)),
         changing("updated_at", |p| time(p.updated_at)),
-        fixed("captured_at", |p| time(p.facts.captured_at)),
+        fixed("captured_at", |p| time(p.capture.captured_at)),
         changing("settled_at", |p| maybe_time(p.settled_at)),
-        fixed("provider", |p| text(&p.facts.provider)),
-        fixed("provider_payment_id", |p| text(&p.facts.provider_payment_id)),
-        fixed("reference", |p| maybe_text(p.facts.reference.as_deref())),
-        fixed("metadata", |p| maybe_text(p.facts.metadata.as_deref())),
+        fixed("provider", |p| text(&p.capture.provider)),
+        fixed("provider_payment_id", |p| text(&p.capture.provider_payment_id)),
+        fixed("reference", |p| maybe_text(p.capture.reference.as_deref())),
+        fixed("metadata", |p| maybe_text(p.capture.metadata.as_deref())),
     ],
 );
 
@@ -42,7 +42,7 @@ impl FromRow for Payment {
         let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
         let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
         let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
-        let facts = Capture {
+        let capture = Capture {
             tenant,
             id,
             kind,
@@ -55,7 +55,7 @@ impl FromRow for Payment {
             metadata: c.text()?,
         };
         Ok(Payment {
-            facts: Arc::new(facts),
+            capture: Arc::new(capture),
             settled_at,
             refunded,
             reserved,

@@ -31,11 +31,11 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
     world.run(NOW, world.endpoint()).await;
     let payment = world.pay(1, 10_000).await;
     let commands = vec![
-        world.refund(payment.facts.id, 100, Some(3)),
+        world.refund(payment.capture.id, 100, Some(3)),
         world.checkout(),
         world.invoice(),
         world.registration(2, 500),
-        world.refund(payment.facts.id, 200, None),
+        world.refund(payment.capture.id, 200, None),
     ];
     let mut wanted = RowKeys::default();
     for command in &commands {
@@ -91,7 +91,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
 
 pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
     let (one, two) = (world.pay(1, 1_000).await, world.pay(2, 1_000).await);
-    let keys = [one.facts.id, two.facts.id].map(|id| (world.tenant, id));
+    let keys = [one.capture.id, two.capture.id].map(|id| (world.tenant, id));
     let wanted = RowKeys { payments: keys.into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&keys[0]).expect("it is there").change().reserved = 500;
@@ -105,7 +105,7 @@ pub async fn a_batch_that_a_guard_stops_saves_nothing(world: World) {
 
 pub async fn a_batch_that_panics_saves_nothing_and_the_next_one_works(world: World) {
     let payment = world.pay(1, 1_000).await;
-    let key = (world.tenant, payment.facts.id);
+    let key = (world.tenant, payment.capture.id);
     let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view: &mut View| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
@@ -114,12 +114,12 @@ pub async fn a_batch_that_panics_saves_nothing_and_the_next_one_works(world: Wor
     let Err(StoreError::Inconsistent(said)) = stopped.await else { panic!("it was saved") };
     assert!(said.contains("this does not hold"), "{said}");
     assert_eq!(world.look(wanted).await.payments[&key].value.reserved, 0);
-    world.create(NOW, payment.facts.id, 10).await;
+    world.create(NOW, payment.capture.id, 10).await;
 }
 
 pub async fn a_row_that_is_already_there_is_a_guard(world: World) {
     let payment = world.pay(1, 1_000).await;
-    let refund = world.create(NOW, payment.facts.id, 10).await;
+    let refund = world.create(NOW, payment.capture.id, 10).await;
     let twin = refund.clone();
     let stopped = world.store.run_batch(RowKeys::default(), move |view| {
         view.refunds.insert((twin.tenant, twin.id), Row::inserted(twin.clone()));
@@ -132,9 +132,9 @@ pub async fn a_row_that_is_already_there_is_a_guard(world: World) {
 
 pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
     let payment = world.pay(1, 1_000).await;
-    let mut ghost = world.create(NOW, payment.facts.id, 10).await;
+    let mut ghost = world.create(NOW, payment.capture.id, 10).await;
     ghost.id = world.with_ids(|ids| ids.refund(NOW));
-    let key = (world.tenant, payment.facts.id);
+    let key = (world.tenant, payment.capture.id);
     let wanted = RowKeys { payments: [key].into(), ..RowKeys::default() };
     let stopped = world.store.run_batch(wanted.clone(), move |view| {
         view.payments.get_mut(&key).expect("it is there").change().reserved = 500;
@@ -147,7 +147,7 @@ pub async fn an_update_of_a_row_that_is_gone_saves_nothing(world: World) {
 }
 
 pub async fn pages_go_forth_and_back_without_a_gap(world: World) {
-    let payment = world.pay(1, 100_000).await.facts.id;
+    let payment = world.pay(1, 100_000).await.capture.id;
     let mut made = Vec::new();
     for number in 0..7 {
         made.push(world.create(NOW.plus_ms(number), payment, 10).await.id);
@@ -209,7 +209,7 @@ pub async fn what_is_posted_adds_up(world: World) {
 }
 
 pub async fn due_work_comes_longest_due_first(world: World) {
-    let payment = world.pay(1, 100_000).await.facts.id;
+    let payment = world.pay(1, 100_000).await.capture.id;
     assert_eq!(world.store.next_due().await.expect("a read"), None);
     let later = world.create(NOW.plus_ms(5), payment, 10).await;
     let sooner = world.create(NOW, payment, 10).await;
@@ -262,7 +262,7 @@ pub async fn what_waits_is_counted(world: World) {
     let payment = world.pay(1, 1_000).await;
     make_endpoint(&world).await;
     for _ in 0..3 {
-        world.create(NOW, payment.facts.id, 10).await;
+        world.create(NOW, payment.capture.id, 10).await;
     }
     let at = async |time| world.store.backlog(time).await.expect("a count");
     assert_eq!(at(NOW).await, Backlog::default());
@@ -274,7 +274,7 @@ pub async fn what_waits_is_counted(world: World) {
 pub async fn deliveries_of_one_subject_wait_for_each_other(world: World) {
     world.account().await;
     let endpoint = make_endpoint(&world).await;
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     let refund = world.create(NOW, payment, 10).await;
     let of = domain::decide::RefundRef::from(&refund);
     world.run(NOW.plus_ms(1), Command::Cancel { of, key: None }).await;
@@ -362,7 +362,7 @@ pub async fn what_is_told_of_a_payment_waits_for_what_is_told_of_asking_for_it(w
 pub async fn a_delivery_keeps_its_text(world: World) {
     world.account().await;
     make_endpoint(&world).await;
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     world.create(NOW, payment, 10).await;
     let [delivery] = &deliveries(&world).await[..] else { panic!("one event") };
     let claim = WebhookCommand::Lease {
@@ -386,7 +386,7 @@ pub async fn a_delivery_keeps_its_text(world: World) {
 }
 
 pub async fn names_that_ran_out_are_forgotten(world: World) {
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     world.run(NOW, world.refund(payment, 10, Some(3))).await;
     assert_eq!(world.store.forget_keys(NOW, 100).await.expect("a write"), 0);
     let later = NOW.plus_ms(domain::decide::KEY_LIFETIME_MS + 1);
@@ -401,7 +401,7 @@ pub async fn accounts_and_keys_are_kept(world: World) {
     let key = |number: u8| NewApiKey {
         id: format!("ak_test_{number}").into(),
         account: 1,
-        mode: Some(domain::account::Mode::Test),
+        mode: Some(domain::tenant::Mode::Test),
         platform: false,
         scopes: "*".into(),
         error_profile: "node".into(),

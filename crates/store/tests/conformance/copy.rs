@@ -102,7 +102,7 @@ async fn full() -> World {
     let world = World::sqlite();
     world.account().await;
     // Prunes events, which a refund stores as a number.
-    let payment = world.pay(99, 10_000).await.facts.id;
+    let payment = world.pay(99, 10_000).await.capture.id;
     let refund = world.create(NOW, payment, 1).await;
     cancel(&world, NOW, &refund).await;
     assert_eq!(prune_events(&world, LATER).await, 3);
@@ -116,7 +116,7 @@ async fn full() -> World {
     }
     let endpoint = make_endpoint(&world).await;
     for number in 1..=9 {
-        let payment = world.pay(number, 10_000).await.facts.id;
+        let payment = world.pay(number, 10_000).await.capture.id;
         world.run(NOW, world.checkout()).await;
         world.run(NOW, world.invoice()).await;
         for amount in 1..=3 {

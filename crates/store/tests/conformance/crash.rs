@@ -63,7 +63,7 @@ async fn survive(cluster: &Cluster, world: World) {
     let stop = Arc::new(AtomicBool::new(false));
     let mut payments = Vec::new();
     for number in 1..=CLIENTS {
-        payments.push((number, world.pay(number, 1_000_000).await.facts.id));
+        payments.push((number, world.pay(number, 1_000_000).await.capture.id));
     }
     let clients: Vec<_> = payments
         .into_iter()

@@ -56,7 +56,7 @@ async fn what_is_done_under_a_name_is_done_once_when_the_commit_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_whose_commit_fails_is_found_or_unknown_and_never_twice() {
     let (world, network) = behind_a_network().await;
-    let payment = world.pay(1, 1_000).await.facts.id;
+    let payment = world.pay(1, 1_000).await.capture.id;
     for (key, fault) in (1..).zip(Fault::ALL) {
         network.at_next_commit(fault);
         let refund = || world.try_run(NOW, vec![world.refund(payment, 10, Some(key))]);
@@ -83,7 +83,7 @@ async fn a_batch_whose_commit_fails_is_found_or_unknown_and_never_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refund_without_a_key_is_not_made_twice_when_its_commit_fails() {
     let (world, network) = behind_a_network().await;
-    let payment = world.pay(1, 1_000).await.facts.id;
+    let payment = world.pay(1, 1_000).await.capture.id;
     let mut made = 0;
     for fault in Fault::ALL {
         network.at_next_commit(fault);
@@ -121,7 +121,7 @@ async fn a_transaction_that_the_server_gave_up_while_the_node_stood_still_is_run
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_comes_when_the_server_gave_up_is_run_again_also_without_a_key() {
     let (world, network) = behind_a_network().await;
-    let payment = world.pay(1, 1_000).await.facts.id;
+    let payment = world.pay(1, 1_000).await.capture.id;
     network.at_next_commit(Fault::TooLate);
     let refund = world.try_run(NOW, vec![world.refund(payment, 10, None)]);
     let refund = timeout(SOON, refund).await.expect("an answer in time");
@@ -135,7 +135,7 @@ async fn a_commit_that_comes_when_the_server_gave_up_is_run_again_also_without_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_stands_still_is_given_up_in_time_and_all_goes_on_afterwards() {
     let (world, network) = behind_a_network().await;
-    let payment = world.pay(1, 1_000).await.facts.id;
+    let payment = world.pay(1, 1_000).await.capture.id;
     // Several connections, which will all stand still.
     let mut reads = JoinSet::new();
     for _ in 0..8 {

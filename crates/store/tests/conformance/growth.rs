@@ -66,8 +66,8 @@ async fn a_plan_made_on_an_empty_database_serves_a_full_one() {
     }
     let payment = world.pay(1, 1_000_000).await;
     let live = async || {
-        come_and_go(&world, &[payment.facts.id]).await;
-        look(&world, payment.facts.id).await;
+        come_and_go(&world, &[payment.capture.id]).await;
+        look(&world, payment.capture.id).await;
     };
     for _ in 0..16 {
         live().await;

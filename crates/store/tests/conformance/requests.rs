@@ -41,10 +41,8 @@ pub async fn a_request_is_begun_once_and_its_answer_repeated(world: World) {
     assert_eq!(begin(&world, request(&world, 1, later), later).await, IdempotentRequest::Running);
     let other = NewRequest { request: [2; 16], ..request(&world, 1, later) };
     assert_eq!(begin(&world, other, later).await, IdempotentRequest::Other);
-    let elsewhere = NewRequest {
-        tenant: domain::account::Tenant::new(2, domain::account::Mode::Test),
-        ..other
-    };
+    let elsewhere =
+        NewRequest { tenant: domain::tenant::Tenant::new(2, domain::tenant::Mode::Test), ..other };
     assert_eq!(begin(&world, elsewhere, later).await, IdempotentRequest::Process(other.generation));
     let at = (world.tenant, first.hash, first.generation);
     let stranger = (world.tenant, first.hash, other.generation);
@@ -145,7 +143,7 @@ pub fn api_key(number: u8) -> NewApiKey {
     NewApiKey {
         id: format!("ak_test_{number}").into(),
         account: 1,
-        mode: Some(domain::account::Mode::Test),
+        mode: Some(domain::tenant::Mode::Test),
         platform: false,
         scopes: "*".into(),
         error_profile: "node".into(),
@@ -185,7 +183,7 @@ pub async fn a_key_is_made_once_under_a_name(world: World) {
     let keys: Vec<_> = keys.iter().map(|row| &*row.key.id).collect();
     assert_eq!(keys, ["ak_test_1", "ak_test_4"]);
     // A key that leads to a refund is taken, too, and the other way round.
-    let payment = world.pay(9, 100).await.facts.id;
+    let payment = world.pay(9, 100).await.capture.id;
     world.run(NOW, world.refund(payment, 10, Some(7))).await;
     let taken = make_key(&world, 5, name(&world, 7, 9, NOW)).await;
     assert!(matches!(taken, Ok(Once::Taken)), "{taken:?}");
@@ -232,7 +230,7 @@ async fn replay(
 pub async fn a_replay_is_told_once_under_a_name(world: World) {
     world.account().await;
     make_endpoint(&world).await;
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     world.create(NOW, payment, 10).await;
     let events = world.store.list_events(world.tenant, EventFilter::default(), all()).await;
     let events: Vec<_> = events.expect("a read").items.iter().map(|e| e.event.id).collect();
@@ -269,7 +267,7 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
     assert_eq!(&*before(make_key(&world, 3, name(&world, 1, 2, NOW)).await), "ak_test_2");
     // A batch that takes the key removes the stored answer.
     let then = NOW.plus_ms(KEY_LIFETIME_MS);
-    let payment = world.pay(1, 1_000).await.facts.id;
+    let payment = world.pay(1, 1_000).await.capture.id;
     world.run(then, world.refund(payment, 10, Some(1))).await;
     let found = world.store.find_key(world.tenant, KeyHash([1; 16])).await.expect("a read");
     assert_eq!(found.expect("it is there").target, KeyTarget::Refund);
@@ -279,10 +277,10 @@ pub async fn a_name_that_ran_out_is_taken_over(world: World) {
 pub async fn a_payment_settles_when_somebody_says_so(world: World) {
     let payment = world.pay(1, 1_000).await;
     assert_eq!(payment.settled_at, None);
-    let settle = |at| Command::Settle { tenant: world.tenant, payment: payment.facts.id, at };
+    let settle = |at| Command::Settle { tenant: world.tenant, payment: payment.capture.id, at };
     for (now, at) in [(NOW.plus_ms(1), NOW.plus_ms(90)), (NOW.plus_ms(2), NOW.plus_ms(3))] {
         world.run(now, settle(at)).await;
-        let found = world.store.find_payment(world.tenant, payment.facts.id).await;
+        let found = world.store.find_payment(world.tenant, payment.capture.id).await;
         let found = found.expect("a read").expect("it exists");
         assert_eq!((found.settled_at, found.updated_at), (Some(at), now));
     }
@@ -299,23 +297,23 @@ pub async fn the_first_visit_is_noted(world: World) {
     }
     let Done::Checkout { checkout, .. } = world.run(NOW, open).await else { panic!("a checkout") };
     let find = async || {
-        let id = checkout.facts.id;
+        let id = checkout.terms.id;
         let found = world.store.find_checkout(world.tenant, id).await.expect("a read");
         found.expect("it exists")
     };
     assert_eq!(find().await, *checkout);
-    assert_eq!(find().await.facts.extra.as_deref(), Some("{\"line\":\"é\"}"));
+    assert_eq!(find().await.terms.extra.as_deref(), Some("{\"line\":\"é\"}"));
     for ms in [5, 9] {
         let visit = ActOnCheckout {
             tenant: world.tenant,
-            id: checkout.facts.id,
+            id: checkout.terms.id,
             act: Act::Visit,
             key: None,
         };
         world.run(NOW.plus_ms(ms), Command::Checkout(Box::new(visit))).await;
         assert_eq!(find().await.visited_at, Some(NOW.plus_ms(5)));
     }
-    let key = (world.tenant, checkout.facts.id);
+    let key = (world.tenant, checkout.terms.id);
     let seen = world.look(RowKeys { checkouts: [key].into(), ..RowKeys::default() }).await;
     assert_eq!(seen.checkouts[&key].value, find().await);
 }
@@ -329,7 +327,7 @@ pub async fn lists_are_filtered(world: World) {
             open.new.customer = Some(if ms % 2 == 0 { "even" } else { "odd" }.into());
         }
         let Done::Checkout { checkout, .. } = world.run(now, open).await else { panic!("one") };
-        made.push(checkout.facts.id);
+        made.push(checkout.terms.id);
     }
     let act = ActOnCheckout { tenant: world.tenant, id: made[0], act: Act::Delete, key: None };
     world.run(NOW, Command::Checkout(Box::new(act))).await;
@@ -338,7 +336,7 @@ pub async fn lists_are_filtered(world: World) {
         let filter = CheckoutFilter { kind: Kind::CheckoutSession, state, customer };
         let listed = world.store.list_checkouts(world.tenant, filter, page(3, order)).await;
         let listed = listed.expect("a read");
-        (listed.items.iter().map(|c| c.facts.id).collect::<Vec<_>>(), listed.more)
+        (listed.items.iter().map(|c| c.terms.id).collect::<Vec<_>>(), listed.more)
     };
     let open = Some(checkout::State::Open);
     let (up, down) = (SortOrder::Ascending, SortOrder::Descending);
@@ -355,11 +353,11 @@ pub async fn lists_are_filtered(world: World) {
         else {
             panic!("an invoice")
         };
-        invoices.push(invoice.facts.id);
+        invoices.push(invoice.terms.id);
     }
     let list = async |filter: InvoiceFilter| {
         let listed = world.store.list_invoices(world.tenant, filter, all()).await;
-        listed.expect("a read").items.iter().map(|i| i.facts.id).collect::<Vec<_>>()
+        listed.expect("a read").items.iter().map(|i| i.terms.id).collect::<Vec<_>>()
     };
     let from = |ms| Some(NOW.plus_ms(ms));
     let spans = [((None, None), 0..3), ((from(10), None), 1..3), ((from(1), from(20)), 1..2)];
@@ -384,7 +382,7 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
             create.new.open = false;
         }
         let Done::Invoice { invoice, .. } = world.run(NOW, create).await else { panic!("one") };
-        made.push(invoice.facts.id);
+        made.push(invoice.terms.id);
     }
     // Two of the invoices at the same time, and the last one never.
     for (number, at) in [(3, 10), (0, 20), (4, 30), (1, 30), (2, 40)] {
@@ -398,7 +396,7 @@ pub async fn invoices_of_a_span_run_by_the_time_of_asking(world: World) {
         loop {
             let page = world.store.list_invoices(world.tenant, filter.clone(), query).await;
             let page = page.expect("a read");
-            seen.extend(page.items.iter().map(|invoice| invoice.facts.id));
+            seen.extend(page.items.iter().map(|invoice| invoice.terms.id));
             query.after = seen.last().map(|id| id.ulid());
             if !page.more {
                 return seen;

@@ -61,7 +61,7 @@ async fn pruned(world: &World, refund: &Refund) -> (u32, u32) {
 }
 
 pub async fn events_of_what_is_finished_are_forgotten_and_counted(world: World) {
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     let old = world.create(NOW, payment, 1).await;
     cancel(&world, NOW.plus_ms(1), &old).await;
     let open = world.create(NOW, payment, 2).await;
@@ -89,7 +89,7 @@ pub async fn events_of_what_is_finished_are_forgotten_and_counted(world: World) 
 }
 
 pub async fn lists_go_on_behind_an_event_that_is_forgotten(world: World) {
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     let mut refunds = Vec::new();
     for ms in 0..4 {
         refunds.push(world.create(NOW.plus_ms(ms), payment, 1).await);
@@ -128,7 +128,7 @@ pub async fn checkouts_and_invoices_keep_their_events_until_they_are_finished(wo
         let Done::Invoice { invoice, .. } = world.run(NOW, world.invoice()).await else {
             panic!("an invoice")
         };
-        made.push((checkout.facts.id, invoice.facts.id));
+        made.push((checkout.terms.id, invoice.terms.id));
     }
     let (tenant, key) = (world.tenant, None);
     let (checkout, invoice) = made[0];
@@ -164,7 +164,7 @@ async fn replay(world: &World, events: Vec<EventId>) -> Once<Replay> {
 async fn told(world: &World) -> (EndpointId, Refund) {
     world.account().await;
     let endpoint = make_endpoint(world).await;
-    let payment = world.pay(1, 10_000).await.facts.id;
+    let payment = world.pay(1, 10_000).await.capture.id;
     let refund = world.create(NOW, payment, 10).await;
     cancel(world, NOW.plus_ms(1), &refund).await;
     (endpoint, refund)
@@ -228,7 +228,7 @@ pub async fn deliveries_go_with_their_attempts_and_bodies(world: World) {
 
 pub async fn several_prune_at_once_while_others_work(world: World) {
     let (endpoint, _) = told(&world).await;
-    let payment = world.pay(2, 1_000_000).await.facts.id;
+    let payment = world.pay(2, 1_000_000).await.capture.id;
     let mut made = Vec::new();
     for amount in 1..=30 {
         let refund = world.create(NOW, payment, amount).await;

@@ -171,7 +171,7 @@ async fn a_database_that_is_not_there_is_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_die_are_replaced_and_nothing_is_lost() {
     let world = World::postgres().await;
-    let payment = world.pay(1, 100_000).await.facts.id;
+    let payment = world.pay(1, 100_000).await.capture.id;
     let session = BlockingSession::connect(&world.url);
     let mut made = 0;
     for _ in 0..20 {

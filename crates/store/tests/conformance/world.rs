@@ -1,6 +1,5 @@
 //! A store with an account, and commands to run on it.
 
-use domain::account::{Mode, Tenant};
 use domain::checkout::NewCheckout;
 use domain::decide::checkout::OpenCheckout;
 use domain::decide::invoice::CreateInvoice;
@@ -15,6 +14,7 @@ use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::{Kind, NewPayment, Payment};
 use domain::refund::{NewRefund, Refund};
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::view::{RowKeys, View};
 use domain::webhook::{Format, Sealed};

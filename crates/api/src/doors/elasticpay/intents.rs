@@ -9,10 +9,10 @@ use crate::http::invalid::{Invalid, excerpt};
 use crate::http::payment_ref::{parse_source, parse_ulid};
 use crate::http::query::read_limit;
 use axum::response::Response;
-use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::ids::PaymentId;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use engine::{
     CheckoutFilter, Engine, MANUAL, NewCheckout, PageQuery, SortOrder, Source, find_method,
 };
@@ -120,7 +120,7 @@ pub async fn find(call: &Call) -> Result<Intent, Problem> {
     let id = resolve(call).await?;
     let checkout = call.engine().find_any_checkout(call.tenant(), id).await?;
     // An invoice has its own operations and becomes an intent only once it is paid.
-    if let Some(checkout) = checkout.filter(|checkout| checkout.facts.kind != Kind::Invoice) {
+    if let Some(checkout) = checkout.filter(|checkout| checkout.terms.kind != Kind::Invoice) {
         return with_payment(call, checkout).await;
     }
     let payment =
@@ -130,7 +130,7 @@ pub async fn find(call: &Call) -> Result<Intent, Problem> {
 
 async fn with_payment(call: &Call, checkout: Checkout) -> Result<Intent, Problem> {
     let payment = if checkout.state == State::Completed {
-        call.engine().find_payment(call.tenant(), checkout.facts.id).await?
+        call.engine().find_payment(call.tenant(), checkout.terms.id).await?
     } else {
         None
     };
@@ -147,7 +147,7 @@ pub async fn confirm(call: Call) -> Result<Response, Problem> {
     let paid = call.engine().pay_checkout_once(checkout, &method, call.idempotency_key()).await;
     let paid = paid.map_err(|error| {
         if matches!(error, engine::Error::Invalid { .. }) {
-            return Problem::from(unknown_method(&checkout.facts.methods));
+            return Problem::from(unknown_method(&checkout.terms.methods));
         }
         error.into()
     })?;

@@ -74,7 +74,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     let Some(payment) = &intent.payment else {
         return Ok(call.answer(&Page { data: Vec::<()>::new(), has_more: false }));
     };
-    let filter = RefundFilter { payment: Some(payment.facts.id), ..RefundFilter::default() };
+    let filter = RefundFilter { payment: Some(payment.capture.id), ..RefundFilter::default() };
     let page = call.engine().list_refunds(call.tenant(), filter, paging).await?;
     let data: Vec<_> = page.items.iter().map(RefundItem::new).collect();
     Ok(call.answer(&Page { data, has_more: page.more }))

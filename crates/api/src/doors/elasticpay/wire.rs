@@ -5,11 +5,11 @@ use crate::http::checkout::Common;
 use crate::http::print::Raw;
 use crate::http::time::Iso;
 use crate::openapi::{Schema, components, printed};
-use domain::account::Mode;
 use domain::checkout::{Checkout, PaymentAttempt, State};
 use domain::ids::PaymentId;
 use domain::payment::{self, Kind, Payment, Status};
 use domain::refund;
+use domain::tenant::Mode;
 use engine::{Engine, RefundView};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -24,12 +24,12 @@ fn print_id(id: PaymentId) -> String {
 
 /// The id of a payment as an intent: its own, or the provider's where a payment was registered
 /// under the id of an intent.
-pub fn name_of(facts: &payment::Capture) -> Cow<'_, str> {
-    let theirs = &*facts.provider_payment_id;
-    if facts.kind == Kind::Payment && theirs.starts_with(Kind::PaymentIntent.prefix()) {
+pub fn name_of(capture: &payment::Capture) -> Cow<'_, str> {
+    let theirs = &*capture.provider_payment_id;
+    if capture.kind == Kind::Payment && theirs.starts_with(Kind::PaymentIntent.prefix()) {
         return theirs.into();
     }
-    print_id(facts.id).into()
+    print_id(capture.id).into()
 }
 
 /// This door's word for the state of a checkout.
@@ -88,9 +88,9 @@ impl Intent {
     pub fn wire(&self, engine: &Engine) -> Option<IntentWire<'_>> {
         let checkout = self.checkout.as_ref();
         let (id, common) = match (&self.payment, checkout) {
-            (Some(payment), _) => (name_of(&payment.facts), Common::from(&*payment.facts)),
+            (Some(payment), _) => (name_of(&payment.capture), Common::from(&*payment.capture)),
             (None, Some(checkout)) => {
-                (print_id(checkout.facts.id).into(), Common::from(&*checkout.facts))
+                (print_id(checkout.terms.id).into(), Common::from(&*checkout.terms))
             }
             (None, None) => return None,
         };
@@ -105,9 +105,9 @@ impl Intent {
             livemode: common.tenant.mode() == Mode::Live,
             created_at: Iso(common.id.at()),
             amount_refunded: self.payment.as_ref().map_or(0, |payment| payment.refunded),
-            customer_id: checkout.and_then(|checkout| checkout.facts.customer.as_deref()),
+            customer_id: checkout.and_then(|checkout| checkout.terms.customer.as_deref()),
             payment_method: method.map(|method| format!("{METHOD_PREFIX}{method}")),
-            hosted_url: checkout.map(|found| engine.hosted_url(found.facts.kind, found.facts.id)),
+            hosted_url: checkout.map(|found| engine.hosted_url(found.terms.kind, found.terms.id)),
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: failure.map(|failure| &*failure.message),
             metadata: common.metadata.map(Raw),
@@ -173,13 +173,13 @@ impl<'a> ToldIntent<'a> {
         Self {
             status: paid_word(payment.status()),
             amount_refunded: Some(payment.refunded),
-            ..Self::of_facts(&payment.facts)
+            ..Self::of_capture(&payment.capture)
         }
     }
 
     /// The payment of a failed refund. The amount was not refunded, so the intent is `succeeded`.
     pub fn of_failed_refund(view: &'a RefundView) -> Self {
-        Self { refund: Some(RefundItem::new(view)), ..Self::of_facts(&view.payment) }
+        Self { refund: Some(RefundItem::new(view)), ..Self::of_capture(&view.payment) }
     }
 
     /// A checkout as it was right after an event.
@@ -189,12 +189,12 @@ impl<'a> ToldIntent<'a> {
             status: state_word(checkout.state),
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: failure.map(|failure| &*failure.message),
-            ..Self::of(print_id(checkout.facts.id).into(), (&*checkout.facts).into())
+            ..Self::of(print_id(checkout.terms.id).into(), (&*checkout.terms).into())
         }
     }
 
-    fn of_facts(facts: &'a payment::Capture) -> Self {
-        Self::of(name_of(facts), facts.into())
+    fn of_capture(capture: &'a payment::Capture) -> Self {
+        Self::of(name_of(capture), capture.into())
     }
 
     fn of(id: Cow<'a, str>, common: Common<'a>) -> Self {

@@ -2,7 +2,7 @@
 
 use super::PATH;
 use crate::openapi::{Answer, Chapter, Fields, Operation, Parameter, Schema, components, problems};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use http::Method;
 
 const TAG: &str = "Inbound webhooks";

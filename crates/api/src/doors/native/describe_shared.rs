@@ -3,7 +3,7 @@
 use crate::http::call::LONGEST_KEY;
 use crate::http::envelope::PageMeta;
 use crate::openapi::{Chapter, Fields, Parameter, Printed, Schema, components, problems};
-use domain::account::Mode;
+use domain::tenant::Mode;
 use serde_json::{Value, json};
 
 const BEARER: &str = "`Authorization: Bearer <token>`. The token is the whole proof, so send it over TLS only. \

@@ -10,7 +10,7 @@ use crate::http::time::{FORMAT, parse_query_time};
 use crate::openapi::Schema;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::account::Tenant;
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use engine::{PageQuery, SortOrder};
 use sha2::{Digest, Sha256};
@@ -205,7 +205,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::account::Mode;
+    use domain::tenant::Mode;
 
     const LIST: List = List {
         name: "things",

@@ -9,11 +9,11 @@ use crate::http::invalid::Invalid;
 use crate::http::print::Raw;
 use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
-use domain::account::{Mode, Tenant};
 use domain::checkout::{Checkout, State};
 use domain::ids::AccountId;
 use domain::line_item::{LineItem, MAX_LINES};
 use domain::payment::{Kind, Payment, Status};
+use domain::tenant::{Mode, Tenant};
 use engine::{Engine, NewCheckout};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -189,7 +189,7 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
     let id = parse_id(Kind::Checkout, &call.id()).ok_or_else(not_found)?;
     let checkout = call.engine().find_checkout(call.tenant(), Kind::Checkout, id).await?;
     let payment = call.engine().find_payment(call.tenant(), id).await?;
-    let payment = payment.filter(|payment| payment.facts.kind == Kind::Checkout);
+    let payment = payment.filter(|payment| payment.capture.kind == Kind::Checkout);
     match (&checkout, &payment) {
         (None, None) => Err(not_found()),
         _ => Ok(Found { checkout, payment }),
@@ -199,8 +199,8 @@ pub async fn find(call: &Call) -> Result<Found, Problem> {
 impl Found {
     fn common(&self) -> Option<Common<'_>> {
         match (&self.checkout, &self.payment) {
-            (Some(checkout), _) => Some((&*checkout.facts).into()),
-            (None, Some(payment)) => Some((&*payment.facts).into()),
+            (Some(checkout), _) => Some((&*checkout.terms).into()),
+            (None, Some(payment)) => Some((&*payment.capture).into()),
             (None, None) => None,
         }
     }
@@ -233,8 +233,8 @@ pub const STATUSES: [&str; 6] =
 
 fn print(call: &Call, found: &Found) -> Result<Response, Problem> {
     let common = found.common().ok_or_else(Problem::internal)?;
-    let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
-    let extra = facts.and_then(|facts| facts.extra.as_deref()).map(serde_json::from_str);
+    let terms = found.checkout.as_ref().map(|checkout| &*checkout.terms);
+    let extra = terms.and_then(|terms| terms.extra.as_deref()).map(serde_json::from_str);
     let extra: Extra = extra.transpose().unwrap_or_default().unwrap_or_default();
     let wire = wire(call.engine(), call.account(), &common, found, &extra);
     Ok(call.json(StatusCode::OK, &wire))
@@ -247,16 +247,16 @@ fn wire<'a>(
     found: &'a Found,
     extra: &'a Extra,
 ) -> CheckoutWire<'a> {
-    let facts = found.checkout.as_ref().map(|checkout| &*checkout.facts);
+    let terms = found.checkout.as_ref().map(|checkout| &*checkout.terms);
     CheckoutWire {
         id: checkout_name(common.id),
         redirect_url: engine.hosted_url(Kind::Checkout, common.id),
         status: found.status(),
         amount: common.amount,
         currency: common.currency,
-        payment_id: found.payment.as_ref().map(|payment| payment_name(payment.facts.id)),
-        success_url: facts.and_then(|facts| facts.success_url.as_deref()),
-        cancel_url: facts.and_then(|facts| facts.cancel_url.as_deref()),
+        payment_id: found.payment.as_ref().map(|payment| payment_name(payment.capture.id)),
+        success_url: terms.and_then(|terms| terms.success_url.as_deref()),
+        cancel_url: terms.and_then(|terms| terms.cancel_url.as_deref()),
         failure_url: extra.failure_url.as_deref(),
         metadata: Raw(common.metadata.unwrap_or("{}")),
         merchant_id: account.to_string(),

@@ -4,9 +4,9 @@ use super::door::payment_name;
 use crate::http::checkout::Common;
 use crate::http::sign::standard_headers;
 use crate::http::time::Iso;
-use domain::account::Mode;
 use domain::ids::{AccountId, PaymentId};
 use domain::payment::Kind;
+use domain::tenant::Mode;
 use domain::time::Timestamp;
 use domain::webhook::Format;
 use engine::webhooks::{Signing, WebhookFormat};
@@ -76,10 +76,10 @@ impl WebhookFormat for Yoco {
             EventSubject::Refund(view) => of_refund(view, name, mode)?,
             EventSubject::Checkout(checkout) => {
                 let at = checkout.completed_at.unwrap_or_else(|| id.at());
-                of_payment((&*checkout.facts).into(), at, checkout.method.as_deref(), mode)?
+                of_payment((&*checkout.terms).into(), at, checkout.method.as_deref(), mode)?
             }
             EventSubject::Payment(payment) => {
-                of_payment((&*payment.facts).into(), payment.facts.captured_at, None, mode)?
+                of_payment((&*payment.capture).into(), payment.capture.captured_at, None, mode)?
             }
             // No event about one of these has a name here.
             EventSubject::Invoice(_) | EventSubject::Endpoint(_) => {
@@ -100,7 +100,7 @@ fn of_refund<'a>(
     name: &str,
     mode: Mode,
 ) -> Result<Payload<'a>, serde_json::Error> {
-    let (refund, facts) = (&view.refund, &view.payment);
+    let (refund, payment) = (&view.refund, &view.payment);
     let failed = name == "refund.failed";
     let failure = refund.failure.as_ref().filter(|_| failed);
     Ok(Payload {
@@ -114,7 +114,7 @@ fn of_refund<'a>(
         payment_id: Some(payment_name(refund.payment)),
         payment_method_details: None,
         failure_reason: failure.map(|failure| &*failure.message),
-        metadata: metadata(refund.metadata.as_deref(), facts.id, facts.kind)?,
+        metadata: metadata(refund.metadata.as_deref(), payment.id, payment.kind)?,
     })
 }
 

@@ -11,11 +11,11 @@ use crate::http::payment_ref::parse_ulid;
 use crate::http::time::Iso;
 use crate::openapi::{Schema, components, printed};
 use axum::response::Response;
-use domain::account::Mode;
 use domain::decide::Refusal;
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Kind;
 use domain::refund::{Refund, Status};
+use domain::tenant::Mode;
 use engine::{NewRefund, PageQuery, RefundFilter, RefundView, SortOrder};
 use http::StatusCode;
 
@@ -55,7 +55,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
              start the server with REFUNDRY_YOCO_ALLOW_TEST_REFUNDS=1",
         ));
     }
-    if settings.full_refunds_only && amount.is_some_and(|part| part != payment.facts.captured) {
+    if settings.full_refunds_only && amount.is_some_and(|part| part != payment.capture.captured) {
         return Err(Problem::refund(
             "partial_refund",
             "partial refunds are not supported here; leave amount out to refund the whole payment",
@@ -65,7 +65,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
         kind: Some(Kind::Checkout),
         amount,
         metadata,
-        ..NewRefund::of(call.tenant(), payment.facts.id)
+        ..NewRefund::of(call.tenant(), payment.capture.id)
     };
     let made = call.engine().create_refund(new, call.idempotency_key()).await?;
     accepted(&call, &wait(&call, made.value).await.refund)
@@ -137,7 +137,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     });
     let after = cursor.transpose()?;
     let payment = call.engine().find_payment(call.tenant(), id).await?;
-    payment.filter(|payment| payment.facts.kind == Kind::Checkout).ok_or_else(not_found)?;
+    payment.filter(|payment| payment.capture.kind == Kind::Checkout).ok_or_else(not_found)?;
     let filter = RefundFilter { payment: Some(id), ..RefundFilter::default() };
     let page =
         PageQuery { limit: PAGE, after, order: SortOrder::Ascending, from: None, until: None };

@@ -11,8 +11,8 @@ pub use refused::Refused;
 
 use crate::http::headers::{MODE, ON_BEHALF_OF, single};
 use crate::http::invalid::{Invalid, excerpt};
-use domain::account::{Mode, Tenant};
 use domain::ids::AccountId;
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use engine::Engine;
 use engine::access::{ApiKey, KeyScope};

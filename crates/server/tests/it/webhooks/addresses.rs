@@ -3,7 +3,7 @@
 
 use super::world::{TIMEOUT, World, system, webhooks};
 use async_trait::async_trait;
-use domain::account::{Mode, Tenant};
+use domain::tenant::{Mode, Tenant};
 use domain::webhook::Format;
 use engine::outbound::{CallError, Network, Outbound, Policy, Resolver};
 use engine::webhooks::EndpointDraft;

@@ -76,7 +76,7 @@ async fn endpoints_of_the_other_mode_and_other_accounts_get_nothing() {
     let world = World::open().await;
     world.endpoint("/here", "", Format::Refundry).await;
     let other = world.engine().create_account("Other").await.expect("an account");
-    let tenant = domain::account::Tenant::new(other.number, domain::account::Mode::Test);
+    let tenant = domain::tenant::Tenant::new(other.number, domain::tenant::Mode::Test);
     let mut new = world.rig.new_payment("ch_other", 5_000, "USD");
     new.tenant = tenant;
     let payment = world.engine().register_payment(new, None).await.expect("a payment").value;

@@ -17,10 +17,10 @@ use crate::http::problem::Problem;
 use crate::http::route::Route;
 use crate::openapi::Schema;
 use axum::response::Response;
-use domain::account::Tenant;
 use domain::checkout::{Checkout, State};
 use domain::line_item::MAX_LINES;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use engine::access::KeyScope::{CheckoutRead, CheckoutWrite};
 use engine::{Answered, CheckoutFilter, NewCheckout, find_method, method_ids};
 use http::{Method, StatusCode};
@@ -60,7 +60,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&object, call.tenant())?;
     let answered = call.engine().open_checkout(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
-    let id = answered.value.facts.name();
+    let id = answered.value.terms.name();
     locate(&mut response, format!("/api/v1/checkout-sessions/{id}"));
     Ok(response)
 }
@@ -124,7 +124,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.page(
         &page,
         &paging,
-        |checkout| checkout.facts.id.ulid(),
+        |checkout| checkout.terms.id.ulid(),
         |checkout| SessionWire::new(checkout, call.account(), call.engine()),
     ))
 }

@@ -70,40 +70,40 @@ printed! {
 
 impl<'a> SessionWire<'a> {
     pub fn new(checkout: &'a Checkout, account: AccountId, engine: &Engine) -> Self {
-        let facts = &*checkout.facts;
-        let id = || PrefixedId::new(facts.kind.prefix(), facts.id.ulid());
+        let terms = &*checkout.terms;
+        let id = || PrefixedId::new(terms.kind.prefix(), terms.id.ulid());
         let failure = checkout.failure.as_ref();
         let adapter = checkout.method.as_deref().and_then(|method| {
             let by_hand = method == MANUAL.id;
-            if by_hand { Some(MANUAL.id) } else { engine.payment_provider_name(facts.tenant) }
+            if by_hand { Some(MANUAL.id) } else { engine.payment_provider_name(terms.tenant) }
         });
         Self {
             id: Shown(id()),
             arn: Shown(ResourceName::new("checkout-session", account, id())),
             account_id: Shown(account),
             workspace_name: None,
-            customer_id: facts.customer.as_deref(),
+            customer_id: terms.customer.as_deref(),
             customer: None,
-            mode: facts.tenant.mode().as_str(),
+            mode: terms.tenant.mode().as_str(),
             status: checkout.state.as_str(),
-            amount: facts.amount,
-            currency: facts.currency.as_str(),
-            methods: &facts.methods,
+            amount: terms.amount,
+            currency: terms.currency.as_str(),
+            methods: &terms.methods,
             payment_method: checkout.method.as_deref(),
             adapter,
-            line_items: ItemWire::all(&facts.lines),
-            success_url: facts.success_url.as_deref(),
-            cancel_url: facts.cancel_url.as_deref(),
-            hosted_url: engine.hosted_url(facts.kind, facts.id),
-            expires_at: facts.expires_at.map(Iso),
+            line_items: ItemWire::all(&terms.lines),
+            success_url: terms.success_url.as_deref(),
+            cancel_url: terms.cancel_url.as_deref(),
+            hosted_url: engine.hosted_url(terms.kind, terms.id),
+            expires_at: terms.expires_at.map(Iso),
             completed_at: checkout.completed_at.map(Iso),
             payment_id: checkout.provider_payment_id.as_deref(),
             failure_code: failure.map(|failure| &*failure.code),
             failure_message: failure.map(|failure| &*failure.message),
             proof_url: checkout.proof_url.as_deref(),
-            template_id: facts.template.as_deref(),
-            metadata: facts.metadata.as_deref().map(Raw),
-            created_at: Iso(facts.id.at()),
+            template_id: terms.template.as_deref(),
+            metadata: terms.metadata.as_deref().map(Raw),
+            created_at: Iso(terms.id.at()),
             updated_at: Iso(checkout.updated_at),
         }
     }

@@ -126,7 +126,7 @@ impl<'a> EventData<'a> {
             Subject::Payment(id) => ("payment", PrefixedId::new(PaymentId::PREFIX, id.ulid())),
             Subject::Checkout(id, _) => {
                 let kind = match &view.subject {
-                    EventSubject::Checkout(checkout) => checkout.facts.kind,
+                    EventSubject::Checkout(checkout) => checkout.terms.kind,
                     EventSubject::Refund(_)
                     | EventSubject::Payment(_)
                     | EventSubject::Invoice(_)

@@ -16,10 +16,10 @@ use crate::http::problem::Problem;
 use crate::http::route::Route;
 use crate::openapi::{Schema, printed};
 use axum::response::Response;
-use domain::account::Tenant;
 use domain::ids::InvoiceId;
 use domain::invoice::{Invoice, State};
 use domain::line_item::MAX_LINES;
+use domain::tenant::Tenant;
 use engine::access::KeyScope::{InvoiceRead, InvoiceWrite};
 use engine::{Answered, InvoiceFilter, NewInvoice, PageQuery};
 use http::{Method, StatusCode};
@@ -61,7 +61,7 @@ pub async fn create(call: Call) -> Result<Response, Problem> {
     let new = read(&object, call.tenant())?;
     let answered = call.engine().create_invoice(new, call.idempotency_key()).await?;
     let mut response = print(&call, StatusCode::CREATED, &answered);
-    let id = answered.value.facts.id;
+    let id = answered.value.terms.id;
     locate(&mut response, format!("/api/v1/invoices/{id}"));
     Ok(response)
 }
@@ -116,7 +116,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.page(
         &page,
         &paging,
-        |invoice| invoice.facts.id.ulid(),
+        |invoice| invoice.terms.id.ulid(),
         |invoice| InvoiceWire::new(invoice, call.account(), call.engine(), None),
     ))
 }
@@ -131,7 +131,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
     } else {
         None
     };
-    let charge = payment.as_ref().map(|payment| &*payment.facts.provider_payment_id);
+    let charge = payment.as_ref().map(|payment| &*payment.capture.provider_payment_id);
     let wire = InvoiceWire::new(&invoice, call.account(), call.engine(), charge);
     Ok(call.answer(StatusCode::OK, &wire))
 }

@@ -26,7 +26,7 @@ printed! {
 
 impl<'a> InvoiceLineWire<'a> {
     pub fn all(invoice: &'a Invoice) -> Vec<Self> {
-        let id = invoice.facts.id.ulid();
+        let id = invoice.terms.id.ulid();
         let print = |(at, line): (usize, &'a LineItem)| Self {
             id: format!("li_{id}_{}", at.saturating_add(1)),
             description: &line.text,
@@ -36,7 +36,7 @@ impl<'a> InvoiceLineWire<'a> {
             price_id: None,
             metadata: None,
         };
-        invoice.facts.lines.iter().enumerate().map(print).collect()
+        invoice.terms.lines.iter().enumerate().map(print).collect()
     }
 }
 
@@ -86,27 +86,27 @@ impl<'a> InvoiceWire<'a> {
         engine: &Engine,
         charge: Option<&'a str>,
     ) -> Self {
-        let facts = &*invoice.facts;
-        let (totals, paid) = (facts.totals, invoice.amount_paid());
+        let terms = &*invoice.terms;
+        let (totals, paid) = (terms.totals, invoice.amount_paid());
         let issued = invoice.issued_at.is_some();
         Self {
-            id: Shown(facts.id),
-            arn: Shown(ResourceName::new("invoice", account, facts.id)),
+            id: Shown(terms.id),
+            arn: Shown(ResourceName::new("invoice", account, terms.id)),
             account_id: Shown(account),
-            mode: facts.tenant.mode().as_str(),
-            customer_id: &facts.customer,
-            subscription_id: facts.subscription.as_deref(),
-            template_id: facts.template.as_deref(),
+            mode: terms.tenant.mode().as_str(),
+            customer_id: &terms.customer,
+            subscription_id: terms.subscription.as_deref(),
+            template_id: terms.template.as_deref(),
             status: invoice.state.as_str(),
             number: invoice_number(invoice),
-            currency: facts.currency.as_str(),
+            currency: terms.currency.as_str(),
             subtotal: totals.subtotal,
             discount: totals.discount,
             tax: totals.tax,
             total: totals.total,
             amount_paid: paid,
             amount_due: totals.total.saturating_sub(paid),
-            due_at: facts.due_at.map(Iso),
+            due_at: terms.due_at.map(Iso),
             issued_at: invoice.issued_at.map(Iso),
             paid_at: invoice.paid_at.map(Iso),
             voided_at: invoice.voided_at.map(Iso),
@@ -114,9 +114,9 @@ impl<'a> InvoiceWire<'a> {
             charge_id: charge,
             collection_attempts: invoice.attempts,
             lines: InvoiceLineWire::all(invoice),
-            memo: facts.memo.as_deref(),
-            metadata: facts.metadata.as_deref().map(Raw),
-            created_at: Iso(facts.id.at()),
+            memo: terms.memo.as_deref(),
+            metadata: terms.metadata.as_deref().map(Raw),
+            created_at: Iso(terms.id.at()),
             updated_at: Iso(invoice.updated_at),
         }
     }

@@ -13,7 +13,7 @@ use crate::http::route::Route;
 use crate::http::time::Iso;
 use crate::openapi::{Schema, printed};
 use axum::response::Response;
-use domain::account::Mode;
+use domain::tenant::Mode;
 use engine::access::KeyScope::{ApiKeyRead, ApiKeyWrite};
 use engine::access::{ErrorProfile, KeyForm, Permissions};
 use engine::{KeyListing, KeyOwner, KeyRequest, MadeKey};

@@ -13,9 +13,9 @@ use crate::http::invalid::{Invalid, one_of};
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::response::Response;
-use domain::account::Tenant;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
+use domain::tenant::Tenant;
 use engine::NewPayment;
 use engine::access::KeyScope::{PaymentRead, PaymentWrite};
 use http::{Method, StatusCode};
@@ -40,7 +40,7 @@ pub async fn register(call: Call) -> Result<Response, Problem> {
     let answered = call.engine().register_payment(new, call.idempotency_key()).await?;
     let payment = &answered.value;
     let mut response = call.answer(StatusCode::CREATED, &PaymentWire::new(payment, call.account()));
-    let location = format!("/api/v1/payments/{}", payment.facts.id);
+    let location = format!("/api/v1/payments/{}", payment.capture.id);
     locate(&mut response, location);
     mark_replayed(&mut response, answered.replayed);
     Ok(response)
@@ -94,7 +94,7 @@ pub async fn list(call: Call) -> Result<Response, Problem> {
     Ok(call.page(
         &page,
         &paging,
-        |payment| payment.facts.id.ulid(),
+        |payment| payment.capture.id.ulid(),
         |payment| PaymentWire::new(payment, call.account()),
     ))
 }

@@ -42,28 +42,28 @@ printed! {
 
 impl<'a> PaymentWire<'a> {
     pub fn new(payment: &'a Payment, account: AccountId) -> Self {
-        let facts = &*payment.facts;
+        let capture = &*payment.capture;
         Self {
-            id: Shown(facts.id),
-            arn: Shown(ResourceName::new("payment", account, facts.id)),
+            id: Shown(capture.id),
+            arn: Shown(ResourceName::new("payment", account, capture.id)),
             account_id: Shown(account),
-            mode: facts.tenant.mode().as_str(),
-            kind: facts.kind.as_str(),
-            source_id: PrefixedId::of_payment(facts.kind, facts.id),
-            amount: facts.captured,
-            currency: facts.currency.as_str(),
+            mode: capture.tenant.mode().as_str(),
+            kind: capture.kind.as_str(),
+            source_id: PrefixedId::of_payment(capture.kind, capture.id),
+            amount: capture.captured,
+            currency: capture.currency.as_str(),
             status: payment.status().as_str(),
             amount_refunded: payment.refunded,
             amount_reserved: payment.reserved,
             amount_refundable: payment.refundable(),
             amount_excess: payment.excess,
-            provider: &facts.provider,
-            provider_payment_id: &facts.provider_payment_id,
-            captured_at: Iso(facts.captured_at),
+            provider: &capture.provider,
+            provider_payment_id: &capture.provider_payment_id,
+            captured_at: Iso(capture.captured_at),
             settled_at: payment.settled_at.map(Iso),
-            reference: facts.reference.as_deref(),
-            metadata: facts.metadata.as_deref().map(Raw),
-            created_at: Iso(facts.id.at()),
+            reference: capture.reference.as_deref(),
+            metadata: capture.metadata.as_deref().map(Raw),
+            created_at: Iso(capture.id.at()),
             updated_at: Iso(payment.updated_at),
         }
     }

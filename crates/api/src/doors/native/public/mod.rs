@@ -121,18 +121,18 @@ printed! {
 
 impl<'a> SessionShown<'a> {
     fn new(checkout: &'a Checkout, app: &App) -> Self {
-        let facts = &*checkout.facts;
+        let terms = &*checkout.terms;
         Self {
-            id: facts.name(),
-            amount: facts.amount,
-            currency: facts.currency.as_str(),
+            id: terms.name(),
+            amount: terms.amount,
+            currency: terms.currency.as_str(),
             status: checkout.state.as_str(),
-            mode: facts.tenant.mode().as_str(),
-            expires_at: facts.expires_at.map(Iso),
-            success_url: facts.success_url.as_deref(),
-            cancel_url: facts.cancel_url.as_deref(),
-            line_items: ItemWire::all(&facts.lines),
-            hosted_url: app.engine.hosted_url(facts.kind, facts.id),
+            mode: terms.tenant.mode().as_str(),
+            expires_at: terms.expires_at.map(Iso),
+            success_url: terms.success_url.as_deref(),
+            cancel_url: terms.cancel_url.as_deref(),
+            line_items: ItemWire::all(&terms.lines),
+            hosted_url: app.engine.hosted_url(terms.kind, terms.id),
         }
     }
 }
@@ -149,9 +149,9 @@ printed! {
 }
 
 fn catalog(checkout: &Checkout) -> Vec<Offer<'_>> {
-    let currency = checkout.facts.currency.as_str();
+    let currency = checkout.terms.currency.as_str();
     let offer = |id: &'_ str| find_method(id).map(|(method, _)| (method.label, method.group));
-    let methods = checkout.facts.methods.iter();
+    let methods = checkout.terms.methods.iter();
     methods
         .filter_map(|id| offer(id).map(|(label, group)| Offer { id, label, group, currency }))
         .collect()
@@ -168,7 +168,7 @@ printed! {
     }
 }
 
-async fn branding(app: &App, tenant: domain::account::Tenant) -> Result<Branding, Problem> {
+async fn branding(app: &App, tenant: domain::tenant::Tenant) -> Result<Branding, Problem> {
     let brand_name = app.engine.merchant_name(tenant).await?;
     Ok(Branding { brand_name, brand_logo_url: None, brand_accent_color: None, brand_tagline: None })
 }
@@ -191,13 +191,13 @@ async fn show(visit: Visit) -> Result<Response, Problem> {
 }
 
 async fn print(visit: &Visit, checkout: &Checkout) -> Result<Response, Problem> {
-    let (facts, engine) = (&*checkout.facts, &visit.app.engine);
+    let (terms, engine) = (&*checkout.terms, &visit.app.engine);
     Ok(visit.answer(&PublicSession {
         session: SessionShown::new(checkout, &visit.app),
-        methods: &facts.methods,
+        methods: &terms.methods,
         catalog: catalog(checkout),
-        branding: branding(&visit.app, facts.tenant).await?,
-        active_adapters: engine.payment_provider_name(facts.tenant).into_iter().collect(),
+        branding: branding(&visit.app, terms.tenant).await?,
+        active_adapters: engine.payment_provider_name(terms.tenant).into_iter().collect(),
     }))
 }
 
@@ -246,10 +246,10 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
     let paid = engine.pay_checkout(&checkout, &method).await?;
     let by_hand = matches!(paid.state, State::Open | State::Failed) && method == MANUAL.id;
     let instructions = if by_hand { Some(instructions(&visit.app, &paid).await?) } else { None };
-    let facts = &*paid.facts;
+    let terms = &*paid.terms;
     let failure = paid.failure.as_ref();
-    let hosted = || engine.hosted_url(facts.kind, facts.id);
-    let done = facts.success_url.as_ref().filter(|_| paid.state == State::Completed);
+    let hosted = || engine.hosted_url(terms.kind, terms.id);
+    let done = terms.success_url.as_ref().filter(|_| paid.state == State::Completed);
     let charged = Charged {
         kind: if by_hand { "instructions" } else { "redirect" },
         redirect_url: (!by_hand).then(|| done.map_or_else(hosted, ToString::to_string)),
@@ -263,20 +263,20 @@ async fn charge(visit: Visit) -> Result<Response, Problem> {
 }
 
 async fn instructions<'a>(app: &App, checkout: &'a Checkout) -> Result<Instructions<'a>, Problem> {
-    let holder = app.engine.merchant_name(checkout.facts.tenant).await?;
+    let holder = app.engine.merchant_name(checkout.terms.tenant).await?;
     Ok(Instructions {
         heading: "Send the money by bank transfer",
         note: format!(
             "Write {} into the transfer, then say that you sent it.",
-            checkout.facts.name()
+            checkout.terms.name()
         ),
         bank_accounts: [BankAccount {
             bank_name: BANK_NAME,
             account_number: BANK_ACCOUNT,
             account_holder: holder,
         }],
-        amount: checkout.facts.amount,
-        currency: checkout.facts.currency.as_str(),
+        amount: checkout.terms.amount,
+        currency: checkout.terms.currency.as_str(),
     })
 }
 
@@ -315,22 +315,22 @@ printed! {
 
 impl<'a> InvoiceShown<'a> {
     fn new(invoice: &'a Invoice, app: &App) -> Self {
-        let (facts, paid) = (&*invoice.facts, invoice.amount_paid());
+        let (terms, paid) = (&*invoice.terms, invoice.amount_paid());
         Self {
-            id: facts.id.to_string(),
+            id: terms.id.to_string(),
             number: invoice_number(invoice),
             status: invoice.state.as_str(),
-            currency: facts.currency.as_str(),
-            subtotal: facts.totals.subtotal,
-            discount: facts.totals.discount,
-            tax: facts.totals.tax,
-            total: facts.totals.total,
+            currency: terms.currency.as_str(),
+            subtotal: terms.totals.subtotal,
+            discount: terms.totals.discount,
+            tax: terms.totals.tax,
+            total: terms.totals.total,
             amount_paid: paid,
-            amount_due: facts.totals.total.saturating_sub(paid),
+            amount_due: terms.totals.total.saturating_sub(paid),
             issued_at: invoice.issued_at.map(Iso),
-            due_at: facts.due_at.map(Iso),
+            due_at: terms.due_at.map(Iso),
             paid_at: invoice.paid_at.map(Iso),
-            memo: facts.memo.as_deref(),
+            memo: terms.memo.as_deref(),
             lines: InvoiceLineWire::all(invoice),
             hosted_invoice_url: app.engine.hosted_url(Kind::Invoice, invoice.payment()),
         }
@@ -358,9 +358,9 @@ async fn show_invoice(visit: Visit) -> Result<Response, Problem> {
     let checkout = engine.find_public_checkout(Kind::Invoice, invoice.payment()).await?;
     let shown = PublicInvoice {
         invoice: InvoiceShown::new(&invoice, &visit.app),
-        methods: checkout.as_ref().map_or(&[], |checkout| &checkout.facts.methods),
+        methods: checkout.as_ref().map_or(&[], |checkout| &checkout.terms.methods),
         catalog: checkout.as_ref().map(catalog).unwrap_or_default(),
-        branding: branding(&visit.app, invoice.facts.tenant).await?,
+        branding: branding(&visit.app, invoice.terms.tenant).await?,
     };
     Ok(visit.answer(&shown))
 }
