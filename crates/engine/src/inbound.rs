@@ -52,7 +52,7 @@ impl Engine {
         notice: Notice,
         source: Source,
     ) -> Result<(), Error> {
-        let named = crate::input::Source::Charge(notice.provider_payment_id.clone());
+        let named = crate::input::PaymentName::Charge(notice.provider_payment_id.clone());
         let Some(payment) = self.resolve_source(tenant, &named).await? else {
             tracing::warn!(payment = %notice.provider_payment_id, "a webhook speaks of a payment that is not registered");
             return Ok(());

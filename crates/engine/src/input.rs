@@ -15,7 +15,7 @@ pub struct IdempotencyKey {
 
 /// How a caller names the payment to refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum PaymentName {
     /// By an id of Refundry's.
     Id(PaymentId),
     /// By the provider's id of the charge.

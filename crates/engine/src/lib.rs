@@ -43,7 +43,7 @@ pub use domain::refund::{NewRefund, RefundView};
 pub use engine::{Engine, EngineConfig, Parts};
 pub use error::Error;
 pub use inbound::WebhookError;
-pub use input::{IdempotencyKey, KeyRequest, Source};
+pub use input::{IdempotencyKey, KeyRequest, PaymentName};
 pub use keys::KeyOwner;
 pub use ledger::{Direction, Entry};
 pub use providers::{InboundWebhook, OUTCOMES, Registry, WebhookRefused, outbound};

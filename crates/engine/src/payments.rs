@@ -1,7 +1,7 @@
 //! Payments: registering, settling and finding them.
 
 use crate::answered::Answered;
-use crate::input::{IdempotencyKey, Source};
+use crate::input::{IdempotencyKey, PaymentName};
 use crate::{Engine, Error, unique_keys};
 use domain::decide::{Command, KeyedRequest, RegisterPayment};
 use domain::ids::PaymentId;
@@ -83,11 +83,11 @@ impl Engine {
     pub async fn resolve_source(
         &self,
         tenant: Tenant,
-        source: &Source,
+        source: &PaymentName,
     ) -> Result<Option<PaymentId>, Error> {
         match source {
-            Source::Id(id) => Ok(Some(*id)),
-            Source::Charge(charge) => {
+            PaymentName::Id(id) => Ok(Some(*id)),
+            PaymentName::Charge(charge) => {
                 let key = self.store().find_key(tenant, unique_keys::charge(charge)).await?;
                 let key = key.filter(|key| key.target == KeyTarget::Payment);
                 Ok(key.map(|key| PaymentId::from_ulid(key.id)))
@@ -101,7 +101,7 @@ impl Engine {
         &self,
         charge: &str,
     ) -> Result<Vec<Payment>, Error> {
-        let source = Source::Charge(charge.into());
+        let source = PaymentName::Charge(charge.into());
         let mut found = Vec::new();
         for account in self.store().list_accounts().await? {
             for &mode in Mode::ALL {

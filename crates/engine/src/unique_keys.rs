@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 /// Hashes fields one after another; each is preceded by its length, so that no two lists of fields
 /// hash alike.
-struct Fields(Sha256);
+struct FieldHasher(Sha256);
 
-impl Fields {
+impl FieldHasher {
     fn new(namespace: &str) -> Self {
         Self(Sha256::new()).text(namespace)
     }
@@ -65,32 +65,32 @@ impl Fields {
 
 /// The name of an idempotency key.
 pub(crate) fn idempotency(key: &IdempotencyKey) -> KeyHash {
-    KeyHash(Fields::new("idempotency").text(key.door).text(&key.value).finish())
+    KeyHash(FieldHasher::new("idempotency").text(key.door).text(&key.value).finish())
 }
 
 /// Hash by which a repeated request is known.
 pub(crate) fn whole_request(parts: &[&[u8]]) -> [u8; 16] {
-    parts.iter().fold(Fields::new("request"), |fields, part| fields.bytes(part)).finish()
+    parts.iter().fold(FieldHasher::new("request"), |fields, part| fields.bytes(part)).finish()
 }
 
 /// The name of a caller's own refund id.
 pub(crate) fn reference(reference: &str) -> KeyHash {
-    KeyHash(Fields::new("refund reference").text(reference).finish())
+    KeyHash(FieldHasher::new("refund reference").text(reference).finish())
 }
 
 /// The name of a provider's payment id.
 pub(crate) fn charge(provider_payment_id: &str) -> KeyHash {
-    KeyHash(Fields::new("charge").text(provider_payment_id).finish())
+    KeyHash(FieldHasher::new("charge").text(provider_payment_id).finish())
 }
 
 /// The name of a refund that was made at the provider itself.
 pub(crate) fn external_refund(provider: &str, provider_refund_id: &str) -> KeyHash {
-    KeyHash(Fields::new("external refund").text(provider).text(provider_refund_id).finish())
+    KeyHash(FieldHasher::new("external refund").text(provider).text(provider_refund_id).finish())
 }
 
 /// Hash by which a repeated request for a refund is known.
 pub(crate) fn refund_request(new: &NewRefund) -> [u8; 16] {
-    Fields::new("create refund")
+    FieldHasher::new("create refund")
         .bytes(&new.payment.bytes())
         .number(new.amount)
         .optional(new.currency.as_ref().map(Currency::as_str))
@@ -103,7 +103,7 @@ pub(crate) fn refund_request(new: &NewRefund) -> [u8; 16] {
 
 /// Hash by which a repeated registration is known. Times that the caller left out do not count.
 pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
-    Fields::new("register payment")
+    FieldHasher::new("register payment")
         .number(Some(new.kind.code()))
         .number(Some(new.captured))
         .text(new.currency.as_str())
@@ -118,12 +118,12 @@ pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
 
 /// Hash by which a repeated cancellation is known.
 pub(crate) fn cancel_request(refund: domain::ids::RefundId) -> [u8; 16] {
-    Fields::new("cancel refund").bytes(&refund.bytes()).finish()
+    FieldHasher::new("cancel refund").bytes(&refund.bytes()).finish()
 }
 
 /// Hash by which a repeated request for a checkout is known.
 pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
-    let fields = Fields::new("open checkout")
+    let fields = FieldHasher::new("open checkout")
         .text(new.kind.as_str())
         .number(Some(new.amount))
         .text(new.currency.as_str())
@@ -144,7 +144,7 @@ pub(crate) fn checkout_request(new: &NewCheckout) -> [u8; 16] {
 
 /// Hash by which a repeated request for an invoice is known.
 pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
-    Fields::new("create invoice")
+    FieldHasher::new("create invoice")
         .text(&new.customer)
         .text(new.currency.as_str())
         .lines(&new.lines)
@@ -161,12 +161,12 @@ pub(crate) fn invoice_request(new: &NewInvoice) -> [u8; 16] {
 
 /// Hash by which a repeated act on a checkout or an invoice is known.
 pub(crate) fn act_request(word: &str, id: ulid::Ulid) -> [u8; 16] {
-    Fields::new("act").text(word).bytes(&id.to_bytes()).finish()
+    FieldHasher::new("act").text(word).bytes(&id.to_bytes()).finish()
 }
 
 /// Hash by which a repeated request for an API key is known.
 pub(crate) fn key_request(request: &KeyRequest) -> [u8; 16] {
-    Fields::new("create API key")
+    FieldHasher::new("create API key")
         .bytes(&request.account.bytes())
         .optional(request.mode.map(Mode::as_str))
         .text(&request.scopes)
@@ -177,7 +177,7 @@ pub(crate) fn key_request(request: &KeyRequest) -> [u8; 16] {
 
 /// Hash by which a repeated replay of events is known.
 pub(crate) fn replay_request(events: &[EventId]) -> [u8; 16] {
-    let fields = Fields::new("replay events").count(events.len());
+    let fields = FieldHasher::new("replay events").count(events.len());
     events.iter().fold(fields, |fields, event| fields.bytes(&event.bytes())).finish()
 }
 
@@ -187,12 +187,12 @@ mod tests {
 
     #[test]
     fn fields_that_only_join_alike_hash_apart() {
-        let one = Fields::new("x").text("ab").text("c").finish();
-        let other = Fields::new("x").text("a").text("bc").finish();
+        let one = FieldHasher::new("x").text("ab").text("c").finish();
+        let other = FieldHasher::new("x").text("a").text("bc").finish();
         assert_ne!(one, other);
         assert_ne!(
-            Fields::new("x").optional(None).finish(),
-            Fields::new("x").optional(Some("")).finish()
+            FieldHasher::new("x").optional(None).finish(),
+            FieldHasher::new("x").optional(Some("")).finish()
         );
     }
 }

@@ -9,7 +9,7 @@ use super::query::Query;
 use domain::ids::PaymentId;
 use domain::payment::Kind;
 use domain::tenant::Tenant;
-use engine::{Engine, Source};
+use engine::{Engine, PaymentName};
 use std::borrow::Cow;
 use ulid::Ulid;
 
@@ -185,7 +185,7 @@ async fn find(
 ) -> Result<Option<PaymentId>, engine::Error> {
     let charge = match name {
         Name::Id(id, _) => return Ok(Some(*id)),
-        Name::Charge(charge) => Source::Charge((**charge).into()),
+        Name::Charge(charge) => PaymentName::Charge((**charge).into()),
     };
     engine.resolve_source(tenant, &charge).await
 }
@@ -201,10 +201,10 @@ pub enum Filter {
 
 /// Reads the id of a payment in a path: ours under any prefix, or else the provider's id of the
 /// charge.
-pub fn parse_source(text: &str) -> Source {
+pub fn parse_source(text: &str) -> PaymentName {
     match Name::parse(text.into()) {
-        Name::Id(id, _) => Source::Id(id),
-        Name::Charge(charge) => Source::Charge((*charge).into()),
+        Name::Id(id, _) => PaymentName::Id(id),
+        Name::Charge(charge) => PaymentName::Charge((*charge).into()),
     }
 }
 

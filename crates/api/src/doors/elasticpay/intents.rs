@@ -14,7 +14,7 @@ use domain::ids::PaymentId;
 use domain::payment::Kind;
 use domain::tenant::Tenant;
 use engine::{
-    CheckoutFilter, Engine, MANUAL, NewCheckout, PageQuery, SortOrder, Source, find_method,
+    CheckoutFilter, Engine, MANUAL, NewCheckout, PageQuery, PaymentName, SortOrder, find_method,
 };
 use http::HeaderName;
 
@@ -111,7 +111,7 @@ pub async fn get(call: Call) -> Result<Response, Problem> {
 /// The id of the payment that the path names. The payment may not exist.
 pub async fn resolve(call: &Call) -> Result<PaymentId, Problem> {
     let text = call.id().ok_or_else(Problem::no_intent)?;
-    let source: Source = parse_source(&text);
+    let source: PaymentName = parse_source(&text);
     call.engine().resolve_source(call.tenant(), &source).await?.ok_or_else(Problem::no_intent)
 }
 

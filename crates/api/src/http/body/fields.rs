@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The keys and raw values of an object, and what is wrong with the keys.
-pub struct Fields<'a> {
+pub struct ObjectFields<'a> {
     /// In the order they came, each key once.
     pub found: Vec<(Cow<'a, str>, &'a RawValue)>,
     pub repeated: Option<String>,
@@ -15,22 +15,22 @@ pub struct Fields<'a> {
     pub overflow: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ObjectFields<'a> {
     /// Reads the whole text, but keeps at most `most` keys.
     pub fn read(text: &'a str, most: usize) -> Result<Self, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let fields = deserializer.deserialize_map(FieldsVisitor { most })?;
+        let fields = deserializer.deserialize_map(ObjectFieldsVisitor { most })?;
         deserializer.end()?;
         Ok(fields)
     }
 }
 
-struct FieldsVisitor {
+struct ObjectFieldsVisitor {
     most: usize,
 }
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for ObjectFieldsVisitor {
+    type Value = ObjectFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -38,7 +38,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let found = Vec::with_capacity(8);
-        let mut fields = Fields { found, repeated: None, overflow: false };
+        let mut fields = ObjectFields { found, repeated: None, overflow: false };
         while let Some(Text(key)) = map.next_key()? {
             if fields.found.iter().any(|(known, _)| *known == key) {
                 fields.repeated.get_or_insert_with(|| excerpt(&key).to_owned());

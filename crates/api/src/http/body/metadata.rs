@@ -1,7 +1,7 @@
 //! The caller's key-value pairs: checked, and kept as one canonical JSON text (keys in order, no
 //! spaces), so that a repeated request is recognised however its client orders and spaces them.
 
-use super::fields::Fields;
+use super::fields::ObjectFields;
 use super::text::read_string;
 use crate::http::invalid::{Invalid, excerpt};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ pub const MAX_BYTES: usize = 16 * 1024;
 /// Reads the raw JSON of an object of strings.
 pub fn read(field: &'static str, raw: &str) -> Result<Box<str>, Invalid> {
     let invalid = |message: String| Invalid::field(field, message);
-    let fields = Fields::read(raw, MAX_KEYS)
+    let fields = ObjectFields::read(raw, MAX_KEYS)
         .map_err(|_| invalid(format!("{field} must be an object of strings, or null")))?;
     if let Some(key) = fields.repeated {
         let path = format!("{field}.{key}");

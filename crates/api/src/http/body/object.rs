@@ -1,7 +1,7 @@
 //! A JSON object, taken apart once: keys are compared as they stand, values stay raw until a getter
 //! reads them. Unknown keys are ignored, repeated keys are refused at every level that is read.
 
-use super::fields::Fields;
+use super::fields::ObjectFields;
 use super::metadata;
 use super::text::read_string;
 use crate::http::invalid::{Invalid, excerpt};
@@ -45,7 +45,7 @@ impl<'a> Object<'a> {
         if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
             return Err(Invalid::request("the body is empty; send a JSON object"));
         }
-        let fields = Fields::read(text, MAX_KEYS).map_err(|error| not_an_object(&error))?;
+        let fields = ObjectFields::read(text, MAX_KEYS).map_err(|error| not_an_object(&error))?;
         if let Some(key) = fields.repeated {
             let message = format!("{key:?} appears more than once; give each field once");
             return Err(Invalid::field(key, message));
