@@ -1,4 +1,4 @@
-//! In whose words an endpoint is spoken to, and what those words are.
+//! The formats of webhooks and the names of events in each.
 
 use crate::codes::codes;
 use crate::event::Type;
@@ -19,145 +19,58 @@ codes! {
 impl Format {
     /// The name of an event in this format; `None` when it is not sent.
     pub const fn event_name(self, event: Type) -> Option<&'static str> {
-        match self {
-            Self::Refundry => refundry(event),
-            Self::Plugipay => plugipay(event),
-            Self::ElasticPay => elasticpay(event),
-            Self::Yoco => yoco(event),
+        let [refundry, plugipay, elasticpay, yoco] = names(event);
+        let name = match self {
+            Self::Refundry => refundry,
+            Self::Plugipay => plugipay,
+            Self::ElasticPay => elasticpay,
+            Self::Yoco => yoco,
+        };
+        if name.is_empty() { None } else { Some(name) }
+    }
+}
+
+/// The names of an event as refundry, plugipay, elasticpay and yoco; empty where it is not sent.
+///
+/// Plugipay: `reference/plugipay.md` §7.8 and §12.5. Yoco: `reference/elasticpay_yoco.md` B.6.
+/// ElasticPay: A.6 there; every event is about the payment intent, which exists from the request for
+/// payment on, and a payment that was registered is an intent that succeeded.
+const fn names(event: Type) -> [&'static str; 4] {
+    let own = event.as_str();
+    match event {
+        // Bookkeeping: the caller that registered the payment knows of it.
+        Type::PaymentCreated => ["", "", "payment_intent.succeeded", ""],
+        Type::PaymentPartiallyRefunded => [own, "", "payment_intent.partially_refunded", ""],
+        Type::PaymentRefunded => [own, "", "payment_intent.refunded", ""],
+        Type::RefundCreated => [own, "plugipay.refund.issued.v1", "", ""],
+        Type::RefundSubmitted => [own, "", "", ""],
+        Type::RefundSucceeded => [own, "plugipay.refund.succeeded.v1", "", "refund.succeeded"],
+        Type::RefundFailed => {
+            [own, "plugipay.refund.failed.v1", "payment_intent.refund_failed", "refund.failed"]
         }
-    }
-}
-
-const fn refundry(event: Type) -> Option<&'static str> {
-    match event {
-        // Bookkeeping: the caller that registered the payment knows, and moves between states that
-        // mean nothing to others are on the refund's timeline.
-        Type::PaymentCreated | Type::RefundUpdated => None,
-        Type::PaymentPartiallyRefunded
-        | Type::PaymentRefunded
-        | Type::RefundCreated
-        | Type::RefundSubmitted
-        | Type::RefundSucceeded
-        | Type::RefundFailed
-        | Type::RefundCanceled
-        | Type::RefundNeedsReview
-        | Type::CheckoutCreated
-        | Type::CheckoutPending
-        | Type::CheckoutPendingReview
-        | Type::CheckoutCompleted
-        | Type::CheckoutFailed
-        | Type::CheckoutExpired
-        | Type::CheckoutCanceled
-        | Type::CheckoutDeleted
-        | Type::InvoiceCreated
-        | Type::InvoiceFinalized
-        | Type::InvoiceSent
-        | Type::InvoicePaid
-        | Type::InvoiceVoided
-        | Type::InvoicePending
-        | Type::InvoiceFailed
-        | Type::InvoicePastDue
-        | Type::EndpointDisabled => Some(event.as_str()),
-    }
-}
-
-/// `reference/plugipay.md` §7.8 and §12.5.
-const fn plugipay(event: Type) -> Option<&'static str> {
-    match event {
-        Type::RefundCreated => Some("plugipay.refund.issued.v1"),
-        Type::RefundSucceeded => Some("plugipay.refund.succeeded.v1"),
-        Type::RefundFailed => Some("plugipay.refund.failed.v1"),
-        Type::CheckoutCompleted => Some("plugipay.checkout_session.completed.v1"),
-        Type::CheckoutExpired => Some("plugipay.checkout_session.expired.v1"),
-        Type::InvoiceCreated => Some("plugipay.invoice.created.v1"),
-        Type::InvoiceFinalized => Some("plugipay.invoice.finalized.v1"),
-        Type::InvoiceSent => Some("plugipay.invoice.sent.v1"),
-        Type::InvoicePaid => Some("plugipay.invoice.paid.v1"),
-        Type::InvoiceVoided => Some("plugipay.invoice.voided.v1"),
-        Type::InvoicePending => Some("plugipay.invoice.pending.v1"),
-        Type::InvoiceFailed => Some("plugipay.invoice.failed.v1"),
-        Type::EndpointDisabled => Some("plugipay.webhook_endpoint.disabled.v1"),
-        Type::PaymentCreated
-        | Type::PaymentPartiallyRefunded
-        | Type::PaymentRefunded
-        | Type::RefundSubmitted
-        | Type::RefundCanceled
-        | Type::RefundNeedsReview
-        | Type::RefundUpdated
-        | Type::CheckoutCreated
-        | Type::CheckoutPending
-        | Type::CheckoutPendingReview
-        | Type::CheckoutFailed
-        | Type::CheckoutCanceled
-        | Type::CheckoutDeleted
-        | Type::InvoicePastDue => None,
-    }
-}
-
-/// `reference/elasticpay_yoco.md` A.6. Every event is about the payment intent: there is one as
-/// soon as somebody is asked to pay, and a payment that was registered is one that succeeded.
-const fn elasticpay(event: Type) -> Option<&'static str> {
-    match event {
-        Type::PaymentCreated => Some("payment_intent.succeeded"),
-        Type::PaymentPartiallyRefunded => Some("payment_intent.partially_refunded"),
-        Type::PaymentRefunded => Some("payment_intent.refunded"),
-        Type::RefundFailed => Some("payment_intent.refund_failed"),
-        Type::CheckoutPending => Some("payment_intent.processing"),
-        Type::CheckoutFailed => Some("payment_intent.failed"),
-        Type::CheckoutCanceled => Some("payment_intent.canceled"),
-        Type::RefundCreated
-        | Type::RefundSubmitted
-        | Type::RefundSucceeded
-        | Type::RefundCanceled
-        | Type::RefundNeedsReview
-        | Type::RefundUpdated
-        | Type::CheckoutCreated
-        | Type::CheckoutPendingReview
-        | Type::CheckoutCompleted
-        | Type::CheckoutExpired
-        | Type::CheckoutDeleted
-        | Type::InvoiceCreated
-        | Type::InvoiceFinalized
-        | Type::InvoiceSent
-        | Type::InvoicePaid
-        | Type::InvoiceVoided
-        | Type::InvoicePending
-        | Type::InvoiceFailed
-        | Type::InvoicePastDue
-        | Type::EndpointDisabled => None,
-    }
-}
-
-/// `reference/elasticpay_yoco.md` B.6.
-const fn yoco(event: Type) -> Option<&'static str> {
-    match event {
-        Type::CheckoutCompleted => Some("payment.succeeded"),
-        Type::RefundSucceeded => Some("refund.succeeded"),
-        Type::RefundFailed => Some("refund.failed"),
-        Type::PaymentCreated
-        | Type::PaymentPartiallyRefunded
-        | Type::PaymentRefunded
-        | Type::RefundCreated
-        | Type::RefundSubmitted
-        | Type::RefundCanceled
-        | Type::RefundNeedsReview
-        | Type::RefundUpdated
-        | Type::CheckoutCreated
-        | Type::CheckoutPending
-        | Type::CheckoutPendingReview
-        | Type::CheckoutFailed
-        | Type::CheckoutExpired
-        | Type::CheckoutCanceled
-        | Type::CheckoutDeleted
-        | Type::InvoiceCreated
-        | Type::InvoiceFinalized
-        | Type::InvoiceSent
-        | Type::InvoicePaid
-        | Type::InvoiceVoided
-        | Type::InvoicePending
-        | Type::InvoiceFailed
-        | Type::InvoicePastDue
-        | Type::EndpointDisabled => None,
+        Type::RefundCanceled => [own, "", "", ""],
+        Type::RefundNeedsReview => [own, "", "", ""],
+        // Moves between states that mean nothing to others are on the refund's timeline.
+        Type::RefundUpdated => ["", "", "", ""],
+        Type::CheckoutCreated => [own, "", "", ""],
+        Type::CheckoutPending => [own, "", "payment_intent.processing", ""],
+        Type::CheckoutPendingReview => [own, "", "", ""],
+        Type::CheckoutCompleted => {
+            [own, "plugipay.checkout_session.completed.v1", "", "payment.succeeded"]
+        }
+        Type::CheckoutFailed => [own, "", "payment_intent.failed", ""],
+        Type::CheckoutExpired => [own, "plugipay.checkout_session.expired.v1", "", ""],
+        Type::CheckoutCanceled => [own, "", "payment_intent.canceled", ""],
+        Type::CheckoutDeleted => [own, "", "", ""],
+        Type::InvoiceCreated => [own, "plugipay.invoice.created.v1", "", ""],
+        Type::InvoiceFinalized => [own, "plugipay.invoice.finalized.v1", "", ""],
+        Type::InvoiceSent => [own, "plugipay.invoice.sent.v1", "", ""],
+        Type::InvoicePaid => [own, "plugipay.invoice.paid.v1", "", ""],
+        Type::InvoiceVoided => [own, "plugipay.invoice.voided.v1", "", ""],
+        Type::InvoicePending => [own, "plugipay.invoice.pending.v1", "", ""],
+        Type::InvoiceFailed => [own, "plugipay.invoice.failed.v1", "", ""],
+        Type::InvoicePastDue => [own, "", "", ""],
+        Type::EndpointDisabled => [own, "plugipay.webhook_endpoint.disabled.v1", "", ""],
     }
 }
 
