@@ -207,8 +207,8 @@ impl Operation {
         });
         let text = match permission {
             Some(permission) => {
-                let tenant = format!("Takes the scope `{permission}`.");
-                if self.text.is_empty() { tenant } else { format!("{}\n\n{tenant}", self.text) }
+                let scope = format!("Takes the scope `{permission}`.");
+                if self.text.is_empty() { scope } else { format!("{}\n\n{scope}", self.text) }
             }
             None => self.text,
         };

@@ -125,7 +125,7 @@ async fn every_operation_asks_for_a_key_and_for_its_permission() {
         let others: Vec<String> = ["refund", "payment", "ledger", "event"]
             .into_iter()
             .flat_map(|resource| ["read", "write"].map(|action| format!("{resource}:{action}")))
-            .filter(|tenant| *tenant != permission.to_string())
+            .filter(|scope| *scope != permission.to_string())
             .collect();
         let key = world.key(Some(Mode::Test), &others.join(" ")).await;
         let reply = world.send(ask.clone().bearer(&key)).await;

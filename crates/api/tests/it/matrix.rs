@@ -169,7 +169,7 @@ async fn without_a_key_with_a_wrong_one_or_without_the_scope_nothing_is_done() {
         let reply = shop.world.send(wrong).await;
         assert_eq!(reply.status, 401, "{what}");
         shop.assert_shows_nothing(&what, &reply);
-        let others: Vec<_> = scopes().filter(|tenant| *tenant != permission.to_string()).collect();
+        let others: Vec<_> = scopes().filter(|scope| *scope != permission.to_string()).collect();
         assert_eq!(others.len() + 1, scopes().count(), "{permission} is a scope");
         let key = shop.world.key(Some(Mode::Test), &others.join(" ")).await;
         let reply = shop.world.send(ask.bearer(&key)).await;

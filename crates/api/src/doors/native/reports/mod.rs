@@ -30,7 +30,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The scope of a report and the movements in it.
+/// The span of a report, its currency and the movements in it.
 struct Basis {
     span: Span,
     currency: Option<Currency>,
