@@ -4,12 +4,12 @@ use crate::checkout::Checkout;
 use crate::event::Event;
 use crate::ids::{DeliveryId, EndpointId, InvoiceId, PaymentId, RefundId};
 use crate::invoice::Invoice;
-use crate::keys::{KeyHash, UniqueKey};
 use crate::ledger::{Code, Totals, Transfer};
 use crate::money::Currency;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::tenant::Tenant;
+use crate::unique_keys::{KeyHash, UniqueKey};
 use crate::webhook::{Attempt, Delivery, Endpoint, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
 

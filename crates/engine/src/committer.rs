@@ -95,9 +95,9 @@ impl Committer {
     fn lane(&self, command: &Command) -> &mpsc::Sender<Job> {
         let [first, others @ ..] = &*self.lanes else { unreachable!("there is a lane") };
         let Some(webhooks) = others.last() else { return first };
-        let Some(about) = about(command) else { return webhooks };
+        let Some(lane_key) = lane_key(command) else { return webhooks };
         let count = u128::try_from(others.len()).unwrap_or(1);
-        let number = usize::try_from(about.0 % count).unwrap_or_default();
+        let number = usize::try_from(lane_key.0 % count).unwrap_or_default();
         self.lanes.get(number).unwrap_or(first)
     }
 
@@ -127,7 +127,7 @@ impl Committer {
 
 /// The payment that a command is about, or the checkout or invoice that becomes one. `None` for
 /// webhooks.
-fn about(command: &Command) -> Option<Ulid> {
+fn lane_key(command: &Command) -> Option<Ulid> {
     Some(match command {
         Command::Register(register) => register.id.ulid(),
         Command::Create(create) => create.new.payment.ulid(),

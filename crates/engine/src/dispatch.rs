@@ -33,14 +33,14 @@ pub struct Leased {
 }
 
 /// Acts on a commit before its callers are answered.
-pub(crate) struct Hooks {
+pub(crate) struct AfterCommit {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) work: Notify,
     pub(crate) dispatches: mpsc::Sender<Leased>,
     pub(crate) outbox: Arc<Outbox>,
 }
 
-impl Committed for Hooks {
+impl Committed for AfterCommit {
     fn events_committed(&self) {
         self.outbox.wake();
     }

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::accounts::KeyCache;
 use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
-use crate::dispatch::{Hooks, dispatch_all};
+use crate::dispatch::{AfterCommit, dispatch_all};
 use crate::retention::Retention;
 use crate::retry_policy::RetryPolicies;
 use crate::secrets::MasterKey;
@@ -12,9 +12,9 @@ use crate::waiters::Waiters;
 use crate::webhooks::{Outbox, Webhooks};
 use domain::decide::{Command, Done};
 use domain::ids::{Ids, RequestId};
-use domain::keys::KeyHash;
 use domain::tenant::Tenant;
 use domain::time::{Clock, Timestamp};
+use domain::unique_keys::KeyHash;
 use providers::Registry;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -92,22 +92,22 @@ pub(crate) struct Inner {
     ids: SharedIds,
     config: EngineConfig,
     committer: Committer,
-    hooks: Arc<Hooks>,
+    hooks: Arc<AfterCommit>,
     slots: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     keys: KeyCache,
-    overdue: Overdue,
+    unanswered: UnansweredCommands,
     outbox: Arc<Outbox>,
 }
 
 /// Names whose commands were not answered in time and are still under way.
 #[derive(Default)]
-struct Overdue {
+struct UnansweredCommands {
     count: AtomicUsize,
     names: Mutex<HashSet<(Tenant, KeyHash)>>,
 }
 
-impl Overdue {
+impl UnansweredCommands {
     fn contains(&self, tenant: Tenant, name: KeyHash) -> bool {
         self.count.load(Ordering::Acquire) > 0
             && self.names.lock().unwrap_or_else(PoisonError::into_inner).contains(&(tenant, name))
@@ -138,7 +138,7 @@ impl Engine {
         let ids: SharedIds = Arc::new(Mutex::new(Ids::new(ChaCha20Rng::from_seed(parts.seed))));
         let room = parts.config.dispatch_limit.max(1);
         let (dispatches, leased) = mpsc::channel(room);
-        let hooks = Arc::new(Hooks {
+        let hooks = Arc::new(AfterCommit {
             waiters: Arc::default(),
             work: Notify::new(),
             dispatches,
@@ -159,7 +159,7 @@ impl Engine {
             slots: Arc::new(Semaphore::new(room)),
             tasks: TaskTracker::new(),
             keys: KeyCache::default(),
-            overdue: Overdue::default(),
+            unanswered: UnansweredCommands::default(),
             outbox,
         }));
         // A tracker can only be waited for when it is closed; work may still be added to it.
@@ -265,7 +265,7 @@ impl Engine {
         name: Option<(Tenant, KeyHash)>,
     ) -> Result<Done, Error> {
         if let Some((tenant, hash)) = name
-            && self.0.overdue.contains(tenant, hash)
+            && self.0.unanswered.contains(tenant, hash)
         {
             return Err(Error::InProgress);
         }
@@ -274,17 +274,17 @@ impl Engine {
             return answer.unwrap_or_else(|_| Err(Error::closed()));
         }
         if let Some(name) = name {
-            self.watch_overdue(name, pending);
+            self.watch_unanswered(name, pending);
         }
         Err(Error::TimedOut)
     }
 
-    fn watch_overdue(&self, name: (Tenant, KeyHash), pending: Pending) {
-        self.0.overdue.insert(name);
+    fn watch_unanswered(&self, name: (Tenant, KeyHash), pending: Pending) {
+        self.0.unanswered.insert(name);
         let engine = self.clone();
         tokio::spawn(async move {
             let _ = pending.await;
-            engine.0.overdue.remove(name);
+            engine.0.unanswered.remove(name);
         });
     }
 

@@ -95,7 +95,7 @@ impl Engine {
         said: &Said,
     ) -> Result<Option<Refund>, Error> {
         let Some(id) = &said.provider_refund_id else { return Ok(None) };
-        let filter = RefundFilter { payment: Some(payment), status: None };
+        let filter = RefundFilter { payment: Some(payment), ..RefundFilter::default() };
         let page = PageQuery {
             limit: SEARCH_LIMIT,
             after: None,

@@ -5,10 +5,10 @@ use crate::input::{IdempotencyKey, PaymentName};
 use crate::{Engine, Error, unique_keys};
 use domain::decide::{Command, KeyedRequest, RegisterPayment};
 use domain::ids::PaymentId;
-use domain::keys::KeyTarget;
 use domain::payment::{NewPayment, Payment};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
+use domain::unique_keys::KeyTarget;
 use store::{Page, PageQuery};
 
 impl Engine {

@@ -4,12 +4,12 @@ use crate::input::{IdempotencyKey, KeyRequest};
 use domain::checkout::NewCheckout;
 use domain::ids::EventId;
 use domain::invoice::NewInvoice;
-use domain::keys::KeyHash;
 use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::NewPayment;
 use domain::refund::NewRefund;
 use domain::tenant::Mode;
+use domain::unique_keys::KeyHash;
 use sha2::{Digest, Sha256};
 
 /// Hashes fields one after another; each is preceded by its length, so that no two lists of fields

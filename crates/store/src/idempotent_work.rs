@@ -3,7 +3,7 @@
 use crate::StoreError;
 use crate::queries::keys::Holder;
 use crate::tables::inconsistent;
-use domain::keys::{KeyTarget, UniqueKey};
+use domain::unique_keys::{KeyTarget, UniqueKey};
 
 /// The result of work under a unique key.
 #[derive(Debug)]

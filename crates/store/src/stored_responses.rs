@@ -1,8 +1,8 @@
 //! Requests under an idempotency key, and the HTTP responses that are stored for them.
 
-use domain::keys::KeyHash;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
+use domain::unique_keys::KeyHash;
 use ulid::Ulid;
 
 /// A request under an idempotency key.

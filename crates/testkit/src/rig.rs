@@ -232,7 +232,7 @@ impl EngineRig {
 
     /// All refunds of the payment, oldest first.
     pub async fn refunds_of(&self, payment: &Payment) -> Vec<Refund> {
-        let filter = RefundFilter { payment: Some(payment.capture.id), status: None };
+        let filter = RefundFilter { payment: Some(payment.capture.id), ..RefundFilter::default() };
         let page = self.engine.list_refunds(self.tenant, filter, everything()).await;
         page.expect("a read").items.into_iter().map(|view| view.refund).collect()
     }

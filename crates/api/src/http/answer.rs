@@ -1,4 +1,4 @@
-//! Answers, and the headers that they share (`reference/plugipay.md` §13 for rate limits).
+//! Answers, and the headers that they share.
 
 use super::limits::Quota;
 use axum::body::Body;

@@ -54,7 +54,7 @@ pub trait Door: Sized + 'static {
     }
 
     /// Checks the door's own conditions on an authenticated caller, and chooses the error table.
-    fn welcome(caller: &Caller, headers: &HeaderMap) -> Result<Self::Profile, Self::Problem>;
+    fn check_caller(caller: &Caller, headers: &HeaderMap) -> Result<Self::Profile, Self::Problem>;
 
     /// True when the door reads the idempotency key of a request with this method.
     fn takes_key(method: &Method) -> bool {
@@ -161,7 +161,7 @@ impl<D: Door> Call<D> {
         let (mut parts, body) = request.into_parts();
         D::translate(&mut parts.headers)?;
         let (caller, body) = admit::<D::Problem>(app, &parts, body, needs, quota).await?;
-        let profile = D::welcome(&caller, &parts.headers)?;
+        let profile = D::check_caller(&caller, &parts.headers)?;
         let takes_key = D::takes_key(&parts.method);
         let key = if takes_key { single(&parts.headers, &IDEMPOTENCY_KEY)? } else { None };
         let idempotency_key = key.map(|key| read_key(D::NAME, key)).transpose()?;

@@ -1,18 +1,18 @@
 //! Booking a refund that was made at the provider itself.
 
 use super::advance::rebalance;
-use super::keys::{insert_key, live_key};
 use super::record::{decide as decide_record, record};
 use super::record_event::record_refund_event;
+use super::unique_keys::{insert_key, live_key};
 use super::{Done, RefundRef, Refusal};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId, RefundId};
-use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::outcome::Observation;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::view::{Row, View};
 use rand_core::Rng;
 

@@ -137,7 +137,7 @@ fn move_money<R: Rng>(
         let before_settlement = refund.before_settlement;
         let payment = payment_row.change();
         *payment = Payment { updated_at: now, ..rebalanced };
-        settle_payment(payment, to, before_settlement, new_rows, now, ids);
+        record_payment_refunded(payment, to, before_settlement, new_rows, now, ids);
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ pub(super) fn rebalance(
     Ok(payment)
 }
 
-fn settle_payment<R: Rng>(
+fn record_payment_refunded<R: Rng>(
     payment: &mut Payment,
     to: State,
     before_settlement: bool,

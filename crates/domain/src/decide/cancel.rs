@@ -1,12 +1,12 @@
 //! Withdrawing a refund.
 
 use super::advance::{Arrival, advance};
-use super::keys::{insert_key, live_key};
+use super::unique_keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef, Refusal, rows};
 use crate::ids::Ids;
-use crate::keys::{KeyTarget, UniqueKey};
 use crate::refund::Fact;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::View;
 use rand_core::Rng;
 

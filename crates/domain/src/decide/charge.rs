@@ -2,16 +2,16 @@
 
 use super::Refusal;
 use super::checkout::{Charge, advance};
-use super::keys::{insert_key, live_key};
 use super::record_event::record_payment_event;
+use super::unique_keys::{insert_key, live_key};
 use crate::checkout::{Checkout, Fact, Outcome, PaymentAttempt, Terms};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
-use crate::keys::{KeyTarget, UniqueKey};
 use crate::ledger::Transfer;
 use crate::outcome::Failure;
 use crate::payment::{self, Payment};
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::{Row, View};
 use rand_core::Rng;
 

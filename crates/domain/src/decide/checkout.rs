@@ -7,18 +7,18 @@
 //! paid elsewhere or voided closes its checkout. Two state machines follow each other.
 
 use super::charge::{complete, record};
-use super::keys::{insert_key, live_key};
 use super::record_event::record_checkout_event;
+use super::unique_keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
 use crate::checkout::{Checkout, Fact, NewCheckout, Outcome, PaymentAttempt, State, Terms, next};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice;
-use crate::keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
@@ -187,7 +187,7 @@ pub(super) fn act<R: Rng>(
         Act::Wake { lease_until } => wake(&mut checkout, *lease_until, now)?,
     };
     if let Some(event) = event {
-        tell(view, &mut checkout, event, now, ids);
+        record_event(view, &mut checkout, event, now, ids);
     }
     take_key(view, command.tenant, command.id, command.key, now);
     if let Some(row) = view.checkouts.get_mut(&at)
@@ -309,8 +309,8 @@ fn wake(
     Ok(None)
 }
 
-/// Tells of a change; about an invoice's checkout in the words of invoices.
-fn tell<R: Rng>(
+/// Records the event of a change; for an invoice's checkout, the event of the invoice.
+fn record_event<R: Rng>(
     view: &mut View,
     checkout: &mut Checkout,
     event: Type,
@@ -319,7 +319,7 @@ fn tell<R: Rng>(
 ) {
     if checkout.terms.kind == Kind::Invoice {
         checkout.updated_at = now;
-        super::invoice::follow(view, checkout, event, now, ids);
+        super::invoice::follow(view, checkout, now, ids);
     } else {
         record_checkout_event(checkout, &mut view.new_rows, event, now, ids);
     }

@@ -1,15 +1,15 @@
 //! Asking for a refund.
 
-use super::keys::{insert_key, live_key};
 use super::record_event::record_refund_event;
+use super::unique_keys::{insert_key, live_key};
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
-use crate::keys::{KeyTarget, UniqueKey};
 use crate::money::Money;
 use crate::payment::Payment;
 use crate::refund::{NewRefund, Refund, State};
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::{Row, View};
 use rand_core::Rng;
 

@@ -1,18 +1,18 @@
 //! Invoices: writing one, asking for it, and what becomes of it.
 
 use super::checkout;
-use super::keys::{insert_key, live_key};
 use super::record_event::record_invoice_event;
+use super::unique_keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal};
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, State as CheckoutState};
 use crate::event::Type;
 use crate::ids::{Ids, InvoiceId, PaymentId};
 use crate::invoice::{Fact, Invoice, NewInvoice, State, Terms, Totals, next};
-use crate::keys::{KeyTarget, UniqueKey};
 use crate::machine::Next;
 use crate::payment::Kind;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::{Row, RowKeys, View};
 use rand_core::Rng;
 use std::sync::Arc;
@@ -187,53 +187,32 @@ pub(super) fn act<R: Rng>(
     Ok(Done::Invoice { invoice: Box::new(invoice), replayed: false })
 }
 
-/// Moves an invoice as an event of its checkout requires.
+/// Moves an invoice after its checkout has arrived in another state.
 pub(super) fn follow<R: Rng>(
     view: &mut View,
     checkout: &Checkout,
-    event: Type,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
     let at = (checkout.terms.tenant, InvoiceId::from_ulid(checkout.terms.id.ulid()));
     let Some(row) = view.invoices.get_mut(&at) else { return };
     let invoice = row.change();
-    let event = match event {
-        Type::CheckoutPending => Type::InvoicePending,
-        Type::CheckoutCompleted => {
+    let event = match checkout.state {
+        CheckoutState::Open => return,
+        CheckoutState::Pending => Type::InvoicePending,
+        CheckoutState::Completed => {
             invoice.charged = true;
             let Next::Move(to) = next(invoice.state, Fact::Charged) else { return };
             pay(invoice, to, now);
             Type::InvoicePaid
         }
-        Type::CheckoutPendingReview
-        | Type::CheckoutFailed
-        | Type::CheckoutExpired
-        | Type::CheckoutCanceled
-        | Type::CheckoutDeleted => {
+        CheckoutState::PendingReview
+        | CheckoutState::Failed
+        | CheckoutState::Expired
+        | CheckoutState::Canceled => {
             invoice.attempts = invoice.attempts.saturating_add(1);
             Type::InvoiceFailed
         }
-        Type::PaymentCreated
-        | Type::PaymentPartiallyRefunded
-        | Type::PaymentRefunded
-        | Type::RefundCreated
-        | Type::RefundSubmitted
-        | Type::RefundSucceeded
-        | Type::RefundFailed
-        | Type::RefundCanceled
-        | Type::RefundNeedsReview
-        | Type::RefundUpdated
-        | Type::CheckoutCreated
-        | Type::InvoiceCreated
-        | Type::InvoiceFinalized
-        | Type::InvoiceSent
-        | Type::InvoicePaid
-        | Type::InvoiceVoided
-        | Type::InvoicePending
-        | Type::InvoiceFailed
-        | Type::InvoicePastDue
-        | Type::EndpointDisabled => return,
     };
     record_invoice_event(invoice, &mut view.new_rows, event, None, now, ids);
 }

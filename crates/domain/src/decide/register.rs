@@ -1,15 +1,15 @@
 //! Registering a captured payment.
 
-use super::keys::{insert_key, live_key};
 use super::record_event::record_payment_event;
+use super::unique_keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, Refusal, RegisterPayment};
 use crate::event::Type;
 use crate::ids::{Ids, PaymentId};
-use crate::keys::{KeyTarget, UniqueKey};
 use crate::ledger::Transfer;
 use crate::payment::{Capture, Payment};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::{Row, View};
 use rand_core::Rng;
 

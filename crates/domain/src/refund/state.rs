@@ -56,7 +56,7 @@ codes! {
         ApprovedWithDelay = 2 "approved_with_delay",
         DelayOver = 3 "delay_over",
         /// A node commits the intent to call the provider.
-        Leased = 4 "claimed",
+        Leased = 4 "leased",
         /// Certain: no byte left.
         NeverSent = 5 "never_sent",
         /// May have been sent; no usable answer.
@@ -65,12 +65,12 @@ codes! {
         /// Someone must act at the provider.
         ActionRequired = 8 "action_required",
         /// The provider waits for the merchant's money.
-        WaitingForFunds = 9 "funds_missing",
+        WaitingForFunds = 9 "waiting_for_funds",
         Completed = 10 "completed",
         /// The provider refused it or took it back.
         Failed = 11 "failed",
         Withdrawn = 12 "withdrawn",
-        Canceled = 13 "canceled_by_provider",
+        Canceled = 13 "canceled",
         /// The provider speaks of another amount, currency or payment.
         Contradicted = 14 "contradicted",
         /// Nobody found out about it for too long.

@@ -32,9 +32,9 @@ impl Format {
 
 /// The names of an event as refundry, plugipay, elasticpay and yoco; empty where it is not sent.
 ///
-/// Plugipay: `reference/plugipay.md` §7.8 and §12.5. Yoco: `reference/elasticpay_yoco.md` B.6.
-/// ElasticPay: A.6 there; every event is about the payment intent, which exists from the request for
-/// payment on, and a payment that was registered is an intent that succeeded.
+/// The names are those of each system's page about webhooks. Every event of ElasticPay is about the
+/// payment intent, which exists from the request for payment on; a payment that was registered is an
+/// intent that succeeded.
 const fn names(event: Type) -> [&'static str; 4] {
     let own = event.as_str();
     match event {

@@ -5,13 +5,13 @@ use domain::decide::{
     Command, CreateRefund, Done, KeyedRequest, RefundRef, Refusal, RegisterPayment, Start,
 };
 use domain::ids::{Ids, PaymentId};
-use domain::keys::KeyHash;
 use domain::money::{Currency, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::payment::{Kind, NewPayment, Payment, Status};
 use domain::refund::{NewRefund, Refund, State};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
+use domain::unique_keys::KeyHash;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 

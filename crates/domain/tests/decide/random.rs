@@ -277,7 +277,7 @@ impl Script<'_> {
     }
 }
 
-fn name(namespace: &str, number: u8) -> domain::keys::KeyHash {
+fn name(namespace: &str, number: u8) -> domain::unique_keys::KeyHash {
     hash(namespace, &number.to_string())
 }
 

@@ -3,7 +3,6 @@
 use domain::decide::{Command, Done, Refusal, decide};
 use domain::event::{Event, Subject};
 use domain::ids::{Ids, PaymentId, RefundId};
-use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
@@ -11,6 +10,7 @@ use domain::payment::Payment;
 use domain::refund::{Bucket, Fact, Origin, Refund, State, next};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
+use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::view::{Change, Row, RowKeys, View};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use super::statement::Rows;
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::tables::{API_KEYS, KeyToStore, NewApiKey};
-use domain::keys::UniqueKey;
+use domain::unique_keys::UniqueKey;
 
 impl PostgresStore {
     pub(crate) async fn create_api_key(

@@ -11,8 +11,8 @@ use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::queries::keys::{self, Holder};
 use crate::tables::{FromRow as _, KEYS, inconsistent};
-use domain::keys::UniqueKey;
 use domain::time::Timestamp;
+use domain::unique_keys::UniqueKey;
 
 /// Takes the key, also from a holder that expired and is not yet deleted.
 fn take<'a>(

@@ -14,10 +14,10 @@ use crate::tables::{
 use domain::checkout::Checkout;
 use domain::ids::{InvoiceId, PaymentId, RefundId};
 use domain::invoice::Invoice;
-use domain::keys::{KeyTarget, UniqueKey};
 use domain::payment::Payment;
 use domain::refund::Refund;
 use domain::tenant::Tenant;
+use domain::unique_keys::{KeyTarget, UniqueKey};
 use domain::view::{Row, RowKeys, View};
 use domain::webhook::{Delivery, Endpoint, Subscriber};
 use std::borrow::Cow;

@@ -75,9 +75,9 @@ pub(crate) fn among(dialect: Dialect, tenant: Tenant, ids: Vec<[u8; 16]>) -> Que
 
 /// The condition of the index on event types, which leaves out the types that nearly every payment and
 /// refund has.
-const RARE_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
+const INDEXED_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
 
-/// Whether the index on event types has this one, see [`RARE_TYPES`].
+/// Whether the index on event types has this one, see [`INDEXED_TYPES`].
 const fn is_rare(event_type: Type) -> bool {
     match event_type {
         Type::PaymentCreated
@@ -120,7 +120,7 @@ pub(crate) fn list(
     let mut events = select(dialect, rare.then_some("events_by_type"), tenant);
     events.and("e.type = ?", filter.event_type.map(Type::code));
     if rare {
-        events.push(RARE_TYPES);
+        events.push(INDEXED_TYPES);
     }
     let Some(refund) = filter.refund else { return events.page("e.id", page) };
     events.and("e.refund = ?", Some(refund.ulid()));

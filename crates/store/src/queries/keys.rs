@@ -3,9 +3,9 @@
 use super::{Dialect, Query};
 use crate::StoreError;
 use crate::tables::{Cells, FromRow, KEYS};
-use domain::keys::{KeyHash, UniqueKey};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
+use domain::unique_keys::{KeyHash, UniqueKey};
 
 pub(crate) fn find(tenant: Tenant, hash: KeyHash) -> Query<UniqueKey> {
     Query::by_key(&KEYS, tenant, hash.0)

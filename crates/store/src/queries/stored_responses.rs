@@ -2,9 +2,9 @@
 
 use super::keys::delete_expired;
 use super::{Dialect, Query};
-use domain::keys::KeyHash;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
+use domain::unique_keys::KeyHash;
 use ulid::Ulid;
 
 /// Stores the response to a request, unless it has one.

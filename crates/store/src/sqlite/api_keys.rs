@@ -5,7 +5,7 @@ use super::rows::RowWriter;
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::tables::{API_KEYS, KeyToStore, NewApiKey};
-use domain::keys::UniqueKey;
+use domain::unique_keys::UniqueKey;
 use rusqlite::Connection;
 
 impl SqliteStore {

@@ -8,8 +8,8 @@ use crate::StoreError;
 use crate::queries::{checkouts, invoices};
 use crate::tables::{CHECKOUTS, EVENTS, INVOICES, KEYS, Put, REFUNDS, TRANSFERS};
 use domain::ids::{InvoiceId, PaymentId, RefundId};
-use domain::keys::{KeyTarget, UniqueKey};
 use domain::refund::Refund;
+use domain::unique_keys::{KeyTarget, UniqueKey};
 use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{Connection, OptionalExtension as _, params};
 

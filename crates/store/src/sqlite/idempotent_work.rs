@@ -8,8 +8,8 @@ use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::queries::keys;
 use crate::tables::{KEYS, Put};
-use domain::keys::UniqueKey;
 use domain::time::Timestamp;
+use domain::unique_keys::UniqueKey;
 use rusqlite::{Connection, params_from_iter};
 
 impl SqliteStore {

@@ -3,8 +3,8 @@
 use super::put::{id, int, maybe_int, maybe_text, maybe_time};
 use super::{Cells, FromRow, Table, changing, inconsistent, key, unread};
 use crate::StoreError;
-use domain::keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::refund::State;
+use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 
 pub(crate) static KEYS: Table<UniqueKey> = Table::new(
     "keys",

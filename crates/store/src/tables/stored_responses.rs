@@ -4,8 +4,8 @@ use super::put::{bytes, id, int, maybe_int, time};
 use super::{Cells, FromRow, Table, changing, key};
 use crate::StoreError;
 use crate::stored_responses::{NewRequest, StoredResponse};
-use domain::keys::KeyHash;
 use domain::time::Timestamp;
+use domain::unique_keys::KeyHash;
 
 pub(crate) static STORED_RESPONSES: Table<NewRequest> = Table::new(
     "answers",

@@ -391,7 +391,7 @@ pub async fn names_that_ran_out_are_forgotten(world: World) {
     assert_eq!(world.store.forget_keys(NOW, 100).await.expect("a write"), 0);
     let later = NOW.plus_ms(domain::decide::KEY_LIFETIME_MS + 1);
     assert_eq!(world.store.forget_keys(later, 100).await.expect("a write"), 1);
-    let hash = domain::keys::KeyHash([3; 16]);
+    let hash = domain::unique_keys::KeyHash([3; 16]);
     let kept = world.store.find_key(world.tenant, hash).await.expect("a read");
     assert!(kept.is_some(), "a refund's name is kept for ever");
 }

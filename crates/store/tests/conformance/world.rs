@@ -9,13 +9,13 @@ use domain::decide::{
 };
 use domain::ids::{AccountId, Ids, PaymentId};
 use domain::invoice::{NewInvoice, Totals};
-use domain::keys::KeyHash;
 use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::{Kind, NewPayment, Payment};
 use domain::refund::{NewRefund, Refund};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
+use domain::unique_keys::KeyHash;
 use domain::view::{RowKeys, View};
 use domain::webhook::{Format, Sealed};
 use rand_chacha::ChaCha8Rng;

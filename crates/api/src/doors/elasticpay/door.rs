@@ -45,7 +45,7 @@ impl Door for ElasticPay {
         Ok(name_biller(headers)?)
     }
 
-    fn welcome(caller: &Caller, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_caller(caller: &Caller, headers: &HeaderMap) -> Result<(), Problem> {
         if caller.key.platform && ON_BEHALF_OF.find(headers)?.is_none() {
             let message =
                 "a platform's key must say for whom it acts, in X-Biller-Account: biller_…";

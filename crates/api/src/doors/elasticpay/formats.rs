@@ -1,4 +1,4 @@
-//! The webhook format of this door (`reference/elasticpay_yoco.md` A.6): every event is about the
+//! The webhook format of this door: every event is about the
 //! payment intent, and the signature covers the time and the body.
 
 use super::door::BILLER;

@@ -1,5 +1,5 @@
 //! The ElasticPay door, `/api/v1/payment_intents`: snake case, bare objects, and refunds that are
-//! answered when the provider has answered (`reference/elasticpay_yoco.md` part A).
+//! answered when the provider has answered.
 //!
 //! Checkouts and payments of every door are payment intents here: `pi_X`, `cs_X` and `pay_X` name one
 //! payment with one balance.

@@ -1,4 +1,4 @@
-//! Refunds of payment intents (`reference/elasticpay_yoco.md` A.4).
+//! Refunds of payment intents.
 
 use super::door::Call;
 use super::error::Problem;

@@ -1,4 +1,4 @@
-//! The shapes of this door (`reference/elasticpay_yoco.md` A.3 and A.4). The fields of its
+//! The shapes of this door. The fields of its
 //! documentation are there under their names; what is more is Refundry's own.
 
 use crate::http::checkout::Common;

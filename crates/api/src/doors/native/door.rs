@@ -27,7 +27,7 @@ impl Door for Native {
     type Problem = Problem;
     type Profile = ErrorProfile;
 
-    fn welcome(caller: &Caller, headers: &HeaderMap) -> Result<ErrorProfile, Problem> {
+    fn check_caller(caller: &Caller, headers: &HeaderMap) -> Result<ErrorProfile, Problem> {
         let Some(value) = ERROR_PROFILE.find(headers)? else {
             return Ok(caller.key.error_profile);
         };

@@ -21,7 +21,7 @@ pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
 /// what it has seen.
 struct Standard;
 
-/// Plugipay (`reference/plugipay.md` §12.2 and §12.3).
+/// Plugipay, as its webhook page says.
 struct Plugipay;
 
 printed! {

@@ -27,7 +27,7 @@ impl Door for Yoco {
     type Problem = Problem;
     type Profile = ();
 
-    fn welcome(_: &Caller, _: &HeaderMap) -> Result<(), Problem> {
+    fn check_caller(_: &Caller, _: &HeaderMap) -> Result<(), Problem> {
         Ok(())
     }
 

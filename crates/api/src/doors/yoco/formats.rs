@@ -19,7 +19,7 @@ pub fn formats() -> Vec<Arc<dyn WebhookFormat>> {
     vec![Arc::new(Yoco)]
 }
 
-/// Yoco (`reference/elasticpay_yoco.md` B.6).
+/// Yoco.
 struct Yoco;
 
 #[derive(Serialize)]

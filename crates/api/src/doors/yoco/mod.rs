@@ -1,5 +1,4 @@
-//! The Yoco door, `/api/checkouts…`: the Checkout API of Yoco (`reference/elasticpay_yoco.md`, part
-//! B), with refunds, reversals and webhooks as its clients know them.
+//! The Yoco door, `/api/checkouts…`: the Checkout API of Yoco, with refunds, reversals and webhooks as its clients know them.
 
 mod checkouts;
 mod describe;

@@ -2,7 +2,7 @@
 //!
 //! The signature covers the method, the request target and the body byte for byte as they came, the
 //! time and the idempotency key. Nothing is re-encoded before it is compared, because clients
-//! encode queries and JSON each in their own way (`reference/plugipay.md` §2.1 and §15).
+//! encode queries and JSON each in their own way.
 
 use super::refused::Refused;
 use crate::http::headers::{IDEMPOTENCY_KEY, TIMESTAMP};
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    // Signatures made with Python's hmac and hashlib from the rule in reference/plugipay.md §2.1.
+    // Signatures made with Python's hmac and hashlib from the rule of Plugipay.
     #[test]
     fn signatures_are_those_of_an_independent_implementation() {
         let create = Signed {

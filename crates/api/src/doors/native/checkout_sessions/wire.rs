@@ -1,4 +1,4 @@
-//! The shapes of checkout sessions (`reference/plugipay.md` §8).
+//! The shapes of checkout sessions, with the field names of Plugipay.
 
 use crate::doors::native::line::{LONGEST_LINE, MOST_ITEMS};
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};

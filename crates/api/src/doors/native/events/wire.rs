@@ -1,4 +1,4 @@
-//! The shapes of events (`reference/plugipay.md` §12): every resource as it was right after the event.
+//! The shapes of events, with the field names of Plugipay: every resource as it was right after the event.
 
 use crate::doors::native::checkout_sessions::wire::SessionWire;
 use crate::doors::native::invoices::wire::InvoiceWire;

@@ -1,4 +1,4 @@
-//! The shape of invoices (`reference/plugipay.md` §9).
+//! The shape of invoices, with the field names of Plugipay.
 
 use crate::http::checkout::invoice_number;
 use crate::http::print::{Raw, ResourceName, Shown};

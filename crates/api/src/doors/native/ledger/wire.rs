@@ -1,4 +1,4 @@
-//! The shapes of the ledger (`reference/plugipay.md` §10).
+//! The shapes of the ledger, with the field names of Plugipay.
 
 use crate::http::print::{PrefixedId, Shown};
 use crate::http::time::Iso;

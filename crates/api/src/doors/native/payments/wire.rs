@@ -1,4 +1,4 @@
-//! The shape of payments (`reference/plugipay.md` §7).
+//! The shape of payments, with the field names of Plugipay.
 
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;

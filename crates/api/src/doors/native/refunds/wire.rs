@@ -1,4 +1,4 @@
-//! The shapes of refunds and their timelines (`reference/plugipay.md` §7).
+//! The shapes of refunds and their timelines, with the field names of Plugipay.
 
 use crate::http::print::{PrefixedId, Raw, ResourceName, Shown};
 use crate::http::time::Iso;

@@ -1,4 +1,4 @@
-//! The shapes of webhook endpoints and deliveries (`reference/plugipay.md` §12.1): the fields of the
+//! The shapes of webhook endpoints and deliveries, with the field names of Plugipay: the fields of the
 //! newest clients and of the documentation, where they do not conflict.
 
 use crate::http::print::Shown;

@@ -1,8 +1,8 @@
 //! Names in a view.
 
-use crate::keys::{KeyHash, UniqueKey};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
+use crate::unique_keys::{KeyHash, UniqueKey};
 use crate::view::{Row, View};
 
 /// The row of a name, unless it ran out.
