@@ -115,7 +115,7 @@ pub struct Payment {
 
 impl Capture {
     /// The capture of a payment that is registered at `now`.
-    pub fn of(new: &NewPayment, id: PaymentId, now: Timestamp) -> Self {
+    pub fn of(new: &NewPayment, id: PaymentId) -> Self {
         Self {
             tenant: new.tenant,
             id,
@@ -124,7 +124,7 @@ impl Capture {
             currency: new.currency,
             provider: new.provider.clone(),
             provider_payment_id: new.provider_payment_id.clone(),
-            captured_at: new.captured_at.unwrap_or(now),
+            captured_at: new.captured_at.unwrap_or_else(|| id.at()),
             reference: new.reference.clone(),
             metadata: new.metadata.clone(),
         }

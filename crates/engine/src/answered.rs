@@ -19,7 +19,15 @@ pub struct Answered<T> {
 
 /// Every command is answered with its own kind of thing, so anything else is a defect of ours.
 fn of_another_kind(done: &Done) -> Error {
-    tracing::error!(?done, "a command was answered with another kind of thing");
+    let kind = match done {
+        Done::Payment { .. } => "a payment",
+        Done::Refund { .. } => "a refund",
+        Done::Checkout { .. } => "a checkout",
+        Done::Invoice { .. } => "an invoice",
+        Done::Endpoint(_) => "an endpoint",
+        Done::Delivery { .. } => "a delivery",
+    };
+    tracing::error!(kind, "a command was answered with another kind of thing");
     StoreError::Inconsistent("a command was answered with another kind of thing".into()).into()
 }
 

@@ -57,7 +57,8 @@ impl Engine {
             return;
         }
         let (engine, key, at) = (self.clone(), key.clone(), domain::time::Timestamp(now));
-        self.spawn(async move {
+        // A stopping server does not wait for it.
+        tokio::spawn(async move {
             if let Err(error) = engine.store().note_api_key_use(&key.id, at).await {
                 tracing::debug!(%error, key = %key.id, "the use of a key was not noted");
             }

@@ -144,7 +144,8 @@ impl Engine {
         // Money sent by hand has no id but the checkout's own.
         let known = checkout.provider_payment_id.clone();
         let id = known.unwrap_or_else(|| checkout.terms.name().into());
-        let provider = self.payment_provider(checkout.terms.tenant)?.name();
+        let tenant = checkout.terms.tenant;
+        let provider = self.payment_provider_name(tenant).ok_or_else(no_payment_provider)?;
         let act = Act::Confirm { charge: self.charge_of(provider, &id) };
         self.act(checkout, "confirm", act, key).await
     }
@@ -248,14 +249,11 @@ impl Engine {
 
     /// The name of the provider that takes payments, if one is configured.
     pub fn payment_provider_name(&self, tenant: Tenant) -> Option<&'static str> {
-        self.payment_provider(tenant).ok().map(|provider| provider.name())
+        self.registry().payment_provider_name(tenant)
     }
 
     fn payment_provider(&self, tenant: Tenant) -> Result<&Arc<dyn TakesPayments>, Error> {
-        self.registry().payment_provider(tenant).ok_or_else(|| {
-            let message = "no provider is configured that takes payments".into();
-            Error::Invalid { field: "methods", message }
-        })
+        self.registry().payment_provider(tenant).ok_or_else(no_payment_provider)
     }
 
     async fn act(
@@ -444,4 +442,9 @@ impl Engine {
             None => Refusal::PaymentNotFound,
         })
     }
+}
+
+fn no_payment_provider() -> Error {
+    let message = "no provider is configured that takes payments".into();
+    Error::Invalid { field: "methods", message }
 }

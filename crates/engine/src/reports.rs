@@ -74,7 +74,7 @@ impl Engine {
             let end = next_midnight(start).min(until);
             let sums = self.store().sum_transfers(tenant, currency, start, end).await?;
             let movements = Movements::of(&sums)
-                .ok_or_else(|| StoreError::Inconsistent("a day's postings overflow".into()))?;
+                .ok_or_else(|| StoreError::Inconsistent("a day's transfers overflow".into()))?;
             days.push(Day { from: start, movements });
             start = end;
         }

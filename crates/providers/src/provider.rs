@@ -107,12 +107,12 @@ pub trait Provider: Send + Sync {
 
     fn capabilities(&self) -> Capabilities;
 
-    /// Asks for a refund. Called again with the same order, and so the same key, when an answer was
+    /// Asks for a refund. Called again with the same instruction, and so the same key, when an answer was
     /// lost and the provider honours keys.
-    async fn submit(&self, order: &RefundInstruction) -> Said;
+    async fn submit(&self, instruction: &RefundInstruction) -> Said;
 
     /// Finds a refund by our key or its own id.
-    async fn lookup(&self, order: &RefundInstruction) -> Lookup;
+    async fn lookup(&self, instruction: &RefundInstruction) -> Lookup;
 
     /// Lists the refunds of a payment, ours and others.
     async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure>;

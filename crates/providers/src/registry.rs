@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Registry {
     everywhere: BTreeMap<&'static str, Arc<dyn Provider>>,
     payment_provider: Option<Arc<dyn TakesPayments>>,
+    payment_provider_name: Option<&'static str>,
 }
 
 impl Registry {
@@ -27,12 +28,24 @@ impl Registry {
     /// Sets the provider that checkouts and invoices are paid through, for every account and mode.
     #[must_use]
     pub fn with_payment_provider(self, provider: Arc<dyn TakesPayments>) -> Self {
-        Self { payment_provider: Some(provider), ..self }
+        let named = self.with_payment_provider_elsewhere(provider.name());
+        Self { payment_provider: Some(provider), ..named }
+    }
+
+    /// Names the provider that checkouts and invoices are paid through on other nodes.
+    #[must_use]
+    pub fn with_payment_provider_elsewhere(self, name: &'static str) -> Self {
+        Self { payment_provider_name: Some(name), ..self }
     }
 
     /// The provider that checkouts and invoices of an account and mode are paid through.
     pub fn payment_provider(&self, _tenant: Tenant) -> Option<&Arc<dyn TakesPayments>> {
         self.payment_provider.as_ref()
+    }
+
+    /// The name of that provider, also on a node that does not run it.
+    pub fn payment_provider_name(&self, _tenant: Tenant) -> Option<&'static str> {
+        self.payment_provider_name
     }
 
     /// The provider called `name` for an account and mode.

@@ -4,13 +4,13 @@ use engine::{Engine, Error, Sweep};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Maximum number of refunds claimed in one step.
-const CLAIM: u32 = 128;
+/// Maximum number of refunds leased in one step.
+const LEASES: u32 = 128;
 
 /// Maximum number of checkouts and invoices handled in one step.
 const CHECKOUTS: u32 = 64;
 
-/// Maximum number of webhooks claimed in one step.
+/// Maximum number of webhooks leased in one step.
 const DELIVERIES: u32 = 256;
 
 /// Shortest pause between two queries for due checkouts or webhooks.
@@ -63,11 +63,11 @@ async fn attempt<T>(what: &str, step: impl Future<Output = Result<T, Error>>) ->
 
 async fn due_loop(engine: Engine) {
     loop {
-        match attempt("due refunds were not claimed", engine.lease_due(CLAIM)).await {
-            Some(claimed) if !claimed.is_empty() => {
-                for claimed in claimed {
+        match attempt("due refunds were not leased", engine.lease_due(LEASES)).await {
+            Some(leased) if !leased.is_empty() => {
+                for leased in leased {
                     let worker = engine.clone();
-                    engine.spawn(async move { worker.work(claimed).await });
+                    engine.spawn(async move { worker.work(leased).await });
                 }
             }
             Some(_) => pause(&engine).await,
@@ -80,7 +80,7 @@ async fn due_loop(engine: Engine) {
 async fn pause(engine: &Engine) {
     let next = engine.next_due().await.ok().flatten();
     let wait = match next {
-        // The refund is due and was not claimed, since all calls are taken.
+        // The refund is due and was not leased, since all calls are taken.
         Some(due) if due <= engine.now() => Duration::from_millis(20),
         Some(due) => milliseconds(due.ms_since(engine.now())).min(LONGEST_PAUSE),
         None => LONGEST_PAUSE,
@@ -94,14 +94,14 @@ async fn pause(engine: &Engine) {
 /// Sends due webhooks.
 async fn deliver_loop(engine: Engine) {
     loop {
-        let claim = engine.lease_deliveries(DELIVERIES);
-        let Some(look) = attempt("due webhooks were not claimed", claim).await else {
+        let lease = engine.lease_deliveries(DELIVERIES);
+        let Some(look) = attempt("due webhooks were not leased", lease).await else {
             rest(LONGEST_PAUSE).await;
             continue;
         };
-        for claimed in look.leased {
+        for leased in look.leased {
             let worker = engine.clone();
-            engine.spawn(async move { worker.deliver(claimed).await });
+            engine.spawn(async move { worker.deliver(leased).await });
         }
         if look.again {
             continue;

@@ -90,7 +90,8 @@ pub fn start_engine(
     simulator: Option<&Arc<Simulator>>,
 ) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
-    let mut registry = Registry::new();
+    // A node without the simulator confirms and prints checkouts that other nodes took.
+    let mut registry = Registry::new().with_payment_provider_elsewhere(simulator::NAME);
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
     }

@@ -43,7 +43,7 @@ pub(super) fn decide<R: Rng>(
     if view.payments.contains_key(&(tenant, id)) {
         return Err(Refusal::PaymentExists(id));
     }
-    let capture = Capture::of(&register.new, id, now);
+    let capture = Capture::of(&register.new, id);
     let settles_at = register.settles_after_ms.map(|ms| capture.captured_at.plus_ms(ms));
     let mut payment = Payment::new(capture, register.new.settled_at.or(settles_at), now);
     let transfer = Transfer::capture(ids.transfer(now), &payment);

@@ -2,6 +2,7 @@
 //! still until a test moves it.
 
 mod backup;
+mod by_hand;
 mod cancel;
 mod chains;
 mod committer;

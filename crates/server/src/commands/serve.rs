@@ -102,7 +102,7 @@ impl Server {
         let _ = serving.await;
         if !engine.drain(seconds(config.shutdown_seconds)).await {
             tracing::warn!(
-                "some refunds are still with their providers; the next start takes over"
+                "some requests or calls to providers are not finished; the next start takes over"
             );
         }
         Ok(ExitCode::SUCCESS)

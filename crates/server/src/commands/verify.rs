@@ -14,7 +14,7 @@ pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
         println!("{difference}");
     }
     println!(
-        "checked {} payments, {} refunds and {} postings: {}",
+        "checked {} payments, {} refunds and {} transfers: {}",
         report.payments,
         report.refunds,
         report.transfers,

@@ -79,17 +79,18 @@ impl<'a> Value<'a> {
     pub(super) fn column(puts: impl Iterator<Item = Put<'a>>) -> Result<Self, StoreError> {
         let (mut ints, mut ids) = (Vec::new(), Vec::new());
         let (mut texts, mut blobs) = (Vec::new(), Vec::new());
+        let rows = puts.size_hint().0;
         for put in puts {
             match put {
-                Put::Int(value) => ints.push(value),
-                Put::Id(value) => ids.push(value.map(Id)),
-                Put::Text(value) => texts.push(value.map(Cow::Borrowed)),
-                Put::Json(Ok(value)) => texts.push(Some(Cow::Owned(value))),
+                Put::Int(value) => push(&mut ints, rows, value),
+                Put::Id(value) => push(&mut ids, rows, value.map(Id)),
+                Put::Text(value) => push(&mut texts, rows, value.map(Cow::Borrowed)),
+                Put::Json(Ok(value)) => push(&mut texts, rows, Some(Cow::Owned(value))),
                 Put::Json(Err(error)) => {
                     let why = format!("a value cannot be written as JSON: {error}");
                     return Err(StoreError::Inconsistent(why));
                 }
-                Put::Bytes(value) => blobs.push(value),
+                Put::Bytes(value) => push(&mut blobs, rows, value),
             }
         }
         Ok(if !ints.is_empty() {
@@ -102,6 +103,14 @@ impl<'a> Value<'a> {
             Self::Blobs(blobs)
         })
     }
+}
+
+/// Appends a value to a column, which gets room for all rows at once.
+fn push<T>(column: &mut Vec<T>, rows: usize, value: T) {
+    if column.is_empty() {
+        column.reserve_exact(rows);
+    }
+    column.push(value);
 }
 
 impl Value<'_> {

@@ -2,8 +2,9 @@
 
 use super::SqliteStore;
 use crate::queries::backlog::COUNT_BACKLOG;
+use crate::queries::query_plans::tenant;
 use crate::queries::query_plans::{Case, KEY, cases};
-use crate::queries::{Dialect, PageQuery, SortOrder};
+use crate::queries::{Dialect, PageQuery, Query, SortOrder, deliveries, events};
 use rusqlite::{Connection, params_from_iter};
 
 /// The plan that the database makes for a page.
@@ -45,6 +46,26 @@ async fn every_list_is_read_off_its_index() {
         Ok(checked)
     });
     assert!(checked.await.expect("plans") > 300);
+}
+
+#[tokio::test]
+async fn events_and_bodies_of_due_deliveries_are_found_by_their_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+    let explain = "EXPLAIN QUERY PLAN";
+    let among = events::among(Dialect::Sqlite, tenant(), vec![[1; 16]]).explained(explain);
+    let bodies = deliveries::bodies(Dialect::Sqlite, vec![1]).explained(explain);
+    let plans = store.read(move |connection| {
+        let plan = |query: &Query<()>| -> rusqlite::Result<String> {
+            let mut explain = connection.prepare(&query.sql)?;
+            let lines = explain.query_map(params_from_iter(&query.args), |row| row.get(3))?;
+            Ok(lines.collect::<Result<Vec<String>, _>>()?.join("; "))
+        };
+        Ok((plan(&among)?, plan(&bodies)?))
+    });
+    let (events, bodies) = plans.await.expect("plans");
+    assert!(events.contains("SEARCH e USING PRIMARY KEY (scope=? AND id=?)"), "{events}");
+    assert!(bodies.contains("SEARCH delivery_bodies USING INTEGER PRIMARY KEY"), "{bodies}");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub const LIST: List = List {
                 Schema::words(source_types())
             }),
             ("sourceId", "Only entries about this thing.", Schema::string),
-            ("txId", "Only the entries of this posting.", Schema::string),
+            ("txId", "Only the entries of this transfer.", Schema::string),
         ],
     )
 };

@@ -14,7 +14,7 @@ printed! {
         pub id: Shown<EntryId> = components::entry_id(),
         pub account_id: Shown<AccountId> = components::account_id(),
         pub tx_id: Shown<TransferId> = components::transfer_id()
-            .says("The posting: a debit and a credit of one amount."),
+            .says("The transfer: a debit and a credit of one amount."),
         pub code: &'static str = Schema::one_of(Code::ALL, Code::as_str)
             .says("The ledger account."),
         pub direction: &'static str = Schema::words(["debit", "credit"]),
