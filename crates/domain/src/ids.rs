@@ -125,13 +125,6 @@ impl TransferId {
     }
 }
 
-impl EntryId {
-    /// The transfer whose debit leg this is, or whose credit leg the next id is.
-    pub fn transfer_candidates(self) -> (TransferId, TransferId) {
-        (TransferId(Ulid(self.0.0.saturating_sub(1))), TransferId(self.0))
-    }
-}
-
 /// Makes ids that increase within one source, also within one millisecond.
 #[derive(Debug)]
 pub struct Ids<R> {

@@ -13,7 +13,7 @@ use domain::refund::State;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::unique_keys::{KeyTarget, UniqueKey};
-use domain::webhook::{Body, Delivery, Status, Subscriber};
+use domain::webhook::{Body, Delivery, Subscriber};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use store::{Once, Replay, StoreError};
@@ -240,24 +240,6 @@ fn delivery_of(
     (id, now): (DeliveryId, Timestamp),
     body: Box<str>,
 ) -> Delivery {
-    Delivery {
-        tenant: event.tenant,
-        id,
-        endpoint: subscriber.endpoint,
-        format: subscriber.format,
-        event: event.id,
-        event_type: event.event_type,
-        subject: event.id.ulid(),
-        seq: event.seq,
-        status: Status::Pending,
-        attempts: 0,
-        once: false,
-        next_at: Some(now),
-        last_attempt_at: None,
-        delivered_at: None,
-        response_code: None,
-        last_error: None,
-        body: Body::New(body),
-        updated_at: now,
-    }
+    let subject = event.id.ulid();
+    Delivery { subject, body: Body::New(body), ..Delivery::new(id, subscriber, event, now) }
 }

@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::ids::Ids;
 use crate::time::Timestamp;
 use crate::view::View;
-use crate::webhook::{Body, Delivery, Status, Subscriber};
+use crate::webhook::{Delivery, Subscriber};
 use rand_core::Rng;
 
 /// Appends a delivery for each event of the batch and each active endpoint that wants it. To be
@@ -22,7 +22,8 @@ pub fn fan_out<R: Rng>(view: &mut View, now: Timestamp, ids: &mut Ids<R>) {
                 .get(&(event.tenant, subscriber.endpoint))
                 .is_some_and(|row| !row.value.active);
             if wants(subscriber, event) && !stopped {
-                view.new_rows.deliveries.push(delivery(subscriber, event, now, ids));
+                let delivery = Delivery::new(ids.delivery(now), subscriber, event, now);
+                view.new_rows.deliveries.push(delivery);
             }
         }
     }
@@ -34,34 +35,6 @@ fn wants(subscriber: &Subscriber, event: &Event) -> bool {
         && subscriber.format.event_name(event.event_type).is_some()
 }
 
-fn delivery<R: Rng>(
-    subscriber: &Subscriber,
-    event: &Event,
-    now: Timestamp,
-    ids: &mut Ids<R>,
-) -> Delivery {
-    Delivery {
-        tenant: event.tenant,
-        id: ids.delivery(now),
-        endpoint: subscriber.endpoint,
-        format: subscriber.format,
-        event: event.id,
-        event_type: event.event_type,
-        subject: event.subject.ulid(),
-        seq: event.seq,
-        status: Status::Pending,
-        attempts: 0,
-        once: false,
-        next_at: Some(now),
-        last_attempt_at: None,
-        delivered_at: None,
-        response_code: None,
-        last_error: None,
-        body: Body::None,
-        updated_at: now,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +42,7 @@ mod tests {
     use crate::ids::{EndpointId, RefundId};
     use crate::refund::State;
     use crate::tenant::{Mode, Tenant};
-    use crate::webhook::{EventSet, Format};
+    use crate::webhook::{EventSet, Format, Status};
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 

@@ -10,7 +10,7 @@ pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 
 use crate::codes::codes;
-use crate::event::Type;
+use crate::event::{Event, Type};
 use crate::ids::{DeliveryId, EndpointId, EventId};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -154,6 +154,30 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A delivery of an event to a subscriber, to be sent at `now` after those of the same subject.
+    pub fn new(id: DeliveryId, subscriber: &Subscriber, event: &Event, now: Timestamp) -> Self {
+        Self {
+            tenant: event.tenant,
+            id,
+            endpoint: subscriber.endpoint,
+            format: subscriber.format,
+            event: event.id,
+            event_type: event.event_type,
+            subject: event.subject.ulid(),
+            seq: event.seq,
+            status: Status::Pending,
+            attempts: 0,
+            once: false,
+            next_at: Some(now),
+            last_attempt_at: None,
+            delivered_at: None,
+            response_code: None,
+            last_error: None,
+            body: Body::None,
+            updated_at: now,
+        }
+    }
+
     /// Whether there can be an earlier delivery of its subject that it must wait for. Not before a
     /// first event, unless it is that of a payment, whose id is that of what was paid.
     pub fn has_a_past(&self) -> bool {
