@@ -62,8 +62,8 @@ impl SqliteStore {
     /// Opens the database file, creates it if need be and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = Self::migrate(path, None)?;
-        // 64 MiB of pages at most; taken as it is needed.
-        connection.pragma_update(None, "cache_size", -65_536)?;
+        // 16 MiB of pages at most. At many a commit SQLite walks every page it holds, so more is slower.
+        connection.pragma_update(None, "cache_size", -16_384)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         let writer = Writer::start(connection, path)?;
         let readers =
@@ -195,6 +195,8 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Otherwise SQLite prepares a statement anew each time a value is bound to its LIMIT.
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 

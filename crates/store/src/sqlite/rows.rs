@@ -7,7 +7,7 @@ use crate::tables::{Column, FromRow, Put, Table};
 use domain::tenant::Tenant;
 use domain::view::{Change, Row};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, params};
 
 impl ToSql for Put<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -69,7 +69,7 @@ impl<'c, T> RowWriter<'c, T> {
     pub(super) fn insert(&mut self, row: &T, chain: Option<Put<'_>>) -> Result<(), StoreError> {
         let text = &self.table.texts().insert;
         let insert = prepared(&mut self.insert, self.connection, text)?;
-        insert.execute(params_from_iter(values(self.table.inserted(), row).chain(chain)))?;
+        run(insert, self.table.inserted(), row, chain)?;
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl<'c, T> RowWriter<'c, T> {
     pub(super) fn replace(&self, row: &T) -> Result<(), StoreError> {
         let text = format!("{} {}", self.table.texts().insert, self.table.or_replace());
         let mut replace = self.connection.prepare_cached(&text)?;
-        replace.execute(params_from_iter(values(self.table.inserted(), row)))?;
+        run(&mut replace, self.table.inserted(), row, None)?;
         Ok(())
     }
 
@@ -86,8 +86,7 @@ impl<'c, T> RowWriter<'c, T> {
     pub(super) fn update(&mut self, row: &T, chain: Option<Put<'_>>) -> Result<(), StoreError> {
         let text = &self.table.texts().update;
         let update = prepared(&mut self.update, self.connection, text)?;
-        let changed =
-            update.execute(params_from_iter(values(self.table.updated(), row).chain(chain)))?;
+        let changed = run(update, self.table.updated(), row, chain)?;
         expect_one(changed, self.table.name)
     }
 }
@@ -129,11 +128,22 @@ fn prepared<'s, 'c>(
     })
 }
 
-fn values<T: 'static>(
+/// Binds the columns of a row and then the chain, runs the statement and counts the rows it changed.
+fn run<T: 'static>(
+    statement: &mut CachedStatement<'_>,
     columns: impl Iterator<Item = &'static Column<T>>,
     row: &T,
-) -> impl Iterator<Item = Put<'_>> {
-    columns.map(move |column| column.value(row))
+    chain: Option<Put<'_>>,
+) -> Result<usize, StoreError> {
+    let mut at = 0;
+    for column in columns {
+        at += 1;
+        statement.raw_bind_parameter(at, column.value(row))?;
+    }
+    if let Some(chain) = chain {
+        statement.raw_bind_parameter(at + 1, chain)?;
+    }
+    Ok(statement.raw_execute()?)
 }
 
 /// The values of a row, with `replaced` in place of the value of the column `name`.

@@ -18,9 +18,27 @@ pub const DOCUMENT: Document = Document {
     name: "elasticpay",
     title: "Refundry ElasticPay",
     summary: "Payment intents and refunds in the shape of ElasticPay.",
-    introduction: include_str!("introduction.md"),
+    introduction: INTRODUCTION,
     chapters,
 };
+
+const INTRODUCTION: &str = "\
+Payment intents and their refunds, for clients that are written against the ElasticPay API. It is one of the doors of
+Refundry: what is paid and refunded here is the same money that the native API shows.
+
+**Answers** are bare objects with status 200. Errors, from status 400 on, are `{success: false, error}`, where
+`error.code` is stable and `error.message` is for people. `X-Request-Id` names the request.
+
+**Intents** are everything that somebody is asked to pay or has paid, through whichever door: `pi_…` here is `cs_…`
+and `pay_…` there. An intent that was registered under an id of its own, `pi_…`, keeps it.
+
+**Money** is a whole number of the smallest units: 1250 is 12.50 AUD. Intents say `amount`, refunds `amount_cents`.
+
+**Lists** come in pages of up to 100 items, newest first. While `has_more` is true, pass the last item's `id` as
+`starting_after`.
+
+**Requests** may carry fields and parameters that are not listed here; they are ignored. A known field may appear once.
+";
 
 const PAYING: &str = "Payment intents";
 const REFUNDING: &str = "Refunds";

@@ -23,9 +23,26 @@ pub const DOCUMENT: Document = Document {
     name: "yoco",
     title: "Refundry Yoco",
     summary: "Checkouts, refunds and reversals in the shape of Yoco.",
-    introduction: include_str!("introduction.md"),
+    introduction: INTRODUCTION,
     chapters,
 };
+
+const INTRODUCTION: &str = "\
+Checkouts, their refunds and reversals, for clients that are written against the Yoco Checkout API. It is one of the
+doors of Refundry: what is paid and refunded here is the same money that the native API shows.
+
+**Answers** are bare objects. Errors, from status 400 on, carry their text in `description`, a stable word in
+`errorCode`, and no other answer has either. A missing or wrong key is answered with 403. `X-Request-Id` names the
+request.
+
+**Money** is a whole number of cents.
+
+**Idempotency**: every POST takes an `Idempotency-Key` of at most 255 printable characters and is answered from store
+for 24 hours, refusals included, with `Idempotent-Replayed: true`. The same key with another method, path or body is
+answered with 422, and with 409 while the first request is still running.
+
+**Requests** may carry fields that are not listed here; they are ignored. A known field may appear once.
+";
 
 fn chapters() -> Vec<Chapter> {
     vec![Chapter {
