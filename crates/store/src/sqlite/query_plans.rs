@@ -1,11 +1,12 @@
-//! Every list is read off the index that is meant for it.
+//! Every list is read off the index that is meant for it, and its statement is prepared once.
 
 use super::SqliteStore;
+use super::codec::all;
 use crate::queries::backlog::COUNT_BACKLOG;
 use crate::queries::query_plans::tenant;
 use crate::queries::query_plans::{Case, KEY, cases};
 use crate::queries::{Dialect, PageQuery, Query, SortOrder, deliveries, events};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 /// The plan that the database makes for a page.
 fn plan(case: &Case, page: PageQuery, connection: &Connection) -> rusqlite::Result<String> {
@@ -46,6 +47,31 @@ async fn every_list_is_read_off_its_index() {
         Ok(checked)
     });
     assert!(checked.await.expect("plans") > 300);
+}
+
+#[tokio::test]
+async fn every_list_is_prepared_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&folder.path().join("refundry.db")).expect("a database");
+    let checked = store.read(|connection| {
+        let mut checked = 0;
+        for case in cases() {
+            for page in case.pages() {
+                let queries = [page, PageQuery { limit: page.limit + 1, ..page }]
+                    .map(|page| case.explained(Dialect::Sqlite, page, ""));
+                for query in &queries {
+                    all(connection, query)?;
+                }
+                let select = connection.prepare_cached(&queries[0].sql)?;
+                let status = [StatementStatus::Run, StatementStatus::RePrepare]
+                    .map(|status| select.reset_status(status));
+                assert_eq!(status, [2, 0], "{} {page:?}: runs, preparations anew", case.list);
+                checked += 1;
+            }
+        }
+        Ok(checked)
+    });
+    assert!(checked.await.expect("lists") > 300);
 }
 
 #[tokio::test]
