@@ -141,7 +141,12 @@ fn run<T: 'static>(
         statement.raw_bind_parameter(at, column.value(row))?;
     }
     if let Some(chain) = chain {
-        statement.raw_bind_parameter(at + 1, chain)?;
+        at += 1;
+        statement.raw_bind_parameter(at, chain)?;
+    }
+    // A parameter that is not bound would keep the value of the row before.
+    if at != statement.parameter_count() {
+        return Err(rusqlite::Error::InvalidParameterCount(at, statement.parameter_count()).into());
     }
     Ok(statement.raw_execute()?)
 }
