@@ -112,6 +112,8 @@ fn payment(tenant: Tenant, number: usize) -> Result<NewPayment> {
         captured: CAPTURED,
         currency: Currency::parse("USD")?,
         provider: "simulator".into(),
+        provider_account: None,
+        provider_data: None,
         provider_payment_id: format!("bench_{number:08}").into(),
         captured_at: None,
         settled_at: None,

@@ -17,10 +17,14 @@ use std::sync::{Arc, LazyLock};
 pub fn routes() -> Vec<Route> {
     [
         native::payments::routes(),
+        native::holds::routes(),
         native::refunds::routes(),
+        native::unmatched_notices::routes(),
         native::ledger::routes(),
         native::events::routes(),
         native::keys::routes(),
+        native::provider_accounts::routes(),
+        native::sending::routes(),
         native::reports::routes(),
         inbound::routes(),
         native::checkout_sessions::routes(),

@@ -1,7 +1,9 @@
 //! Events: what happened, in order per refund and per payment.
 
 use crate::codes::codes;
-use crate::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use crate::ids::{
+    AccountId, EndpointId, EventId, InvoiceId, PaymentId, ProviderAccountId, RefundId,
+};
 use crate::refund::State;
 use crate::tenant::Tenant;
 use crate::{checkout, invoice};
@@ -16,6 +18,12 @@ codes! {
         PaymentPartiallyRefunded = 2 "payment.partially_refunded",
         /// Everything captured went back.
         PaymentRefunded = 3 "payment.refunded",
+        /// Money is held, because a dispute is about it.
+        PaymentHoldPlaced = 4 "payment.hold_placed",
+        /// The merchant keeps the money.
+        PaymentHoldReleased = 5 "payment.hold_released",
+        /// The money went back to the buyer.
+        PaymentHoldBooked = 6 "payment.hold_booked",
         RefundCreated = 10 "refund.created",
         RefundSubmitted = 11 "refund.submitted",
         RefundSucceeded = 12 "refund.succeeded",
@@ -25,6 +33,8 @@ codes! {
         RefundNeedsReview = 15 "refund.needs_review",
         /// Any other change of state.
         RefundUpdated = 16 "refund.updated",
+        /// It waits for a person: for too long, or because the provider said something that does not fit.
+        RefundAttentionRequired = 17 "refund.attention_required",
         /// Somebody is asked to pay.
         CheckoutCreated = 20 "checkout_session.created",
         /// A provider was asked to take the money.
@@ -50,6 +60,16 @@ codes! {
         InvoicePastDue = 37 "invoice.past_due",
         /// A webhook endpoint failed for too long, or said that it is gone.
         EndpointDisabled = 40 "webhook_endpoint.disabled",
+        ProviderAccountCreated = 50 "provider_account.created",
+        /// Nothing is sent through it any more.
+        ProviderAccountPaused = 51 "provider_account.paused",
+        ProviderAccountResumed = 52 "provider_account.resumed",
+        /// It has new secrets.
+        ProviderAccountRotated = 53 "provider_account.rotated",
+        ProviderAccountDeleted = 54 "provider_account.deleted",
+        /// No refund is sent to any provider any more.
+        SendingStopped = 55 "sending.stopped",
+        SendingStarted = 56 "sending.started",
     }
 }
 
@@ -63,7 +83,8 @@ impl Type {
             | State::Sending
             | State::Unknown
             | State::RequiresAction
-            | State::WaitingForFunds => Self::RefundUpdated,
+            | State::WaitingForFunds
+            | State::Held => Self::RefundUpdated,
             State::Submitted => Self::RefundSubmitted,
             State::NeedsReview => Self::RefundNeedsReview,
             State::Succeeded => Self::RefundSucceeded,
@@ -82,6 +103,9 @@ pub enum Subject {
     Checkout(PaymentId, checkout::State),
     Invoice(InvoiceId, invoice::State),
     Endpoint(EndpointId),
+    ProviderAccount(ProviderAccountId),
+    /// The sending of refunds of an account.
+    Sending(AccountId),
 }
 
 impl Subject {
@@ -92,6 +116,8 @@ impl Subject {
             Self::Refund(id, _) => id.ulid(),
             Self::Invoice(id, _) => id.ulid(),
             Self::Endpoint(id) => id.ulid(),
+            Self::ProviderAccount(id) => id.ulid(),
+            Self::Sending(id) => id.ulid(),
         }
     }
 }
@@ -106,6 +132,39 @@ pub struct EndpointDetail {
     pub consecutive_failures: u32,
     /// Since when, milliseconds since the epoch.
     pub failing_since: Option<i64>,
+}
+
+/// The payload of the events of a provider account: the account without its settings and secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ProviderAccountDetail {
+    pub provider: Box<str>,
+    pub name: Box<str>,
+    /// [`crate::provider_account::State`].
+    pub state: Box<str>,
+    pub paused_reason: Option<Box<str>>,
+    pub version: u32,
+    pub deleted: bool,
+}
+
+/// The payload of the events of sending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SendingDetail {
+    pub stopped: bool,
+    /// [`crate::sending::Reach`] of the switch that was thrown.
+    pub reach: Box<str>,
+    pub reason: Option<Box<str>>,
+}
+
+/// The hold that the event of a payment is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldDetail {
+    /// [`crate::ids::HoldId`] as it is printed.
+    pub id: Box<str>,
+    /// The amount that was held, or that was booked.
+    pub amount: i64,
+    pub reason: Box<str>,
 }
 
 /// The part of the subject that may change later, as it was right after the event.
@@ -133,8 +192,16 @@ pub struct Detail {
     /// By how much the provider gave back more than was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excess: Option<i64>,
+    /// Money that holds keep from being refunded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<i64>,
+    /// The part of the open holds that the payment does not cover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_excess: Option<i64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reversed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldDetail>,
     /// The way to pay that the buyer had chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Box<str>>,
@@ -156,6 +223,10 @@ pub struct Detail {
     /// A webhook endpoint that was disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<EndpointDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_account: Option<ProviderAccountDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sending: Option<SendingDetail>,
 }
 
 /// One event.

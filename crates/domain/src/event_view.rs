@@ -1,7 +1,9 @@
 //! Events with their subject as it was right after the event.
 
 use crate::checkout::{self, Checkout};
-use crate::event::{Detail, EndpointDetail, Event, Subject};
+use crate::event::{
+    Detail, EndpointDetail, Event, ProviderAccountDetail, SendingDetail, Subject, Type,
+};
 use crate::invoice::{self, Invoice};
 use crate::outcome::Failure;
 use crate::payment::Payment;
@@ -17,6 +19,8 @@ pub enum EventSubject {
     Invoice(Box<Invoice>),
     /// A webhook endpoint that was disabled.
     Endpoint(Box<EndpointDetail>),
+    ProviderAccount(Box<ProviderAccountDetail>),
+    Sending(Box<SendingDetail>),
 }
 
 /// An event and its subject as it was right after the event.
@@ -27,8 +31,8 @@ pub struct EventView {
 }
 
 impl EventView {
-    /// Takes the subject back from how it is now to how the event left it. A webhook endpoint is
-    /// described by the event itself.
+    /// Takes the subject back from how it is now to how the event left it. Webhook endpoints, provider accounts and
+    /// sending are described by the event itself.
     pub fn of(event: Event, now: EventSubject) -> Self {
         let detail = event.detail.as_deref().cloned().unwrap_or_default();
         // The state stands in the event, next to the id of its subject.
@@ -36,7 +40,10 @@ impl EventView {
             Subject::Refund(_, state) => (Some(state), None, None),
             Subject::Checkout(_, state) => (None, Some(state), None),
             Subject::Invoice(_, state) => (None, None, Some(state)),
-            Subject::Payment(_) | Subject::Endpoint(_) => (None, None, None),
+            Subject::Payment(_)
+            | Subject::Endpoint(_)
+            | Subject::ProviderAccount(_)
+            | Subject::Sending(_) => (None, None, None),
         };
         let subject = match now {
             EventSubject::Refund(mut now) => {
@@ -55,6 +62,12 @@ impl EventView {
             EventSubject::Endpoint(_) => {
                 EventSubject::Endpoint(Box::new(detail.endpoint.unwrap_or_default()))
             }
+            EventSubject::ProviderAccount(_) => {
+                EventSubject::ProviderAccount(Box::new(detail.provider_account.unwrap_or_default()))
+            }
+            EventSubject::Sending(_) => {
+                EventSubject::Sending(Box::new(detail.sending.unwrap_or_default()))
+            }
         };
         Self { event, subject }
     }
@@ -67,6 +80,8 @@ fn refund_then(refund: Refund, state: Option<State>, detail: Detail, event: &Eve
         late: detail.late,
         provider_refund_id: detail.provider_refund_id,
         failure: failure.map(|(code, message)| Failure { code, message }),
+        // Every other event tells of a move, which ends the wait for a person.
+        needs_attention: event.event_type == Type::RefundAttentionRequired,
         last_seq: event.seq,
         updated_at: event.id.at(),
         ..refund
@@ -78,6 +93,8 @@ fn payment_then(payment: Payment, detail: &Detail, event: &Event) -> Payment {
         refunded: detail.refunded.unwrap_or(0),
         reserved: detail.reserved.unwrap_or(0),
         excess: detail.excess.unwrap_or(0),
+        held: detail.held.unwrap_or(0),
+        held_excess: detail.held_excess.unwrap_or(0),
         reversed: detail.reversed,
         last_seq: event.seq,
         updated_at: event.id.at(),

@@ -103,6 +103,8 @@ id!(/// A payment that can be refunded, whatever door it came through.
     PaymentId, "pay_");
 id!(/// A refund. `rf_` and `re_` name the same refund on input.
     RefundId, "rfd_", "rf_", "re_");
+id!(/// Money of a payment that is held.
+    HoldId, "hld_");
 id!(/// An invoice. `in_` names the same invoice on input.
     InvoiceId, "inv_", "in_");
 id!(/// Something that happened.
@@ -111,6 +113,10 @@ id!(/// A webhook endpoint.
     EndpointId, "whep_");
 id!(/// A delivery of an event to a webhook endpoint.
     DeliveryId, "dlv_");
+id!(/// A statement of a provider that fits nothing yet.
+    NoticeId, "ntc_");
+id!(/// The credentials of a payment provider.
+    ProviderAccountId, "pa_");
 id!(/// One transfer of the ledger: a debit and a credit of the same amount.
     TransferId, "tx_");
 id!(/// One leg of a transfer.
@@ -182,6 +188,11 @@ impl<R: Rng> Ids<R> {
         RefundId(self.ulid(now))
     }
 
+    /// A new hold id.
+    pub fn hold(&mut self, now: Timestamp) -> HoldId {
+        HoldId(self.ulid(now))
+    }
+
     /// A new webhook endpoint id.
     pub fn endpoint(&mut self, now: Timestamp) -> EndpointId {
         EndpointId(self.ulid(now))
@@ -190,6 +201,11 @@ impl<R: Rng> Ids<R> {
     /// A new delivery id.
     pub fn delivery(&mut self, now: Timestamp) -> DeliveryId {
         DeliveryId(self.ulid(now))
+    }
+
+    /// A new provider account id.
+    pub fn provider_account(&mut self, now: Timestamp) -> ProviderAccountId {
+        ProviderAccountId(self.ulid(now))
     }
 
     /// A new event id.

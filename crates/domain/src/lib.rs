@@ -4,11 +4,13 @@
 //! randomness: the time and the ids come in as parameters. [`decide::decide`] takes the rows that a
 //! command touches, changes them in place and appends events and transfers.
 
+pub mod administer;
 pub mod checkout;
 mod codes;
 pub mod decide;
 pub mod event;
 pub mod event_view;
+pub mod hold;
 pub mod ids;
 pub mod invoice;
 pub mod ledger;
@@ -17,7 +19,12 @@ pub mod machine;
 pub mod money;
 pub mod outcome;
 pub mod payment;
+pub mod provider;
+pub mod provider_account;
 pub mod refund;
+pub mod row_key;
+pub mod sealed;
+pub mod sending;
 pub mod tenant;
 pub mod time;
 pub mod unique_keys;

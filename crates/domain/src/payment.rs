@@ -57,8 +57,12 @@ pub struct NewPayment {
     pub captured: i64,
     pub currency: Currency,
     pub provider: Box<str>,
+    /// The account at the provider, where the merchant has several.
+    pub provider_account: Option<Box<str>>,
     /// The provider's own id of the charge.
     pub provider_payment_id: Box<str>,
+    /// More that this provider needs to know of the payment, a JSON object.
+    pub provider_data: Option<Box<str>>,
     /// When it was captured; now when `None`.
     pub captured_at: Option<Timestamp>,
     /// When it settled or will settle; `None` when unknown.
@@ -83,8 +87,12 @@ pub struct Capture {
     pub currency: Currency,
     /// Name of the provider that holds the money.
     pub provider: Box<str>,
+    /// The account at the provider, where the merchant has several.
+    pub provider_account: Option<Box<str>>,
     /// The provider's own id of the charge.
     pub provider_payment_id: Box<str>,
+    /// More that this provider needs to know of the payment, a JSON object.
+    pub provider_data: Option<Box<str>>,
     pub captured_at: Timestamp,
     /// The caller's own id, not unique.
     pub reference: Option<Box<str>>,
@@ -102,8 +110,11 @@ pub struct Payment {
     pub refunded: i64,
     /// Sum of the refunds that may still succeed, minor units.
     pub reserved: i64,
-    /// Sum held back by disputes, minor units.
+    /// Sum that holds keep from being refunded, minor units: all that they ask for, as far as what
+    /// went back and may go back leaves it.
     pub held: i64,
+    /// The rest of what holds ask for. Money that a refund gives free goes to it first.
+    pub held_excess: i64,
     /// By how much the provider gave back more than was captured. The one way past the limit:
     /// money that moved outside of Refundry is booked, never denied.
     pub excess: i64,
@@ -123,11 +134,24 @@ impl Capture {
             captured: new.captured,
             currency: new.currency,
             provider: new.provider.clone(),
+            provider_account: new.provider_account.clone(),
             provider_payment_id: new.provider_payment_id.clone(),
+            provider_data: new.provider_data.clone(),
             captured_at: new.captured_at.unwrap_or_else(|| id.at()),
             reference: new.reference.clone(),
             metadata: new.metadata.clone(),
         }
+    }
+
+    /// The queue in which the payment's refunds wait: one per tenant, provider and account there, so that
+    /// none waits behind another's backlog. The 32-bit FNV-1a hash of the three.
+    pub fn lane(&self) -> u32 {
+        let account = self.provider_account.as_deref().unwrap_or_default();
+        let tenant = self.tenant.code().to_be_bytes();
+        let parts = [&tenant[..], self.provider.as_bytes(), &[0], account.as_bytes()];
+        parts.concat().iter().fold(0x811c_9dc5, |hash: u32, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        })
     }
 }
 
@@ -140,6 +164,7 @@ impl Payment {
             refunded: 0,
             reserved: 0,
             held: 0,
+            held_excess: 0,
             excess: 0,
             reversed: false,
             last_seq: 0,
@@ -154,6 +179,11 @@ impl Payment {
         i64::try_from(left.max(0)).unwrap_or(0)
     }
 
+    /// The sum of the open holds, minor units.
+    pub const fn on_hold(&self) -> i64 {
+        self.held.saturating_add(self.held_excess)
+    }
+
     /// Promise 1: what went back, may go back or is held never passes what was captured, except by
     /// what a provider paid out on its own.
     pub fn within_limit(&self) -> bool {
@@ -161,7 +191,9 @@ impl Payment {
         self.refunded >= 0
             && self.reserved >= 0
             && self.held >= 0
+            && self.held_excess >= 0
             && self.excess >= 0
+            && (self.held_excess == 0 || spent >= i128::from(self.capture.captured))
             && spent <= i128::from(self.capture.captured) + i128::from(self.excess)
     }
 

@@ -11,6 +11,14 @@ use ulid::Ulid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash(pub [u8; 16]);
 
+impl KeyHash {
+    /// The name of a part of the thing that this name is of.
+    #[must_use]
+    pub fn part(self) -> Self {
+        Self(self.0.map(|byte| !byte))
+    }
+}
+
 codes! {
     /// The kind of thing that a name leads to.
     pub enum KeyTarget {
@@ -24,6 +32,10 @@ codes! {
         Invoice = 5 "invoice",
         /// Nothing but the text that was answered, which is stored with it.
         Answer = 6 "answer",
+        /// A refund that a person decided under this key.
+        Resolve = 7 "resolve",
+        /// A hold: of this dispute, or placed or ended under this key.
+        Hold = 8 "hold",
     }
 }
 

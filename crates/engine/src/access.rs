@@ -32,6 +32,7 @@ macro_rules! key_scopes {
 key_scopes! {
     RefundRead = "refund":"read",
     RefundWrite = "refund":"write",
+    RefundResolve = "refund":"resolve",
     PaymentRead = "payment":"read",
     PaymentWrite = "payment":"write",
     LedgerRead = "ledger":"read",
@@ -47,6 +48,8 @@ key_scopes! {
     WebhookWrite = "webhook":"write",
     ApiKeyRead = "apikey":"read",
     ApiKeyWrite = "apikey":"write",
+    ProviderRead = "provider":"read",
+    ProviderWrite = "provider":"write",
     ReportRead = "report":"read",
     ReportWrite = "report":"write",
 }
@@ -65,7 +68,7 @@ impl KeyScope {
         with_it.count() == Self::resources().len()
     }
 
-    /// The scopes whose action only some resources have, such as `event:trigger`.
+    /// The scopes whose action only some resources have, such as `refund:resolve`.
     pub fn special() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|scope| !Self::is_common(scope.action()))
     }
@@ -251,11 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn only_events_can_be_triggered() {
+    fn a_special_action_belongs_to_its_resource_alone() {
         assert!(scopes("event:trigger").allow(KeyScope::EventTrigger));
         assert!(scopes("event:*").allow(KeyScope::EventTrigger));
         assert!(!scopes("event:write event:read").allow(KeyScope::EventTrigger));
-        for text in ["refund:trigger", "*:trigger", "event:fire", "event:", "event"] {
+        assert!(scopes("refund:resolve").allow(KeyScope::RefundResolve));
+        assert!(!scopes("refund:write refund:read *:write").allow(KeyScope::RefundResolve));
+        let unknown = ["refund:trigger", "*:trigger", "*:resolve", "event:resolve", "event:fire"];
+        for text in unknown.into_iter().chain(["event:", "event"]) {
             assert!(Permissions::parse(text).is_err(), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 use crate::Error;
 use domain::checkout::Checkout;
 use domain::decide::Done;
+use domain::hold::Hold;
 use domain::invoice::Invoice;
 use domain::payment::Payment;
 use domain::refund::RefundView;
@@ -21,7 +22,8 @@ pub struct Answered<T> {
 fn of_another_kind(done: &Done) -> Error {
     let kind = match done {
         Done::Payment { .. } => "a payment",
-        Done::Refund { .. } => "a refund",
+        Done::Refund { .. } | Done::Leased { .. } => "a refund",
+        Done::Hold { .. } => "a hold",
         Done::Checkout { .. } => "a checkout",
         Done::Invoice { .. } => "an invoice",
         Done::Endpoint(_) => "an endpoint",
@@ -48,6 +50,15 @@ impl TryFrom<Done> for Answered<Payment> {
     fn try_from(done: Done) -> Result<Self, Error> {
         let Done::Payment { payment, replayed } = done else { return Err(of_another_kind(&done)) };
         Ok(Self { value: payment, replayed })
+    }
+}
+
+impl TryFrom<Done> for Answered<Hold> {
+    type Error = Error;
+
+    fn try_from(done: Done) -> Result<Self, Error> {
+        let Done::Hold { hold, replayed } = done else { return Err(of_another_kind(&done)) };
+        Ok(Self { value: *hold, replayed })
     }
 }
 

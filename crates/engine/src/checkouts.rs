@@ -4,10 +4,10 @@
 //! outside of any transaction under the attempt's own key, the outcome is committed. A crash
 //! between any two leaves an attempt whose lease runs out; a step asks again under the same key.
 
-use crate::Engine;
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
-use crate::{Error, unique_keys};
+use crate::unique_keys::{self, Books};
+use crate::{Engine, Error};
 use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice};
@@ -63,7 +63,7 @@ impl Engine {
         let id = PaymentId::from_ulid(self.with_ids(|ids| ids.unguessable(now)));
         let open = OpenCheckout { new, id, key };
         let command = Command::OpenCheckout(Box::new(open));
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// The checkout of this kind and id.
@@ -267,7 +267,7 @@ impl Engine {
         let request = unique_keys::act_request(word, id.ulid());
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Checkout(Box::new(ActOnCheckout { tenant, id, act, key }));
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     async fn read_again(&self, checkout: &Checkout) -> Result<Checkout, Error> {
@@ -393,7 +393,7 @@ impl Engine {
         let mut pending = Vec::with_capacity(worked);
         for command in commands {
             // A full queue leaves the rest for the next step.
-            let Ok(answer) = self.committer().submit(command, None) else { break };
+            let Ok(answer) = self.committer().submit(command) else { break };
             pending.push(answer);
         }
         let mut attempts = tokio::task::JoinSet::new();
@@ -416,7 +416,7 @@ impl Engine {
         Charge {
             provider: provider.into(),
             id: provider_payment_id.into(),
-            name: unique_keys::charge(provider_payment_id),
+            name: unique_keys::charge(Books { provider, account: None }, provider_payment_id),
             settles_after_ms: self.settles_after_ms(provider),
         }
     }

@@ -3,33 +3,91 @@
 //!
 //! Each refund is sent in three moves: the intent is committed, the provider is called outside of
 //! any transaction under the refund's one key, the outcome is committed. A crash between any two
-//! leaves a refund whose lease runs out and that another step takes over.
+//! leaves a refund whose lease runs out and that another step takes over. One step makes one call.
 
 use crate::Error;
 use crate::committer::Committed;
 use crate::engine::{Engine, Inner};
+use crate::gates::{GateKey, Gates, Pace, Permit, Verdict, Work};
+use crate::looking::{AMBIGUOUS, LIST_TOO_LONG, said};
+use crate::tenant_cache::TenantCache;
+use crate::unique_keys::{self, Books};
 use crate::waiters::Waiters;
 use crate::webhooks::Outbox;
-use domain::decide::{Command, Done, RefundRef, Refusal};
-use domain::ids::RefundId;
-use domain::outcome::{Failure, Observation, ProviderOutcome, Said, Source};
-use domain::payment::Capture;
-use domain::refund::{Refund, State};
+use domain::decide::{Call as Move, Command, Done, RecordOutcome, RefundRef, Refusal};
+use domain::ids::ProviderAccountId;
+use domain::outcome::{Again, Failure, Observation, ProviderOutcome, Said, Source};
+use domain::payment::{Capture, Payment};
+use domain::provider::{Rules, Traits};
+use domain::provider_account::{ProviderAccountState, State as AccountState};
+use domain::refund::{Origin, Refund, State};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use providers::{Lookup, Provider, RefundInstruction};
-use std::sync::{Arc, Weak};
-use store::Backlog;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use futures_util::FutureExt as _;
+use providers::http::Deadline;
+use providers::{Attempt, Call, Provider, RefundInstruction, Registry};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use store::{Backlog, ClaimedRefund, LaneOwner};
+use tokio::sync::{Notify, mpsc};
+use ulid::Ulid;
 
 /// Work that has been due for so long is overdue.
 const OVERDUE_MS: i64 = 60_000;
 
-/// A refund that this node holds the lease of.
+/// How many lanes one step looks at.
+const LANES: u32 = 256;
+
+/// How many owners of lanes are remembered.
+const OWNERS: usize = 10_000;
+
+/// How long a call waits when only a person can mend what is wrong, such as a credential.
+const UNTIL_CONFIGURED_MS: i64 = 15 * 60_000;
+
+/// The time or the room that steps on refunds wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextWork {
+    /// When there is work by the clock, if ever.
+    pub at: Option<Timestamp>,
+    /// Something is due and goes on when a call ends.
+    pub waits_for_room: bool,
+}
+
+/// A refund that this node holds the lease of, and the call that it needs.
 pub struct Leased {
     pub(crate) refund: Box<Refund>,
     pub(crate) payment: Arc<Capture>,
-    /// Counts against the calls under way; released when the work is done.
-    pub(crate) slot: Option<OwnedSemaphorePermit>,
+    /// The part of the payment that was refunded or is under way without this refund, minor units.
+    pub(crate) refunded_before: i64,
+    pub(crate) call: Move,
+    pub(crate) permit: Permit,
+}
+
+impl Leased {
+    fn new(refund: Box<Refund>, payment: &Payment, call: Move, permit: Permit) -> Self {
+        let all = payment.refunded.saturating_add(payment.reserved);
+        let refunded_before = all.saturating_sub(refund.amount).max(0);
+        let payment = payment.capture.clone();
+        Self { refund, payment, refunded_before, call, permit }
+    }
+}
+
+/// A leased refund without its permit.
+struct Todo {
+    refund: Box<Refund>,
+    payment: Arc<Capture>,
+    refunded_before: i64,
+    call: Move,
+}
+
+/// Where the steps of this node are on their way around the lanes, and whose lanes those are.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    /// The lane that was served last. Steps go on behind it, so that each lane has its turn.
+    last: Mutex<Option<u32>>,
+    owners: Mutex<HashMap<u32, Arc<LaneOwner>>>,
 }
 
 /// Acts on a commit before its callers are answered.
@@ -38,6 +96,24 @@ pub(crate) struct AfterCommit {
     pub(crate) work: Notify,
     pub(crate) dispatches: mpsc::Sender<Leased>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) registry: Registry,
+    pub(crate) gates: Gates,
+    /// Whether the sending of a tenant is stopped.
+    pub(crate) switches: TenantCache<bool>,
+    pub(crate) account_states: TenantCache<Arc<[ProviderAccountState]>>,
+}
+
+impl AfterCommit {
+    /// The gate of a payment's provider account; `None` where this node lacks the provider.
+    fn gate_of(
+        &self,
+        tenant: Tenant,
+        provider: &str,
+        account: Option<&str>,
+    ) -> Option<(GateKey, Pace)> {
+        let provider = self.registry.find(tenant, provider)?;
+        Some((gate_key(tenant, &**provider, account), provider.traits().pace))
+    }
 }
 
 impl Committed for AfterCommit {
@@ -45,17 +121,25 @@ impl Committed for AfterCommit {
         self.outbox.wake();
     }
 
-    fn committed(&self, done: &Done, slot: Option<OwnedSemaphorePermit>) {
+    fn admit(&self, payment: &Capture, now: Timestamp) -> Option<Permit> {
+        let account = payment.provider_account.as_deref();
+        let (key, pace) = self.gate_of(payment.tenant, &payment.provider, account)?;
+        // As they were seen last; they are read again before the call.
+        let is_stopped = self.switches.last(key.tenant).unwrap_or(false);
+        let states = self.account_states.last(key.tenant);
+        if is_stopped || states.is_some_and(|states| is_paused(&states, key.account)) {
+            return None;
+        }
+        self.gates.try_enter(&key, pace, Work::New, now).ok()
+    }
+
+    fn committed(&self, done: &Done, permit: Option<Permit>) {
         let Done::Refund { refund, payment, replayed: false } = done else { return };
         self.waiters.wake(refund.id);
-        match (refund.state, slot) {
-            (State::Sending, Some(slot)) => {
-                let leased = Leased {
-                    refund: refund.clone(),
-                    payment: payment.capture.clone(),
-                    slot: Some(slot),
-                };
-                // There is room for every slot; without it the lease runs out and a step takes
+        match (refund.state, permit) {
+            (State::Sending, Some(permit)) => {
+                let leased = Leased::new(refund.clone(), payment, Move::Submit, permit);
+                // There is room for every permit; without it the lease runs out and a step takes
                 // over.
                 if self.dispatches.try_send(leased).is_err() {
                     tracing::warn!(refund = %refund.id, "a dispatch waits for its lease to run out");
@@ -69,6 +153,7 @@ impl Committed for AfterCommit {
                 | State::Unknown
                 | State::RequiresAction
                 | State::WaitingForFunds
+                | State::Held
                 | State::NeedsReview
                 | State::Succeeded
                 | State::Failed
@@ -90,9 +175,25 @@ pub(crate) async fn dispatch_all(engine: Weak<Inner>, mut leased: mpsc::Receiver
 }
 
 impl Engine {
-    /// When the next refund is due, if any is.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(self.store().next_due().await?)
+    /// When there is work on a refund next: when it is due and its provider may be called.
+    pub async fn next_work(&self) -> Result<NextWork, Error> {
+        let mut next = NextWork::default();
+        for lane in self.store().refund_lanes(None, LANES).await? {
+            let Some(owner) = self.lane_owner(lane.lane).await? else { continue };
+            let Some((key, pace)) = self.gate_of(&owner) else { continue };
+            if self.is_held_back(owner.tenant, key.account).await {
+                continue;
+            }
+            let now = self.now();
+            let closed = (lane.due_at <= now).then(|| self.gates().closed(&key, pace, now));
+            let opens_at = match closed.flatten() {
+                None => Some(lane.due_at),
+                Some(closed) => closed.until,
+            };
+            next.waits_for_room |= opens_at.is_none();
+            next.at = next.at.into_iter().chain(opens_at).min();
+        }
+        Ok(next)
     }
 
     /// Work that waits although it was due a minute ago, and refunds in doubt.
@@ -100,42 +201,144 @@ impl Engine {
         Ok(self.store().backlog(self.now().plus_ms(-OVERDUE_MS)).await?)
     }
 
-    /// Takes the leases of refunds that are due, as many as there are free calls, at most `limit`.
+    /// Takes the leases of refunds that are due, as many as there are free calls, at most `limit`. The
+    /// lanes take turns, so that nobody waits behind the backlog of another provider or merchant. Where
+    /// the gate is closed nothing is taken and nothing is written.
     pub async fn lease_due(&self, limit: u32) -> Result<Vec<Leased>, Error> {
-        let free = u32::try_from(self.slots().available_permits()).unwrap_or(u32::MAX);
-        let limit = limit.min(free);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
         let now = self.now();
-        let lease_until = now.plus_ms(self.config().lease_ms);
-        let mut pending = Vec::new();
-        for due in self.store().due_refunds(now, limit).await? {
-            let of = RefundRef { tenant: due.tenant, refund: due.refund, payment: due.payment };
-            let Ok(slot) = self.slots().clone().try_acquire_owned() else { break };
-            // A full queue leaves the rest for the next step.
-            let Ok(answer) = self.committer().submit(Command::Lease { of, lease_until }, None)
-            else {
+        let lanes = self.due_lanes(now).await?;
+        let Ok(count) = u32::try_from(lanes.len()) else { return Ok(Vec::new()) };
+        let mut left = limit;
+        let each = (left / count.max(1)).max(1);
+        let mut leased = Vec::new();
+        let mut failed = None;
+        for (lane, gate) in lanes {
+            if left == 0 {
                 break;
-            };
-            pending.push((answer, slot));
-        }
-        let (mut leased, mut failed) = (Vec::with_capacity(pending.len()), None);
-        for (answer, slot) in pending {
-            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
-                Ok(Done::Refund { refund, payment, .. }) => {
-                    leased.push(Leased { refund, payment: payment.capture, slot: Some(slot) });
+            }
+            match self.lease_lane(lane, &gate, now, each.min(left)).await {
+                Ok(some) => {
+                    left = left.saturating_sub(u32::try_from(some.len()).unwrap_or(u32::MAX));
+                    leased.extend(some);
                 }
-                // Another node was faster, or the refund was decided meanwhile.
-                Ok(_) | Err(Error::Refused(_)) => {}
                 Err(error) => failed = Some(error),
             }
+            *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(lane);
         }
         // The leases that were taken are worked on even so: otherwise their refunds end as `unknown`.
         match failed {
             Some(error) if leased.is_empty() => Err(error),
             Some(_) | None => Ok(leased),
         }
+    }
+
+    /// The gate that the owner of a lane passes; `None` where this node lacks the provider.
+    fn gate_of(&self, owner: &LaneOwner) -> Option<(GateKey, Pace)> {
+        let account = owner.provider_account.as_deref();
+        self.0.hooks.gate_of(owner.tenant, &owner.provider, account)
+    }
+
+    /// The lanes with due work whose providers this node can call, beginning behind the one that was
+    /// served last.
+    async fn due_lanes(&self, now: Timestamp) -> Result<Vec<(u32, (GateKey, Pace))>, Error> {
+        let last = *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.store().refund_lanes(last, LANES).await?;
+        if last.is_some() && found.len() < usize::try_from(LANES).unwrap_or(usize::MAX) {
+            let first = self.store().refund_lanes(None, LANES).await?;
+            found.extend(first.into_iter().filter(|lane| Some(lane.lane) <= last));
+        }
+        let mut due = Vec::new();
+        for lane in found.into_iter().filter(|lane| lane.due_at <= now) {
+            if let Some(owner) = self.lane_owner(lane.lane).await?
+                && let Some(gate) = self.gate_of(&owner)
+                && !self.is_held_back(owner.tenant, gate.0.account).await
+            {
+                due.push((lane.lane, gate));
+            }
+        }
+        Ok(due)
+    }
+
+    /// True while a person has stopped all sending of a tenant, or has paused the provider account.
+    async fn is_held_back(&self, tenant: Tenant, account: Option<Ulid>) -> bool {
+        if self.is_sending_stopped(tenant).await {
+            return true;
+        }
+        account.is_some()
+            && self
+                .provider_account_states(tenant)
+                .await
+                .is_ok_and(|states| is_paused(&states, account))
+    }
+
+    async fn lane_owner(&self, lane: u32) -> Result<Option<Arc<LaneOwner>>, Error> {
+        let known = |owners: &HashMap<u32, Arc<LaneOwner>>| owners.get(&lane).cloned();
+        let owners = &self.lanes().owners;
+        if let Some(owner) = known(&owners.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(Some(owner));
+        }
+        let Some(owner) = self.store().lane_owner(lane).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        let mut owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.len() >= OWNERS {
+            owners.clear();
+        }
+        owners.insert(lane, owner.clone());
+        Ok(Some(owner))
+    }
+
+    /// Claims due refunds of one lane and begins the work on them.
+    async fn lease_lane(
+        &self,
+        lane: u32,
+        (key, pace): &(GateKey, Pace),
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Leased>, Error> {
+        let room = self.gates().room(key, *pace, now).min(limit);
+        let permits: Vec<_> = (0..room)
+            .map_while(|_| self.gates().try_enter(key, *pace, Work::Due, now).ok())
+            .collect();
+        let Ok(limit) = u32::try_from(permits.len()) else { return Ok(Vec::new()) };
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let rules = self.rules(key.provider);
+        let lease_ms = self.config().lease_ms;
+        let until = now.plus_ms(lease_ms);
+        let claimed = self.store().claim_refunds(lane, now, until, limit).await?;
+        let mut permits = permits.into_iter();
+        let mut pending = Vec::new();
+        for (claimed, permit) in claimed.into_iter().zip(permits.by_ref()) {
+            let ClaimedRefund { tenant, refund, payment, lease } = claimed;
+            let of = RefundRef { tenant, refund, payment };
+            let begin = Command::Lease { of, lease, lease_ms, rules };
+            pending.push((self.committer().queue(begin).await?, permit));
+        }
+        permits.for_each(|permit| permit.give_back(now));
+        let (mut leased, mut failed) = (Vec::with_capacity(pending.len()), None);
+        for (answer, permit) in pending {
+            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
+                Ok(Done::Leased { refund, payment, call }) => {
+                    leased.push(Leased::new(refund, &payment, call, permit));
+                }
+                // Another node was faster, or the refund was decided meanwhile.
+                Ok(_) | Err(Error::Refused(_)) => permit.give_back(now),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if leased.is_empty() => Err(error),
+            Some(_) | None => Ok(leased),
+        }
+    }
+
+    /// The rules for refunds at a provider. One that this node does not know keeps nothing and cannot
+    /// be asked.
+    pub(crate) fn rules(&self, provider: &str) -> Rules {
+        let traits = self.registry().traits().get(provider).copied().unwrap_or(Traits::UNKNOWN);
+        self.config().policies.of(provider).rules(traits)
     }
 
     /// Leases the refunds that are due and works on them. Returns how many.
@@ -151,166 +354,224 @@ impl Engine {
         Ok(worked)
     }
 
-    /// Asks the provider about a leased refund as its state requires, and records the outcome.
+    /// Makes the call that a leased refund needs, and records the outcome.
     pub async fn work(&self, leased: Leased) {
-        let Leased { refund, payment, slot } = leased;
-        let provider = self.registry().find(refund.tenant, &payment.provider).cloned();
-        if let Some(observation) = self.gather(provider.as_deref(), &refund, &payment).await {
-            self.record(&refund, &payment, observation).await;
+        let Leased { refund, payment, refunded_before, call, permit } = leased;
+        let todo = Todo { refund, payment, refunded_before, call };
+        let Some(provider) =
+            self.registry().find(todo.refund.tenant, &todo.payment.provider).cloned()
+        else {
+            return self.record(&todo, unconfigured(&todo)).await;
+        };
+        let GateKey { tenant, account, .. } = *permit.key();
+        if permit.work() == Work::New && self.is_held_back(tenant, account).await {
+            self.record(&todo, held_back()).await;
+            return permit.give_back(self.now());
         }
-        drop(slot);
+        if call == Move::Wait {
+            return permit.give_back(self.now());
+        }
+        let observation = self.call(&*provider, &todo).await;
+        let now = self.now();
+        let verdict = verdict_of(&observation);
+        if let Some(verdict) = verdict {
+            self.with_ids(|ids| permit.report(verdict, now, ids.rng()));
+        }
+        self.record(&todo, observation).await;
+        if verdict.is_none() {
+            permit.give_back(now);
+        }
     }
 
-    /// Does at the provider what the refund's state asks for. `None` where it asks for nothing.
-    async fn gather(
-        &self,
-        provider: Option<&dyn Provider>,
-        refund: &Refund,
-        payment: &Arc<Capture>,
-    ) -> Option<Observation> {
-        let Some(provider) = provider else { return Some(unconfigured(refund, payment)) };
-        let instruction = instruction_of(refund, payment);
-        Some(match refund.state {
-            State::Sending => self.submit(provider, &instruction).await,
-            State::Unknown => self.resolve(provider, &instruction).await,
-            State::Submitted | State::RequiresAction => self.look_up(provider, &instruction).await,
+    async fn call(&self, provider: &dyn Provider, todo: &Todo) -> Observation {
+        let now = self.now();
+        let until = todo.refund.due_at.unwrap_or(now);
+        let left = u64::try_from(until.ms_since(now)).unwrap_or(0);
+        let deadline =
+            Deadline::within(self.config().provider_timeout.min(Duration::from_millis(left)));
+        let submits = todo.call != Move::Look;
+        if left == 0 {
+            // Another node may be about to take over.
+            let why = Failure::new("lease_over", "the lease ran out before the call");
+            return said(Source::Submit, nothing_sent(submits, why));
+        }
+        let instruction = instruction_of(todo);
+        if submits && let Err(why) = provider.check(&instruction, now) {
+            return said(Source::Submit, Said::new(ProviderOutcome::Impossible).because(why));
+        }
+        let call = Call { now, deadline };
+        let kind = if submits { "submit" } else { "look" };
+        metrics::counter!("refundry_provider_calls_total", "provider" => provider.name(), "call" => kind)
+            .increment(1);
+        let asked = async {
+            if submits {
+                said(Source::Submit, provider.submit(&instruction, call).await)
+            } else {
+                self.look(provider, &instruction, call).await
+            }
+        };
+        let source = if submits { Source::Submit } else { Source::Lookup };
+        match tokio::time::timeout(deadline.left(), AssertUnwindSafe(asked).catch_unwind()).await {
+            Ok(Ok(observation)) => observation,
+            Ok(Err(_)) => {
+                tracing::error!(refund = %todo.refund.id, provider = provider.name(), "the adapter panicked");
+                let why = Failure::new("adapter_panicked", "our code for this provider failed");
+                said(source, Said::unknown(why))
+            }
+            Err(_) => {
+                let why = Failure::new("timeout", "the provider did not answer in time");
+                said(source, Said::unknown(why))
+            }
+        }
+    }
+
+    async fn record(&self, todo: &Todo, observation: Observation) {
+        let (refund, payment) = (&todo.refund, &todo.payment);
+        let policy = self.config().policies.of(&payment.provider);
+        let backoff = match refund.state {
+            State::Submitted
+            | State::RequiresAction
+            | State::Held
+            | State::NeedsReview
+            | State::Succeeded => policy.pending,
             State::AwaitingApproval
             | State::Scheduled
             | State::Queued
+            | State::Sending
+            | State::Unknown
             | State::WaitingForFunds
-            | State::NeedsReview
-            | State::Succeeded
             | State::Failed
-            | State::Canceled => return None,
-        })
-    }
-
-    async fn submit(
-        &self,
-        provider: &dyn Provider,
-        instruction: &RefundInstruction,
-    ) -> Observation {
-        metrics::counter!("refundry_provider_calls_total", "provider" => provider.name(), "call" => "submit")
-            .increment(1);
-        let answer = self.in_time(provider.submit(instruction)).await;
-        Observation { source: Source::Submit, said: answer.unwrap_or_else(Said::unknown) }
-    }
-
-    /// Waits for a provider, but not forever.
-    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Failure> {
-        tokio::time::timeout(self.config().provider_timeout, call)
-            .await
-            .map_err(|_| Failure::new("timeout", "the provider did not answer in time"))
-    }
-
-    async fn ask(&self, provider: &dyn Provider, instruction: &RefundInstruction) -> Lookup {
-        self.in_time(provider.lookup(instruction)).await.unwrap_or_else(Lookup::Unknown)
-    }
-
-    /// Finds out about a refund that may have been sent: first by asking for it, then, where the
-    /// provider honours keys, by sending it again under its key.
-    async fn resolve(
-        &self,
-        provider: &dyn Provider,
-        instruction: &RefundInstruction,
-    ) -> Observation {
-        let abilities = provider.capabilities();
-        if abilities.can_look_up {
-            match self.ask(provider, instruction).await {
-                Lookup::Found(said) => return Observation { source: Source::Lookup, said },
-                Lookup::Unknown(why) => return unknown(why),
-                Lookup::Absent => {}
-            }
-        }
-        if abilities.honours_idempotency_keys {
-            return self.submit(provider, instruction).await;
-        }
-        if abilities.can_list
-            && let Ok(Ok(notices)) =
-                self.in_time(provider.list_for_payment(&instruction.payment)).await
-            && let Some(notice) =
-                notices.into_iter().find(|n| n.key.as_ref() == Some(&instruction.key))
-        {
-            return Observation { source: Source::List, said: notice.said };
-        }
-        not_found()
-    }
-
-    /// Asks the provider how a refund stands that it has.
-    async fn look_up(
-        &self,
-        provider: &dyn Provider,
-        instruction: &RefundInstruction,
-    ) -> Observation {
-        if !provider.capabilities().can_look_up {
-            let why = "the provider cannot be asked; its webhook will tell";
-            return unknown(Failure::new("no_look_up", why));
-        }
-        match self.ask(provider, instruction).await {
-            Lookup::Found(said) => Observation { source: Source::Lookup, said },
-            Lookup::Absent => not_found(),
-            Lookup::Unknown(why) => unknown(why),
-        }
-    }
-
-    async fn record(&self, refund: &Refund, payment: &Capture, observation: Observation) {
-        let policy = self.config().policies.of(&payment.provider);
-        let now = self.now();
-        let waited = now.ms_since(refund.updated_at);
-        let outcome = observation.said.outcome;
-        if refund.state == State::Unknown
-            && outcome == ProviderOutcome::Unknown
-            && waited > policy.give_up_after_ms
-        {
-            return self.finish(refund.id, Command::GiveUp { of: refund.into() }).await;
-        }
-        let backoff = policy.after(outcome);
+            | State::Canceled => policy.after(observation.said.outcome),
+        };
         let wait = self.with_ids(|ids| backoff.wait_ms(refund.checks, ids.rng()));
-        let recheck_at = now.plus_ms(wait);
-        self.finish(refund.id, Command::Record { of: refund.into(), observation, recheck_at })
-            .await;
-    }
-
-    /// Records the outcome of a call. When that fails the lease runs out and a step looks again.
-    async fn finish(&self, refund: RefundId, command: Command) {
-        match self.committer().run(command).await {
-            Ok(_) => {}
+        let wait = match observation.said.again {
+            Again::Later => wait,
+            Again::AfterMs(ms) => wait.max(ms),
+            Again::WhenConfigured => wait.max(UNTIL_CONFIGURED_MS),
+        };
+        let record = self.outcome_of(refund, payment, observation, wait);
+        let record = RecordOutcome { lease: Some(refund.lease), ..record };
+        // When that fails the lease runs out and a step looks again.
+        match self.committer().run(Command::Record(Box::new(record))).await {
+            Ok(done) => note_second_payout(refund, &done),
             Err(Error::Refused(refusal @ Refusal::Impossible { .. })) => {
-                tracing::error!(%refund, %refusal, "an outcome was refused");
+                tracing::error!(refund = %refund.id, %refusal, "an outcome was refused");
                 metrics::counter!("refundry_evidence_refused_total").increment(1);
             }
-            Err(error) => tracing::warn!(%refund, %error, "an outcome was not recorded"),
+            Err(error) => {
+                tracing::warn!(refund = %refund.id, %error, "an outcome was not recorded");
+            }
         }
     }
+
+    /// The command that records a statement about a refund, under no lease.
+    pub(crate) fn outcome_of(
+        &self,
+        refund: &Refund,
+        payment: &Capture,
+        observation: Observation,
+        wait_ms: i64,
+    ) -> RecordOutcome {
+        let observation = Observation { said: observation.said.clean(), ..observation };
+        let id = observation.said.provider_refund_id.as_deref();
+        RecordOutcome {
+            of: refund.into(),
+            name: id.map(|id| unique_keys::provider_refund(Books::of(payment), id)),
+            observation,
+            recheck_at: self.now().plus_ms(wait_ms),
+            lease: None,
+            rules: self.rules(&payment.provider),
+        }
+    }
+}
+
+fn is_paused(states: &[ProviderAccountState], account: Option<Ulid>) -> bool {
+    let mut states = states.iter();
+    states.any(|one| Some(one.id.ulid()) == account && one.state != AccountState::Active)
+}
+
+fn gate_key(tenant: Tenant, provider: &dyn Provider, account: Option<&str>) -> GateKey {
+    let account = account.and_then(|id| ProviderAccountId::parse(id).ok());
+    GateKey { tenant, provider: provider.name(), account: account.map(ProviderAccountId::ulid) }
+}
+
+/// The state of the provider account that a call shows; `None` when nobody was called.
+fn verdict_of(observation: &Observation) -> Option<Verdict> {
+    let said = &observation.said;
+    let code = said.failure.as_ref().map(|failure| &*failure.code);
+    Some(match (said.outcome, said.again) {
+        (ProviderOutcome::Impossible, _) | (ProviderOutcome::NeverSent, Again::WhenConfigured) => {
+            return None;
+        }
+        (ProviderOutcome::NeverSent, _) if code == Some("lease_over") => return None,
+        // Our own code for one odd answer says nothing about the provider, nor does a list from which we
+        // learn nothing.
+        (ProviderOutcome::Unknown, _)
+            if matches!(code, Some("adapter_panicked" | AMBIGUOUS | LIST_TOO_LONG)) =>
+        {
+            Verdict::Answered
+        }
+        (ProviderOutcome::NeverSent, _) => Verdict::NotConnected,
+        (ProviderOutcome::Unknown, _) => Verdict::Lost,
+        (ProviderOutcome::NotDone, Again::WhenConfigured) => Verdict::Unauthorized,
+        (ProviderOutcome::NotDone, Again::AfterMs(ms)) => {
+            Verdict::Throttled { retry_after_ms: Some(ms) }
+        }
+        (ProviderOutcome::NotDone, Again::Later) => Verdict::Throttled { retry_after_ms: None },
+        _ => Verdict::Answered,
+    })
+}
+
+/// Counts money that a provider paid under the key of a refund and that is not this refund.
+pub(crate) fn note_second_payout(refund: &Refund, done: &Done) {
+    if let Done::Refund { refund: booked, .. } = done
+        && booked.id != refund.id
+        && booked.origin == Origin::External
+    {
+        tracing::error!(refund = %refund.id, booked = %booked.id, "the provider paid more under a refund's key");
+        metrics::counter!("refundry_second_payouts_total").increment(1);
+    }
+}
+
+/// A person stopped the sending while the refund was committed. Nothing was sent, so it waits in the
+/// queue.
+fn held_back() -> Observation {
+    let why = "a person has stopped or paused the calls to this provider account";
+    said(Source::Submit, nothing_sent(true, Failure::new("provider_not_called", why)))
+}
+
+/// The outcome of a call that was not made.
+fn nothing_sent(submits: bool, why: Failure) -> Said {
+    let outcome = if submits { ProviderOutcome::NeverSent } else { ProviderOutcome::Unknown };
+    Said::new(outcome).because(why)
 }
 
 /// Nobody was called. For a refund that was to be sent, that is certain.
-fn unconfigured(refund: &Refund, payment: &Capture) -> Observation {
-    tracing::error!(refund = %refund.id, provider = %payment.provider, "the provider is not configured");
-    let sending = refund.state == State::Sending;
-    let outcome = if sending { ProviderOutcome::NeverSent } else { ProviderOutcome::Unknown };
+fn unconfigured(todo: &Todo) -> Observation {
+    let (refund, provider) = (&todo.refund, &todo.payment.provider);
+    tracing::error!(refund = %refund.id, provider = %provider, "the provider is not configured");
     let why = "the payment's provider is not configured here";
-    let said = Said::new(outcome).because(Failure::new("provider_not_configured", why));
-    Observation { source: Source::Submit, said }
+    let why = Failure::new("provider_not_configured", why);
+    let said = nothing_sent(todo.call != Move::Look, why);
+    Observation { source: Source::Submit, said: Said { again: Again::WhenConfigured, ..said } }
 }
 
-fn unknown(why: Failure) -> Observation {
-    Observation { source: Source::Lookup, said: Said::unknown(why) }
-}
-
-fn not_found() -> Observation {
-    let why = "the provider does not know of this refund, which is no proof";
-    unknown(Failure::new("not_found", why))
-}
-
-fn instruction_of(refund: &Refund, payment: &Arc<Capture>) -> RefundInstruction {
+fn instruction_of(todo: &Todo) -> RefundInstruction {
+    let refund = &todo.refund;
     RefundInstruction {
         key: refund.provider_key(),
-        payment: payment.clone(),
+        payment: todo.payment.clone(),
         money: refund.money(),
+        refunded_before: todo.refunded_before,
         reason: refund.reason.clone(),
         reference: refund.reference.clone(),
         metadata: refund.metadata.clone(),
         provider_refund_id: refund.provider_refund_id.clone(),
+        attempt: match (todo.call, refund.first_sent_at) {
+            (Move::SubmitAgain | Move::Look, Some(first_sent_at)) => {
+                Attempt::Again { first_sent_at }
+            }
+            (Move::Submit | Move::SubmitAgain | Move::Look | Move::Wait, _) => Attempt::First,
+        },
     }
 }

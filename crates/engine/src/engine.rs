@@ -4,14 +4,19 @@
 use crate::Error;
 use crate::accounts::KeyCache;
 use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
-use crate::dispatch::{AfterCommit, dispatch_all};
+use crate::dispatch::{AfterCommit, Lanes, dispatch_all};
+use crate::gates::Gates;
+use crate::lane::Batches;
+use crate::readiness::{LIMIT, NotReady, Readiness};
 use crate::retention::Retention;
 use crate::retry_policy::RetryPolicies;
 use crate::secrets::MasterKey;
+use crate::tenant_cache::TenantCache;
 use crate::waiters::Waiters;
 use crate::webhooks::{Outbox, Webhooks};
 use domain::decide::{Command, Done};
 use domain::ids::{Ids, RequestId};
+use domain::provider_account::ProviderAccountState;
 use domain::tenant::Tenant;
 use domain::time::{Clock, Timestamp};
 use domain::unique_keys::KeyHash;
@@ -23,7 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::Store;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// How an engine runs.
@@ -92,8 +97,9 @@ pub(crate) struct Inner {
     ids: SharedIds,
     config: EngineConfig,
     committer: Committer,
-    hooks: Arc<AfterCommit>,
-    slots: Arc<Semaphore>,
+    readiness: Arc<Readiness>,
+    pub(crate) hooks: Arc<AfterCommit>,
+    lanes: Lanes,
     pub(crate) tasks: TaskTracker,
     keys: KeyCache,
     unanswered: UnansweredCommands,
@@ -143,10 +149,23 @@ impl Engine {
             work: Notify::new(),
             dispatches,
             outbox: outbox.clone(),
+            registry: parts.registry.clone(),
+            gates: Gates::new(room),
+            switches: TenantCache::default(),
+            account_states: TenantCache::default(),
         });
         let listener: Arc<dyn Committed> = hooks.clone();
-        let committer =
-            Committer::start(&parts.store, &parts.clock, &ids, parts.config.committer, &listener);
+        let readiness = Arc::new(Readiness::new(parts.clock.clone()));
+        let shared = Batches {
+            store: parts.store.clone(),
+            clock: parts.clock.clone(),
+            ids: ids.clone(),
+            listener,
+            readiness: readiness.clone(),
+            locked_rows: Arc::default(),
+            has_deliveries: Arc::default(),
+        };
+        let committer = Committer::start(&shared, parts.config.committer);
         let engine = Self(Arc::new(Inner {
             store: parts.store,
             registry: parts.registry,
@@ -155,8 +174,9 @@ impl Engine {
             ids,
             config: parts.config,
             committer,
+            readiness,
             hooks,
-            slots: Arc::new(Semaphore::new(room)),
+            lanes: Lanes::default(),
             tasks: TaskTracker::new(),
             keys: KeyCache::default(),
             unanswered: UnansweredCommands::default(),
@@ -195,8 +215,22 @@ impl Engine {
         &self.0.keys
     }
 
+    /// Whether the sending of a tenant is stopped.
+    pub(crate) fn switches(&self) -> &TenantCache<bool> {
+        &self.0.hooks.switches
+    }
+
+    pub(crate) fn account_states(&self) -> &TenantCache<Arc<[ProviderAccountState]>> {
+        &self.0.hooks.account_states
+    }
+
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// Where buyers and providers find this server, without a slash at the end.
+    pub fn public_url(&self) -> &str {
+        &self.0.config.public_url
     }
 
     pub(crate) fn config(&self) -> &EngineConfig {
@@ -211,14 +245,12 @@ impl Engine {
         &self.0.committer
     }
 
-    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
-        &self.0.slots
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.0.lanes
     }
 
-    /// A slot for a refund that is sent as soon as it is committed, if there is one.
-    pub(crate) fn free_slot(&self) -> Option<OwnedSemaphorePermit> {
-        let dispatches = self.0.config.dispatch_at_once;
-        dispatches.then(|| self.0.slots.clone().try_acquire_owned().ok()).flatten()
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.0.hooks.gates
     }
 
     pub(crate) fn waiters(&self) -> &Arc<Waiters> {
@@ -230,6 +262,11 @@ impl Engine {
         self.0.hooks.work.notified().await;
     }
 
+    /// Resolves when a call to a provider ended, so that there may be room for another.
+    pub async fn room_made(&self) {
+        self.gates().room_made().await;
+    }
+
     /// Runs `work` so that [`Engine::drain`] waits for it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.tasks.spawn(work);
@@ -239,12 +276,11 @@ impl Engine {
     /// call to a provider or a receiver that is under way has been recorded. `false` when something
     /// is left; leases run out and a step takes over.
     pub async fn drain(&self, limit: Duration) -> bool {
-        let Ok(all) = u32::try_from(self.0.config.dispatch_limit.max(1)) else { return false };
         let all = async {
             // Work that was spawned may make a refund, whose call is then waited for as well.
             self.0.tasks.wait().await;
             self.0.outbox.drain().await;
-            let _ = self.0.slots.acquire_many(all).await;
+            self.gates().all_out().await;
             self.0.tasks.wait().await;
         };
         tokio::time::timeout(limit, all).await.is_ok()
@@ -252,8 +288,13 @@ impl Engine {
 
     /// How many calls to payment providers are under way or about to be.
     pub fn calls_under_way(&self) -> usize {
-        let free = self.0.slots.available_permits();
-        self.0.config.dispatch_limit.max(1).saturating_sub(free)
+        usize::try_from(self.gates().calls_at_once()).unwrap_or(usize::MAX)
+    }
+
+    /// How many pieces of work that [`Engine::drain`] waits for are under way: calls to providers until
+    /// their outcome is recorded, and whatever was given to [`Engine::spawn`].
+    pub fn tasks_under_way(&self) -> usize {
+        self.0.tasks.len()
     }
 
     /// Queues a command and waits for its commit, but not forever. A name whose command is overdue
@@ -261,7 +302,6 @@ impl Engine {
     pub(crate) async fn commit(
         &self,
         command: Command,
-        slot: Option<OwnedSemaphorePermit>,
         name: Option<(Tenant, KeyHash)>,
     ) -> Result<Done, Error> {
         if let Some((tenant, hash)) = name
@@ -269,7 +309,7 @@ impl Engine {
         {
             return Err(Error::InProgress);
         }
-        let mut pending = self.0.committer.submit(command, slot)?;
+        let mut pending = self.0.committer.submit(command)?;
         if let Ok(answer) = tokio::time::timeout(self.0.config.commit_timeout, &mut pending).await {
             return answer.unwrap_or_else(|_| Err(Error::closed()));
         }
@@ -288,9 +328,16 @@ impl Engine {
         });
     }
 
-    /// One read of the database.
-    pub async fn health(&self) -> Result<(), Error> {
-        self.0.store.next_due().await?;
-        Ok(())
+    /// Whether this node can read, decide and commit. Cheap to ask often.
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        if !self.0.committer.is_running() {
+            return Err(NotReady::LaneEnded);
+        }
+        let check = async {
+            self.0.store.next_due().await.map_err(|error| NotReady::NoReads(error.into()))?;
+            let commits = self.0.readiness.commits(&self.0.store).await;
+            if commits { Ok(()) } else { Err(NotReady::NoCommits) }
+        };
+        tokio::time::timeout(LIMIT, check).await.unwrap_or(Err(NotReady::TimedOut))
     }
 }

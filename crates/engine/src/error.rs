@@ -1,6 +1,7 @@
 //! Why the engine did not do what a door asked for.
 
 use domain::decide::Refusal;
+use domain::provider_account;
 use std::sync::Arc;
 use store::StoreError;
 
@@ -10,6 +11,9 @@ pub enum Error {
     /// A rule refused it. Nothing changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A provider account cannot be changed like that. Nothing changed.
+    #[error(transparent)]
+    ProviderAccount(#[from] provider_account::Refusal),
     /// A field cannot be what it is. Nothing changed.
     #[error("{field}: {message}")]
     Invalid {
@@ -18,8 +22,8 @@ pub enum Error {
         /// The fault, and how to mend it.
         message: String,
     },
-    /// The queue is full. Nothing changed; try again later.
-    #[error("too much work is waiting")]
+    /// The queue is full, or another transaction keeps a row locked. Nothing changed; try again later.
+    #[error("the server is busy")]
     Busy,
     /// A request with the same idempotency key is still being processed.
     #[error("a request with this idempotency key is still being processed")]
@@ -35,7 +39,10 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
+        match error {
+            StoreError::Locked(_) => Self::Busy,
+            other => Self::Store(Arc::new(other)),
+        }
     }
 }
 
@@ -50,9 +57,11 @@ impl Error {
         match self {
             Self::Store(error) => Self::Store(error.clone()),
             Self::TimedOut => Self::TimedOut,
-            Self::Refused(_) | Self::Invalid { .. } | Self::Busy | Self::InProgress => {
-                Self::closed()
-            }
+            Self::Refused(_)
+            | Self::ProviderAccount(_)
+            | Self::Invalid { .. }
+            | Self::Busy
+            | Self::InProgress => Self::closed(),
         }
     }
 }

@@ -1,18 +1,29 @@
 //! Webhooks that providers send: each statement is recorded for a refund of ours, or the refund
-//! that it is about is adopted.
+//! that it is about is adopted, or it is kept until it fits something.
 
+use crate::Error;
+use crate::dispatch::note_second_payout;
 use crate::engine::Engine;
-use crate::{Error, unique_keys};
-use domain::decide::{Command, RefundRef};
+use crate::unique_keys::{self, Books};
+use crate::unmatched::{NoticeAbout, Unmatched};
+use domain::decide::{AdoptRefund, Command, Refusal};
 use domain::ids::{PaymentId, RefundId};
-use domain::outcome::{Observation, Said, Source};
-use domain::refund::Refund;
+use domain::outcome::{Failure, Observation, Source, clean_id};
+use domain::payment::Capture;
+use domain::refund::RefundView;
 use domain::tenant::Tenant;
-use providers::{InboundWebhook, Notice, Provider, WebhookRefused};
-use store::{PageQuery, RefundFilter, SortOrder};
+use domain::unique_keys::{KeyHash, KeyTarget};
+use futures_util::FutureExt as _;
+use providers::http::Deadline;
+use providers::{
+    Call, DisputeNotice, Hint, Inbound, InboundWebhook, Notice, Provider, WebhookAnswer,
+    WebhookRefused,
+};
+use std::panic::AssertUnwindSafe;
 
-/// How many of a payment's refunds are searched for a provider's refund id.
-const SEARCH_LIMIT: u32 = 1_000;
+/// How many pages of a payment's refunds are read when a webhook only hints at it, or when a payment is
+/// registered.
+const PAGES: usize = 20;
 
 /// Why a webhook was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -26,85 +37,262 @@ pub enum WebhookError {
     /// It was believed and could not be recorded; the provider should send it again.
     #[error(transparent)]
     Engine(#[from] Error),
+    /// It only hints at something, and the provider could not be asked; the provider should send it
+    /// again.
+    #[error("the provider could not be asked: {0}")]
+    NotAsked(Box<str>),
 }
 
 impl Engine {
     /// Takes in a provider's webhook: authenticates it and records what it says about each refund.
+    /// Returns the answer that the provider waits for, where it wants one of its own, once everything is
+    /// durable.
     pub async fn receive_webhook(
         &self,
         tenant: Tenant,
         provider: &str,
         webhook: InboundWebhook,
-    ) -> Result<(), WebhookError> {
+    ) -> Result<Option<WebhookAnswer>, WebhookError> {
         let provider =
             self.registry().find(tenant, provider).cloned().ok_or(WebhookError::UnknownProvider)?;
-        for notice in provider.parse_webhook(&webhook)? {
-            self.take_notice(tenant, &*provider, notice, Source::Webhook).await?;
+        let books = Books { provider: provider.name(), account: None };
+        let read = provider.receive(&webhook, self.ordinary_call());
+        let inbound = match self.within(read).await {
+            Ok(inbound) => inbound?,
+            Err(why) => return Err(WebhookError::NotAsked(why.message)),
+        };
+        let Inbound { notices, disputes, hints, answer, .. } = inbound;
+        for notice in notices {
+            self.take_notice(tenant, books, notice, Source::Webhook).await?;
         }
-        Ok(())
+        for dispute in disputes {
+            self.take_dispute(tenant, books, dispute, Source::Webhook).await?;
+        }
+        for hint in hints {
+            self.follow(tenant, &*provider, books, hint).await?;
+        }
+        Ok(answer)
     }
 
-    /// Records what a notice says about a refund of ours, or adopts a refund made elsewhere.
-    async fn take_notice(
+    /// A call that nobody holds a lease for.
+    pub(crate) fn ordinary_call(&self) -> Call {
+        Call { now: self.now(), deadline: Deadline::within(self.config().provider_timeout) }
+    }
+
+    /// Waits for a provider, but not forever, and survives an adapter that panics.
+    pub(crate) async fn within<T>(&self, call: impl Future<Output = T>) -> Result<T, Failure> {
+        let call = AssertUnwindSafe(call).catch_unwind();
+        match tokio::time::timeout(self.config().provider_timeout, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => {
+                Err(Failure::new("adapter_panicked", "our code for this provider failed"))
+            }
+            Err(_) => Err(Failure::new("timeout", "the provider did not answer in time")),
+        }
+    }
+
+    /// Asks the provider about what a webhook only hints at.
+    async fn follow(
         &self,
         tenant: Tenant,
         provider: &dyn Provider,
+        books: Books<'_>,
+        hint: Hint,
+    ) -> Result<(), WebhookError> {
+        let payment = match &hint {
+            Hint::Payment(id) => self.find_charge(tenant, books, id).await?,
+            Hint::Refund(id) => {
+                let name = unique_keys::provider_refund(books, id);
+                let refund = self.find_named_refund(tenant, name).await?;
+                refund.map(|view| view.refund.payment)
+            }
+        };
+        let Some(payment) = payment else {
+            tracing::info!(?hint, "a webhook hints at something that is not registered");
+            return Ok(());
+        };
+        let payment = self.find_payment(tenant, payment).await?;
+        let Some(payment) = payment else { return Ok(()) };
+        let asked = self.take_list(tenant, provider, &payment.capture).await?;
+        asked.map_err(|why| WebhookError::NotAsked(why.message))
+    }
+
+    /// Reads the refunds of a payment at its provider and records each.
+    pub(crate) async fn take_list(
+        &self,
+        tenant: Tenant,
+        provider: &dyn Provider,
+        payment: &Capture,
+    ) -> Result<Result<(), Failure>, Error> {
+        let mut after: Option<Box<str>> = None;
+        for _ in 0..PAGES {
+            let list = provider.list(payment, after.as_deref(), self.ordinary_call());
+            let page = match self.within(list).await {
+                Ok(Ok(page)) => page,
+                Ok(Err(why)) | Err(why) => return Ok(Err(why)),
+            };
+            for notice in page.notices {
+                self.take_notice(tenant, Books::of(payment), notice, Source::List).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Records what a notice says, or keeps the notice until it fits something.
+    pub(crate) async fn take_notice(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
         notice: Notice,
         source: Source,
     ) -> Result<(), Error> {
-        let named = crate::input::PaymentName::Charge(notice.provider_payment_id.clone());
-        let Some(payment) = self.resolve_source(tenant, &named).await? else {
-            tracing::warn!(payment = %notice.provider_payment_id, "a webhook speaks of a payment that is not registered");
-            return Ok(());
+        let notice = Notice { said: notice.said.clean(), ..notice };
+        match self.apply_notice(tenant, books, &notice, source).await? {
+            None => Ok(()),
+            Some(why) => {
+                let about = NoticeAbout::Refund(notice);
+                self.keep_notice(tenant, books, &about, source, why).await
+            }
+        }
+    }
+
+    /// Records the stage of a dispute, or keeps the notice until it fits something.
+    async fn take_dispute(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        told: DisputeNotice,
+        source: Source,
+    ) -> Result<(), Error> {
+        let dispute = DisputeNotice {
+            provider_payment_id: clean_id(told.provider_payment_id),
+            dispute: clean_id(told.dispute),
+            ..told
         };
-        let observation = Observation { source, said: notice.said };
-        let policy = self.config().policies.of(provider.name());
+        match self.apply_dispute(tenant, books, &dispute, source).await? {
+            None => Ok(()),
+            Some(why) => {
+                let about = NoticeAbout::Dispute(dispute);
+                self.keep_notice(tenant, books, &about, source, why).await
+            }
+        }
+    }
+
+    /// Records what a notice says. Returns why it fits nothing, if so.
+    pub(crate) async fn apply_notice(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        notice: &Notice,
+        source: Source,
+    ) -> Result<Option<Unmatched>, Error> {
+        let observation = Observation { source, said: notice.said.clone() };
+        if let Some(ours) = self.refund_of(tenant, books, notice).await? {
+            return self.record_notice(&ours, observation).await;
+        }
+        let charge = self.find_charge(tenant, books, &notice.provider_payment_id).await?;
+        let Some(payment) = charge else {
+            return Ok(Some(Unmatched::PaymentNotRegistered));
+        };
+        let Some(id) = notice.said.provider_refund_id.as_deref() else {
+            return Ok(Some(Unmatched::NoRefundId));
+        };
+        // A refund of ours whose id is not known yet may be the one that is told.
+        if !self.store().refunds_in_doubt(tenant, payment, 1).await?.is_empty() {
+            return Ok(Some(Unmatched::RefundInDoubt));
+        }
+        let name = unique_keys::provider_refund(books, id);
+        self.adopt(tenant, payment, name, books, observation).await
+    }
+
+    /// The refund of ours that a notice is about: by our key, or by the provider's refund id.
+    pub(crate) async fn refund_of(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        notice: &Notice,
+    ) -> Result<Option<RefundView>, Error> {
+        let key = notice.key.as_deref().and_then(|key| RefundId::parse(key).ok());
+        if let Some(id) = key
+            && let Some(found) = self.find_refund(tenant, id).await?
+        {
+            return Ok(Some(found));
+        }
+        let Some(id) = notice.said.provider_refund_id.as_deref() else { return Ok(None) };
+        let name = unique_keys::provider_refund(books, id);
+        if let Some(found) = self.find_named_refund(tenant, name).await? {
+            return Ok(Some(found));
+        }
+        let name = unique_keys::external_refund(books.provider, id);
+        self.find_named_refund(tenant, name).await
+    }
+
+    async fn find_named_refund(
+        &self,
+        tenant: Tenant,
+        name: KeyHash,
+    ) -> Result<Option<RefundView>, Error> {
+        let key = self.store().find_key(tenant, name).await?;
+        match key.filter(|key| key.target == KeyTarget::Refund) {
+            Some(key) => self.find_refund(tenant, RefundId::from_ulid(key.id)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn record_notice(
+        &self,
+        ours: &RefundView,
+        observation: Observation,
+    ) -> Result<Option<Unmatched>, Error> {
+        let policy = self.config().policies.of(&ours.payment.provider);
         let wait = self.with_ids(|ids| policy.pending.wait_ms(0, ids.rng()));
-        let recheck_at = self.now().plus_ms(wait);
-        let ours = match notice.key.as_deref().and_then(|key| RefundId::parse(key).ok()) {
-            Some(id) => self.find_refund(tenant, id).await?.map(|view| view.refund),
-            None => self.find_by_provider_id(tenant, payment, &observation.said).await?,
-        };
-        let command = match (ours, observation.said.provider_refund_id.as_deref()) {
-            (Some(refund), _) if refund.payment == payment => {
-                Command::Record { of: RefundRef::from(&refund), observation, recheck_at }
+        let record = self.outcome_of(&ours.refund, &ours.payment, observation, wait);
+        match self.committer().run(Command::Record(Box::new(record))).await {
+            Ok(done) => {
+                note_second_payout(&ours.refund, &done);
+                Ok(None)
             }
-            (_, Some(id)) => {
-                let name = unique_keys::external_refund(provider.name(), id);
-                Command::Adopt { tenant, payment, name, observation, recheck_at }
-            }
-            (_, None) => return Ok(()),
-        };
-        match self.committer().run(command).await {
-            Ok(_) => Ok(()),
-            // Asking the provider to send it again would change nothing.
-            Err(Error::Refused(refusal)) => {
-                tracing::error!(%refusal, "a webhook was refused");
-                metrics::counter!("refundry_evidence_refused_total").increment(1);
-                Ok(())
-            }
+            Err(Error::Refused(refusal)) => Ok(Some(Unmatched::of(&refusal))),
             Err(error) => Err(error),
         }
     }
 
-    /// The payment's refund that the provider knows under the id that it names.
-    async fn find_by_provider_id(
+    async fn adopt(
         &self,
         tenant: Tenant,
         payment: PaymentId,
-        said: &Said,
-    ) -> Result<Option<Refund>, Error> {
-        let Some(id) = &said.provider_refund_id else { return Ok(None) };
-        let filter = RefundFilter { payment: Some(payment), ..RefundFilter::default() };
-        let page = PageQuery {
-            limit: SEARCH_LIMIT,
-            after: None,
-            order: SortOrder::Descending,
-            from: None,
-            until: None,
-        };
-        let refunds = self.store().list_refunds(tenant, filter, page).await?;
-        let known = |refund: &Refund| refund.provider_refund_id.as_ref() == Some(id);
-        Ok(refunds.items.into_iter().map(|view| view.refund).find(known))
+        name: KeyHash,
+        books: Books<'_>,
+        observation: Observation,
+    ) -> Result<Option<Unmatched>, Error> {
+        let policy = self.config().policies.of(books.provider);
+        let wait = self.with_ids(|ids| policy.pending.wait_ms(0, ids.rng()));
+        let recheck_at = self.now().plus_ms(wait);
+        let rules = self.rules(books.provider);
+        let adopt = AdoptRefund { tenant, payment, name, observation, recheck_at, rules };
+        match self.committer().run(Command::Adopt(Box::new(adopt))).await {
+            Ok(_) => Ok(None),
+            Err(Error::Refused(refusal)) => Ok(Some(Unmatched::of(&refusal))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Unmatched {
+    /// Why a statement could not be booked.
+    pub(crate) fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::CurrencyMismatch { .. } => Self::OtherCurrency,
+            Refusal::NoAmount => Self::NoAmount,
+            refusal => {
+                tracing::error!(%refusal, "a provider's statement was refused");
+                metrics::counter!("refundry_evidence_refused_total").increment(1);
+                Self::Refused
+            }
+        }
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
         let methods = if new.open { self.invoice_methods(tenant) } else { Vec::new() };
         let create = CreateInvoice { new, totals, id, methods, key };
         let command = Command::CreateInvoice(Box::new(create));
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 
     /// The invoice with this id.
@@ -113,6 +113,6 @@ impl Engine {
         let request = unique_keys::act_request(word, id.ulid());
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Invoice(Box::new(ActOnInvoice { tenant, id, act, key }));
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::answered::Answered;
 use crate::input::{IdempotencyKey, PaymentName};
-use crate::{Engine, Error, unique_keys};
-use domain::decide::{Command, KeyedRequest, RegisterPayment};
+use crate::unique_keys::{self, Books};
+use crate::{Engine, Error};
+use domain::decide::{Command, KeyedRequest, Refusal, RegisterPayment};
 use domain::ids::PaymentId;
 use domain::payment::{NewPayment, Payment};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
-use domain::unique_keys::KeyTarget;
+use domain::unique_keys::{KeyHash, KeyTarget};
 use store::{Page, PageQuery};
 
 impl Engine {
@@ -33,14 +34,65 @@ impl Engine {
         let tenant = new.tenant;
         let request = unique_keys::payment_request(&new);
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
+        let books = Books { provider: &new.provider, account: new.provider_account.as_deref() };
+        let charge = unique_keys::charge(books, &new.provider_payment_id);
+        self.check_old_name(tenant, books, &new.provider_payment_id).await?;
         let command = Command::Register(Box::new(RegisterPayment {
-            charge: KeyedRequest { hash: unique_keys::charge(&new.provider_payment_id), request },
+            charge: KeyedRequest { hash: charge, request },
             key,
             settles_after_ms: self.settles_after_ms(&new.provider),
             id: self.with_ids(|ids| ids.payment(now)),
             new,
         }));
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        let done = self.commit(command, key.map(|key| (tenant, key.hash))).await?;
+        let done: Answered<Payment> = done.try_into()?;
+        if !done.replayed {
+            self.learn_refunds(&done.value).await;
+        }
+        match self.find_payment(tenant, done.value.capture.id).await? {
+            Some(value) if !done.replayed => Ok(Answered { value, ..done }),
+            _ => Ok(done),
+        }
+    }
+
+    /// Refuses a payment that is registered under the name that payments had before the provider
+    /// belonged to it.
+    async fn check_old_name(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        provider_payment_id: &str,
+    ) -> Result<(), Error> {
+        let old = unique_keys::charge_alone(provider_payment_id);
+        let Some(id) = self.find_named_payment(tenant, old).await? else { return Ok(()) };
+        let known = self.find_payment(tenant, id).await?;
+        let is_same = known.is_some_and(|known| *known.capture.provider == *books.provider);
+        if is_same { Err(Refusal::ChargeTaken(id).into()) } else { Ok(()) }
+    }
+
+    /// Books what is known of refunds that were made before the payment was registered: statements that
+    /// came early, and the provider's own list. A list that cannot be read is read by a later step.
+    async fn learn_refunds(&self, payment: &Payment) {
+        let capture = &payment.capture;
+        let (tenant, id) = (capture.tenant, &capture.provider_payment_id);
+        if let Err(error) = self.match_notices(tenant, &capture.provider, id).await {
+            tracing::warn!(payment = %capture.id, %error, "early statements were not matched yet");
+        }
+        let Some(provider) = self.registry().find(tenant, &capture.provider).cloned() else {
+            return;
+        };
+        if !provider.traits().lookup.list {
+            return;
+        }
+        match self.take_list(tenant, &*provider, capture).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => {
+                tracing::warn!(payment = %capture.id, code = %why.code, "the provider's refunds were not read");
+            }
+            Err(error) => {
+                tracing::warn!(payment = %capture.id, %error, "the provider's refunds were not booked");
+            }
+        }
     }
 
     /// Says when a payment settles or settled. Refunds that are asked for before that are
@@ -52,7 +104,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<Payment, Error> {
         let settle = Command::Settle { tenant, payment, at };
-        let done: Answered<Payment> = self.commit(settle, None, None).await?.try_into()?;
+        let done: Answered<Payment> = self.commit(settle, None).await?.try_into()?;
         Ok(done.value)
     }
 
@@ -88,11 +140,43 @@ impl Engine {
         match source {
             PaymentName::Id(id) => Ok(Some(*id)),
             PaymentName::Charge(charge) => {
-                let key = self.store().find_key(tenant, unique_keys::charge(charge)).await?;
-                let key = key.filter(|key| key.target == KeyTarget::Payment);
-                Ok(key.map(|key| PaymentId::from_ulid(key.id)))
+                for provider in self.registry().names(tenant) {
+                    let books = Books { provider, account: None };
+                    if let Some(found) = self.find_charge(tenant, books, charge).await? {
+                        return Ok(Some(found));
+                    }
+                }
+                self.find_named_payment(tenant, unique_keys::charge_alone(charge)).await
             }
         }
+    }
+
+    /// The payment with this id in the books of a provider.
+    pub(crate) async fn find_charge(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        provider_payment_id: &str,
+    ) -> Result<Option<PaymentId>, Error> {
+        let name = unique_keys::charge(books, provider_payment_id);
+        if let Some(found) = self.find_named_payment(tenant, name).await? {
+            return Ok(Some(found));
+        }
+        let old = unique_keys::charge_alone(provider_payment_id);
+        let Some(id) = self.find_named_payment(tenant, old).await? else { return Ok(None) };
+        let payment = self.find_payment(tenant, id).await?;
+        let is_here = payment.is_some_and(|payment| *payment.capture.provider == *books.provider);
+        Ok(is_here.then_some(id))
+    }
+
+    async fn find_named_payment(
+        &self,
+        tenant: Tenant,
+        name: KeyHash,
+    ) -> Result<Option<PaymentId>, Error> {
+        let key = self.store().find_key(tenant, name).await?;
+        let key = key.filter(|key| key.target == KeyTarget::Payment);
+        Ok(key.map(|key| PaymentId::from_ulid(key.id)))
     }
 
     /// Payments with the provider's id `charge`, of whatever account and mode. For the simulator's

@@ -2,16 +2,29 @@
 
 use crate::answered::Answered;
 use crate::input::IdempotencyKey;
-use crate::{Engine, Error, unique_keys};
-use domain::decide::{Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Start};
+use crate::unique_keys::{self, Books};
+use crate::{Engine, Error};
+use domain::decide::{
+    Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution, ResolveRefund, Start,
+};
 use domain::ids::RefundId;
-use domain::refund::{NewRefund, RefundView, State, Status};
+use domain::refund::{Attempt, NewRefund, Refund, RefundView, State, Status};
 use domain::tenant::Tenant;
 use std::time::Duration;
 use store::{Page, PageQuery, RefundFilter};
 
 /// How often a refund that is waited for is looked at, where another node may decide it.
 const SHARED_POLL: Duration = Duration::from_millis(200);
+
+/// A person's decision about a refund, and the proof of it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    pub resolution: Resolution,
+    /// The provider's refund id that the person saw.
+    pub provider_refund_id: Option<Box<str>>,
+    /// The finding in the person's own words.
+    pub text: Option<Box<str>>,
+}
 
 impl Engine {
     /// Asks for a refund. Answers when that is durable; the provider is called after that.
@@ -22,10 +35,11 @@ impl Engine {
     ) -> Result<Answered<RefundView>, Error> {
         let (tenant, payment, kind) = (new.tenant, new.payment, new.kind);
         let key = key.map(unique_keys::idempotency);
-        let slot = self.free_slot();
-        let start = match slot {
-            Some(_) => Start::Send { lease_until: self.now().plus_ms(self.config().lease_ms) },
-            None => Start::Queue,
+        let config = self.config();
+        let start = if config.dispatch_at_once {
+            Start::Send { lease_ms: config.lease_ms }
+        } else {
+            Start::Queue
         };
         let command = Command::Create(Box::new(CreateRefund {
             reference: new.reference.as_deref().map(unique_keys::reference),
@@ -33,8 +47,9 @@ impl Engine {
             request: unique_keys::refund_request(&new),
             new,
             start,
+            providers: self.registry().traits().clone(),
         }));
-        match self.commit(command, slot, key.map(|key| (tenant, key))).await {
+        match self.commit(command, key.map(|key| (tenant, key))).await {
             Err(Error::Refused(Refusal::PaymentNotFound)) => {
                 Err(self.why_not_paid(tenant, payment, kind).await?.into())
             }
@@ -53,7 +68,40 @@ impl Engine {
         let request = unique_keys::cancel_request(id);
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Cancel { of: RefundRef::from(&found.refund), key };
-        self.commit(command, None, key.map(|key| (tenant, key.hash))).await?.try_into()
+        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
+    }
+
+    /// Records a person's decision about a refund in doubt.
+    pub async fn resolve_refund(
+        &self,
+        tenant: Tenant,
+        id: RefundId,
+        decision: Decision,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answered<RefundView>, Error> {
+        let found = self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
+        let Decision { resolution, provider_refund_id, text } = decision;
+        let books = Books::of(&found.payment);
+        let name = provider_refund_id.as_deref();
+        let mut resolve = ResolveRefund {
+            of: RefundRef::from(&found.refund),
+            resolution,
+            name: name.map(|id| unique_keys::provider_refund(books, id)),
+            provider_refund_id,
+            text,
+            key: None,
+        };
+        let request = unique_keys::resolve_request(&resolve);
+        resolve.key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
+        let name = resolve.key.map(|key| (tenant, key.hash));
+        self.commit(Command::Resolve(Box::new(resolve)), name).await?.try_into()
+    }
+
+    /// The calls that asked the provider for a refund, oldest first.
+    pub async fn refund_attempts(&self, refund: &Refund) -> Result<Vec<Attempt>, Error> {
+        let mut attempts = self.store().refund_attempts(refund.tenant, refund.id).await?;
+        attempts.extend(refund.last_attempt());
+        Ok(attempts)
     }
 
     /// Waits until the refund is decided or needs a person, or `limit` is over. Always the refund

@@ -1,6 +1,7 @@
 //! When to look again at a refund whose outcome is not known.
 
 use domain::outcome::ProviderOutcome;
+use domain::provider::{AttentionAfter, Rules, Traits};
 use rand_core::Rng;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ pub struct RetryPolicy {
     pub pending: Backoff,
     /// How long an unknown refund is looked for before a person must, milliseconds.
     pub give_up_after_ms: i64,
+    /// How long a refund may stay in a state before a person is told.
+    pub attention_after: AttentionAfter,
 }
 
 impl Default for RetryPolicy {
@@ -43,6 +46,7 @@ impl Default for RetryPolicy {
             unknown: Backoff { first_ms: 500, most_ms: 5 * 60_000 },
             pending: Backoff { first_ms: 2_000, most_ms: 60 * 60_000 },
             give_up_after_ms: 7 * 24 * 60 * 60_000,
+            attention_after: AttentionAfter::default(),
         }
     }
 }
@@ -66,13 +70,30 @@ impl RetryPolicy {
     /// The waits after an outcome.
     pub(crate) fn after(&self, outcome: ProviderOutcome) -> Backoff {
         match outcome {
-            ProviderOutcome::NeverSent | ProviderOutcome::WaitingForFunds => self.retry,
-            ProviderOutcome::Unknown => self.unknown,
+            ProviderOutcome::NeverSent
+            | ProviderOutcome::WaitingForFunds
+            | ProviderOutcome::NotDone => self.retry,
+            ProviderOutcome::Unknown
+            | ProviderOutcome::InProgress
+            | ProviderOutcome::Spent
+            | ProviderOutcome::Impossible
+            | ProviderOutcome::Absent => self.unknown,
             ProviderOutcome::Accepted
             | ProviderOutcome::ActionRequired
+            | ProviderOutcome::Held
+            | ProviderOutcome::Twin
             | ProviderOutcome::Completed
             | ProviderOutcome::Failed
             | ProviderOutcome::Canceled => self.pending,
+        }
+    }
+
+    /// The rules for refunds at a provider.
+    pub(crate) const fn rules(&self, traits: Traits) -> Rules {
+        Rules {
+            traits,
+            give_up_after_ms: self.give_up_after_ms,
+            attention_after: self.attention_after,
         }
     }
 }

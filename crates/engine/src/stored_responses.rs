@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// Waits for the database as long as for any commit.
-    async fn within_commit<T>(
+    pub(crate) async fn within_commit<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Error> {

@@ -2,11 +2,14 @@
 
 use crate::input::{IdempotencyKey, KeyRequest};
 use domain::checkout::NewCheckout;
-use domain::ids::EventId;
+use domain::decide::hold::End;
+use domain::decide::{Resolution, ResolveRefund};
+use domain::hold::NewHold;
+use domain::ids::{EventId, HoldId};
 use domain::invoice::NewInvoice;
 use domain::line_item::LineItem;
 use domain::money::Currency;
-use domain::payment::NewPayment;
+use domain::payment::{Capture, NewPayment};
 use domain::refund::NewRefund;
 use domain::tenant::Mode;
 use domain::unique_keys::KeyHash;
@@ -78,14 +81,89 @@ pub(crate) fn reference(reference: &str) -> KeyHash {
     KeyHash(FieldHasher::new("refund reference").text(reference).finish())
 }
 
+/// An account at a provider, in whose books ids are unique.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books<'a> {
+    pub(crate) provider: &'a str,
+    pub(crate) account: Option<&'a str>,
+}
+
+impl<'a> Books<'a> {
+    /// The books in which a payment stands.
+    pub(crate) fn of(capture: &'a Capture) -> Self {
+        Self { provider: &capture.provider, account: capture.provider_account.as_deref() }
+    }
+}
+
 /// The name of a provider's payment id.
-pub(crate) fn charge(provider_payment_id: &str) -> KeyHash {
+pub(crate) fn charge(books: Books<'_>, provider_payment_id: &str) -> KeyHash {
+    let fields = FieldHasher::new("provider payment").text(books.provider).optional(books.account);
+    KeyHash(fields.text(provider_payment_id).finish())
+}
+
+/// The name that payments had before the provider belonged to it.
+pub(crate) fn charge_alone(provider_payment_id: &str) -> KeyHash {
     KeyHash(FieldHasher::new("charge").text(provider_payment_id).finish())
 }
 
-/// The name of a refund that was made at the provider itself.
+/// The name of a provider's refund id.
+pub(crate) fn provider_refund(books: Books<'_>, provider_refund_id: &str) -> KeyHash {
+    let fields = FieldHasher::new("provider refund").text(books.provider).optional(books.account);
+    KeyHash(fields.text(provider_refund_id).finish())
+}
+
+/// The name that adopted refunds had before the account at the provider belonged to it.
 pub(crate) fn external_refund(provider: &str, provider_refund_id: &str) -> KeyHash {
     KeyHash(FieldHasher::new("external refund").text(provider).text(provider_refund_id).finish())
+}
+
+/// Hash by which a repeated notice of a provider is known.
+pub(crate) fn notice(parts: &[&str]) -> KeyHash {
+    KeyHash(
+        parts.iter().fold(FieldHasher::new("notice"), |fields, part| fields.text(part)).finish(),
+    )
+}
+
+/// The name of a dispute.
+pub(crate) fn dispute(books: Books<'_>, dispute: &str) -> KeyHash {
+    let fields = FieldHasher::new("dispute").text(books.provider).optional(books.account);
+    KeyHash(fields.text(dispute).finish())
+}
+
+/// Hash by which a repeated request for a hold is known.
+pub(crate) fn hold_request(new: &NewHold) -> [u8; 16] {
+    FieldHasher::new("place hold")
+        .bytes(&new.payment.bytes())
+        .number(Some(new.amount))
+        .optional(new.currency.as_ref().map(Currency::as_str))
+        .text(&new.reason)
+        .optional(new.reference.as_deref())
+        .finish()
+}
+
+/// Hash by which a repeated end of a hold is known.
+pub(crate) fn end_request(hold: HoldId, end: End) -> [u8; 16] {
+    let (word, amount) = match end {
+        End::Release => ("release", None),
+        End::Book { amount } => ("book", amount),
+    };
+    FieldHasher::new("end hold").bytes(&hold.bytes()).text(word).number(amount).finish()
+}
+
+/// Hash by which a repeated decision of a person is known.
+pub(crate) fn resolve_request(resolve: &ResolveRefund) -> [u8; 16] {
+    let (word, amount) = match resolve.resolution {
+        Resolution::Succeeded { amount } => ("succeeded", amount),
+        Resolution::Failed => ("failed", None),
+        Resolution::SendAgain => ("send_again", None),
+    };
+    FieldHasher::new("resolve refund")
+        .bytes(&resolve.of.refund.bytes())
+        .text(word)
+        .number(amount)
+        .optional(resolve.provider_refund_id.as_deref())
+        .optional(resolve.text.as_deref())
+        .finish()
 }
 
 /// Hash by which a repeated request for a refund is known.
@@ -109,6 +187,8 @@ pub(crate) fn payment_request(new: &NewPayment) -> [u8; 16] {
         .text(new.currency.as_str())
         .text(&new.provider)
         .text(&new.provider_payment_id)
+        .optional(new.provider_account.as_deref())
+        .optional(new.provider_data.as_deref())
         .number(new.captured_at.map(|at| at.0))
         .number(new.settled_at.map(|at| at.0))
         .optional(new.reference.as_deref())

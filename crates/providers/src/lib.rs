@@ -4,16 +4,20 @@
 //! into a [`Said`](domain::outcome::Said). It decides nothing about money: `domain` decides the meaning of a
 //! statement for the refund. Adapters know neither the store nor the engine.
 
+mod catalogue;
 mod charge;
+pub mod http;
 pub mod outbound;
 mod provider;
 mod registry;
+mod transport;
 
+pub use catalogue::{Field, LONGEST_SECRET, LONGEST_VALUE, ProviderKind, catalogue, nearest};
 pub use charge::{
     ChargeAnswer, ChargeInstruction, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
 };
 pub use provider::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
-    WebhookRefused,
+    Attempt, Call, Changes, DisputeNotice, DisputeStage, Hint, Inbound, InboundWebhook, Listed,
+    Lookup, Notice, PaymentReport, Provider, RefundInstruction, WebhookAnswer, WebhookRefused,
 };
 pub use registry::Registry;

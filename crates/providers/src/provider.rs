@@ -1,9 +1,11 @@
 //! The interface that every provider adapter implements.
 
+use crate::http::Deadline;
 use async_trait::async_trait;
 use domain::money::Money;
-use domain::outcome::{Failure, Said};
+use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
+use domain::provider::Traits;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use std::sync::Arc;
@@ -11,12 +13,15 @@ use std::sync::Arc;
 /// A refund as a provider is asked to make it.
 #[derive(Clone, Debug)]
 pub struct RefundInstruction {
-    /// The refund's one idempotency key for life; also our reference at the provider.
+    /// The refund's one idempotency key for life; also our reference at the provider. An adapter brings
+    /// it into the provider's form the same way each time.
     pub key: String,
-    /// The payment to refund.
+    /// The payment to refund, with the adapter's own data of it.
     pub payment: Arc<Capture>,
     /// How much, in the payment's currency.
     pub money: Money,
+    /// The part of the payment that was refunded or is under way without this refund, minor units.
+    pub refunded_before: i64,
     /// The caller's reason.
     pub reason: Option<Box<str>>,
     /// The caller's own id of the refund.
@@ -25,19 +30,24 @@ pub struct RefundInstruction {
     pub metadata: Option<Box<str>>,
     /// The provider's id of the refund, where it is known already.
     pub provider_refund_id: Option<Box<str>>,
+    pub attempt: Attempt,
 }
 
-/// The abilities of a provider, which decide how a refund in doubt is resolved.
+/// Whether the provider may know of the refund already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// The same key again returns the first result instead of paying twice.
-    pub honours_idempotency_keys: bool,
-    /// A refund can be found by our key or by the provider's refund id.
-    pub can_look_up: bool,
-    /// The refunds of a payment can be listed.
-    pub can_list: bool,
-    /// Refunds of less than the captured amount are possible.
-    pub partial_refunds: bool,
+pub enum Attempt {
+    /// Nothing of it is at the provider.
+    First,
+    /// A call since then may have made it.
+    Again { first_sent_at: Timestamp },
+}
+
+/// The circumstances of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    pub now: Timestamp,
+    /// When nobody waits for the answer any more.
+    pub deadline: Deadline,
 }
 
 /// The result of a look-up.
@@ -51,9 +61,27 @@ pub enum Lookup {
     Unknown(Failure),
 }
 
+/// One page of the refunds of a payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub notices: Vec<Notice>,
+    /// Where the next page begins, in the provider's own words. `None` after the last one.
+    pub next: Option<Box<str>>,
+}
+
+/// The changes at a provider since a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub notices: Vec<Notice>,
+    /// Where the next page begins, in the provider's own words. `None` after the last one.
+    pub next: Option<Box<str>>,
+}
+
 /// A webhook as it came in.
 #[derive(Clone, Debug)]
 pub struct InboundWebhook {
+    /// The URL that the provider called, as it was configured there.
+    pub url: Box<str>,
     /// Header names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// The body, byte for byte.
@@ -79,6 +107,71 @@ pub struct Notice {
     pub said: Said,
 }
 
+/// A dispute of a payment, as its provider tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisputeNotice {
+    /// The provider's payment id.
+    pub provider_payment_id: Box<str>,
+    /// The provider's id of the dispute.
+    pub dispute: Box<str>,
+    /// The disputed amount.
+    pub money: Money,
+    pub stage: DisputeStage,
+}
+
+/// How far a dispute is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisputeStage {
+    Open,
+    /// The merchant keeps the money.
+    Won,
+    /// The money went back to the buyer.
+    Lost,
+}
+
+impl DisputeStage {
+    /// Every stage.
+    pub const ALL: &[Self] = &[Self::Open, Self::Won, Self::Lost];
+
+    /// The word that is stored and printed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Won => "won",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Something that changed at the provider and must be asked for before it is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// A payment, by the provider's id.
+    Payment(Box<str>),
+    /// A refund, by the provider's id.
+    Refund(Box<str>),
+}
+
+/// A webhook as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inbound {
+    /// The provider's id of the event, by which a repetition is known.
+    pub event: Option<Box<str>>,
+    pub notices: Vec<Notice>,
+    pub disputes: Vec<DisputeNotice>,
+    pub hints: Vec<Hint>,
+    /// The answer that the provider waits for, where it wants one of its own.
+    pub answer: Option<WebhookAnswer>,
+}
+
+/// An answer in a provider's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookAnswer {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: &'static str,
+}
+
 /// Why a webhook is not believed. The text is safe to answer with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefused {
@@ -93,10 +186,17 @@ pub enum WebhookRefused {
 /// A payment as its provider knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentReport {
+    /// The provider's canonical id, where a payment has several.
+    pub provider_payment_id: Box<str>,
     /// The captured amount.
     pub captured: Money,
+    pub captured_at: Option<Timestamp>,
+    /// The amount that was refunded there already, minor units, where the provider says so.
+    pub refunded: Option<i64>,
     /// When it settled, if it has.
     pub settled_at: Option<Timestamp>,
+    /// More that the adapter needs of the payment, a JSON object.
+    pub data: Option<Box<str>>,
 }
 
 /// A payment provider with the credentials of one account and mode.
@@ -105,25 +205,57 @@ pub trait Provider: Send + Sync {
     /// The name payments are registered with, such as `stripe`.
     fn name(&self) -> &'static str;
 
-    fn capabilities(&self) -> Capabilities;
+    /// The facts about the provider from which the rules follow.
+    fn traits(&self) -> Traits;
 
-    /// Asks for a refund. Called again with the same instruction, and so the same key, when an answer was
-    /// lost and the provider honours keys.
-    async fn submit(&self, instruction: &RefundInstruction) -> Said;
+    /// Whether this provider can make the refund at all. Calls nobody; what it refuses is never sent.
+    fn check(&self, instruction: &RefundInstruction, now: Timestamp) -> Result<(), Failure>;
+
+    /// Asks for a refund. Called again with the same key when an answer was lost and the provider still
+    /// knows the key.
+    async fn submit(&self, instruction: &RefundInstruction, call: Call) -> Said;
 
     /// Finds a refund by our key or its own id.
-    async fn lookup(&self, instruction: &RefundInstruction) -> Lookup;
+    async fn lookup(&self, instruction: &RefundInstruction, call: Call) -> Lookup;
 
-    /// Lists the refunds of a payment, ours and others.
-    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure>;
+    /// Lists the refunds of a payment, ours and others, one page at a time.
+    async fn list(
+        &self,
+        payment: &Capture,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Listed, Failure>;
+
+    /// Takes back a refund that the provider has not made yet.
+    async fn cancel(&self, _instruction: &RefundInstruction, _call: Call) -> Said {
+        let why = Failure::new("cannot_cancel", "this provider cannot take a refund back");
+        Said::new(ProviderOutcome::Impossible).because(why)
+    }
 
     /// Reads a payment. `Ok(None)` when the provider knows no such payment.
-    async fn fetch_payment(
+    async fn payment(
         &self,
         tenant: Tenant,
         provider_payment_id: &str,
+        call: Call,
     ) -> Result<Option<PaymentReport>, Failure>;
 
+    /// The refunds that changed since a time, one page at a time. `Ok(None)` where the provider cannot
+    /// tell.
+    async fn changes(
+        &self,
+        _tenant: Tenant,
+        _since: Timestamp,
+        _after: Option<&str>,
+        _call: Call,
+    ) -> Result<Option<Changes>, Failure> {
+        Ok(None)
+    }
+
     /// Authenticates and reads a webhook. Never changes anything.
-    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused>;
+    async fn receive(
+        &self,
+        webhook: &InboundWebhook,
+        call: Call,
+    ) -> Result<Inbound, WebhookRefused>;
 }

@@ -1,6 +1,7 @@
 //! The registry: maps payments to their providers.
 
-use crate::{Provider, TakesPayments};
+use crate::{Provider, ProviderKind, TakesPayments, catalogue};
+use domain::provider::TraitsByName;
 use domain::tenant::Tenant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +10,11 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Registry {
     everywhere: BTreeMap<&'static str, Arc<dyn Provider>>,
+    traits: Arc<TraitsByName>,
     payment_provider: Option<Arc<dyn TakesPayments>>,
     payment_provider_name: Option<&'static str>,
+    /// Kinds beside those of the catalogue.
+    kinds: Vec<ProviderKind>,
 }
 
 impl Registry {
@@ -21,8 +25,14 @@ impl Registry {
     /// Adds a provider for every account and mode.
     #[must_use]
     pub fn with(mut self, provider: Arc<dyn Provider>) -> Self {
+        Arc::make_mut(&mut self.traits).insert(provider.name(), provider.traits());
         self.everywhere.insert(provider.name(), provider);
         self
+    }
+
+    /// The traits of every provider, by name.
+    pub fn traits(&self) -> &Arc<TraitsByName> {
+        &self.traits
     }
 
     /// Sets the provider that checkouts and invoices are paid through, for every account and mode.
@@ -56,5 +66,17 @@ impl Registry {
     /// The names that payments of an account and mode can be registered with.
     pub fn names(&self, _tenant: Tenant) -> impl Iterator<Item = &'static str> {
         self.everywhere.keys().copied()
+    }
+
+    /// Adds a kind of provider to those of the catalogue.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ProviderKind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// The kinds of providers that provider accounts can be made for.
+    pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
+        catalogue().iter().chain(&self.kinds)
     }
 }

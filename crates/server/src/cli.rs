@@ -25,6 +25,12 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Manage provider accounts: the credentials of payment providers
+    #[command(subcommand)]
+    Providers(Providers),
+    /// Stop and start the sending of refunds to all providers
+    #[command(subcommand)]
+    Sending(Sending),
     /// Verify every balance and the whole ledger; exit 1 if anything differs
     Verify(DataArgs),
     /// Copy the database into FILE while the server runs
@@ -172,4 +178,111 @@ pub struct RevokeKey {
     pub data: DataArgs,
     /// The key's id, such as `ak_test_…`
     pub key_id: String,
+}
+
+/// Commands about provider accounts.
+#[derive(Debug, Subcommand)]
+pub enum Providers {
+    /// List provider accounts
+    List(OwnedData),
+    /// Add a provider account. No secret is an argument: they come from --secrets or the environment
+    Add(AddProvider),
+    /// Show a provider account without its secrets
+    Show(NamedProvider),
+    /// Send nothing through a provider account
+    Pause(PauseProvider),
+    /// Send through a provider account again
+    Resume(NamedProvider),
+    /// Replace all secrets of a provider account
+    Rotate(RotateProvider),
+    /// Delete a provider account and forget its secrets
+    Remove(NamedProvider),
+}
+
+/// Where the data are, and whose of them are meant.
+#[derive(Clone, Debug, Args)]
+pub struct OwnedData {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Account id
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Mode
+    #[arg(long, value_enum)]
+    pub mode: Option<OneMode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OneMode {
+    Test,
+    Live,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SecretsArgs {
+    /// File with the secrets, or `-` for standard input: lines NAME=VALUE, or a JSON object. Without it each secret
+    /// is read from a variable such as `REFUNDRY_SECRET_API_KEY` for `api_key`
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AddProvider {
+    #[command(flatten)]
+    pub owner: OwnedData,
+    /// Name of the provider, such as stripe
+    pub provider: String,
+    /// Name of the account, for people
+    #[arg(long)]
+    pub name: String,
+    /// Setting of the provider that is no secret; can be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub settings: Vec<String>,
+    #[command(flatten)]
+    pub secrets: SecretsArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct NamedProvider {
+    #[command(flatten)]
+    pub owner: OwnedData,
+    /// The provider account's id, `pa_…`
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PauseProvider {
+    #[command(flatten)]
+    pub named: NamedProvider,
+    /// Why, for people
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RotateProvider {
+    #[command(flatten)]
+    pub named: NamedProvider,
+    #[command(flatten)]
+    pub secrets: SecretsArgs,
+}
+
+/// Commands about the switches that stop sending.
+#[derive(Debug, Subcommand)]
+pub enum Sending {
+    /// Send no refunds any more, in one mode or in both, for everyone or for one account
+    Stop(ThrowSwitch),
+    /// Send refunds again
+    Start(ThrowSwitch),
+    /// Tell what is stopped
+    Status(OwnedData),
+}
+
+#[derive(Debug, Args)]
+pub struct ThrowSwitch {
+    #[command(flatten)]
+    pub owner: OwnedData,
+    /// Why, for people
+    #[arg(long)]
+    pub reason: Option<String>,
 }

@@ -10,6 +10,9 @@ const LEASES: u32 = 128;
 /// Maximum number of checkouts and invoices handled in one step.
 const CHECKOUTS: u32 = 64;
 
+/// Maximum number of unmatched notices tried in one step.
+const NOTICES: u32 = 64;
+
 /// Maximum number of webhooks leased in one step.
 const DELIVERIES: u32 = 256;
 
@@ -20,7 +23,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// ask.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Time from the first new webhook to the query, so that one query finds several.
+/// Time from the first sign of work to the query, so that one query finds several.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Pause between two sweeps of expired idempotency keys, and the number of keys per sweep.
@@ -43,6 +46,7 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     }
     tokio::spawn(until(stop.clone(), checkout_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), deliver_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), notice_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), watch_loop(engine.clone())));
@@ -78,8 +82,8 @@ async fn due_loop(engine: Engine) {
 
 /// Waits until the next refund is due, new work arrives, or the longest pause is over.
 async fn pause(engine: &Engine) {
-    let next = engine.next_due().await.ok().flatten();
-    let wait = match next {
+    let next = engine.next_work().await.unwrap_or_default();
+    let wait = match next.at {
         // The refund is due and was not leased, since all calls are taken.
         Some(due) if due <= engine.now() => Duration::from_millis(20),
         Some(due) => milliseconds(due.ms_since(engine.now())).min(LONGEST_PAUSE),
@@ -88,6 +92,7 @@ async fn pause(engine: &Engine) {
     tokio::select! {
         () = rest(wait) => {}
         () = engine.work_arrived() => {}
+        () = engine.room_made(), if next.waits_for_room => rest(GATHER).await,
     }
 }
 
@@ -123,6 +128,16 @@ async fn checkout_loop(engine: Engine) {
             continue;
         }
         let next = engine.next_checkout_due().await.ok().flatten();
+        let wait = next.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
+        rest(wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+    }
+}
+
+/// Tries statements of providers again that fitted nothing.
+async fn notice_loop(engine: Engine) {
+    loop {
+        attempt("unmatched notices were not tried", engine.step_notices(NOTICES)).await;
+        let next = engine.next_notice_due().await.ok().flatten();
         let wait = next.map_or(LONGEST_PAUSE, |due| milliseconds(due.ms_since(engine.now())));
         rest(wait.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }

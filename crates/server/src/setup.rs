@@ -3,13 +3,19 @@
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::{Config, Database};
-use engine::{Engine, MasterKey, Parts, PostgresStore, Registry, SqliteStore, Store};
+use engine::{Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store};
 use simulator::Simulator;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The simulator as accounts are configured for it. It has no credentials.
+const SIMULATOR: ProviderKind =
+    ProviderKind { name: simulator::NAME, label: "Simulator", config_fields: &[] };
+/// Exit code of a process that ends because it cannot trust its disk: `EX_IOERR` of `sysexits.h`.
+const DISK_FAILED: i32 = 74;
 
 /// Creates the data folder, readable for its owner only.
 pub fn make_folder(folder: &Path) -> Result<(), Failure> {
@@ -20,7 +26,7 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
         .map_err(|source| Failure::File { path: folder.display().to_string(), source })
 }
 
-/// Writes a file that only its owner can read, atomically and fsynced.
+/// Writes a file that only its owner can read, atomically. It is on disk when this returns.
 pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let at = |source| Failure::File { path: path.display().to_string(), source };
     let draft = path.with_extension("new");
@@ -32,16 +38,34 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
         .open(&draft)
         .map_err(at)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
-    fs::rename(&draft, path).map_err(at)
+    fs::rename(&draft, path).map_err(at)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::File::open(folder.unwrap_or(Path::new(".")));
+    folder.and_then(|folder| folder.sync_all()).map_err(at)
 }
 
-/// The configured master key, or the one in the data folder, which the first start creates. Nodes
-/// that share a database must be configured with one key, since each would create its own.
+/// The file of the master key, where the configuration has none.
+pub fn master_key_file(config: &Config) -> PathBuf {
+    config.data.join("master.key")
+}
+
+/// Makes a master key for a database that is about to be created, unless there is one. The key comes
+/// first: a database without its key is taken for one whose key was lost.
+fn make_master_key(config: &Config) -> Result<(), Failure> {
+    let path = master_key_file(config);
+    if config.master_key.is_some() || path.exists() {
+        return Ok(());
+    }
+    make_folder(&config.data)?;
+    write_private(&path, &MasterKey::from_bytes(seed()?).to_text())
+}
+
+/// The configured master key, or the one in the data folder.
 fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
     if let Some(text) = &config.master_key {
         return Ok(MasterKey::parse(text)?);
     }
-    let path = config.data.join("master.key");
+    let path = master_key_file(config);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(MasterKey::parse(&text)?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && shared => {
@@ -53,23 +77,46 @@ fn master_key(config: &Config, shared: bool) -> Result<MasterKey, Failure> {
             )))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = MasterKey::from_bytes(seed()?);
-            write_private(&path, &key.to_text())?;
-            Ok(key)
+            Err(Failure::Usage(explain_missing_key(&path)))
         }
         Err(source) => Err(Failure::File { path: path.display().to_string(), source }),
     }
 }
 
-/// Opens the database, and creates a SQLite file that does not exist.
+/// A new key in its place would make the sealed secrets unreadable without a word.
+pub fn explain_missing_key(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "{path} is missing: the master key that the secrets in the database are sealed with. Copy it \
+         back from its backup, or set REFUNDRY_MASTER_KEY. If it is lost for good, make a new one \
+         (openssl rand -base64 32 > {path}): API keys then work as Bearer tokens only, every webhook \
+         endpoint needs a new secret, and stored answers cannot be repeated"
+    )
+}
+
+/// Opens the database, and creates a SQLite file that does not exist. The process ends when the file
+/// can no longer be trusted; the next one recovers it.
 pub async fn open_store(config: &Config) -> Result<Store, Failure> {
-    match config.database()? {
-        Database::Postgres(url) => Ok(PostgresStore::open(&url).await?.into()),
+    let store: Store = match config.database()? {
+        Database::Postgres(url) => PostgresStore::open(&url).await?.into(),
         Database::Sqlite(path) => {
             path.parent().map_or(Ok(()), make_folder)?;
-            Ok(SqliteStore::open(&path)?.into())
+            if !holds_data(&path) {
+                make_master_key(config)?;
+            }
+            SqliteStore::open(&path)?.into()
         }
-    }
+    };
+    store.on_fatal(|error| {
+        tracing::error!(%error, "the process ends");
+        std::process::exit(DISK_FAILED);
+    });
+    Ok(store)
+}
+
+/// True when a file is there that something was written to.
+pub fn holds_data(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|file| file.len() > 0)
 }
 
 /// Opens a database and fails if it does not exist.
@@ -94,6 +141,9 @@ pub fn start_engine(
     let mut registry = Registry::new().with_payment_provider_elsewhere(simulator::NAME);
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
+    }
+    if config.simulator.enabled {
+        registry = registry.with_kind(SIMULATOR);
     }
     let shared = store.is_shared();
     let parts = Parts {

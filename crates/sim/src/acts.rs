@@ -1,74 +1,68 @@
 //! The random acts of a run.
 
 use crate::rng::SeededRng;
-use crate::world::{CallerRequest, World};
+use crate::world::{CallerRequest, HOUR_MS, World};
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::refund::Refund;
 use engine::{Answered, Error, RefundView, Sweep};
 use testkit::RefundRequest;
 
-/// Scripts that the provider simulator follows for a refund. `succeed` stands here several times,
-/// since most refunds succeed.
-const SCRIPTS: &[&str] = &[
-    "succeed",
-    "succeed",
-    "succeed",
-    "succeed_after:500",
-    "succeed_after:90000",
-    "refuse",
-    "timeout_after_booking",
-    "timeout_before_booking",
-    "server_error",
-    "garbage",
-    "wrong_amount",
-    "stay_pending",
-    "no_funds_then_ok",
-    "webhook_twice",
-    "webhook_out_of_order",
-    "webhook_never",
-    "webhook_forged",
-    "late_failure",
-    "late_failure:120000",
-];
+/// Refunds of one payment, at most, so that all of them fit on the pages that are read.
+const REFUNDS_OF_A_PAYMENT: usize = 60;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     RegisterPayment,
-    CreateRefund,
+    CreateRefunds,
     CreateAndHangUp,
     RepeatCreate,
     Cancel,
     RefundInDashboard,
     FailAtProvider,
     CompleteAtProvider,
-    WorkOnDueRefund,
+    TopUp,
+    PersonLooks,
+    WorkOnDueRefunds,
     StepProvider,
-    ReleaseOneCall,
+    ReleaseCalls,
+    HintAtPayment,
     LetTimePass,
+    ClockGoesBack,
     ExpireAndPrune,
+    NodeStarts,
     NodeDies,
     NodeIsReplaced,
+    CopyDatabase,
+    FailOver,
 }
 
 impl Act {
     pub(crate) fn draw(rng: &mut SeededRng) -> Self {
-        match rng.below(100) {
-            0..2 => Self::RegisterPayment,
-            2..20 => Self::CreateRefund,
-            20..24 => Self::CreateAndHangUp,
-            24..30 => Self::RepeatCreate,
-            30..33 => Self::Cancel,
-            33..35 => Self::RefundInDashboard,
-            35..38 => Self::FailAtProvider,
-            38..40 => Self::CompleteAtProvider,
-            40..62 => Self::WorkOnDueRefund,
-            62..74 => Self::StepProvider,
-            74..77 => Self::ReleaseOneCall,
-            77..94 => Self::LetTimePass,
-            94..95 => Self::ExpireAndPrune,
-            95..98 => Self::NodeDies,
-            _ => Self::NodeIsReplaced,
+        match rng.below(300) {
+            0..6 => Self::RegisterPayment,
+            6..36 => Self::CreateRefunds,
+            36..42 => Self::CreateAndHangUp,
+            42..50 => Self::RepeatCreate,
+            50..55 => Self::Cancel,
+            55..59 => Self::RefundInDashboard,
+            59..64 => Self::FailAtProvider,
+            64..68 => Self::CompleteAtProvider,
+            68..71 => Self::TopUp,
+            71..78 => Self::PersonLooks,
+            78..168 => Self::WorkOnDueRefunds,
+            168..205 => Self::StepProvider,
+            205..220 => Self::ReleaseCalls,
+            220..223 => Self::HintAtPayment,
+            223..278 => Self::LetTimePass,
+            278..281 => Self::ClockGoesBack,
+            281..282 => Self::ExpireAndPrune,
+            282..285 => Self::NodeStarts,
+            285..289 => Self::NodeDies,
+            289..293 => Self::NodeIsReplaced,
+            293..296 => Self::CopyDatabase,
+            296..297 => Self::FailOver,
+            _ => Self::LetTimePass,
         }
     }
 }
@@ -77,12 +71,14 @@ impl World {
     pub(crate) async fn play(&mut self, act: Act) {
         match act {
             Act::RegisterPayment => {
-                let captured = self.rng.between(1, 30_000);
+                let captured = self.rng.between(1, 3_000_000);
                 self.payments.push(self.rig.pay(captured, "USD").await);
             }
-            Act::CreateRefund => {
-                if let Some(key) = self.make_request().await {
-                    self.create(&key).await;
+            Act::CreateRefunds => {
+                for _ in 0..self.rng.between(1, 6) {
+                    if let Some(key) = self.make_request().await {
+                        self.create(&key).await;
+                    }
                 }
             }
             Act::CreateAndHangUp => {
@@ -99,16 +95,49 @@ impl World {
             Act::Cancel => self.cancel().await,
             Act::RefundInDashboard => self.refund_in_dashboard().await,
             Act::FailAtProvider | Act::CompleteAtProvider => self.decide_at_provider(act).await,
-            Act::WorkOnDueRefund => {
-                self.work().await;
+            Act::TopUp => {
+                let topped_up = self.rig.simulator.top_up(self.rig.tenant).await;
+                topped_up.expect("the simulator is there");
             }
-            Act::StepProvider => self.step_simulator().await,
-            Act::ReleaseOneCall => self.release_one_call().await,
+            Act::PersonLooks => self.person_looks_at_one().await,
+            Act::WorkOnDueRefunds => {
+                for _ in 0..self.rng.between(1, 3) {
+                    let engine = self.any_node();
+                    let limit = u32::try_from(self.rng.between(1, 6)).unwrap_or(1);
+                    self.work(&engine, limit).await;
+                }
+                if self.rng.percent(30) {
+                    let engine = self.any_node();
+                    engine.step_notices(4).await.expect("a step");
+                }
+            }
+            Act::StepProvider => {
+                for _ in 0..self.rng.between(1, 6) {
+                    self.step_simulator().await;
+                }
+            }
+            Act::ReleaseCalls => {
+                for _ in 0..self.rng.between(1, 4) {
+                    self.release_one_call().await;
+                }
+            }
+            Act::HintAtPayment => {
+                if let Some(at) = self.rng.index(self.payments.len()) {
+                    let payment = self.payments[at].clone();
+                    self.hint_at(&payment).await;
+                }
+            }
             Act::LetTimePass => {
-                let spans = [1, 20, 500, 2_000, 60_000, 60_000, 120_000, 3_600_000];
+                let spans =
+                    [1, 500, 2_000, 10_000, 60_000, 60_000, 120_000, 600_000, HOUR_MS, 4 * HOUR_MS];
                 let longest = *self.rng.pick(&spans).unwrap_or(&1);
                 let ms = self.rng.between(1, longest);
                 self.rig.clock.advance(ms);
+            }
+            Act::ClockGoesBack => {
+                let ms = self.rng.between(1, 1_000);
+                self.rig.clock.advance(-ms);
+                self.network.counts.count("clock", "goes back");
             }
             Act::ExpireAndPrune => {
                 self.rig.engine.step_expire(100).await.expect("a step");
@@ -117,36 +146,52 @@ impl World {
                     sweep = self.rig.engine.step_prune(sweep, 10).await.expect("a step");
                 }
             }
-            Act::NodeDies => self.replace_node(true),
-            Act::NodeIsReplaced => self.replace_node(false),
+            Act::NodeStarts => self.start_node(),
+            Act::NodeDies => {
+                self.end_node(true);
+                self.network.counts.count("node", "dies");
+            }
+            Act::NodeIsReplaced => {
+                self.end_node(false);
+                self.network.counts.count("node", "is slow and replaced");
+            }
+            Act::CopyDatabase => self.standby = Some(self.rig.copy_database().await),
+            Act::FailOver => self.fail_over().await,
         }
     }
 
-    /// Makes a refund request under a new idempotency key. One in ten asks for more than is
-    /// refundable.
+    /// Makes a refund request under a new idempotency key. A few ask for more than is
+    /// refundable, or for all of it.
     async fn make_request(&mut self) -> Option<String> {
         let at = self.rng.index(self.payments.len())?;
-        let payment = self.rig.payment(self.payments[at].capture.id).await;
-        let left = payment.refundable();
-        let script = self.rng.pick(SCRIPTS).copied().unwrap_or("succeed");
+        let payment = self.payments[at].clone();
+        let left = self.rig.payment(payment.capture.id).await.refundable();
+        let is_full = self.rig.book(&payment).await.refunds.len() >= REFUNDS_OF_A_PAYMENT;
+        if is_full || left == 0 && self.rng.percent(90) {
+            return None;
+        }
+        let script = self.profile.draw_script(&mut self.rng);
         let mut request = self.rig.refund(&payment).simulate(script);
-        match self.rng.below(10) {
-            0 => {}
-            1 => request = request.amount(left + 1),
-            2 => request = request.amount(left.max(1)),
-            _ => request = request.amount(self.rng.between(1, (left / 3).max(1))),
+        match self.rng.below(30) {
+            0 => request = request.amount(left + 1),
+            1 if self.rng.percent(30) => {}
+            _ => request = request.amount(self.rng.between(1, (left / 8).max(1))),
         }
-        let key = format!("key-{}", self.requests.len());
+        let key = format!("key-{}", self.asked);
         if self.rng.percent(30) {
-            request = request.reference(&format!("reference-{}", self.requests.len()));
+            request = request.reference(&format!("reference-{}", self.asked));
         }
+        self.asked += 1;
+        self.network.counts.count("script", script);
         let request = request.key(&key);
-        self.requests.insert(key.clone(), CallerRequest { request, script, answered: None });
+        self.requests
+            .insert(key.clone(), CallerRequest { request, payment, script, answered: None });
         Some(key)
     }
 
-    fn request(&self, key: &str) -> RefundRequest {
-        self.requests[key].request.clone().of(&self.rig.engine)
+    fn request(&mut self, key: &str) -> RefundRequest {
+        let engine = self.any_node();
+        self.requests[key].request.clone().of(&engine)
     }
 
     /// Sends a request, for the first time or again. The same key must always return the same
@@ -202,7 +247,8 @@ impl World {
 
     async fn cancel(&mut self) {
         let Some(refund) = self.any_refund().await else { return };
-        match self.rig.engine.cancel_refund(self.rig.tenant, refund.id, None).await {
+        let engine = self.any_node();
+        match engine.cancel_refund(self.rig.tenant, refund.id, None).await {
             Ok(_) | Err(Error::Refused(Refusal::TooLateToCancel(_))) => {}
             Err(error) => panic!("{error:?}"),
         }
@@ -211,11 +257,12 @@ impl World {
     async fn refund_in_dashboard(&mut self) {
         let Some(at) = self.rng.index(self.payments.len()) else { return };
         let capture = self.payments[at].capture.clone();
-        let minor = self.rng.between(1, (capture.captured / 4).max(1));
+        let minor = self.rng.between(1, (capture.captured / 10).max(1));
         let money = Money::new(minor, capture.currency);
         let charge = &capture.provider_payment_id;
         let made = self.rig.simulator.dashboard_refund(self.rig.tenant, charge, money).await;
         made.expect("the dashboard makes it");
+        self.network.counts.count("provider", "refunds by itself");
     }
 
     async fn decide_at_provider(&mut self, act: Act) {

@@ -1,19 +1,27 @@
 //! A provider whose calls get lost, hang or lose their answers.
 
+use crate::counts::Counts;
 use crate::rng::SeededRng;
 use async_trait::async_trait;
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
+use domain::provider::Traits;
 use domain::tenant::Tenant;
+use domain::time::{Clock, Timestamp};
 use providers::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
-    WebhookRefused,
+    Call, Hint, Inbound, InboundWebhook, Listed, Lookup, PaymentReport, Provider,
+    RefundInstruction, WebhookRefused,
 };
 use simulator::Simulator;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use testkit::ManualClock;
+use tokio::sync::{Semaphore, watch};
+
+/// A webhook with this header hints at the payment in it. It stands for whatever makes Refundry ask
+/// what happened to a payment.
+pub(crate) const HINT: &str = "hint";
 
 /// The fault of one call.
 #[derive(Clone, Copy, Debug)]
@@ -31,80 +39,155 @@ enum Fault {
     HangsAfter,
 }
 
-/// The provider as one node reaches it.
-pub(crate) struct LossyProvider {
-    simulator: Arc<Simulator>,
-    seed: u64,
-    calls: Arc<Calls>,
-    hanging: AtomicUsize,
-    gate: Semaphore,
-}
-
-/// Number of calls per refund over all nodes, and whether the faults have ended.
-#[derive(Default)]
-pub(crate) struct Calls {
-    by_key: Mutex<BTreeMap<String, u64>>,
+/// The network between all nodes and the provider.
+pub(crate) struct Network {
+    pub(crate) seed: u64,
+    pub(crate) simulator: Arc<Simulator>,
+    pub(crate) clock: Arc<ManualClock>,
+    /// How long a call that was sent may be under way; for ever when `None`.
+    pub(crate) under_way_ms: Option<i64>,
+    pub(crate) counts: Counts,
+    /// Changes when a call begins to hang.
+    pub(crate) hangs: watch::Sender<u64>,
+    calls: Mutex<BTreeMap<String, u64>>,
+    /// The provider's ids of refunds of which a node was told that they are paid.
+    told: Mutex<BTreeSet<Box<str>>>,
     faults_ended: AtomicBool,
 }
 
-impl Calls {
+impl Network {
+    pub(crate) fn new(
+        seed: u64,
+        simulator: Arc<Simulator>,
+        clock: Arc<ManualClock>,
+        under_way_ms: Option<i64>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            simulator,
+            clock,
+            under_way_ms,
+            counts: Counts::default(),
+            hangs: watch::Sender::new(0),
+            calls: Mutex::default(),
+            told: Mutex::default(),
+            faults_ended: AtomicBool::new(false),
+        })
+    }
+
     /// From now on, every call arrives.
     pub(crate) fn end_faults(&self) {
         self.faults_ended.store(true, Ordering::SeqCst);
     }
 
-    fn count(&self, key: &str) -> u64 {
-        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_key.entry(key.to_owned()).or_default();
-        *count += 1;
-        *count
+    pub(crate) fn faults_ended(&self) -> bool {
+        self.faults_ended.load(Ordering::SeqCst)
+    }
+
+    /// Notes what a node is told about a refund.
+    pub(crate) fn tell(&self, said: &Said) {
+        if let (ProviderOutcome::Completed, Some(id)) = (said.outcome, &said.provider_refund_id) {
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        }
+    }
+
+    pub(crate) fn was_told(&self, id: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Those who were told are gone, and so is what they knew.
+    pub(crate) fn forget_what_was_told(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The source of the faults of one call, which depends on what the call is about and the number of
+    /// earlier calls about it, and on nothing that runs at the same time.
+    fn rng(&self, about: &str) -> SeededRng {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = calls.entry(about.to_owned()).or_default();
+        *number += 1;
+        SeededRng::derived(self.seed, &(about, *number))
+    }
+
+    fn fault(&self, about: &str) -> Fault {
+        let mut rng = self.rng(about);
+        if self.faults_ended() {
+            return Fault::Arrives;
+        }
+        let fault = match rng.below(100) {
+            0..55 => Fault::Arrives,
+            55..62 => Fault::NotConnected,
+            62..70 => Fault::LostOnTheWay,
+            70..78 => Fault::AnswerLost,
+            78..90 => Fault::HangsBefore,
+            _ => Fault::HangsAfter,
+        };
+        if !matches!(fault, Fault::Arrives) {
+            self.counts.count("call", format!("{fault:?}"));
+        }
+        fault
     }
 }
 
+/// The provider as one node reaches it.
+pub(crate) struct LossyProvider {
+    network: Arc<Network>,
+    /// The keys of the calls that hang, in the order in which they will continue.
+    hanging: Mutex<Vec<String>>,
+    gate: Semaphore,
+    /// The node works on a database that nobody else uses any more.
+    cut_off: AtomicBool,
+}
+
 impl LossyProvider {
-    pub(crate) fn new(simulator: Arc<Simulator>, seed: u64, calls: Arc<Calls>) -> Arc<Self> {
-        let (hanging, gate) = (AtomicUsize::new(0), Semaphore::new(0));
-        Arc::new(Self { simulator, seed, calls, hanging, gate })
+    pub(crate) fn new(network: Arc<Network>) -> Arc<Self> {
+        let (hanging, gate) = (Mutex::default(), Semaphore::new(0));
+        Arc::new(Self { network, hanging, gate, cut_off: AtomicBool::new(false) })
     }
 
     /// Number of calls that hang.
     pub(crate) fn hanging(&self) -> usize {
-        self.hanging.load(Ordering::SeqCst)
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True while a call under this key hangs.
+    pub(crate) fn hangs(&self, key: &str) -> bool {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|k| k == key)
     }
 
     /// Lets the call that has hung longest continue.
     pub(crate) fn release_one_call(&self) {
-        if self.hanging() > 0 {
-            self.hanging.fetch_sub(1, Ordering::SeqCst);
+        let mut hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hanging.is_empty() {
+            hanging.remove(0);
             self.gate.add_permits(1);
         }
     }
 
-    /// Draws the fault of a call from its refund and the number of earlier calls for that refund.
-    /// The fault therefore does not depend on anything that runs at the same time.
-    fn fault(&self, key: &str) -> Fault {
-        let call = self.calls.count(key);
-        if self.calls.faults_ended.load(Ordering::SeqCst) {
-            return Fault::Arrives;
-        }
-        match SeededRng::derived(self.seed, &(key, call)).below(100) {
-            0..50 => Fault::Arrives,
-            50..58 => Fault::NotConnected,
-            58..66 => Fault::LostOnTheWay,
-            66..74 => Fault::AnswerLost,
-            74..90 => Fault::HangsBefore,
-            _ => Fault::HangsAfter,
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::SeqCst);
+    }
+
+    fn tell(&self, said: &Said) {
+        if !self.cut_off.load(Ordering::SeqCst) {
+            self.network.tell(said);
         }
     }
 
-    async fn hang(&self) {
-        self.hanging.fetch_add(1, Ordering::SeqCst);
+    async fn hang(&self, key: &str) {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner).push(key.to_owned());
+        self.network.hangs.send_modify(|count| *count += 1);
         let permit = self.gate.acquire().await;
         permit.expect("the gate is never closed").forget();
     }
 
     /// Does a call with its fault. Fails when the call or its answer is lost.
-    async fn pass<T>(&self, fault: Fault, call: impl Future<Output = T>) -> Result<T, Failure> {
+    async fn pass<T>(
+        &self,
+        fault: Fault,
+        key: &str,
+        call: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         let lost = Failure::new("timeout", "the simulation lost a call or its answer");
         match fault {
             Fault::Arrives => Ok(call.await),
@@ -114,12 +197,17 @@ impl LossyProvider {
                 Err(lost)
             }
             Fault::HangsBefore => {
-                self.hang().await;
+                let sent_at = self.network.clock.now();
+                self.hang(key).await;
+                let took_ms = self.network.clock.now().ms_since(sent_at);
+                if self.network.under_way_ms.is_some_and(|most| took_ms > most) {
+                    return Err(lost);
+                }
                 Ok(call.await)
             }
             Fault::HangsAfter => {
                 let answer = call.await;
-                self.hang().await;
+                self.hang(key).await;
                 Ok(answer)
             }
         }
@@ -129,41 +217,70 @@ impl LossyProvider {
 #[async_trait]
 impl Provider for LossyProvider {
     fn name(&self) -> &'static str {
-        self.simulator.name()
+        self.network.simulator.name()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.simulator.capabilities()
+    fn traits(&self) -> Traits {
+        self.network.simulator.traits()
     }
 
-    async fn submit(&self, order: &RefundInstruction) -> Said {
-        let fault = self.fault(&order.key);
+    fn check(&self, order: &RefundInstruction, now: Timestamp) -> Result<(), Failure> {
+        self.network.simulator.check(order, now)
+    }
+
+    async fn submit(&self, order: &RefundInstruction, call: Call) -> Said {
+        let fault = self.network.fault(&order.key);
         if matches!(fault, Fault::NotConnected) {
             return Said::new(ProviderOutcome::NeverSent)
                 .because(Failure::new("connection_refused", "the simulation sent nothing"));
         }
-        self.pass(fault, self.simulator.submit(order)).await.unwrap_or_else(Said::unknown)
+        let submitted = self.network.simulator.submit(order, call);
+        let said = self.pass(fault, &order.key, submitted).await.unwrap_or_else(Said::unknown);
+        self.tell(&said);
+        said
     }
 
-    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
-        let fault = self.fault(&order.key);
+    async fn lookup(&self, order: &RefundInstruction, call: Call) -> Lookup {
+        let fault = self.network.fault(&order.key);
         let fault = if matches!(fault, Fault::AnswerLost) { Fault::LostOnTheWay } else { fault };
-        self.pass(fault, self.simulator.lookup(order)).await.unwrap_or_else(Lookup::Unknown)
+        let found = self.network.simulator.lookup(order, call);
+        let found = self.pass(fault, &order.key, found).await.unwrap_or_else(Lookup::Unknown);
+        if let Lookup::Found(said) = &found {
+            self.tell(said);
+        }
+        found
     }
 
-    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
-        self.simulator.list_for_payment(payment).await
+    async fn list(
+        &self,
+        payment: &Capture,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Listed, Failure> {
+        if !matches!(self.network.fault(&payment.provider_payment_id), Fault::Arrives) {
+            return Err(Failure::new("timeout", "the simulation lost a list"));
+        }
+        self.network.simulator.list(payment, after, call).await
     }
 
-    async fn fetch_payment(
+    async fn payment(
         &self,
         tenant: Tenant,
         provider_payment_id: &str,
+        call: Call,
     ) -> Result<Option<PaymentReport>, Failure> {
-        self.simulator.fetch_payment(tenant, provider_payment_id).await
+        self.network.simulator.payment(tenant, provider_payment_id, call).await
     }
 
-    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {
-        self.simulator.parse_webhook(webhook)
+    async fn receive(
+        &self,
+        webhook: &InboundWebhook,
+        call: Call,
+    ) -> Result<Inbound, WebhookRefused> {
+        if let Some(payment) = webhook.header(HINT) {
+            let hints = vec![Hint::Payment(payment.into())];
+            return Ok(Inbound { hints, ..Inbound::default() });
+        }
+        Provider::receive(&*self.network.simulator, webhook, call).await
     }
 }

@@ -1,27 +1,42 @@
 //! The state of one run: its clock, its nodes and the requests of its callers.
 
-use crate::lossy_provider::{Calls, LossyProvider};
+use crate::lossy_provider::{LossyProvider, Network};
 use crate::lossy_webhooks::LossyWebhooks;
+use crate::profile::Profile;
 use crate::rng::SeededRng;
 use domain::event::Type;
 use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
 use domain::refund::State;
-use domain::time::Clock;
+use domain::time::{Clock, Timestamp};
 use engine::{Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::{EngineRig, RefundRequest, Setup, within_limit};
+use testkit::{EngineRig, ManualClock, RefundRequest, Setup, within_limit};
 
-const HOUR_MS: i64 = 60 * 60_000;
+pub(crate) const HOUR_MS: i64 = 60 * 60_000;
 
 /// Age at which the engine gives an unknown refund up. The faults last less long, so only refunds
 /// whose outcome cannot be found out are given up.
-const GIVE_UP_AFTER_MS: i64 = 72 * HOUR_MS;
+const GIVE_UP_AFTER_MS: i64 = 48 * HOUR_MS;
 
 /// Time for which a run continues after the faults have ended.
-const AFTER_FAULTS_MS: i64 = GIVE_UP_AFTER_MS + 12 * HOUR_MS;
+const AFTER_FAULTS_MS: i64 = GIVE_UP_AFTER_MS + 16 * HOUR_MS;
+
+/// The nodes at the same time, at most.
+const NODES: usize = 3;
+
+/// How often statements that fit nothing are tried again after the faults have ended.
+const NOTICES_EVERY_MS: i64 = 2 * HOUR_MS;
+
+/// By how much time passes at least where much of it passes, and how many refunds are worked on then.
+const PACE_MS: i64 = 20 * 60_000;
+const AT_ONCE: u32 = 64;
+
+/// How far the clocks of two nodes are apart, at most.
+const SKEW_MS: i64 = 1_500;
 
 /// The course of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,41 +47,74 @@ pub struct History {
     pub events: Vec<(EventId, Type)>,
     /// Sum of all payouts that were not taken back, in minor units of all currencies.
     pub paid_out: i64,
+    /// Refunds that callers asked for.
+    pub requests: usize,
+    /// How often each fault happened.
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// A request that its caller repeats until it is answered, and sometimes after that.
 pub(crate) struct CallerRequest {
     pub(crate) request: RefundRequest,
+    pub(crate) payment: Payment,
     pub(crate) script: &'static str,
     /// The refund in the answer.
     pub(crate) answered: Option<RefundId>,
+}
+
+/// A node and its way to the provider.
+#[derive(Clone)]
+pub(crate) struct SimNode {
+    pub(crate) engine: Engine,
+    pub(crate) provider: Arc<LossyProvider>,
+}
+
+impl SimNode {
+    /// True when every call is recorded or hangs.
+    fn is_quiet(&self) -> bool {
+        let hanging = self.provider.hanging();
+        self.engine.calls_under_way() == hanging && self.engine.tasks_under_way() == hanging
+    }
+}
+
+/// A clock that is ahead or behind.
+struct SkewedClock(Arc<ManualClock>, i64);
+
+impl Clock for SkewedClock {
+    fn now(&self) -> Timestamp {
+        self.0.now().plus_ms(self.1)
+    }
 }
 
 pub(crate) struct World {
     pub(crate) rig: EngineRig,
     pub(crate) seed: u64,
     pub(crate) rng: SeededRng,
-    pub(crate) honours_keys: bool,
+    pub(crate) profile: Profile,
+    pub(crate) network: Arc<Network>,
     pub(crate) payments: Vec<Payment>,
     pub(crate) requests: BTreeMap<String, CallerRequest>,
-    calls: Arc<Calls>,
-    provider: Arc<LossyProvider>,
-    /// Earlier nodes that were replaced while they were slow, not dead.
-    slow: Vec<(Engine, Arc<LossyProvider>)>,
+    pub(crate) asked: usize,
+    /// The nodes that work. The rig's engine is the first one.
+    pub(crate) nodes: Vec<SimNode>,
+    /// Nodes that were replaced while they were slow, not dead: only their calls continue.
+    pub(crate) slow: Vec<SimNode>,
+    /// A copy of the database that is behind.
+    pub(crate) standby: Option<PathBuf>,
+    /// Some of the books were lost.
+    pub(crate) failed_over: bool,
     pub(crate) acts: Vec<String>,
 }
 
 impl World {
     pub(crate) async fn open(seed: u64) -> Self {
-        let rng = SeededRng::new(seed);
-        // For every third seed, the provider ignores idempotency keys and pays again when a refund
-        // is sent again.
-        let honours_keys = !seed.is_multiple_of(3);
-        let mut setup = Setup::default();
-        setup.simulator.honour_keys = honours_keys;
+        let mut rng = SeededRng::new(seed);
+        let profile = Profile::draw(&mut rng);
+        let mut setup = Setup { in_memory: true, ..Setup::default() };
+        setup.simulator = profile.simulator;
         let patience = RetryPolicy {
-            unknown: Backoff { first_ms: 500, most_ms: 6 * HOUR_MS },
-            pending: Backoff { first_ms: 2_000, most_ms: 6 * HOUR_MS },
+            unknown: Backoff { first_ms: 5_000, most_ms: 8 * HOUR_MS },
+            pending: Backoff { first_ms: 10 * 60_000, most_ms: 12 * HOUR_MS },
             give_up_after_ms: GIVE_UP_AFTER_MS,
             ..RetryPolicy::default()
         };
@@ -75,73 +123,123 @@ impl World {
             Retention { events_ms: Some(HOUR_MS), deliveries_ms: Some(HOUR_MS) };
         // Calls hang for as long as the simulated clock says; no timeout in real time may end them.
         setup.engine.provider_timeout = Duration::from_hours(24);
+        setup.engine.lease_ms = 30_000;
         setup.engine.commit_timeout = setup.engine.provider_timeout;
         let rig = EngineRig::open_with(setup.clone()).await;
-        let calls = Arc::new(Calls::default());
-        let provider = LossyProvider::new(rig.simulator.clone(), seed, calls.clone());
+        let (simulator, clock) = (rig.simulator.clone(), rig.clock.clone());
+        let network = Network::new(seed, simulator, clock, profile.under_way_ms);
         let mut world = Self {
             rig,
             seed,
             rng,
-            honours_keys,
+            profile,
+            network,
             payments: Vec::new(),
             requests: BTreeMap::new(),
-            calls,
-            provider,
+            asked: 0,
+            nodes: Vec::new(),
             slow: Vec::new(),
+            standby: None,
+            failed_over: false,
             acts: Vec::new(),
         };
-        world.start_node(&setup.engine);
+        world.start_node();
         for currency in ["USD", "JPY", "KWD"] {
-            let captured = world.rng.between(100, 20_000);
+            let captured = world.rng.between(100, 200_000);
             world.payments.push(world.rig.pay(captured, currency).await);
         }
         world
     }
 
-    /// Starts a node in the place of the current one.
-    fn start_node(&mut self, config: &EngineConfig) {
+    /// Starts one more node. The clocks of all but the first are a little off.
+    pub(crate) fn start_node(&mut self) {
+        let is_first = self.nodes.is_empty();
         let dispatch_at_once = self.rng.percent(50);
-        let config = EngineConfig { dispatch_at_once, ..config.clone() };
-        self.provider =
-            LossyProvider::new(self.rig.simulator.clone(), self.seed, self.calls.clone());
-        let registry = Registry::new().with(self.provider.clone());
-        self.rig.engine = Engine::start(self.rig.parts_with(registry, &config));
+        let config = EngineConfig { dispatch_at_once, ..self.rig.config().clone() };
+        let provider = LossyProvider::new(self.network.clone());
+        let mut parts = self.rig.parts_with(Registry::new().with(provider.clone()), &config);
+        if !is_first {
+            let off = self.rng.between(-SKEW_MS, SKEW_MS);
+            parts.clock = Arc::new(SkewedClock(self.rig.clock.clone(), off));
+        }
+        let engine = Engine::start(parts);
+        if is_first {
+            self.rig.engine = engine.clone();
+        }
+        self.nodes.push(SimNode { engine, provider });
     }
 
-    /// Replaces the node. The old one either dies with all its hanging calls, or is slow: then its
-    /// calls continue after other nodes have taken over.
-    pub(crate) fn replace_node(&mut self, dies: bool) {
-        let old = (self.rig.engine.clone(), self.provider.clone());
-        let config = self.rig.config().clone();
-        self.start_node(&config);
+    /// Ends a node. It either dies with all its hanging calls, or is slow: then its calls continue after
+    /// other nodes have taken over.
+    pub(crate) fn end_node(&mut self, dies: bool) {
+        let Some(at) = self.rng.index(self.nodes.len()) else { return };
+        let node = self.nodes.remove(at);
         if !dies {
-            self.slow.push(old);
+            self.slow.push(node);
+        }
+        match self.nodes.first() {
+            Some(first) => self.rig.engine = first.engine.clone(),
+            None => self.start_node(),
+        }
+        if self.nodes.len() < NODES && self.rng.percent(50) {
+            self.start_node();
         }
     }
 
-    /// Claims one due refund and works on it until its call is recorded or hangs.
-    pub(crate) async fn work(&self) -> bool {
-        let engine = &self.rig.engine;
-        let mut claimed = engine.lease_due(1).await.expect("a claim");
-        let Some(claimed) = claimed.pop() else { return false };
-        let worker = engine.clone();
-        engine.spawn(async move { worker.work(claimed).await });
-        self.wait_for_calls().await;
-        true
+    /// Ends all nodes and starts one whose clock is right. `cut_off`: they can no longer write where the
+    /// new one reads.
+    pub(crate) fn replace_all_nodes(&mut self, cut_off: bool) {
+        for node in self.nodes.drain(..) {
+            if cut_off {
+                node.provider.cut_off();
+            }
+            self.slow.push(node);
+        }
+        if cut_off {
+            self.slow.iter().for_each(|node| node.provider.cut_off());
+        }
+        self.start_node();
     }
 
-    /// The slow nodes and the current one.
-    fn nodes(&self) -> impl Iterator<Item = (&Engine, &Arc<LossyProvider>)> {
-        let slow = self.slow.iter().map(|(engine, provider)| (engine, provider));
-        slow.chain([(&self.rig.engine, &self.provider)])
+    pub(crate) fn any_node(&mut self) -> Engine {
+        let node = self.rng.pick(&self.nodes).expect("a node");
+        node.engine.clone()
+    }
+
+    /// Claims due refunds, at most `limit`, and works on one after another, until its call is recorded or
+    /// hangs. Returns how many.
+    pub(crate) async fn work(&self, engine: &Engine, limit: u32) -> usize {
+        let claimed = engine.lease_due(limit).await.expect("a claim");
+        let count = claimed.len();
+        for claimed in claimed {
+            let worker = engine.clone();
+            let mut hangs = self.network.hangs.subscribe();
+            let (done, ended) = tokio::sync::oneshot::channel();
+            engine.spawn(async move {
+                worker.work(claimed).await;
+                let _ = done.send(());
+            });
+            tokio::select! {
+                _ = ended => {}
+                _ = hangs.changed() => {}
+            }
+        }
+        self.wait_for_calls().await;
+        count
+    }
+
+    /// The slow nodes and the current ones.
+    fn all_nodes(&self) -> impl Iterator<Item = &SimNode> {
+        self.slow.iter().chain(&self.nodes)
     }
 
     /// Waits until every call is recorded or hangs.
     pub(crate) async fn wait_for_calls(&self) {
-        for (engine, provider) in self.nodes() {
+        for node in self.all_nodes() {
             within_limit("calls to end or hang", async {
-                while engine.calls_under_way() != provider.hanging() {
+                while !node.is_quiet() {
+                    // The threads of the database and of the provider need the core.
+                    std::thread::yield_now();
                     tokio::task::yield_now().await;
                 }
             })
@@ -149,55 +247,80 @@ impl World {
         }
     }
 
+    /// True while a call under this key is on its way.
+    pub(crate) fn hangs(&self, key: &str) -> bool {
+        self.all_nodes().any(|node| node.provider.hangs(key))
+    }
+
     /// Lets one hanging call continue, of this node or of a slow one.
-    pub(crate) async fn release_one_call(&mut self) {
-        let nodes = self.nodes().map(|(_, provider)| provider.clone());
-        let nodes: Vec<_> = nodes.filter(|provider| provider.hanging() > 0).collect();
-        if let Some(provider) = self.rng.pick(&nodes) {
-            provider.release_one_call();
-        }
+    pub(crate) async fn release_one_call(&mut self) -> bool {
+        let nodes = self.all_nodes().filter(|node| node.provider.hanging() > 0);
+        let nodes: Vec<_> = nodes.map(|node| node.provider.clone()).collect();
+        let Some(provider) = self.rng.pick(&nodes) else { return false };
+        provider.release_one_call();
         self.wait_for_calls().await;
+        true
     }
 
     /// Does one piece of the provider's work.
     pub(crate) async fn step_simulator(&mut self) {
-        let webhooks = LossyWebhooks::unreliable(&self.rig.engine, &mut self.rng);
+        let nodes = self.nodes.iter().map(|node| node.engine.clone()).collect();
+        let webhooks = LossyWebhooks::unreliable(nodes, &self.network, &mut self.rng);
         self.rig.simulator.step(&webhooks, 1).await;
     }
 
     /// Ends the faults and runs until every refund had the time to reach a final state.
     pub(crate) async fn end_faults(&mut self) {
-        self.calls.end_faults();
-        // Hanging calls continue only after other nodes have taken over.
+        self.network.end_faults();
+        self.replace_all_nodes(false);
+        // Hanging calls continue only after another node has taken over.
         self.run_for(HOUR_MS).await;
-        while self.nodes().any(|(_, provider)| provider.hanging() > 0) {
-            self.release_one_call().await;
-        }
+        while self.release_one_call().await {}
+        self.slow.clear();
         // Callers without an answer repeat their requests.
         let unanswered = self.requests.iter().filter(|(_, asked)| asked.answered.is_none());
         let keys: Vec<String> = unanswered.map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.create(&key).await;
         }
+        self.resend_webhooks().await;
+        self.run_for(AFTER_FAULTS_MS).await;
+        // A webhook may be lost for good, so the provider is asked what happened.
+        self.reconcile().await;
+        self.run_for(2 * HOUR_MS).await;
+    }
+
+    pub(crate) async fn resend_webhooks(&self) {
         let resent = self.rig.simulator.resend_webhooks(self.rig.tenant).await;
         resent.expect("the simulator is there");
-        self.run_for(AFTER_FAULTS_MS).await;
     }
 
     /// Advances the clock by `ms` and does all work that becomes due, one piece after another, so
     /// that the order follows from the seed.
-    async fn run_for(&self, ms: i64) {
-        let (engine, simulator) = (&self.rig.engine, &self.rig.simulator);
-        let webhooks = LossyWebhooks::reliable(engine);
-        let end = self.rig.clock.now().plus_ms(ms);
+    pub(crate) async fn run_for(&self, ms: i64) {
+        let (engine, simulator, clock) = (&self.rig.engine, &self.rig.simulator, &self.rig.clock);
+        let webhooks = LossyWebhooks::reliable(engine.clone(), &self.network);
+        let end = clock.now().plus_ms(ms);
+        let mut notices_at = clock.now();
         loop {
-            while !simulator.step(&webhooks, 1).await.is_idle() || self.work().await {}
-            let ours = engine.next_due().await.expect("a read");
-            match ours.into_iter().chain(simulator.next_due()).min() {
-                Some(due) if due <= end => self.rig.clock.advance_to(due),
-                Some(_) | None => return,
+            while simulator.next_due().is_some_and(|due| due <= clock.now()) {
+                simulator.step(&webhooks, 64).await;
+            }
+            if notices_at <= clock.now() {
+                engine.step_notices(100).await.expect("a step");
+                notices_at = clock.now().plus_ms(NOTICES_EVERY_MS);
+            }
+            let refunds = engine.next_work().await.expect("a read").at;
+            if refunds.is_some_and(|due| due <= clock.now()) && self.work(engine, AT_ONCE).await > 0
+            {
+                continue;
+            }
+            match refunds.into_iter().chain(simulator.next_due()).chain([notices_at]).min() {
+                Some(due) if due <= end => clock.advance_to(due.max(clock.now().plus_ms(PACE_MS))),
+                Some(_) | None => break,
             }
         }
+        clock.advance_to(end);
     }
 
     pub(crate) async fn history(mut self) -> History {
@@ -210,7 +333,11 @@ impl World {
         }
         let events = self.rig.events().await;
         let events = events.iter().map(|view| (view.event.id, view.event.event_type)).collect();
-        History { acts, refunds, events, paid_out }
+        for word in self.profile.words() {
+            self.network.counts.count("provider", word);
+        }
+        let faults = self.network.counts.take();
+        History { acts, refunds, events, paid_out, requests: self.asked, faults }
     }
 }
 
@@ -218,6 +345,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (seed, count) = (self.seed, self.acts.len());
+            eprintln!("seed {seed}: {}", self.profile.words().join(", "));
             eprintln!("repeat it with REFUNDRY_SIM_SEED={seed}; it failed after {count} acts:");
             for act in self.acts.iter().rev().take(40).rev() {
                 eprintln!("  {act}");

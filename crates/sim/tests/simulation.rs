@@ -1,44 +1,51 @@
-//! Runs the simulation for a few seeds in which much happens. `REFUNDRY_SIM_SEED=n cargo test -p
-//! refundry-sim` runs another seed, `REFUNDRY_SIM_ACTS=n` a longer run.
+//! Runs the simulation for many seeds, in a few tests, so that they use the cores there are.
+//! `REFUNDRY_SIM_SEED=n cargo test -p refundry-sim` runs one seed alone, and `cargo xtask sim` as many as
+//! wanted.
 
 use std::env;
 
-const ACTS: usize = 120;
+/// Refunds of one run.
+const REFUNDS: usize = 150;
 
-fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
+/// Refunds of one test.
+const ALL_REFUNDS: usize = 5_000;
+
+/// Plays seeds from the first one on, or the one in the environment instead.
+fn play_from(first: u64) {
+    if let Ok(seed) = env::var("REFUNDRY_SIM_SEED") {
+        sim::run(seed.parse().expect("a number"), REFUNDS);
+        return;
+    }
+    let (mut seed, mut requests) = (first, 0);
+    while requests < ALL_REFUNDS {
+        requests += sim::run(seed, REFUNDS).requests;
+        seed += 1;
+    }
 }
 
-/// Runs the given seed, or the one in the environment instead.
-async fn play(seed: u64) -> sim::History {
-    let seed = from_environment("REFUNDRY_SIM_SEED").unwrap_or(seed);
-    sim::run(seed, from_environment("REFUNDRY_SIM_ACTS").unwrap_or(ACTS)).await
+#[test]
+fn what_was_paid_is_booked_or_waits_for_a_person_from_seed_1() {
+    play_from(1);
 }
 
-#[tokio::test]
-async fn refunds_match_the_provider_after_the_faults_of_seed_1() {
-    play(1).await;
+#[test]
+fn what_was_paid_is_booked_or_waits_for_a_person_from_seed_1000() {
+    play_from(1_000);
 }
 
-#[tokio::test]
-async fn refunds_match_the_provider_after_the_faults_of_seed_4() {
-    play(4).await;
+#[test]
+fn what_was_paid_is_booked_or_waits_for_a_person_from_seed_2000() {
+    play_from(2_000);
 }
 
-#[tokio::test]
-async fn refunds_match_the_provider_after_the_faults_of_seed_9_without_idempotency_keys() {
-    play(9).await;
+#[test]
+fn what_was_paid_is_booked_or_waits_for_a_person_from_seed_3000() {
+    play_from(3_000);
 }
 
-#[tokio::test]
-async fn refunds_match_the_provider_after_the_faults_of_seed_12_without_idempotency_keys() {
-    play(12).await;
-}
-
-#[tokio::test]
-async fn a_seed_always_gives_the_same_history() {
-    let (first, second) = (play(15).await, play(15).await);
+#[test]
+fn a_seed_always_gives_the_same_history() {
+    let (first, second) = (sim::run(15, 60), sim::run(15, 60));
     assert_eq!(first, second);
     assert!(!first.refunds.is_empty());
 }

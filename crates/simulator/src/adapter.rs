@@ -1,30 +1,37 @@
 //! The adapter half: [`Provider`] over the PSP half, as for any PSP that speaks JSON.
 //!
 //! The adapter trusts only what it has parsed. A parsed 422 is the only refusal, a connection that
-//! was never made is the only call that is certainly not sent, and after every other answer the PSP
-//! may have paid.
+//! was never made is the only call that is certainly not sent, a parsed 429 the only one that certainly
+//! did nothing, and after every other answer the PSP may have paid.
 
-use crate::Simulator;
 use crate::psp::{self, RefundRequest};
 use crate::script::Script;
 use crate::wire::{
     ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
     WebhookBody,
 };
+use crate::{Simulator, SimulatorConfig};
 use async_trait::async_trait;
 use domain::money::{Currency, Money};
-use domain::outcome::{Failure, ProviderOutcome, Said};
+use domain::outcome::{Again, Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
+use domain::provider::{
+    AmountUnit, Amounts, Funds, Idempotency, KeyForm, LookupBy, OutcomeBy, Pace, Partials,
+    PerPayment, Times, Traits, WebhookTrust,
+};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use providers::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
-    WebhookRefused,
+    Call, Hint, Inbound, InboundWebhook, Listed, Lookup, Notice, PaymentReport, Provider,
+    RefundInstruction, WebhookRefused,
 };
 use serde::de::DeserializeOwned;
 
 /// The name that payments held by the simulator are registered with.
 pub const NAME: &str = "simulator";
+
+/// The largest answer that is read, in bytes.
+const ANSWER_LIMIT: usize = 1024 * 1024;
 
 #[async_trait]
 impl Provider for Simulator {
@@ -32,16 +39,15 @@ impl Provider for Simulator {
         NAME
     }
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            honours_idempotency_keys: self.config.honour_keys,
-            can_look_up: true,
-            can_list: true,
-            partial_refunds: true,
-        }
+    fn traits(&self) -> Traits {
+        self.config.traits()
     }
 
-    async fn submit(&self, order: &RefundInstruction) -> Said {
+    fn check(&self, _: &RefundInstruction, _: Timestamp) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn submit(&self, order: &RefundInstruction, call: Call) -> Said {
         let payment = &order.payment;
         let request = RefundRequest {
             tenant: payment.tenant,
@@ -51,8 +57,9 @@ impl Provider for Simulator {
             asked: order.money,
         };
         let script = Script::of(order.metadata.as_deref(), payment.metadata.as_deref());
-        let config = self.config;
-        match self.receive(move |book| psp::make_refund(book, request, script, config)).await {
+        let made =
+            self.receive(call.deadline.left(), move |book| psp::make_refund(book, request, script));
+        match made.await {
             Ok(raw) => read_submitted(&raw),
             Err(fault @ TransportFault::NotConnected) => {
                 Said::new(ProviderOutcome::NeverSent).because(fault.into())
@@ -61,49 +68,118 @@ impl Provider for Simulator {
         }
     }
 
-    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction, call: Call) -> Lookup {
         let tenant = order.payment.tenant;
-        let key = order.key.as_str().into();
-        let names: Vec<Box<str>> = order.provider_refund_id.iter().cloned().chain([key]).collect();
-        match self.receive(move |book| psp::show_refund(book, tenant, &names)).await {
+        let key = self.config.looks_up_by_key.then(|| order.key.as_str().into());
+        let names: Vec<Box<str>> = order.provider_refund_id.iter().cloned().chain(key).collect();
+        if names.is_empty() {
+            let why = "the simulator finds refunds by their ids only";
+            return Lookup::Unknown(Failure::new("cannot_look_up", why));
+        }
+        let shown =
+            self.receive(call.deadline.left(), move |book| psp::show_refund(book, tenant, &names));
+        match shown.await {
             Ok(raw) => read_looked_up(&raw),
             Err(fault) => Lookup::Unknown(fault.into()),
         }
     }
 
-    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
+    async fn list(
+        &self,
+        payment: &Capture,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Listed, Failure> {
         let (tenant, id) = (payment.tenant, payment.provider_payment_id.clone());
-        let raw = self.receive(move |book| psp::list_refunds(book, tenant, &id)).await?;
-        let list: ListAnswer = read_ok(&raw)?;
-        list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data)).collect()
+        let after: Option<Box<str>> = after.map(Into::into);
+        let listed = self.receive(call.deadline.left(), move |book| {
+            psp::list_refunds(book, tenant, &id, after.as_deref())
+        });
+        let list: ListAnswer = read_ok(&listed.await?)?;
+        let notices = list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data));
+        Ok(Listed { notices: notices.collect::<Result<_, _>>()?, next: list.next })
     }
 
-    async fn fetch_payment(
+    async fn payment(
         &self,
         tenant: Tenant,
         provider_payment_id: &str,
+        call: Call,
     ) -> Result<Option<PaymentReport>, Failure> {
         let id: Box<str> = provider_payment_id.into();
-        let raw = self.receive(move |book| psp::show_payment(book, tenant, &id)).await?;
+        let shown =
+            self.receive(call.deadline.left(), move |book| psp::show_payment(book, tenant, &id));
+        let raw = shown.await?;
         if is_error(&raw, 404, "no_such_payment") {
             return Ok(None);
         }
         let payment: PaymentAnswer = read_ok(&raw)?;
         let captured = Money::new(payment.captured, read_currency(&payment.currency)?);
-        Ok(Some(PaymentReport { captured, settled_at: None }))
+        Ok(Some(PaymentReport {
+            provider_payment_id: provider_payment_id.into(),
+            captured,
+            captured_at: None,
+            refunded: None,
+            settled_at: None,
+            data: None,
+        }))
     }
 
-    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {
+    async fn receive(&self, webhook: &InboundWebhook, _: Call) -> Result<Inbound, WebhookRefused> {
         self.signer.verify(webhook)?;
         let malformed = |what: String| WebhookRefused::Malformed(what);
         let body: WebhookBody =
             serde_json::from_slice(&webhook.body).map_err(|error| malformed(error.to_string()))?;
         if !body.event_type.starts_with("refund.") {
-            return Ok(Vec::new());
+            return Ok(Inbound::default());
         }
         let notice =
             read_notice(body.at, body.data).map_err(|why| malformed(why.message.into()))?;
-        Ok(vec![notice])
+        if self.config.webhooks_only_hint {
+            let hints = vec![Hint::Payment(notice.provider_payment_id)];
+            return Ok(Inbound { hints, ..Inbound::default() });
+        }
+        Ok(Inbound { notices: vec![notice], ..Inbound::default() })
+    }
+}
+
+impl SimulatorConfig {
+    /// The facts about a simulator with this configuration.
+    fn traits(&self) -> Traits {
+        let kept_ms = self.keys_kept_ms;
+        let idempotency = if !self.honour_keys {
+            Idempotency::None
+        } else if self.refuses_repeats {
+            Idempotency::Twin { kept_ms }
+        } else {
+            Idempotency::Key { kept_ms, replays_errors: self.replays_errors }
+        };
+        let times = Times::Ordered { resolution_ms: self.time_resolution_ms };
+        let hint = self.webhooks_only_hint;
+        Traits {
+            idempotency,
+            funds: if self.holds_for_funds { Funds::Holds } else { Funds::Refuses },
+            outcome: OutcomeBy::Answer,
+            lookup: LookupBy {
+                id: true,
+                our_key: self.looks_up_by_key,
+                list: true,
+                lag_ms: self.list_lag_ms,
+                // While it keeps keys, a call that is still on its way cannot pay a second time.
+                proves_absence_after_ms: self
+                    .absence_proved_after_ms
+                    .or_else(|| self.honour_keys.then_some(self.list_lag_ms)),
+            },
+            webhook: if hint { WebhookTrust::SignedHint } else { WebhookTrust::Signed },
+            times: if self.names_times { times } else { Times::None },
+            partials: Partials::Any,
+            per_payment: PerPayment::Parallel,
+            pace: Pace { per_second: 1_000_000, burst: 1_000_000, at_once: 256 },
+            key: KeyForm { longest: 255, characters: "0-9 A-Z a-z _" },
+            amounts: Amounts { unit: AmountUnit::Minor, exponents: &[] },
+            window_ms: None,
+            watch_ms: None,
+        }
     }
 }
 
@@ -128,14 +204,19 @@ fn read_submitted(raw: &RawAnswer) -> Said {
     }
     let Some(error) = read_error(raw) else { return Said::unknown(why_not_ok(raw)) };
     let at = error.at.map(Timestamp);
-    let refused = |outcome, why| Said { at, ..Said::new(outcome).because(why) };
     let why = Failure { code: error.error.code, message: error.error.message };
-    match raw.status {
-        422 => refused(ProviderOutcome::Failed, why),
-        402 if &*why.code == "insufficient_funds" => refused(ProviderOutcome::WaitingForFunds, why),
-        // Above all 409: the key's refund may well have been paid, if not this one.
-        _ => Said::unknown(why),
-    }
+    let (outcome, id) = match (raw.status, &*why.code) {
+        (422, "already_refunded") => (ProviderOutcome::Spent, None),
+        (422, _) => (ProviderOutcome::Failed, None),
+        (402, "insufficient_funds") => (ProviderOutcome::WaitingForFunds, None),
+        (409, "in_progress") => (ProviderOutcome::InProgress, None),
+        (409, "duplicate") => (ProviderOutcome::Twin, error.error.refund_id),
+        (429, "too_many_requests") => (ProviderOutcome::NotDone, None),
+        // Above all any other 409: the key's refund may well have been paid, if not this one.
+        _ => return Said::unknown(why),
+    };
+    let again = raw.retry_after_s.map_or(Again::Later, |s| Again::AfterMs(i64::from(s) * 1_000));
+    Said { at, again, provider_refund_id: id, ..Said::new(outcome).because(why) }
 }
 
 fn read_looked_up(raw: &RawAnswer) -> Lookup {
@@ -149,7 +230,7 @@ fn read_looked_up(raw: &RawAnswer) -> Lookup {
 
 /// Translates the state of a refund. A refund in an unknown status is accepted with its id, because
 /// the PSP has it.
-fn read_state(at: i64, body: RefundBody) -> Result<Said, Failure> {
+fn read_state(at: Option<i64>, body: RefundBody) -> Result<Said, Failure> {
     let (outcome, failure) = match &*body.status {
         "succeeded" => (ProviderOutcome::Completed, None),
         "failed" => {
@@ -157,19 +238,24 @@ fn read_state(at: i64, body: RefundBody) -> Result<Said, Failure> {
             let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
             (ProviderOutcome::Failed, Some(Failure { code, message }))
         }
+        "held" => {
+            let why = "the provider holds it until the merchant's balance covers it";
+            (ProviderOutcome::Held, Some(Failure::new("held", why)))
+        }
         _ => (ProviderOutcome::Accepted, None),
     };
     Ok(Said {
         outcome,
         failure,
+        again: Again::Later,
         money: Some(Money::new(body.amount, read_currency(&body.currency)?)),
         provider_refund_id: Some(body.refund_id),
         provider_payment_id: Some(body.payment_id),
-        at: Some(Timestamp(at)),
+        at: at.map(Timestamp),
     })
 }
 
-fn read_notice(at: i64, mut body: RefundBody) -> Result<Notice, Failure> {
+fn read_notice(at: Option<i64>, mut body: RefundBody) -> Result<Notice, Failure> {
     let (provider_payment_id, key) = (body.payment_id.clone(), body.key.take());
     Ok(Notice { provider_payment_id, key, said: read_state(at, body)? })
 }
@@ -184,12 +270,15 @@ fn read_ok<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Failure> {
 }
 
 fn read_json<T: DeserializeOwned>(raw: &RawAnswer) -> Result<T, Failure> {
+    if raw.body.len() > ANSWER_LIMIT {
+        return Err(Failure::new("answer_too_large", "the simulator's answer is too large"));
+    }
     serde_json::from_slice(&raw.body)
         .map_err(|_| Failure::new("unreadable_answer", "the simulator's answer cannot be read"))
 }
 
 fn read_error(raw: &RawAnswer) -> Option<ErrorAnswer> {
-    serde_json::from_slice(&raw.body).ok()
+    read_json(raw).ok()
 }
 
 fn is_error(raw: &RawAnswer, status: u16, code: &str) -> bool {
@@ -211,7 +300,8 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Said {
-        read_submitted(&RawAnswer { status, body: body.as_bytes().to_vec() })
+        let body = body.as_bytes().to_vec();
+        read_submitted(&RawAnswer { status, retry_after_s: None, body })
     }
 
     fn refund(status: &str, currency: &str) -> String {

@@ -4,10 +4,11 @@
 //! charges in `charge`, this is the only file of the simulator with SQL. Everything runs on the
 //! worker's thread, inside the transaction of a whole batch.
 
-use crate::SimulatorError;
 use crate::rows::{
     Refund, Task, TaskKind, currency, out_of_range, parse_id, read_refund, read_task,
 };
+use crate::wire::RawAnswer;
+use crate::{SimulatorConfig, SimulatorError};
 use domain::ids::Ids;
 use domain::money::Money;
 use domain::tenant::Tenant;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use ulid::Ulid;
 
 /// The layouts of the book, each as an addition to the layout before it.
-const LAYOUTS: [&str; 3] = [SCHEMA, CHARGES, CALLS];
+const LAYOUTS: [&str; 4] = [SCHEMA, CHARGES, CALLS, FAULTS];
 
 /// How long a process waits for another one that holds a shared book.
 const TURN: Duration = Duration::from_secs(5);
@@ -95,12 +96,37 @@ CREATE TABLE charge (
 
 const CALLS: &str = "ALTER TABLE refund ADD COLUMN calls INTEGER NOT NULL DEFAULT 1";
 
+/// Refund 4 is one that is held.
+const FAULTS: &str = "
+ALTER TABLE refund ADD COLUMN booked_as INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE refund ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE refund ADD COLUMN quirk INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX refund_that_is_held ON refund (scope, id) WHERE status = 4;
+ALTER TABLE unbooked_call ADD COLUMN calls INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE replayed_error (
+    scope INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Calls under a key that booked nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnbookedCalls {
+    pub(crate) last_at: Timestamp,
+    pub(crate) count: u32,
+}
+
+const BY_ID: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
+
 pub(crate) struct Book {
     db: Connection,
     ids: Ids<ChaCha20Rng>,
     clock: Arc<dyn Clock>,
-    /// Other processes write the same file.
-    shared: bool,
+    pub(crate) config: SimulatorConfig,
     /// True after a task was added, deleted or moved. The worker clears the flag.
     pub(crate) tasks_changed: bool,
 }
@@ -109,17 +135,17 @@ impl Book {
     /// Opens or creates the book, and returns the secret that signs its webhooks.
     pub(crate) fn open(
         path: &Path,
-        shared: bool,
+        config: SimulatorConfig,
         clock: Arc<dyn Clock>,
         seed: [u8; 32],
     ) -> Result<(Self, [u8; 32]), SimulatorError> {
         let mut db = Connection::open(path)?;
-        set_up(&db, shared)?;
+        set_up(&db, config.shared)?;
         let (secret, opening) = sign_in(&mut db, seed)?;
         // Each opening draws from its own stream, so two runs of one seed make different ids.
         let mut rng = ChaCha20Rng::from_seed(seed);
         rng.set_stream(opening);
-        Ok((Self { db, ids: Ids::new(rng), clock, shared, tasks_changed: false }, secret))
+        Ok((Self { db, ids: Ids::new(rng), clock, config, tasks_changed: false }, secret))
     }
 
     /// Runs `work` in one durable transaction.
@@ -154,7 +180,7 @@ impl Book {
     }
 
     pub(crate) const fn is_shared(&self) -> bool {
-        self.shared
+        self.config.shared
     }
 
     pub(crate) fn new_id(&mut self, now: Timestamp) -> Ulid {
@@ -175,37 +201,66 @@ impl Book {
         self.execute(SQL, values)
     }
 
-    /// The first refund under a key. A key has more refunds only if the PSP does not honour keys.
+    /// The first refund under a key.
     pub(crate) fn find_by_key(&self, tenant: Tenant, key: &str) -> Result<Option<Refund>> {
         const SQL: &str = "SELECT * FROM refund WHERE scope = ?1 AND key = ?2 ORDER BY id LIMIT 1";
-        self.find(SQL, params![tenant.code(), key], read_refund)
+        self.find_now(SQL, params![tenant.code(), key])
     }
 
-    pub(crate) fn find_by_id(&self, tenant: Tenant, id: Ulid) -> Result<Option<Refund>> {
-        const SQL: &str = "SELECT * FROM refund WHERE id = ?1 AND scope = ?2";
-        self.find(SQL, params![id.to_bytes(), tenant.code()], read_refund)
+    /// The newest refund that a call with this key made.
+    pub(crate) fn find_asked(&self, tenant: Tenant, key: &str) -> Result<Option<Refund>> {
+        const SQL: &str = "
+            SELECT * FROM refund WHERE scope = ?1 AND key = ?2 AND calls > 0
+            ORDER BY id DESC LIMIT 1";
+        self.find_now(SQL, params![tenant.code(), key])
+    }
+
+    /// The refund as it is stored. One whose time has come may still be `processing`.
+    pub(crate) fn find_row(&self, tenant: Tenant, id: Ulid) -> Result<Option<Refund>> {
+        self.find(BY_ID, params![id.to_bytes(), tenant.code()], read_refund)
+    }
+
+    fn find_now(&self, sql: &str, values: impl Params) -> Result<Option<Refund>> {
+        let now = self.now();
+        Ok(self.find(sql, values, read_refund)?.map(|refund| refund.seen_at(now)))
     }
 
     /// The refund with this id, or the first one under this key.
     pub(crate) fn find_refund(&self, tenant: Tenant, id_or_key: &str) -> Result<Option<Refund>> {
         match parse_id(id_or_key) {
-            Some(id) => self.find_by_id(tenant, id),
+            Some(id) => self.find_now(BY_ID, params![id.to_bytes(), tenant.code()]),
             None => self.find_by_key(tenant, id_or_key),
         }
     }
 
-    /// The newest refunds of a payment, newest first.
+    /// Refunds of a payment, newest first, from behind the refund `after`.
     pub(crate) fn newest_of_payment(
         &self,
         tenant: Tenant,
         payment_id: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Refund>> {
         const SQL: &str = "
-            SELECT * FROM refund WHERE scope = ?1 AND payment = ?2 ORDER BY id DESC LIMIT ?3";
+            SELECT * FROM refund WHERE scope = ?1 AND payment = ?2 AND id < ?3
+            ORDER BY id DESC LIMIT ?4";
+        let before = after.and_then(parse_id).map_or([0xff; 16], |id| id.to_bytes());
+        let now = self.now();
         self.db
             .prepare_cached(SQL)?
-            .query_map(params![tenant.code(), payment_id, at_most(limit)], read_refund)?
+            .query_map(params![tenant.code(), payment_id, before, at_most(limit)], |row| {
+                Ok(read_refund(row)?.seen_at(now))
+            })?
+            .collect()
+    }
+
+    /// Refunds that wait for the merchant's money, oldest first.
+    pub(crate) fn held_refunds(&self, tenant: Tenant, limit: usize) -> Result<Vec<Refund>> {
+        const SQL: &str = "
+            SELECT * FROM refund WHERE scope = ?1 AND status = 4 ORDER BY id LIMIT ?2";
+        self.db
+            .prepare_cached(SQL)?
+            .query_map(params![tenant.code(), at_most(limit)], read_refund)?
             .collect()
     }
 
@@ -213,9 +268,10 @@ impl Book {
     pub(crate) fn save_refund(&self, refund: &Refund) -> Result<()> {
         const SQL: &str = "
             INSERT INTO refund
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                ?18)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, at = excluded.at,
-                paid_at = excluded.paid_at, returned_at = excluded.returned_at,
+                booked_at = excluded.booked_at, paid_at = excluded.paid_at, returned_at = excluded.returned_at,
                 code = excluded.code, message = excluded.message";
         let values = params![
             refund.id.to_bytes(),
@@ -233,6 +289,9 @@ impl Book {
             refund.code,
             refund.message,
             refund.calls,
+            refund.booked_as,
+            refund.visible_at.0,
+            refund.quirk,
         ];
         self.execute(SQL, values)
     }
@@ -242,24 +301,58 @@ impl Book {
         self.execute(SQL, [refund.id.to_bytes()])
     }
 
-    /// The time of a call under this key that booked nothing.
-    pub(crate) fn find_unbooked_call(
+    pub(crate) fn find_unbooked_calls(
         &self,
         tenant: Tenant,
         key: &str,
-    ) -> Result<Option<Timestamp>> {
-        const SQL: &str = "SELECT at FROM unbooked_call WHERE scope = ?1 AND key = ?2";
-        self.find(SQL, params![tenant.code(), key], |row| row.get(0).map(Timestamp))
+    ) -> Result<Option<UnbookedCalls>> {
+        const SQL: &str = "SELECT at, calls FROM unbooked_call WHERE scope = ?1 AND key = ?2";
+        self.find(SQL, params![tenant.code(), key], |row| {
+            Ok(UnbookedCalls { last_at: Timestamp(row.get(0)?), count: row.get(1)? })
+        })
     }
 
-    pub(crate) fn insert_unbooked_call(
+    pub(crate) fn count_unbooked_call(
         &self,
         tenant: Tenant,
         key: &str,
         at: Timestamp,
     ) -> Result<()> {
-        const SQL: &str = "INSERT INTO unbooked_call (scope, key, at) VALUES (?1, ?2, ?3)";
+        const SQL: &str = "
+            INSERT INTO unbooked_call (scope, key, at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (scope, key) DO UPDATE SET at = max(at, excluded.at), calls = calls + 1";
         self.execute(SQL, params![tenant.code(), key, at.0])
+    }
+
+    /// The error that a repeated key gets again, and the time of the call that got it first.
+    pub(crate) fn find_replayed_error(
+        &self,
+        tenant: Tenant,
+        key: &str,
+    ) -> Result<Option<(Timestamp, RawAnswer)>> {
+        const SQL: &str =
+            "SELECT at, status, body FROM replayed_error WHERE scope = ?1 AND key = ?2";
+        self.find(SQL, params![tenant.code(), key], |row| {
+            let answer = RawAnswer { status: row.get(1)?, retry_after_s: None, body: row.get(2)? };
+            Ok((Timestamp(row.get(0)?), answer))
+        })
+    }
+
+    pub(crate) fn insert_replayed_error(
+        &self,
+        tenant: Tenant,
+        key: &str,
+        at: Timestamp,
+        answer: &RawAnswer,
+    ) -> Result<()> {
+        const SQL: &str = "
+            INSERT INTO replayed_error (scope, key, at, status, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.execute(SQL, params![tenant.code(), key, at.0, answer.status, answer.body])
+    }
+
+    pub(crate) fn forget_replayed_error(&self, tenant: Tenant, key: &str) -> Result<()> {
+        const SQL: &str = "DELETE FROM replayed_error WHERE scope = ?1 AND key = ?2";
+        self.execute(SQL, params![tenant.code(), key])
     }
 
     /// Adds a task and returns its number.
@@ -291,7 +384,7 @@ impl Book {
     pub(crate) fn next_due(&self) -> Result<Option<Timestamp>> {
         const SQL: &str = "SELECT min(due_at) FROM task WHERE due_at IS NOT NULL";
         let due_at: Option<i64> = self.db.prepare_cached(SQL)?.query_row([], |row| row.get(0))?;
-        let look_at = self.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
+        let look_at = self.config.shared.then(|| self.now().plus_ms(LOOK_EVERY_MS));
         Ok(due_at.map(Timestamp).into_iter().chain(look_at).min())
     }
 
@@ -408,12 +501,13 @@ pub(crate) mod tests {
             db.pragma_update(None, "user_version", at_most(version)).expect("a version");
             drop(db);
             for opening in [2, 3] {
+                let config = SimulatorConfig::default();
                 let (book, secret) =
-                    Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
+                    Book::open(&path, config, Arc::new(StillClock), [7; 32]).expect("a book");
                 assert_eq!(secret, [5; 32]);
                 let of = |sql: &str| book.db.query_row(sql, [], |row| row.get::<_, i64>(0));
                 assert_eq!(of("SELECT openings FROM simulator"), Ok(opening));
-                assert_eq!(of("SELECT count(calls) FROM refund"), Ok(0));
+                assert_eq!(of("SELECT count(quirk) FROM refund"), Ok(0));
                 assert_eq!(of("PRAGMA user_version"), Ok(at_most(LAYOUTS.len())));
             }
         }

@@ -12,6 +12,8 @@ use std::fmt::Display;
 
 const BOOK_LIMIT: usize = 10_000;
 
+const TOP_UP_LIMIT: usize = 1_000;
+
 /// A refund, as the pages print it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DashboardRefund {
@@ -133,16 +135,32 @@ impl Simulator {
         .await
     }
 
-    /// Pays a pending refund out now.
+    /// Pays a pending or held refund out now.
     pub async fn complete_refund(
         &self,
         tenant: Tenant,
         id_or_key: &str,
     ) -> Result<DashboardRefund, DashboardError> {
         self.change_refund(tenant, id_or_key, |book, refund, now| {
-            (refund.status == RefundStatus::Pending).then(|| timeline::settle(book, refund, now))
+            let is_open = matches!(refund.status, RefundStatus::Pending | RefundStatus::Held);
+            is_open.then(|| timeline::settle(book, refund, now))
         })
         .await
+    }
+
+    /// Adds to the merchant's balance: pays the held refunds out, oldest first, at most 1,000 of them.
+    /// Returns how many.
+    pub async fn top_up(&self, tenant: Tenant) -> Result<usize, DashboardError> {
+        let paid = self.worker.ask_patiently(move |book| {
+            let now = book.now();
+            let held = book.held_refunds(tenant, TOP_UP_LIMIT)?;
+            for refund in &held {
+                let refund = timeline::settle(book, refund.clone(), now)?;
+                timeline::tell(book, &refund, now)?;
+            }
+            Ok(held.len())
+        });
+        Ok(paid.await?)
     }
 
     /// The PSP's data about a payment, to which tests compare Refundry's books.
@@ -155,7 +173,7 @@ impl Simulator {
         let mut refunds = self
             .worker
             .ask_patiently(move |book| {
-                book.newest_of_payment(tenant, &payment_id, BOOK_LIMIT.saturating_add(1))
+                book.newest_of_payment(tenant, &payment_id, None, BOOK_LIMIT.saturating_add(1))
             })
             .await?;
         let truncated = refunds.len() > BOOK_LIMIT;
@@ -220,7 +238,9 @@ fn refund_by_hand(
         return Ok(Err(DashboardError::CurrencyMismatch { expected, given }));
     }
     let now = book.now();
-    let refund = Refund::booked(book.new_id(now), tenant, payment_id, money, now).paid();
+    let refund = Refund::booked(book.new_id(now), tenant, payment_id, money, now);
+    let visible_at = now.plus_ms(book.config.list_lag_ms);
+    let refund = Refund { visible_at, ..refund }.in_status(RefundStatus::Succeeded);
     book.save_refund(&refund)?;
     timeline::tell(book, &refund, now)?;
     Ok(Ok(refund.into()))

@@ -19,6 +19,9 @@
 //! call with that key follows the script `succeed`. The PSP refuses any other word with the code
 //! `unknown_script`.
 //!
+//! A script is one fault of one refund, of which the adapter's traits say nothing. The properties of
+//! [`SimulatorConfig`] hold for every refund, and the traits name them.
+//!
 //! [`Provider`]: providers::Provider
 
 mod adapter;
@@ -57,6 +60,32 @@ use worker::Worker;
 pub struct SimulatorConfig {
     /// Return the first result for a repeated key. When off, every call that books pays again.
     pub honour_keys: bool,
+    /// How long after the first call a key is known, milliseconds; for ever when `None`.
+    pub keys_kept_ms: Option<i64>,
+    /// Refuse a repeated key and name the first refund, instead of returning its result.
+    pub refuses_repeats: bool,
+    /// Return the first error for a repeated key as well.
+    pub replays_errors: bool,
+    /// How long look-up and list do not show a booked refund, milliseconds.
+    pub list_lag_ms: i64,
+    /// How long after the last call a complete look without the refund proves that there is none,
+    /// milliseconds; the lag of the list for a simulator that honours keys. The simulator only says so;
+    /// nothing in its behaviour depends on it.
+    pub absence_proved_after_ms: Option<i64>,
+    /// A refund can be looked up by its key. When off, it can be by its id, and in the list.
+    pub looks_up_by_key: bool,
+    /// Answers, lists and webhooks contain the key.
+    pub echoes_keys: bool,
+    /// Answers, lists and webhooks contain times.
+    pub names_times: bool,
+    /// The unit to which these times are rounded down, milliseconds.
+    pub time_resolution_ms: i64,
+    /// Webhooks only say which payment has changed.
+    pub webhooks_only_hint: bool,
+    /// Hold a refund that the merchant's balance does not cover, instead of refusing it.
+    pub holds_for_funds: bool,
+    /// Refunds on one page of a list.
+    pub page_size: usize,
     /// Delay of the script `late_failure`.
     pub late_failure_after_ms: i64,
     /// The wait before a refused webhook is delivered again. The wait doubles with every try.
@@ -69,6 +98,18 @@ impl Default for SimulatorConfig {
     fn default() -> Self {
         Self {
             honour_keys: true,
+            keys_kept_ms: None,
+            refuses_repeats: false,
+            replays_errors: false,
+            list_lag_ms: 0,
+            absence_proved_after_ms: None,
+            looks_up_by_key: true,
+            echoes_keys: true,
+            names_times: true,
+            time_resolution_ms: 1,
+            webhooks_only_hint: false,
+            holds_for_funds: false,
+            page_size: 1_000,
             late_failure_after_ms: 1_000,
             webhook_retry_ms: 1_000,
             shared: false,
@@ -111,6 +152,10 @@ rows::stored! {
         Succeeded = 2,
         /// Not paid out, or taken back.
         Failed = 3,
+        /// Waits until the merchant's balance covers it.
+        Held = 4,
+        /// Not booked yet.
+        Processing = 5,
     }
 }
 
@@ -120,6 +165,8 @@ impl RefundStatus {
             Self::Pending => "pending",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Held => "held",
+            Self::Processing => "processing",
         }
     }
 }
@@ -172,7 +219,7 @@ impl Simulator {
         clock: Arc<dyn Clock>,
         seed: [u8; 32],
     ) -> Result<Arc<Self>, SimulatorError> {
-        let (book, secret) = Book::open(path, config.shared, Arc::clone(&clock), seed)?;
+        let (book, secret) = Book::open(path, config, Arc::clone(&clock), seed)?;
         let worker = Worker::open(book)?;
         Ok(Arc::new(Self {
             worker,

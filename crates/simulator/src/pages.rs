@@ -71,6 +71,7 @@ pub fn pages(simulator: Arc<Simulator>, merchants: Arc<dyn Merchants>, limits: L
             "/simulator/refunds/{refund}/complete",
             post(|pages, name, owner| change_refund(pages, name, owner, Change::Complete)),
         )
+        .route("/simulator/top-up", post(top_up))
         .route_layer(DefaultBodyLimit::max(limits.body_bytes))
         .with_state(Pages { simulator, merchants, body_timeout: limits.body_timeout })
 }
@@ -110,6 +111,12 @@ struct Payment {
     provider_payment_id: String,
     #[serde(flatten)]
     book: PaymentBook,
+}
+
+/// The number of held refunds that were paid.
+#[derive(Serialize)]
+struct ToppedUp {
+    paid: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -185,6 +192,16 @@ async fn change_refund(
         }
     }
     Err(DashboardError::RefundNotFound.into())
+}
+
+/// Adds to the balances of the merchants, which pays their held refunds.
+async fn top_up(State(pages): State<Pages>, owner: Parameters) -> Result<Json<ToppedUp>, Problem> {
+    let Query(owner) = owner?;
+    let mut paid: usize = 0;
+    for tenant in pages.scopes(owner).await? {
+        paid = paid.saturating_add(pages.simulator.top_up(tenant).await?);
+    }
+    Ok(Json(ToppedUp { paid }))
 }
 
 impl Pages {

@@ -24,6 +24,8 @@ pub(crate) struct Refund {
     /// The amount that is paid out.
     pub(crate) money: Money,
     pub(crate) status: RefundStatus,
+    /// The status in which the refund was booked, which is the first call's answer.
+    pub(crate) booked_as: RefundStatus,
     /// Time of the last change of `status`. Strictly increasing.
     pub(crate) at: Timestamp,
     pub(crate) booked_at: Timestamp,
@@ -33,6 +35,9 @@ pub(crate) struct Refund {
     pub(crate) message: Option<Box<str>>,
     /// Number of calls that asked for this refund, including calls whose answer was lost.
     pub(crate) calls: u32,
+    /// Look-up and list do not show the refund before.
+    pub(crate) visible_at: Timestamp,
+    pub(crate) quirk: Quirk,
 }
 
 impl Refund {
@@ -52,6 +57,7 @@ impl Refund {
             asked: money.minor,
             money,
             status: RefundStatus::Pending,
+            booked_as: RefundStatus::Pending,
             at,
             booked_at: at,
             paid_at: None,
@@ -59,12 +65,25 @@ impl Refund {
             code: None,
             message: None,
             calls: 0,
+            visible_at: at,
+            quirk: Quirk::None,
         }
     }
 
-    /// The refund, paid out at the time of its last change.
-    pub(crate) fn paid(self) -> Self {
-        Self { status: RefundStatus::Succeeded, paid_at: Some(self.at), ..self }
+    /// The refund at this time: one that is being processed is booked and paid when it becomes visible,
+    /// whether or not a step has noticed.
+    pub(crate) fn seen_at(self, now: Timestamp) -> Self {
+        if self.status != RefundStatus::Processing || now < self.visible_at {
+            return self;
+        }
+        let at = self.visible_at;
+        Self { status: RefundStatus::Succeeded, at, booked_at: at, paid_at: Some(at), ..self }
+    }
+
+    /// The refund, booked in this status. A succeeded one is paid out at once.
+    pub(crate) fn in_status(self, status: RefundStatus) -> Self {
+        let paid_at = (status == RefundStatus::Succeeded).then_some(self.at);
+        Self { status, booked_as: status, paid_at, ..self }
     }
 }
 
@@ -108,6 +127,21 @@ pub(crate) fn parse_id(text: &str) -> Option<Ulid> {
 }
 
 stored! {
+    /// How the PSP speaks of a refund.
+    pub(crate) enum Quirk {
+        None = 0,
+        /// Without any time.
+        NoTimes = 1,
+        /// Without the key in webhooks.
+        NoKeyInWebhooks = 2,
+        /// As a refund of another payment.
+        OtherPayment = 3,
+        /// With a new word while it is pending.
+        NewStatus = 4,
+    }
+}
+
+stored! {
     pub(crate) enum TaskKind {
         /// Pays a pending refund out and sends a webhook.
         Settle = 1,
@@ -123,6 +157,8 @@ stored! {
         Webhook = 6,
         /// Delivers a webhook with a wrong signature, once.
         ForgedWebhook = 7,
+        /// Pays the refund a second time and sends a webhook.
+        PayAgain = 8,
     }
 }
 
@@ -155,6 +191,9 @@ pub(crate) fn read_refund(row: &Row<'_>) -> Result<Refund> {
         code: row.get(12)?,
         message: row.get(13)?,
         calls: row.get(14)?,
+        booked_as: row.get(15)?,
+        visible_at: Timestamp(row.get(16)?),
+        quirk: row.get(17)?,
     })
 }
 

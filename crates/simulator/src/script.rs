@@ -1,6 +1,8 @@
 //! Scripts: the word in the metadata of a refund, or of its payment, that selects the simulator's
 //! behaviour.
 
+use crate::RefundStatus;
+use crate::rows::Quirk;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
@@ -12,11 +14,30 @@ const CODE_LIMIT: usize = 64;
 /// Longest delay in a script: a year.
 const DELAY_LIMIT_MS: i64 = 366 * 24 * 60 * 60 * 1000;
 
+/// The number of refused calls in `throttle` without one.
+const THROTTLED_CALLS: u32 = 2;
+
+/// The most refused calls in `throttle:<calls>`.
+const THROTTLED_CALLS_LIMIT: u32 = 1_000;
+
+/// The status in `html_error` without one.
+const HTML_STATUS: u16 = 403;
+
+/// The time in `in_progress` without one.
+const IN_PROGRESS_MS: i64 = 5_000;
+
+/// The time in `second_payout` without one.
+const SECOND_PAYOUT_AFTER_MS: i64 = 1_000;
+
 /// The known words, for the answer to an unknown one.
 pub(crate) const WORDS: &str = "succeed, succeed_after:<ms>, refuse[:<code>], \
-    timeout_after_booking, timeout_before_booking, server_error, garbage, wrong_amount, \
-    stay_pending, no_funds_then_ok, webhook_twice, webhook_out_of_order, webhook_never, \
-    webhook_forged, late_failure[:<ms>]";
+    timeout_after_booking, timeout_before_booking, hang_after_booking, hang_before_booking, \
+    server_error, garbage, html_error[:<status>], huge_answer, throttle[:<calls>], wrong_amount, \
+    other_currency, other_payment, new_status, stay_pending, no_funds_then_ok, hold_for_funds, \
+    webhook_twice, webhook_out_of_order, webhook_never, webhook_forged, \
+    webhook_without_key_first, no_times, list_lag:<ms>, in_progress[:<ms>], \
+    already_refunded_on_repeat, forget_keys_after:<ms>, replays_errors, second_payout[:<ms>], \
+    late_failure[:<ms>]";
 
 /// The behaviour for one refund. serde reads the scripts without an argument.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -32,16 +53,34 @@ pub(crate) enum Script {
     TimeoutAfterBooking,
     /// Not booked, and the answer is lost.
     TimeoutBeforeBooking,
+    /// Booked; the call hangs until its caller gives up.
+    HangAfterBooking,
+    /// Not booked; the call hangs until its caller gives up.
+    HangBeforeBooking,
     /// Not booked; HTTP 500.
     ServerError,
     /// Booked; the answer is not JSON.
     Garbage,
+    /// Not booked; a gateway answers with an HTML page and this status.
+    HtmlError { status: u16 },
+    /// Booked; the answer is larger than anybody reads.
+    HugeAnswer,
+    /// Not booked; HTTP 429 so many times.
+    Throttle { calls: u32 },
     /// Books and reports another amount than requested.
     WrongAmount,
+    /// Books and reports another currency than requested.
+    OtherCurrency,
+    /// Booked; speaks of another payment.
+    OtherPayment,
+    /// Pending, in a status that no adapter knows.
+    NewStatus,
     /// Pending until somebody completes or fails the refund by hand.
     StayPending,
     /// Not enough funds at first.
     NoFundsThenOk,
+    /// Taken, and held until somebody tops up.
+    HoldForFunds,
     /// Succeeds a moment later; the webhook comes twice.
     WebhookTwice,
     /// Succeeds a moment later; the older webhook comes last.
@@ -50,6 +89,22 @@ pub(crate) enum Script {
     WebhookNever,
     /// A forged webhook claims failure before it succeeds.
     WebhookForged,
+    /// Booked, and the answer is lost; a webhook without the key comes instead.
+    WebhookWithoutKeyFirst,
+    /// Booked; nothing that is said names a time.
+    NoTimes,
+    /// Booked; look-up and list do not show it at first.
+    ListLag { ms: i64 },
+    /// The answer is lost, repeats are refused, and it is booked later.
+    InProgress { ms: i64 },
+    /// Booked, and the answer is lost; repeats are refused because the payment is refunded.
+    AlreadyRefundedOnRepeat,
+    /// Booked, and the answer is lost; a later repeat pays again.
+    ForgetKeysAfter { ms: i64 },
+    /// Not booked; HTTP 500, also for every repeat while the key is known.
+    ReplaysErrors,
+    /// Succeeds at once, and is paid a second time later.
+    SecondPayout { after_ms: i64 },
     /// Succeeds at once and is taken back later.
     LateFailure { after_ms: Option<i64> },
     #[serde(skip)]
@@ -77,6 +132,24 @@ impl Script {
         };
         let known = match (name, argument) {
             ("succeed_after", Some(ms)) => parse_delay(ms).map(|ms| Self::SucceedAfter { ms }),
+            ("list_lag", Some(ms)) => parse_delay(ms).map(|ms| Self::ListLag { ms }),
+            ("forget_keys_after", Some(ms)) => {
+                parse_delay(ms).map(|ms| Self::ForgetKeysAfter { ms })
+            }
+            ("html_error", None) => Some(Self::HtmlError { status: HTML_STATUS }),
+            ("html_error", Some(status)) => {
+                parse_status(status).map(|status| Self::HtmlError { status })
+            }
+            ("in_progress", None) => Some(Self::InProgress { ms: IN_PROGRESS_MS }),
+            ("in_progress", Some(ms)) => parse_delay(ms).map(|ms| Self::InProgress { ms }),
+            ("second_payout", None) => {
+                Some(Self::SecondPayout { after_ms: SECOND_PAYOUT_AFTER_MS })
+            }
+            ("second_payout", Some(ms)) => {
+                parse_delay(ms).map(|after_ms| Self::SecondPayout { after_ms })
+            }
+            ("throttle", None) => Some(Self::Throttle { calls: THROTTLED_CALLS }),
+            ("throttle", Some(calls)) => parse_calls(calls).map(|calls| Self::Throttle { calls }),
             ("late_failure", None) => Some(Self::LateFailure { after_ms: None }),
             ("late_failure", Some(ms)) => {
                 parse_delay(ms).map(|ms| Self::LateFailure { after_ms: Some(ms) })
@@ -96,29 +169,60 @@ impl Script {
         match self {
             Self::TimeoutAfterBooking
             | Self::TimeoutBeforeBooking
+            | Self::HangAfterBooking
+            | Self::HangBeforeBooking
             | Self::ServerError
             | Self::Garbage
-            | Self::NoFundsThenOk => Self::Succeed,
+            | Self::HtmlError { .. }
+            | Self::HugeAnswer
+            | Self::NoFundsThenOk
+            | Self::WebhookWithoutKeyFirst
+            | Self::InProgress { .. }
+            | Self::ReplaysErrors
+            | Self::SecondPayout { .. } => Self::Succeed,
             other => other,
         }
     }
 
-    /// True if the refund is booked and not paid out yet.
-    pub(crate) const fn leaves_pending(&self) -> bool {
-        matches!(
-            self,
+    /// The status in which the refund is booked.
+    pub(crate) const fn first_status(&self) -> RefundStatus {
+        match self {
             Self::SucceedAfter { .. }
-                | Self::StayPending
-                | Self::WebhookTwice
-                | Self::WebhookOutOfOrder
-                | Self::WebhookNever
-                | Self::WebhookForged
-        )
+            | Self::NewStatus
+            | Self::StayPending
+            | Self::WebhookTwice
+            | Self::WebhookOutOfOrder
+            | Self::WebhookNever
+            | Self::WebhookForged => RefundStatus::Pending,
+            Self::HoldForFunds => RefundStatus::Held,
+            Self::InProgress { .. } => RefundStatus::Processing,
+            _ => RefundStatus::Succeeded,
+        }
     }
 
-    /// True if the first call books nothing, so the book must store that the call came.
-    pub(crate) const fn spares_the_book_once(&self) -> bool {
-        matches!(self, Self::TimeoutBeforeBooking | Self::ServerError | Self::NoFundsThenOk)
+    /// How the refund is spoken of.
+    pub(crate) const fn quirk(&self) -> Quirk {
+        match self {
+            Self::NoTimes => Quirk::NoTimes,
+            Self::WebhookWithoutKeyFirst => Quirk::NoKeyInWebhooks,
+            Self::OtherPayment => Quirk::OtherPayment,
+            Self::NewStatus => Quirk::NewStatus,
+            _ => Quirk::None,
+        }
+    }
+
+    /// How often a call is answered without booking anything.
+    pub(crate) const fn spared_calls(&self) -> u32 {
+        match self {
+            Self::Throttle { calls } => *calls,
+            Self::TimeoutBeforeBooking
+            | Self::HangBeforeBooking
+            | Self::ServerError
+            | Self::HtmlError { .. }
+            | Self::NoFundsThenOk
+            | Self::ReplaysErrors => 1,
+            _ => 0,
+        }
     }
 }
 
@@ -135,6 +239,16 @@ fn read_word(metadata: Option<&str>) -> Option<String> {
 fn parse_delay(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|ms| digits && (0..=DELAY_LIMIT_MS).contains(ms))
+}
+
+fn parse_calls(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|calls| digits && (1..=THROTTLED_CALLS_LIMIT).contains(calls))
+}
+
+fn parse_status(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|status| digits && (400..600).contains(status))
 }
 
 fn parse_code(text: &str) -> Option<&str> {
@@ -162,6 +276,11 @@ mod tests {
         let of = |word: &str| Script::parse(word);
         assert_eq!(of("succeed_after:250"), Script::SucceedAfter { ms: 250 });
         assert_eq!(of("late_failure:0"), Script::LateFailure { after_ms: Some(0) });
+        assert_eq!(of("html_error"), Script::HtmlError { status: 403 });
+        assert_eq!(of("html_error:502"), Script::HtmlError { status: 502 });
+        assert_eq!(of("throttle"), Script::Throttle { calls: 2 });
+        assert_eq!(of("throttle:7"), Script::Throttle { calls: 7 });
+        assert_eq!(of("in_progress"), Script::InProgress { ms: 5_000 });
         assert_eq!(of("refuse:card_closed"), Script::Refuse { code: "card_closed".into() });
         for word in [
             "",
@@ -174,6 +293,15 @@ mod tests {
             "succeed_after:1s",
             "succeed_after:99999999999999999999",
             "late_failure:soon",
+            "throttle:0",
+            "html_error:200",
+            "html_error:+403",
+            "throttle:+1",
+            "throttle:1001",
+            "forget_keys_after",
+            "list_lag",
+            "in_progress:now",
+            "no_times:1",
             "refuse:",
             "refuse:Not A Code",
         ] {
@@ -188,6 +316,7 @@ mod tests {
         for word in WORDS.split(", ") {
             let with_argument = word.replace("[:", ":").replace(']', "");
             let sample = with_argument.replace("<ms>", "5").replace("<code>", "closed");
+            let sample = sample.replace("<calls>", "3").replace("<status>", "404");
             let unknown = Script::Unknown { word: sample.as_str().into() };
             assert_ne!(Script::parse(&sample), unknown, "{word}");
         }

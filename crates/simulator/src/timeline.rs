@@ -71,9 +71,12 @@ pub(crate) fn next_at(now: Timestamp, last: Timestamp) -> Timestamp {
 }
 
 pub(crate) fn settle(book: &mut Book, mut refund: Refund, now: Timestamp) -> Result<Refund> {
-    refund.status = RefundStatus::Succeeded;
-    refund.at = next_at(now, refund.at);
-    refund.paid_at = Some(refund.at);
+    refund = refund.seen_at(now);
+    if refund.status != RefundStatus::Succeeded {
+        refund.at = next_at(now, refund.at);
+        refund.status = RefundStatus::Succeeded;
+        refund.paid_at = Some(refund.at);
+    }
     book.save_refund(&refund)?;
     Ok(refund)
 }
@@ -114,7 +117,7 @@ pub(crate) fn forge(book: &mut Book, refund: &Refund, due_at: Timestamp) -> Resu
 /// Makes one due state change, unless somebody changed the refund by hand before.
 fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> Result<()> {
     book.delete_task(task.number)?;
-    let Some(refund) = book.find_by_id(task.tenant, task.refund)? else { return Ok(()) };
+    let Some(refund) = book.find_row(task.tenant, task.refund)? else { return Ok(()) };
     match (task.kind, refund.status) {
         (TaskKind::TakeBack, RefundStatus::Succeeded) => {
             let refund = fail(book, refund, now)?;
@@ -125,15 +128,29 @@ fn change(book: &mut Book, task: &Task, now: Timestamp, due: &mut Due) -> Result
             | TaskKind::SettleTellTwice
             | TaskKind::SettleTellOutOfOrder
             | TaskKind::SettleSilently,
-            RefundStatus::Pending,
+            RefundStatus::Pending | RefundStatus::Processing,
         ) => {
             let refund = settle(book, refund, now)?;
             due.webhooks.extend(tell_of_success(book, task.kind, refund, now)?);
+        }
+        (TaskKind::PayAgain, _) => {
+            let refund = pay_again(book, refund, now)?;
+            due.webhooks.push(tell(book, &refund, now)?);
         }
         _ => return Ok(()),
     }
     due.changed = due.changed.saturating_add(1);
     Ok(())
+}
+
+/// Pays a second refund under the key of the first, which nobody asked for.
+fn pay_again(book: &mut Book, first: Refund, now: Timestamp) -> Result<Refund> {
+    let at = next_at(now, first.at);
+    let (key, asked, visible_at) = (first.key, first.asked, at.plus_ms(book.config.list_lag_ms));
+    let second = Refund::booked(book.new_id(at), first.tenant, first.payment_id, first.money, at);
+    let second = Refund { key, asked, visible_at, ..second }.in_status(RefundStatus::Succeeded);
+    book.save_refund(&second)?;
+    Ok(second)
 }
 
 fn tell_of_success(
@@ -163,7 +180,7 @@ fn schedule(book: &mut Book, refund: &Refund, body: Vec<u8>, now: Timestamp) -> 
 }
 
 fn write_body(book: &mut Book, refund: Refund, now: Timestamp) -> Result<Vec<u8>> {
-    webhook::write_body(book.new_id(now), refund)
+    webhook::write_body(book.new_id(now), refund, &book.config)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 

@@ -3,7 +3,8 @@
 //! `simulator-signature: t=<unix seconds>,v1=<hex of HMAC-SHA256(secret, "<t>.<body>")>`, the
 //! scheme of most PSPs. The time is the time of the delivery, so a late retry is still fresh.
 
-use crate::rows::Refund;
+use crate::SimulatorConfig;
+use crate::rows::{Quirk, Refund};
 use crate::wire::WebhookBody;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use domain::time::Timestamp;
@@ -44,7 +45,7 @@ impl Signer {
             ("content-type".to_owned(), "application/json".to_owned()),
             (SIGNATURE_HEADER.to_owned(), signature),
         ];
-        InboundWebhook { headers, body, received_at: now }
+        InboundWebhook { url: "".into(), headers, body, received_at: now }
     }
 
     /// Checks the signature of a webhook and its time.
@@ -73,16 +74,19 @@ impl Signer {
 }
 
 /// The body of the webhook about a refund's state.
-pub(crate) fn write_body(id: Ulid, refund: Refund) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn write_body(
+    id: Ulid,
+    refund: Refund,
+    config: &SimulatorConfig,
+) -> serde_json::Result<Vec<u8>> {
     let mut text = [0; ulid::ULID_LEN];
     let id = ["swe_", id.array_to_str(&mut text)].concat();
     let event_type = format!("refund.{}", refund.status.as_str());
-    serde_json::to_vec(&WebhookBody {
-        id: id.into(),
-        event_type: event_type.into(),
-        at: refund.at.0,
-        data: refund.into_body(),
-    })
+    let at = refund.printed_at(config);
+    let names_key = refund.quirk != Quirk::NoKeyInWebhooks;
+    let key = refund.key.clone().filter(|_| names_key);
+    let data = Refund { key, ..refund }.into_body(config);
+    serde_json::to_vec(&WebhookBody { id: id.into(), event_type: event_type.into(), at, data })
 }
 
 fn parse_signature(header: &str) -> Option<(&str, Vec<u8>)> {

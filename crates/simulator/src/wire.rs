@@ -6,13 +6,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
+    /// The header `Retry-After`.
+    pub(crate) retry_after_s: Option<u32>,
     pub(crate) body: Vec<u8>,
 }
 
 impl RawAnswer {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         // Plain structs always serialize. The adapter reads an empty body as an unusable answer.
-        Self { status, body: serde_json::to_vec(body).unwrap_or_default() }
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { status, retry_after_s: None, body }
+    }
+
+    /// A page for people, as gateways send it.
+    pub(crate) fn html(status: u16) -> Self {
+        let body = b"<html>Bad gateway</html>".to_vec();
+        Self { status, retry_after_s: None, body }
     }
 }
 
@@ -44,13 +53,17 @@ pub(crate) struct RefundBody {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RefundAnswer {
     /// Milliseconds since 1970.
-    pub(crate) at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<i64>,
     pub(crate) data: RefundBody,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ListAnswer {
     pub(crate) refunds: Vec<RefundAnswer>,
+    /// The refund behind which the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<Box<str>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,6 +84,9 @@ pub(crate) struct ErrorAnswer {
 pub(crate) struct ErrorBody {
     pub(crate) code: Box<str>,
     pub(crate) message: Box<str>,
+    /// The refund that the key belongs to.
+    #[serde(rename = "refundId", skip_serializing_if = "Option::is_none")]
+    pub(crate) refund_id: Option<Box<str>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,6 +95,7 @@ pub(crate) struct WebhookBody {
     #[serde(rename = "type")]
     pub(crate) event_type: Box<str>,
     /// Milliseconds since 1970.
-    pub(crate) at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<i64>,
     pub(crate) data: RefundBody,
 }

@@ -186,6 +186,8 @@ fn refresh(book: &mut Book, schedule: &Schedule) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SimulatorConfig;
+    use crate::book::UnbookedCalls;
     use crate::book::tests::StillClock;
     use domain::tenant::{Mode, Tenant};
 
@@ -193,18 +195,20 @@ mod tests {
     async fn a_failed_batch_leaves_nothing_behind_and_the_worker_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("simulator.sqlite");
-        let (book, _) = Book::open(&path, false, Arc::new(StillClock), [7; 32]).expect("a book");
+        let config = SimulatorConfig::default();
+        let (book, _) = Book::open(&path, config, Arc::new(StillClock), [7; 32]).expect("a book");
         let worker = Worker::open(book).expect("a worker");
         let (tenant, at) = (Tenant::new(1, Mode::Test), Timestamp(5));
         let failed = worker.ask(move |book| {
-            book.insert_unbooked_call(tenant, "k1", at)?;
+            book.count_unbooked_call(tenant, "k1", at)?;
             Err::<(), _>(rusqlite::Error::QueryReturnedNoRows)
         });
         assert_eq!(failed.await, Err(Fault::Failed));
-        let find = move |book: &mut Book| book.find_unbooked_call(tenant, "k1");
+        let find = move |book: &mut Book| book.find_unbooked_calls(tenant, "k1");
         assert_eq!(worker.ask(find).await, Ok(None));
-        let written = worker.ask(move |book| book.insert_unbooked_call(tenant, "k1", at)).await;
+        let written = worker.ask(move |book| book.count_unbooked_call(tenant, "k1", at)).await;
         assert_eq!(written, Ok(()));
-        assert_eq!(worker.ask(find).await, Ok(Some(at)));
+        let known = Some(UnbookedCalls { last_at: at, count: 1 });
+        assert_eq!(worker.ask(find).await, Ok(known));
     }
 }

@@ -18,14 +18,23 @@ pub use fault::{Fault, PostgresError};
 pub use idempotent_work::Once;
 pub use postgres::{Copied, PostgresStore};
 pub use queries::{
-    Account, Backlog, Balance, CheckoutFilter, DeliveryFilter, Difference, DueBatch, DueDelivery,
-    DueRefund, EndpointCursor, EventFilter, InvoiceFilter, Mark, Page, PageQuery, Pruned,
-    RefundFilter, Replay, Report, SortOrder, TransferFilter, TransferSum,
+    Account, Backlog, Balance, CheckoutFilter, ClaimedRefund, DeliveryFilter, Difference, DueBatch,
+    DueDelivery, EndpointCursor, EventFilter, InvoiceFilter, Lane, LaneOwner, Mark, NoticeFilter,
+    Page, PageQuery, ProviderAccountFilter, Pruned, RefundFilter, Replay, Report, SortOrder,
+    TransferFilter, TransferSum,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;
 pub use stored_responses::{IdempotentRequest, NewRequest};
-pub use tables::{ApiKeyRow, NewApiKey};
+pub use tables::{ApiKeyRow, NewApiKey, UnmatchedNotice};
+
+/// How long a batch waits for rows that another transaction has locked, before it runs without them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Longer than a commit takes.
+    AMoment,
+    None,
+}
 
 /// Why a store did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +48,9 @@ pub enum StoreError {
     /// The database cannot be reached, or is too busy. Nothing was saved.
     #[error("the database is away: {0}")]
     Away(String),
+    /// Another transaction held a lock for too long. Nothing was saved.
+    #[error("another transaction holds a lock: {0}")]
+    Locked(String),
     /// The connection was lost while a batch was committed. It may be saved, and it may not.
     #[error("the connection to the database was lost during a commit")]
     OutcomeUnknown,
@@ -57,9 +69,37 @@ pub enum StoreError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
+    /// The file may have what this process takes for taken back, or the reverse. Nothing is written or
+    /// read any more; the process must end, and the next one recovers the file.
+    #[error("the database file cannot be trusted any more: {0}")]
+    Broken(String),
     /// The store is shutting down, or its thread died.
     #[error("the database is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// The text of the cause, for a log; empty where the error says it all.
+    pub fn cause(&self) -> String {
+        std::error::Error::source(self).map_or_else(String::new, ToString::to_string)
+    }
+
+    /// True when a single command of a batch can be the cause, so that the others may succeed
+    /// without it. Nothing of the batch was saved then.
+    pub fn may_be_of_one_command(&self) -> bool {
+        match self {
+            Self::Guard(_) | Self::Inconsistent(_) | Self::Locked(_) => true,
+            Self::Database(fault) => fault.is_about_content(),
+            Self::Away(_)
+            | Self::OutcomeUnknown
+            | Self::Address(_)
+            | Self::Unsupported(_)
+            | Self::Migration(_)
+            | Self::File { .. }
+            | Self::Broken(_)
+            | Self::Closed => false,
+        }
+    }
 }
 
 /// The message of a panic.

@@ -5,23 +5,30 @@ mod pruning;
 
 use crate::idempotent_work::Once;
 use crate::queries::{
-    Account, Backlog, Balance, CheckoutFilter, Dialect, DueRefund, EventFilter, InvoiceFilter,
-    Page, PageQuery, Query, RefundFilter, Replay, Report, TransferFilter, TransferSum, accounts,
-    api_keys, backlog, checkouts, endpoints, events, invoices, keys, ledger, payments, refunds,
-    stored_responses,
+    Account, Backlog, Balance, CheckoutFilter, ClaimedRefund, Dialect, EventFilter, InvoiceFilter,
+    Lane, LaneOwner, NoticeFilter, Page, PageQuery, ProviderAccountFilter, Query, RefundFilter,
+    Replay, Report, TransferFilter, TransferSum, accounts, api_keys, backlog, checkouts, endpoints,
+    events, holds, invoices, keys, ledger, payments, provider_accounts, refunds, sending,
+    stored_responses, unmatched_notices,
 };
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{IdempotentRequest, NewRequest};
-use crate::tables::{ApiKeyRow, FromRow, NewApiKey, inconsistent};
-use crate::{Copied, PostgresStore, SqliteStore, StoreError};
+use crate::tables::{ApiKeyRow, FromRow, NewApiKey, UnmatchedNotice, inconsistent};
+use crate::{Copied, Patience, PostgresStore, SqliteStore, StoreError};
 use domain::checkout::Checkout;
 use domain::event_view::EventView;
-use domain::ids::{AccountId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::hold::Hold;
+use domain::ids::{
+    AccountId, EndpointId, EventId, HoldId, InvoiceId, NoticeId, PaymentId, ProviderAccountId,
+    RefundId,
+};
 use domain::invoice::Invoice;
 use domain::ledger::Transfer;
 use domain::money::Currency;
 use domain::payment::Payment;
-use domain::refund::RefundView;
+use domain::provider_account::{ProviderAccount, ProviderAccountState};
+use domain::refund::{Attempt, RefundView};
+use domain::sending::Switch;
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::unique_keys::{KeyHash, UniqueKey};
@@ -77,6 +84,10 @@ queries! {
     fn find_refund(tenant: Tenant, id: RefundId) -> Option<RefundView> = find(dialect) refunds::find;
     /// Refunds with their payments, by id and so by time.
     fn list_refunds(tenant: Tenant, filter: RefundFilter, page: PageQuery) -> Page<RefundView> = page(dialect) refunds::list;
+    /// The hold with this id.
+    fn find_hold(tenant: Tenant, id: HoldId) -> Option<Hold> = find holds::find;
+    /// The holds of a payment, by id and so by time.
+    fn list_holds(tenant: Tenant, payment: PaymentId, page: PageQuery) -> Page<Hold> = page(dialect) holds::list;
     /// The unique key with this hash.
     fn find_key(tenant: Tenant, hash: KeyHash) -> Option<UniqueKey> = find keys::find;
     /// Events with their subjects: by id, or by sequence number for one refund.
@@ -89,10 +100,30 @@ queries! {
     fn balances(tenant: Tenant) -> Vec<Balance> = all ledger::balances;
     /// Sums of the transfers in one currency from `from` until before `until`, per reason.
     fn sum_transfers(tenant: Tenant, currency: Currency, from: Timestamp, until: Timestamp) -> Vec<TransferSum> = all ledger::sum;
-    /// Refunds due at `now`, the longest due first.
-    fn due_refunds(now: Timestamp, limit: u32) -> Vec<DueRefund> = all refunds::due;
+    /// Lanes of refunds that have work, behind the lane `after`.
+    fn refund_lanes(after: Option<u32>, limit: u32) -> Vec<Lane> = all refunds::lanes;
+    /// The owner of a lane that has work.
+    fn lane_owner(lane: u32) -> Option<LaneOwner> = find refunds::lane_owner;
+    /// Takes the work on refunds of a lane that are due at `now`, until `lease_until`.
+    fn claim_refunds(lane: u32, now: Timestamp, lease_until: Timestamp, limit: u32) -> Vec<ClaimedRefund> = write(dialect) refunds::claim;
+    /// Refunds of a payment that the provider may have under an id that is not known here.
+    fn refunds_in_doubt(tenant: Tenant, payment: PaymentId, limit: u32) -> Vec<RefundView> = all(dialect) refunds::in_doubt;
+    /// The calls that asked the provider for a refund and that a newer one took the place of.
+    fn refund_attempts(tenant: Tenant, refund: RefundId) -> Vec<Attempt> = all refunds::attempts;
     /// When the next refund is due.
     fn next_due() -> Option<Timestamp> = time refunds::next_due;
+    /// Statements of providers that fit nothing yet, by id and so by time.
+    fn list_unmatched_notices(tenant: Tenant, filter: NoticeFilter, page: PageQuery) -> Page<UnmatchedNotice> = page(dialect) unmatched_notices::list;
+    /// Unmatched notices that are due to be tried again.
+    fn due_notices(now: Timestamp, limit: u32) -> Vec<UnmatchedNotice> = all unmatched_notices::due;
+    /// When the next unmatched notice is due.
+    fn next_notice_due() -> Option<Timestamp> = time unmatched_notices::next_due;
+    /// Keeps a notice that fits nothing. A repeated one is kept once.
+    fn keep_notice(notice: UnmatchedNotice) -> () = run unmatched_notices::keep;
+    /// Says why a notice still fits nothing, and when it is tried again.
+    fn put_off_notice(of: (Tenant, NoticeId), reason: &str, due_at: Option<Timestamp>) -> () = run unmatched_notices::put_off;
+    /// Forgets a notice that was matched.
+    fn forget_notice(of: (Tenant, NoticeId)) -> () = run unmatched_notices::forget;
     /// Counts the work that was due before `before`, and refunds in doubt.
     fn backlog(before: Timestamp) -> Backlog = only backlog::count;
     /// The checkout with this id, also a deleted one.
@@ -138,6 +169,14 @@ queries! {
     fn find_endpoint(tenant: Tenant, id: EndpointId) -> Option<Endpoint> = find endpoints::find;
     /// The endpoints of a tenant, as a batch sees them.
     fn subscribers(tenant: Tenant) -> Vec<Subscriber> = all endpoints::subscribers;
+    /// The provider account with this id, also a deleted one.
+    fn find_provider_account(tenant: Tenant, id: ProviderAccountId) -> Option<ProviderAccount> = find provider_accounts::find;
+    /// Provider accounts that are not deleted, by id and so by time.
+    fn list_provider_accounts(tenant: Tenant, filter: ProviderAccountFilter, page: PageQuery) -> Page<ProviderAccount> = page(dialect) provider_accounts::list;
+    /// The states of the provider accounts that are not deleted, oldest first.
+    fn provider_account_states(tenant: Tenant) -> Vec<ProviderAccountState> = all provider_accounts::states;
+    /// The switches that stop the sending of a tenant: its own and that of everyone, where they were thrown.
+    fn switches(tenant: Tenant) -> Vec<Switch> = all sending::find;
     /// Stores the response to a request.
     fn keep_answer(of: (Tenant, KeyHash, Ulid), status: u16, body: Vec<u8>) -> () = run stored_responses::keep;
     /// Ends a request without a response, so that the next request under the key may run at once.
@@ -275,6 +314,21 @@ impl Store {
         }
     }
 
+    /// The same for a `decide` that looks into `View::locked`: rows that another transaction keeps
+    /// locked are left out and named there. They look as if they did not exist.
+    pub async fn run_batch_around<T: Send + 'static>(
+        &self,
+        patience: Patience,
+        wanted: RowKeys,
+        decide: impl FnMut(&mut View) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self {
+            // Its one writer locks the whole file.
+            Self::Sqlite(store) => store.run_batch(wanted, decide).await,
+            Self::Postgres(store) => store.run_batch_around(patience, wanted, decide).await,
+        }
+    }
+
     /// Copies the state of the database at one moment into a new file. Writers continue during the
     /// copy.
     pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
@@ -284,6 +338,24 @@ impl Store {
                 "a PostgreSQL database is copied with its own tools: \
                  pg_dump --format=custom --file=FILE DATABASE_URL",
             )),
+        }
+    }
+
+    /// Commits something that is no row, the way a batch is committed: durable when this returns.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.probe().await,
+            Self::Postgres(store) => store.probe().await,
+        }
+    }
+
+    /// Calls `hook` once when the process must end, since nothing of what it believes about the
+    /// database can be relied on. Until it has ended, every operation fails. A server of PostgreSQL
+    /// sees to that itself.
+    pub fn on_fatal(&self, hook: impl Fn(&StoreError) + Send + Sync + 'static) {
+        match self {
+            Self::Sqlite(store) => store.on_fatal(hook),
+            Self::Postgres(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{ManualClock, Node, eventually};
 use async_trait::async_trait;
+use domain::event::Type;
 use domain::ids::{PaymentId, RefundId};
 use domain::ledger::Code;
 use domain::money::{Currency, Money};
@@ -36,12 +37,14 @@ pub struct Setup {
     /// nothing happens between two lines of a test.
     pub engine: EngineConfig,
     pub simulator: SimulatorConfig,
+    /// Keeps the files in memory where the system has a place for that.
+    pub in_memory: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let engine = EngineConfig { dispatch_at_once: false, ..EngineConfig::default() };
-        Self { engine, simulator: SimulatorConfig::default() }
+        Self { engine, simulator: SimulatorConfig::default(), in_memory: false }
     }
 }
 
@@ -90,6 +93,9 @@ pub struct EngineRig {
     engines: AtomicU8,
     charges: AtomicU32,
     dir: TempDir,
+    /// The database on SQLite.
+    file: PathBuf,
+    copies: AtomicU32,
     url: Option<String>,
 }
 
@@ -107,13 +113,11 @@ impl EngineRig {
     }
 
     pub async fn open_with(setup: Setup) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = folder(setup.in_memory);
+        let file = dir.path().join("refundry.db");
         let clock = ManualClock::new();
         let (store, url) = match Backend::of_these_tests() {
-            Backend::Sqlite => {
-                let file = dir.path().join("refundry.db");
-                (SqliteStore::open(&file).expect("a database").into(), None)
-            }
+            Backend::Sqlite => (SqliteStore::open(&file).expect("a database").into(), None),
             Backend::Postgres => {
                 let url = Box::pin(crate::postgres::cluster().database()).await;
                 (PostgresStore::attach(&url).expect("a database").into(), Some(url))
@@ -137,6 +141,8 @@ impl EngineRig {
             engines: AtomicU8::new(1),
             charges: AtomicU32::new(0),
             dir,
+            file,
+            copies: AtomicU32::new(0),
             url,
         }
     }
@@ -148,7 +154,27 @@ impl EngineRig {
 
     /// The database file on SQLite, for tests that read or change it from outside.
     pub fn database(&self) -> PathBuf {
-        self.dir.path().join("refundry.db")
+        self.file.clone()
+    }
+
+    /// Copies the database on SQLite as it is now. Returns the copy's file.
+    pub async fn copy_database(&self) -> PathBuf {
+        let file = self.new_file();
+        self.store.backup(&file).await.expect("a copy");
+        file
+    }
+
+    /// Goes on with a copy of the database, as after a failover to a standby that was behind. Engines
+    /// that run already stay with the database that they have.
+    pub fn fail_over_to(&mut self, copy: &Path) {
+        self.file = self.new_file();
+        std::fs::copy(copy, &self.file).expect("a copy of the copy");
+        self.store = SqliteStore::open(&self.file).expect("a database").into();
+    }
+
+    fn new_file(&self) -> PathBuf {
+        let number = self.copies.fetch_add(1, Ordering::SeqCst);
+        self.dir.path().join(format!("copy-{number}.db"))
     }
 
     pub fn folder(&self) -> &Path {
@@ -201,6 +227,8 @@ impl EngineRig {
             captured,
             currency: Currency::parse(currency).expect("a currency"),
             provider: "simulator".into(),
+            provider_account: None,
+            provider_data: None,
             provider_payment_id: charge.into(),
             captured_at: None,
             settled_at: None,
@@ -245,6 +273,9 @@ impl EngineRig {
         for (before, event) in (0_u32..).zip(page.expect("a read").items) {
             assert_eq!(event.event.seq, before + 1, "events count from 1 without a gap");
             match event.subject {
+                // That a person is told is no change of state.
+                EventSubject::Refund(_)
+                    if event.event.event_type == Type::RefundAttentionRequired => {}
                 EventSubject::Refund(view) => states.push(view.refund.state),
                 other => panic!("{other:?} in a timeline"),
             }
@@ -348,7 +379,7 @@ impl EngineRig {
 
     /// Time of the next work of the engine or the simulator.
     async fn next_due(&self) -> Option<domain::time::Timestamp> {
-        let ours = self.engine.next_due().await.expect("a read");
+        let ours = self.engine.next_work().await.expect("a read").at;
         ours.into_iter().chain(self.simulator.next_due()).min()
     }
 
@@ -399,6 +430,17 @@ fn assert_paid_once(payouts: &[Payout]) {
         *times.entry(key).or_default() += 1;
     }
     assert!(times.values().all(|&paid| paid == 1), "paid more than once: {times:?}");
+}
+
+/// A folder that is deleted with the rig.
+fn folder(in_memory: bool) -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if in_memory && memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.expect("a folder")
 }
 
 /// A page large enough for everything in a test, oldest first.

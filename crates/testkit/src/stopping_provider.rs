@@ -4,9 +4,11 @@ use crate::within_limit;
 use async_trait::async_trait;
 use domain::outcome::{Failure, Said};
 use domain::payment::Capture;
+use domain::provider::Traits;
 use domain::tenant::Tenant;
+use domain::time::Timestamp;
 use providers::{
-    Capabilities, InboundWebhook, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
+    Call, Inbound, InboundWebhook, Listed, Lookup, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
 };
 use std::sync::Arc;
@@ -64,37 +66,51 @@ impl Provider for StoppingProvider {
         self.inner.name()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn traits(&self) -> Traits {
+        self.inner.traits()
     }
 
-    async fn submit(&self, order: &RefundInstruction) -> Said {
+    fn check(&self, order: &RefundInstruction, now: Timestamp) -> Result<(), Failure> {
+        self.inner.check(order, now)
+    }
+
+    async fn submit(&self, order: &RefundInstruction, call: Call) -> Said {
         self.pass(StopAt::BeforeSubmit).await;
-        let answer = self.inner.submit(order).await;
+        let answer = self.inner.submit(order, call).await;
         self.pass(StopAt::AfterSubmit).await;
         answer
     }
 
-    async fn lookup(&self, order: &RefundInstruction) -> Lookup {
+    async fn lookup(&self, order: &RefundInstruction, call: Call) -> Lookup {
         self.pass(StopAt::BeforeLookup).await;
-        let found = self.inner.lookup(order).await;
+        let found = self.inner.lookup(order, call).await;
         self.pass(StopAt::AfterLookup).await;
         found
     }
 
-    async fn list_for_payment(&self, payment: &Capture) -> Result<Vec<Notice>, Failure> {
-        self.inner.list_for_payment(payment).await
+    async fn list(
+        &self,
+        payment: &Capture,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Listed, Failure> {
+        self.inner.list(payment, after, call).await
     }
 
-    async fn fetch_payment(
+    async fn payment(
         &self,
         tenant: Tenant,
         provider_payment_id: &str,
+        call: Call,
     ) -> Result<Option<PaymentReport>, Failure> {
-        self.inner.fetch_payment(tenant, provider_payment_id).await
+        self.inner.payment(tenant, provider_payment_id, call).await
     }
 
-    fn parse_webhook(&self, webhook: &InboundWebhook) -> Result<Vec<Notice>, WebhookRefused> {
-        self.inner.parse_webhook(webhook)
+    async fn receive(
+        &self,
+        webhook: &InboundWebhook,
+        call: Call,
+    ) -> Result<Inbound, WebhookRefused> {
+        Provider::receive(&*self.inner, webhook, call).await
     }
 }

@@ -59,7 +59,7 @@ printed! {
         events: u32 = Schema::integer(1).says("How many of its first events are gone."),
         created_at: Iso = Schema::time().says("When the refund was asked for."),
         status: &'static str = Schema::one_of(Status::ALL, Status::as_str),
-        status_detail: &'static str = Schema::one_of(State::ALL, State::as_str),
+        status_detail: &'static str = Schema::one_of(State::DETAILS, State::detail),
         updated_at: Iso = Schema::time().says("When it last changed."),
     }
 }
@@ -95,7 +95,7 @@ impl PageMeta {
             events: refund.pruned,
             created_at: Iso(refund.id.at()),
             status: refund.state.status().as_str(),
-            status_detail: refund.state.as_str(),
+            status_detail: refund.state.detail(),
             updated_at: Iso(refund.updated_at),
         };
         Self { pruned: Some(pruned).filter(|pruned| pruned.events > 0), ..self }

@@ -49,6 +49,10 @@ pub enum Details {
     Payment {
         payment_id: String,
     },
+    /// The hold that is in the way.
+    Hold {
+        hold_id: String,
+    },
     Currencies {
         currencies: Vec<String>,
     },

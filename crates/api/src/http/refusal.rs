@@ -11,6 +11,7 @@ use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
 use domain::money::Money;
 use domain::payment::Kind;
+use domain::provider_account;
 use engine::access::ErrorProfile;
 use http::StatusCode;
 
@@ -32,24 +33,36 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
             | Refusal::RefundNotFound
             | Refusal::CheckoutNotFound
             | Refusal::InvoiceNotFound
+            | Refusal::HoldNotFound
             | Refusal::EndpointNotFound
             | Refusal::DeliveryNotFound,
             _,
         ) => NOT_FOUND,
         (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
         (Refusal::NotPaid { .. }, ErrorProfile::Go) => NOT_FOUND,
-        (Refusal::CurrencyMismatch { .. } | Refusal::NoAmount | Refusal::TooLarge, _) => INVALID,
+        (
+            Refusal::CurrencyMismatch { .. }
+            | Refusal::NoAmount
+            | Refusal::TooLarge
+            | Refusal::NotPossible { .. }
+            | Refusal::NoProof,
+            _,
+        ) => INVALID,
         (
             Refusal::KeyReused
             | Refusal::ReferenceTaken(_)
             | Refusal::ChargeTaken(_)
             | Refusal::PaymentExists(_)
+            | Refusal::ProviderRefundTaken(_)
+            | Refusal::DisputeHeld(_)
             | Refusal::CheckoutIs { .. },
             _,
         ) => CONFLICT,
         (
             Refusal::BalanceChanged { .. }
             | Refusal::TooLateToCancel(_)
+            | Refusal::CannotResolve(_)
+            | Refusal::HoldEnded(_)
             | Refusal::NotDue
             | Refusal::Impossible { .. }
             | Refusal::InvoiceIs { .. }
@@ -58,6 +71,9 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
             | Refusal::TooManyEndpoints,
             _,
         ) => STATE,
+        (Refusal::ProviderNotConfigured(_), _) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
+        }
         (Refusal::AlreadyQueued, _) => (StatusCode::CONFLICT, "already_queued"),
         (Refusal::EndpointDisabled, _) => (StatusCode::CONFLICT, "endpoint_disabled"),
     }
@@ -67,6 +83,7 @@ impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
             engine::Error::Refused(refusal) => Self::of_refusal(&refusal),
+            engine::Error::ProviderAccount(refusal) => of_provider_account(refusal),
             engine::Error::Invalid { field, message } => {
                 // The engine names fields as `domain` does.
                 Invalid::field(camel_case(field), message).into()
@@ -81,7 +98,7 @@ impl From<engine::Error> for Problem {
                 )
             },
             engine::Error::Busy => {
-                Self::unavailable("too much work is waiting and nothing was done; try again")
+                Self::unavailable("the server is busy and nothing was done; try again")
             }
             engine::Error::TimedOut => Self::unavailable(
                 "the database did not answer in time; send the request again with the same \
@@ -103,6 +120,7 @@ impl Problem {
         match *refusal {
             Refusal::PaymentNotFound => Self::not_found("payment"),
             Refusal::RefundNotFound => Self::not_found("refund"),
+            Refusal::HoldNotFound => Self::not_found("hold"),
             Refusal::TooManyEndpoints => says(format!("{refusal}; delete one")),
             Refusal::AlreadyQueued => {
                 says(format!("{refusal}; wait for its next attempt, nextRetryAt"))
@@ -134,8 +152,8 @@ impl Problem {
                 over_refund(says, requested, refundable)
             }
             Refusal::NothingRefundable { .. } => says(
-                "amount exceeds refundable balance: nothing remains, the payment is refunded or \
-                 its refunds are under way; list its refunds to see them"
+                "amount exceeds refundable balance: nothing remains, the payment is refunded, its \
+                 refunds are under way or its money is held; list its refunds and holds to see them"
                     .to_owned(),
             ),
             Refusal::BalanceChanged { expected, refundable } => says(format!(
@@ -148,6 +166,35 @@ impl Problem {
                 "a refund that is {state} cannot be canceled; only one that was not sent to the \
                  provider can"
             )),
+            Refusal::CannotResolve(state) => says(format!(
+                "a refund that is {state} cannot be resolved by hand; only one whose outcome is in \
+                 doubt or disputed can"
+            )),
+            Refusal::NoProof => says(
+                "send_again needs proof that the provider does not have this refund: say in \
+                 proof.text where you looked and what you saw; a refund that the provider has given \
+                 an id is there and is never sent again"
+                    .to_owned(),
+            )
+            .about("proof"),
+            Refusal::ProviderRefundTaken(refund) => {
+                says(format!("proof.providerRefundId belongs to {refund}; look at that refund"))
+                    .about("proof")
+                    .with(Details::Refund { refund_id: refund.to_string() })
+            }
+            Refusal::DisputeHeld(hold) => says(format!(
+                "money is held for this dispute already, as {hold} and with other facts; a reference \
+                 names one dispute"
+            ))
+            .about("reference")
+            .with(Details::Hold { hold_id: hold.to_string() }),
+            Refusal::HoldEnded(state) => says(format!(
+                "a hold that is {state} has ended; only an open one can be released or booked"
+            )),
+            Refusal::ProviderNotConfigured(ref provider) => says(format!(
+                "the payment is held by {provider}, which is not configured here; nothing was done"
+            )),
+            Refusal::NotPossible { ref message, .. } => says(message.clone()).about("amount"),
             Refusal::CheckoutIs { state, .. } => says(format!(
                 "the session is {state}, and then this cannot be done; read it again"
             )),
@@ -164,6 +211,17 @@ impl Problem {
             | Refusal::NoAmount
             | Refusal::TooLarge => says(refusal.to_string()),
         }
+    }
+}
+
+fn of_provider_account(refusal: provider_account::Refusal) -> Problem {
+    let conflict = |message| Problem::new(StatusCode::CONFLICT, "state_conflict", message);
+    match refusal {
+        provider_account::Refusal::NotFound => Problem::not_found("provider account"),
+        provider_account::Refusal::Deleted => {
+            conflict(format!("{refusal}; create another in its place"))
+        }
+        provider_account::Refusal::TooMany => conflict(format!("{refusal}; delete one")),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::components;
 use super::operation::Answer;
 use super::schema::{Fields, Schema};
+use domain::ids::HoldId;
 use std::collections::BTreeMap;
 
 /// Refusals of every operation with a key.
@@ -155,7 +156,7 @@ pub fn refusal() -> Schema {
         .closed()
 }
 
-fn details() -> [Schema; 6] {
+fn details() -> [Schema; 7] {
     let minor = || Schema::integer(0);
     [
         Fields::new()
@@ -172,6 +173,9 @@ fn details() -> [Schema; 6] {
             .closed(),
         Fields::new()
             .must("paymentId", components::payment_id().says("The payment that is in the way."))
+            .closed(),
+        Fields::new()
+            .must("holdId", components::id(&[HoldId::PREFIX]).says("The hold that is in the way."))
             .closed(),
         Fields::new().must("scope", Schema::string().says("The scope that is missing.")).closed(),
         Fields::new()

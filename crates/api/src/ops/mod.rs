@@ -34,7 +34,7 @@ async fn alive(_: Arc<App>, _: Request) -> Response {
 
 /// The process can do its work.
 async fn ready(app: Arc<App>, _: Request) -> Response {
-    match app.engine.health().await {
+    match app.engine.ready().await {
         Ok(()) => status(StatusCode::OK, "{\"status\":\"ok\"}"),
         Err(error) => {
             tracing::warn!(%error, "not ready");

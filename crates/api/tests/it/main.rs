@@ -1,6 +1,8 @@
 //! The doors in process, over a real engine, a real database and the simulator.
 
 mod access;
+mod by_hand;
+mod holds;
 mod inbound;
 mod input;
 mod limits;
@@ -8,8 +10,11 @@ mod lists;
 mod matrix;
 mod openapi;
 mod payments;
+mod provider_accounts;
 mod refunds;
 mod repeated;
+mod sending;
 mod sockets;
+mod unmatched;
 mod world;
 mod yoco;

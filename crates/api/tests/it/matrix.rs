@@ -23,10 +23,13 @@ const OF_NOBODY: &[&str] = &[
     "GET /api/v1/ledger/balances",
     "GET /api/v1/payment_intents",
     "GET /api/v1/payments",
+    "GET /api/v1/provider-accounts",
     "GET /api/v1/refunds",
     "GET /api/v1/reports/cash-flow",
     "GET /api/v1/reports/ledger.csv",
     "GET /api/v1/reports/pnl",
+    "GET /api/v1/sending",
+    "GET /api/v1/unmatched-notices",
     "GET /api/v1/webhooks",
     "GET /api/v1/webhooks/deliveries",
     "POST /api/v1/api-keys",
@@ -34,6 +37,9 @@ const OF_NOBODY: &[&str] = &[
     "POST /api/v1/invoices",
     "POST /api/v1/payment_intents",
     "POST /api/v1/payments",
+    "POST /api/v1/provider-accounts",
+    "POST /api/v1/sending/start",
+    "POST /api/v1/sending/stop",
     "POST /api/v1/webhooks",
 ];
 
@@ -73,6 +79,15 @@ fn payment(charge: &str, amount: i64) -> Value {
     json!({"amount": amount, "currency": "USD", "provider": "simulator", "providerPaymentId": charge})
 }
 
+fn secrets() -> Value {
+    json!({"api_key": "k3y", "webhook_secret": "h00k"})
+}
+
+fn provider_account(merchant: &str) -> Value {
+    json!({"provider": "test_psp", "name": "Shop", "config": {"merchant_account": merchant},
+        "secrets": secrets()})
+}
+
 impl Shop {
     async fn open() -> Self {
         let world = World::new().await;
@@ -86,9 +101,13 @@ impl Shop {
             ("checkout-sessions", session(AMOUNT)),
             ("invoices", invoice(AMOUNT)),
             ("api-keys", json!({"name": "till"})),
+            ("provider-accounts", provider_account(&AMOUNT.to_string())),
         ] {
             things.insert(folder, make(&world, &own, &format!("/api/v1/{folder}"), &body).await);
         }
+        let holds = format!("/api/v1/payments/{}/holds", things["payments"]);
+        let body = json!({"amount": 5, "reason": "chargeback"});
+        things.insert("holds", make(&world, &own, &holds, &body).await);
         let ask = Ask::post("/api/v1/payment_intents", intent(AMOUNT).to_string());
         let intent = world.send(ask.bearer(&own)).await.body["id"].as_str().map(str::to_owned);
         things.insert("payment_intents", intent.expect("an id"));
@@ -104,10 +123,15 @@ impl Shop {
         if let Some((before, _)) = path.split_once("/{id}") {
             let folder = before.strip_prefix("/api/v1/").expect("a path of this door");
             target = target.replace("{id}", &self.things[folder]);
+            target = target.replace("{holdId}", &self.things["holds"]);
         }
         let body = match (method.as_str(), path) {
             ("POST", "/api/v1/payments") => payment(charge, 50),
             ("POST", "/api/v1/refunds") => json!({"chargeId": "ch_own", "amount": 5}),
+            ("POST", "/api/v1/payments/{id}/holds") => json!({"amount": 5, "reason": "chargeback"}),
+            ("POST", "/api/v1/refunds/{id}/resolve") => {
+                json!({"outcome": "failed", "proof": {"text": "it is not there"}})
+            }
             ("POST", "/api/v1/checkout-sessions") => session(50),
             ("POST", "/api/v1/invoices") => invoice(50),
             ("POST", "/api/v1/payment_intents") => intent(50),
@@ -116,6 +140,11 @@ impl Shop {
             }
             ("POST", "/api/v1/webhooks") => json!({"url": "https://other.example/hooks"}),
             ("POST", "/api/v1/api-keys") => json!({"name": "mine"}),
+            ("POST", "/api/v1/provider-accounts") => provider_account("Mine"),
+            ("POST", "/api/v1/provider-accounts/{id}/rotate") => json!({"secrets": secrets()}),
+            ("PATCH", "/api/v1/provider-accounts/{id}") => {
+                json!({"name": "Mine", "config": {"merchant_account": "Mine"}})
+            }
             ("POST", "/api/v1/events/replay") => json!({"eventIds": [self.things["events"]]}),
             ("POST", "/api/v1/events/trigger") => {
                 json!({"type": "refund.failed", "aggregateId": self.things["refunds"]})
@@ -131,7 +160,8 @@ impl Shop {
     /// The state of all the merchant's resources.
     async fn state(&self) -> Vec<Value> {
         let mut all = vec![self.world.books(&self.own).await];
-        for folder in ["checkout-sessions", "invoices", "webhooks", "webhooks/deliveries"] {
+        let lists = ["checkout-sessions", "invoices", "webhooks", "webhooks/deliveries"];
+        for folder in lists.into_iter().chain(["provider-accounts", "sending"]) {
             let ask = Ask::get(&format!("/api/v1/{folder}")).bearer(&self.own);
             all.push(self.world.send(ask).await.data(200).clone());
         }

@@ -10,6 +10,7 @@ async fn a_payment_is_registered_and_read_back() {
     let key = world.key(Some(Mode::Test), "*").await;
     let body = r#"{"amount":199000,"currency":"IDR","provider":"simulator","providerPaymentId":"ch_é/1",
         "capturedAt":"2026-05-01T12:00:00+07:00","settledAt":"2026-05-03T00:00:00Z",
+        "providerAccount":"pa_1","providerData":{"b":[1.50,{}],"a":null},
         "reference":"order 7","metadata":{"b":"2","a":"1"},"unknown":[1]}"#;
     let reply = world.send(Ask::post("/api/v1/payments", body).bearer(&key)).await;
     let payment = reply.data(201).clone();
@@ -29,10 +30,14 @@ async fn a_payment_is_registered_and_read_back() {
             "status": "succeeded",
             "amountRefunded": 0,
             "amountReserved": 0,
+            "amountHeld": 0,
+            "amountHeldExcess": 0,
             "amountRefundable": 199_000,
             "amountExcess": 0,
             "provider": "simulator",
             "providerPaymentId": "ch_é/1",
+            "providerAccount": "pa_1",
+            "providerData": {"a": null, "b": [1.5, {}]},
             "capturedAt": "2026-05-01T05:00:00.000Z",
             "settledAt": "2026-05-03T00:00:00.000Z",
             "reference": "order 7",
@@ -49,6 +54,10 @@ async fn a_payment_is_registered_and_read_back() {
     let again = world.send(Ask::post("/api/v1/payments", body).bearer(&key)).await;
     assert_eq!(again.data(201), &payment);
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let spaced = body.replace(r#"{"b":[1.50,{}],"a":null}"#, r#"{"a": null, "b": [1.50, {}]}"#);
+    assert_ne!(spaced, body);
+    let again = world.send(Ask::post("/api/v1/payments", spaced).bearer(&key)).await;
+    assert_eq!(again.data(201), &payment);
     let other = body.replace("199000", "199001");
     let reply = world.send(Ask::post("/api/v1/payments", other).bearer(&key)).await;
     assert_eq!(reply.problem(), "409 conflict providerPaymentId");
@@ -78,6 +87,12 @@ async fn a_payment_that_cannot_be_is_refused_by_field() {
         ("settledAt", json!("2026-05-12")),
         ("reference", json!("x".repeat(201))),
         ("metadata", json!([])),
+        ("providerAccount", json!("")),
+        ("providerAccount", json!("acct_1")),
+        ("providerAccount", json!(format!("pa_{}", "x".repeat(62)))),
+        ("providerData", json!([])),
+        ("providerData", json!("{}")),
+        ("providerData", json!({"a": "x".repeat(8 * 1024)})),
         ("kind", json!("subscription")),
     ] {
         let mut body = good.clone();

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use providers::Inbound;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
-use testkit::{Contract, Exchange};
+use testkit::{Contract, Exchange, TEST_PSP, TellingProvider};
 
 /// Every answer is held against the document that has its path.
 static CONTRACTS: LazyLock<Vec<Contract>> =
@@ -46,6 +47,8 @@ pub struct World {
     router: TowerToHyperService<axum::Router>,
     pub engine: Engine,
     pub clock: Arc<TestClock>,
+    /// Its webhooks say what a test says.
+    pub teller: Arc<TellingProvider>,
     pub account: AccountId,
     folder: TempDir,
 }
@@ -177,11 +180,13 @@ impl World {
         let book = folder.path().join("simulator.db");
         let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [1; 32]);
         let simulator = simulator.expect("a simulator");
+        let teller = TellingProvider::new();
+        let registry = Registry::new().with(simulator.clone()).with(teller.clone());
         let engine = Engine::start(Parts {
             store: SqliteStore::open(&folder.path().join("refundry.db"))
                 .expect("a database")
                 .into(),
-            registry: Registry::new().with(simulator.clone()).with_payment_provider(simulator),
+            registry: registry.with_payment_provider(simulator).with_kind(TEST_PSP),
             master_key: MasterKey::from_bytes([2; 32]),
             clock: clock.clone(),
             seed: [3; 32],
@@ -189,7 +194,7 @@ impl World {
         });
         let account = engine.create_account("Test").await.expect("an account").id;
         let router = TowerToHyperService::new(api::router(engine.clone(), doors));
-        Self { router, engine, clock, account, folder }
+        Self { router, engine, clock, teller, account, folder }
     }
 
     pub fn now_s(&self) -> i64 {
@@ -259,6 +264,14 @@ impl World {
         );
         let reply = self.send(Ask::post("/api/v1/payments", body).bearer(key)).await;
         reply.data(201)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Takes in a webhook of the provider whose webhooks say what a test says.
+    pub async fn hear(&self, inbound: Inbound) {
+        self.teller.says(inbound);
+        let path = format!("/api/v1/inbound-webhooks/telling/{}/test", self.account);
+        let reply = self.send(Ask::post(&path, "{}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
     /// Every row of the books, to see that nothing changed.

@@ -6,7 +6,7 @@ use crate::event::Type;
 use crate::ids::Ids;
 use crate::ledger::{Reason, Transfer};
 use crate::machine::Next;
-use crate::outcome::{Failure, Observation, Source};
+use crate::outcome::{Failure, Observation};
 use crate::payment::Payment;
 use crate::refund::{Bucket, Fact, Refund, State, Status, next};
 use crate::time::Timestamp;
@@ -23,6 +23,8 @@ pub(super) struct Arrival<'a> {
     pub(super) observation: Option<&'a Observation>,
     /// Something newer is already known, so nothing moves.
     pub(super) stale: bool,
+    /// The provider was asked, and nobody else has leased the refund since.
+    pub(super) is_holder: bool,
 }
 
 /// Runs the state machine and does what a move takes: balances, transfers, events.
@@ -48,13 +50,17 @@ pub(super) fn advance<R: Rng>(
 
 /// Without a move: notes what else was said, and sets the time of the next look.
 fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
-    let asked = arrival.observation.is_some_and(|seen| seen.source != Source::Webhook);
     let said = arrival.observation.map(|seen| &seen.said);
     let refund = &row.value;
+    // A payment that is not this refund's says nothing about this refund's id.
     let learns_id = refund.provider_refund_id.is_none()
-        && said.is_some_and(|said| said.provider_refund_id.is_some());
-    let newer_at = said.and_then(|said| said.at).filter(|at| Some(*at) > refund.evidence_at);
-    let reschedules = refund.state.has_work() && asked;
+        && refund.state.may_have_id()
+        && said.is_some_and(|said| said.provider_refund_id.is_some())
+        && !speaks_of_another(arrival.failure.as_ref());
+    let at = said.and_then(|said| said.at).filter(|_| !arrival.stale);
+    let newer_at = at.filter(|at| Some(*at) > refund.evidence_at);
+    let has_work = refund.state.has_work() || refund.due_at.is_some();
+    let reschedules = has_work && arrival.is_holder;
     if !(learns_id || newer_at.is_some() || reschedules) {
         return;
     }
@@ -66,10 +72,13 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
     if learns_id {
         refund.provider_refund_id = said.and_then(|said| said.provider_refund_id.clone());
     }
-    // A failed refund keeps the time of its failure: only a newer statement revives it.
-    if newer_at.is_some() && !arrival.stale {
-        refund.evidence_at = newer_at;
-    }
+    refund.evidence_at = newer_at.or(refund.evidence_at);
+}
+
+/// True when `failure` says that a statement was about another payment or another refund, whose id must
+/// not become this refund's.
+fn speaks_of_another(failure: Option<&Failure>) -> bool {
+    failure.is_some_and(|f| matches!(&*f.code, "payment_mismatch" | "refund_mismatch"))
 }
 
 fn move_money<R: Rng>(
@@ -86,28 +95,23 @@ fn move_money<R: Rng>(
     let (mut reserved, mut refunded) = (payment.reserved, payment.refunded);
     let minus = |sum: i64| sum.checked_sub(amount).ok_or(Refusal::TooLarge);
     let plus = |sum: i64| sum.checked_add(amount).ok_or(Refusal::TooLarge);
+    match from.bucket() {
+        Bucket::Reserved => reserved = minus(reserved)?,
+        Bucket::Refunded => refunded = minus(refunded)?,
+        Bucket::Released => {}
+    }
+    match to.bucket() {
+        Bucket::Reserved => reserved = plus(reserved)?,
+        Bucket::Refunded => refunded = plus(refunded)?,
+        Bucket::Released => {}
+    }
     let reason = match (from.bucket(), to.bucket()) {
-        (Bucket::Reserved, Bucket::Refunded) => {
-            (reserved, refunded) = (minus(reserved)?, plus(refunded)?);
-            Some(Reason::Refund)
-        }
-        (Bucket::Reserved, Bucket::Released) => {
-            reserved = minus(reserved)?;
-            None
-        }
-        (Bucket::Refunded, Bucket::Released) => {
-            refunded = minus(refunded)?;
-            Some(Reason::LateFailure)
-        }
-        (Bucket::Released, Bucket::Refunded) => {
-            refunded = plus(refunded)?;
-            Some(Reason::Refund)
-        }
-        (Bucket::Refunded | Bucket::Released | Bucket::Reserved, Bucket::Reserved)
-        | (Bucket::Refunded, Bucket::Refunded)
-        | (Bucket::Released, Bucket::Released) => None,
+        (Bucket::Reserved | Bucket::Released, Bucket::Refunded) => Some(Reason::Refund),
+        (Bucket::Refunded, Bucket::Reserved | Bucket::Released) => Some(Reason::LateFailure),
+        (Bucket::Reserved | Bucket::Released, Bucket::Reserved | Bucket::Released)
+        | (Bucket::Refunded, Bucket::Refunded) => None,
     };
-    let rebalanced = rebalance(payment, refunded, reserved)?;
+    let rebalanced = rebalance(payment, refunded, reserved, payment.on_hold())?;
     if let Some(reason) = reason
         && !new_rows.post(Transfer::refund(ids.transfer(now), reason, &refund_row.value))
     {
@@ -124,14 +128,25 @@ fn move_money<R: Rng>(
     } else if to != State::Sending {
         refund.checks = 0;
     }
+    let says_it_again = refund.failure.as_ref().map(|f| &f.code)
+        == arrival.failure.as_ref().map(|failure| &failure.code);
+    let is_told = !is_silent(from, to, refund.sends, says_it_again);
+    if to == State::Queued {
+        // Nothing of it is at the provider, which sees its key as a new one.
+        (refund.first_sent_at, refund.absent_at) = (None, None);
+    }
+    let contradicted = speaks_of_another(arrival.failure.as_ref());
     refund.failure = arrival.failure;
     if let Some(Observation { said, .. }) = arrival.observation {
-        if refund.provider_refund_id.is_none() {
+        if refund.provider_refund_id.is_none() && to.may_have_id() && !contradicted {
             refund.provider_refund_id.clone_from(&said.provider_refund_id);
         }
         refund.evidence_at = said.at.max(refund.evidence_at);
     }
-    record_refund_event(refund, new_rows, Type::of_arrival(to), arrival.observation, now, ids);
+    if is_told {
+        refund.needs_attention = false;
+        record_refund_event(refund, new_rows, Type::of_arrival(to), arrival.observation, now, ids);
+    }
 
     if from.bucket() != to.bucket() {
         let before_settlement = refund.before_settlement;
@@ -142,17 +157,34 @@ fn move_money<R: Rng>(
     Ok(())
 }
 
+/// Only the first move from waiting to sending is told, since a provider that is away for hours would
+/// make thousands of them.
+const fn is_silent(from: State, to: State, sends: u32, says_it_again: bool) -> bool {
+    match (from, to) {
+        (State::Queued | State::WaitingForFunds, State::Sending) => sends > 0,
+        (State::Sending, State::Queued) => true,
+        (State::Sending, State::WaitingForFunds) => says_it_again,
+        _ => false,
+    }
+}
+
 /// The payment with other sums, and with by how much more than the captured amount they make. Only
 /// what a provider did on its own gets here with more; Refundry's own refunds are checked when they
-/// are created. Refused when the sums do not fit into one, so that nobody who adds them overflows.
+/// are created. Holds get what the refunds leave, and so the balance follows from the sums alone.
+/// Refused when the sums do not fit into one, so that nobody who adds them overflows.
 pub(super) fn rebalance(
     payment: &Payment,
     refunded: i64,
     reserved: i64,
+    on_hold: i64,
 ) -> Result<Payment, Refusal> {
-    let spent = refunded.checked_add(reserved).and_then(|sum| sum.checked_add(payment.held));
-    let excess = spent.ok_or(Refusal::TooLarge)?.saturating_sub(payment.capture.captured).max(0);
-    let payment = Payment { refunded, reserved, excess, ..payment.clone() };
+    let captured = payment.capture.captured;
+    let spent = refunded.checked_add(reserved).ok_or(Refusal::TooLarge)?;
+    spent.checked_add(on_hold).ok_or(Refusal::TooLarge)?;
+    let held = on_hold.min(captured.saturating_sub(spent).max(0));
+    let held_excess = on_hold.saturating_sub(held);
+    let excess = spent.saturating_sub(captured).max(0);
+    let payment = Payment { refunded, reserved, held, held_excess, excess, ..payment.clone() };
     assert!(payment.within_limit(), "a payment's balance is out of bounds");
     Ok(payment)
 }

@@ -6,7 +6,7 @@ use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
 use crate::money::Money;
-use crate::payment::Payment;
+use crate::payment::{Capture, Payment};
 use crate::refund::{NewRefund, Refund, State};
 use crate::time::Timestamp;
 use crate::unique_keys::{KeyTarget, UniqueKey};
@@ -18,8 +18,9 @@ pub(super) fn decide<R: Rng>(
     create: &CreateRefund,
     now: Timestamp,
     ids: &mut Ids<R>,
+    may_send: &mut dyn FnMut(&Capture) -> bool,
 ) -> Result<Done, Refusal> {
-    let CreateRefund { new, reference, key, request, start } = create;
+    let CreateRefund { new, reference, key, request, start, providers } = create;
     let tenant = new.tenant;
     if let Some(hash) = *key
         && let Some(taken) = live_key(view, tenant, hash, now)
@@ -49,10 +50,19 @@ pub(super) fn decide<R: Rng>(
         .ok_or(Refusal::PaymentNotFound)?
         .value;
     let amount = check_amount(payment, new)?;
+    let capture = &payment.capture;
+    let traits = providers
+        .get(&*capture.provider)
+        .ok_or_else(|| Refusal::ProviderNotConfigured(capture.provider.clone()))?;
+    traits
+        .check(capture, Money::new(amount, capture.currency), now)
+        .map_err(|(code, message)| Refusal::NotPossible { code, message })?;
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
     let (state, due_at) = match *start {
-        Start::Send { lease_until } => (State::Sending, Some(lease_until)),
-        Start::Queue => (State::Queued, Some(now)),
+        Start::Send { lease_ms } if may_send(capture) => {
+            (State::Sending, Some(now.plus_ms(lease_ms)))
+        }
+        Start::Send { .. } | Start::Queue => (State::Queued, Some(now)),
         Start::Schedule { until } => (State::Scheduled, Some(until)),
         Start::AwaitApproval => (State::AwaitingApproval, None),
     };
@@ -63,6 +73,10 @@ pub(super) fn decide<R: Rng>(
         due_at,
         ..Refund::new(ids.refund(now), payment, amount, state, now)
     };
+    if state == State::Sending {
+        refund.lease = 1;
+        refund.begin_attempt(now);
+    }
     record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
     let names = key.iter().chain(reference).copied();
     for hash in names {
@@ -119,9 +133,14 @@ fn replay_refund(view: &View, taken: &UniqueKey) -> Result<Done, Refusal> {
     let now = &view.refunds.get(&(taken.tenant, id)).ok_or(Refusal::RefundNotFound)?.value;
     let payment =
         &view.payments.get(&(taken.tenant, now.payment)).ok_or(Refusal::PaymentNotFound)?.value;
+    let state = taken.state.unwrap_or(now.state);
+    let is_sent = state == State::Sending;
     let refund = Refund {
-        state: taken.state.unwrap_or(now.state),
+        state,
+        sends: u32::from(is_sent),
+        first_sent_at: is_sent.then(|| id.at()),
         late: false,
+        needs_attention: false,
         provider_refund_id: None,
         failure: None,
         updated_at: id.at(),

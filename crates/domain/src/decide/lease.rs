@@ -1,50 +1,187 @@
-//! Taking the work on a refund that is due.
+//! Taking the work on a refund that is due, and choosing the call that its provider gets.
 
 use super::advance::{Arrival, advance};
-use super::{Done, RefundRef, Refusal, rows};
+use super::record_event::record_attention;
+use super::{Done, RefundRef, Refusal, Rows, rows};
 use crate::ids::Ids;
 use crate::outcome::Failure;
-use crate::refund::{Fact, State};
+use crate::provider::Rules;
+use crate::refund::{Fact, Refund, State};
 use crate::time::Timestamp;
 use crate::view::View;
 use rand_core::Rng;
 
+/// Looks at a succeeded refund that is said to have failed, before a person is told.
+const MOST_LOOKS: u32 = 20;
+
+/// The call that a leased refund needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Ask for the refund. Nothing of it is at the provider.
+    Submit,
+    /// Ask for it again under its key. An earlier call may have made it.
+    SubmitAgain,
+    /// Look for it.
+    Look,
+    /// Nothing: the provider cannot be asked.
+    Wait,
+}
+
 pub(super) fn decide<R: Rng>(
     view: &mut View,
     of: RefundRef,
-    lease_until: Timestamp,
+    (lease, lease_ms): (u32, i64),
+    rules: &Rules,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
-    let (refund, payment, new_rows) = rows(view, of)?;
-    if refund.value.due_at.is_none_or(|due| now < due) {
+    let mut rows = rows(view, of)?;
+    // Without a time of its own it was decided since the claim, or waits for a person.
+    let is_due = rows.0.value.due_at.is_some();
+    if rows.0.value.lease != lease || !is_due {
         return Err(Refusal::NotDue);
     }
-    let arrival = || Arrival { due_at: Some(lease_until), ..Arrival::default() };
-    match refund.value.state {
+    let lease_until = now.plus_ms(lease_ms);
+    if is_overdue(&rows.0.value, rules, now) {
+        let message = "it has waited for too long; a person should look at the provider";
+        let why = Failure::new("overdue", message);
+        record_attention(rows.0, rows.2, &why, now, ids);
+    }
+    move_on(&mut rows, lease_until, now, ids)?;
+    let (row, payment, new_rows) = rows;
+    let call = call_for(&row.value, rules, now);
+    if call == Call::Wait
+        && row.value.state == State::Unknown
+        && gives_up_at(&row.value, rules) <= now
+    {
+        let message = "no evidence was found of whether the provider made this refund";
+        let failure = Some(Failure::new("unresolved", message));
+        let arrival = Arrival { due_at: Some(lease_until), failure, ..Arrival::default() };
+        advance(row, payment, new_rows, Fact::GivenUp, arrival, now, ids)?;
+    }
+    let refund = row.change();
+    refund.due_at = Some(lease_until);
+    match call {
+        Call::Submit | Call::SubmitAgain => {
+            if call == Call::Submit {
+                // Earlier calls did nothing, so the provider sees the key as a new one.
+                refund.first_sent_at = None;
+            }
+            // A look after the last call showed that none of the calls so far made it.
+            let shown_absent = refund.absent_at.filter(|at| Some(*at) >= refund.sent_at);
+            new_rows.refund_attempts.extend(refund.begin_attempt(now));
+            refund.absent_at = shown_absent.filter(|_| call == Call::SubmitAgain);
+        }
+        Call::Look => {}
+        // A person or a webhook moves it on.
+        Call::Wait => refund.due_at = waits_until(refund, rules, now),
+    }
+    if is_disputed(refund, call) {
+        refund.due_at = None;
+        let message = "the provider says that this refund failed, not when, and cannot be asked";
+        record_attention(row, new_rows, &Failure::new("disputed", message), now, ids);
+    }
+    let (refund, payment) = (Box::new(row.value.clone()), payment.value.clone());
+    Ok(Done::Leased { refund, payment, call })
+}
+
+/// Moves the refund to the state in which it is worked on.
+fn move_on<R: Rng>(
+    (refund, payment, new_rows): &mut Rows<'_>,
+    lease_until: Timestamp,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<(), Refusal> {
+    let (state, why) = (refund.value.state, refund.value.failure.clone());
+    let mut to = |fact, failure| {
+        let arrival = Arrival { due_at: Some(lease_until), failure, ..Arrival::default() };
+        advance(refund, payment, new_rows, fact, arrival, now, ids).map(|_| ())
+    };
+    match state {
         State::Scheduled => {
-            advance(refund, payment, new_rows, Fact::DelayOver, arrival(), now, ids)?;
-            advance(refund, payment, new_rows, Fact::Leased, arrival(), now, ids)
+            to(Fact::DelayOver, None)?;
+            to(Fact::Leased, None)
         }
-        State::Queued | State::WaitingForFunds => {
-            advance(refund, payment, new_rows, Fact::Leased, arrival(), now, ids)
-        }
+        State::Queued => to(Fact::Leased, None),
+        // Kept, so that the same refusal is not told again.
+        State::WaitingForFunds => to(Fact::Leased, why),
         // The node that held the lease is gone; whether it had called the provider is unknown.
         State::Sending => {
             let message = "the node that sent this refund stopped before it had the answer";
-            let failure = Failure::new("interrupted", message);
-            let arrival = Arrival { failure: Some(failure), ..arrival() };
-            advance(refund, payment, new_rows, Fact::Unknown, arrival, now, ids)
+            to(Fact::Unknown, Some(Failure::new("interrupted", message)))
         }
-        State::Submitted | State::Unknown | State::RequiresAction => {
-            refund.change().due_at = Some(lease_until);
-            let (refund, payment) = (refund.value.clone(), payment.value.clone());
-            Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
+        State::Submitted
+        | State::Unknown
+        | State::RequiresAction
+        | State::Held
+        | State::NeedsReview
+        | State::Succeeded => Ok(()),
+        State::AwaitingApproval | State::Failed | State::Canceled => Err(Refusal::NotDue),
+    }
+}
+
+/// A refund that succeeded is only worked on because the provider also said that it failed.
+fn is_disputed(refund: &Refund, call: Call) -> bool {
+    refund.state == State::Succeeded && (call == Call::Wait || refund.checks > MOST_LOOKS)
+}
+
+/// The next call. While the provider still knows the key, looking and asking again take turns; later
+/// the refund is only looked for.
+fn call_for(refund: &Refund, rules: &Rules, now: Timestamp) -> Call {
+    let can_look = rules.traits.lookup.can_find(refund.provider_refund_id.is_some());
+    match refund.state {
+        State::Sending => Call::Submit,
+        State::NeedsReview if refund.needs_attention => Call::Wait,
+        State::Unknown => {
+            let first = refund.first_sent_at.unwrap_or(refund.id.at());
+            let is_safe = rules.traits.idempotency.protects(first, now);
+            let asks_next = refund.checks % 2 == 1;
+            match (is_safe, can_look) {
+                (true, false) => Call::SubmitAgain,
+                (true, true) if asks_next => Call::SubmitAgain,
+                (_, true) => Call::Look,
+                (false, false) => Call::Wait,
+            }
+        }
+        State::Submitted
+        | State::RequiresAction
+        | State::Held
+        | State::NeedsReview
+        | State::Succeeded
+            if can_look =>
+        {
+            Call::Look
         }
         State::AwaitingApproval
+        | State::Scheduled
+        | State::Queued
+        | State::WaitingForFunds
+        | State::Submitted
+        | State::RequiresAction
+        | State::Held
         | State::NeedsReview
         | State::Succeeded
         | State::Failed
-        | State::Canceled => Err(Refusal::NotDue),
+        | State::Canceled => Call::Wait,
     }
+}
+
+/// When a refund that cannot be asked about becomes a person's; `None` once a person knows.
+fn waits_until(refund: &Refund, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+    let after = rules.attention_after_ms(refund.state)?;
+    let at = refund.updated_at.plus_ms(after);
+    if now < at && !refund.needs_attention {
+        return Some(at);
+    }
+    (refund.state == State::Unknown).then(|| gives_up_at(refund, rules))
+}
+
+/// When a refund in doubt is given up to a person.
+pub(super) fn gives_up_at(refund: &Refund, rules: &Rules) -> Timestamp {
+    refund.first_sent_at.unwrap_or(refund.id.at()).plus_ms(rules.give_up_after_ms)
+}
+
+fn is_overdue(refund: &Refund, rules: &Rules, now: Timestamp) -> bool {
+    let after = rules.attention_after_ms(refund.state);
+    !refund.needs_attention && after.is_some_and(|after| refund.updated_at.plus_ms(after) <= now)
 }

@@ -10,23 +10,30 @@ mod charge;
 pub mod checkout;
 mod create;
 mod fan_out;
+pub mod hold;
 pub mod invoice;
 mod lease;
 mod record;
 mod record_event;
 mod register;
+mod resolve;
 mod settle;
+mod statement;
 mod unique_keys;
 pub mod webhook;
 
 pub use fan_out::fan_out;
+pub use lease::Call;
+pub use resolve::{Resolution, ResolveRefund};
 
 use crate::checkout::{self as checkout_state, Checkout};
-use crate::ids::{Ids, PaymentId, RefundId};
+use crate::hold::{self as hold_state, Hold};
+use crate::ids::{HoldId, Ids, PaymentId, RefundId};
 use crate::invoice::{self as invoice_state, Invoice};
 use crate::money::{Currency, Money};
-use crate::outcome::Observation;
-use crate::payment::{self, Kind, NewPayment, Payment};
+use crate::outcome::{Observation, Source};
+use crate::payment::{self, Capture, Kind, NewPayment, Payment};
+use crate::provider::{Rules, TraitsByName};
 use crate::refund::{Fact, NewRefund, Refund, State};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -34,6 +41,7 @@ use crate::unique_keys::KeyHash;
 use crate::view::{NewRows, Row, RowKeys, View};
 use crate::webhook::{Delivery, Endpoint};
 use rand_core::Rng;
+use std::sync::Arc;
 
 /// How long a name other than a refund's is remembered.
 pub const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -50,8 +58,8 @@ pub struct KeyedRequest {
 pub enum Start {
     /// The committing node calls the provider at once and holds the lease until then.
     Send {
-        /// When another node may take over.
-        lease_until: Timestamp,
+        /// How long after the commit another node may take over, milliseconds.
+        lease_ms: i64,
     },
     /// Any node sends it when it can.
     Queue,
@@ -86,6 +94,8 @@ pub struct CreateRefund {
     /// Hash of `new`.
     pub request: [u8; 16],
     pub start: Start,
+    /// The providers that this node can call.
+    pub providers: Arc<TraitsByName>,
 }
 
 /// A refund and the payment it belongs to.
@@ -96,8 +106,40 @@ pub struct RefundRef {
     pub payment: PaymentId,
 }
 
+/// Records what was said about a refund.
+#[derive(Debug)]
+pub struct RecordOutcome {
+    pub of: RefundRef,
+    pub observation: Observation,
+    /// Name of the provider's refund id, where one was said.
+    pub name: Option<KeyHash>,
+    /// When to look again if that does not settle it.
+    pub recheck_at: Timestamp,
+    /// The lease under which the provider was asked; `None` for what came by itself.
+    pub lease: Option<u32>,
+    pub rules: Rules,
+}
+
+/// Books a refund that was made at the provider itself.
+#[derive(Debug)]
+pub struct AdoptRefund {
+    pub tenant: Tenant,
+    pub payment: PaymentId,
+    /// Name of the provider's refund id: it is adopted once.
+    pub name: KeyHash,
+    /// Must name the amount.
+    pub observation: Observation,
+    /// When to look again if that does not settle it.
+    pub recheck_at: Timestamp,
+    pub rules: Rules,
+}
+
 /// Something to decide.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "every refund is leased; a box costs more than the room"
+)]
 pub enum Command {
     Register(Box<RegisterPayment>),
     /// Says when a payment settles or settled.
@@ -113,34 +155,23 @@ pub enum Command {
         /// The caller's idempotency key.
         key: Option<KeyedRequest>,
     },
-    /// Takes the work on a refund that is due, until the lease runs out.
+    /// Begins the work on a refund that was claimed, until the lease runs out.
     Lease {
         of: RefundRef,
-        /// When another node may take over.
-        lease_until: Timestamp,
+        /// The lease that the claim made; another one since then refuses this.
+        lease: u32,
+        /// How long after the commit another node may take over, milliseconds.
+        lease_ms: i64,
+        rules: Rules,
     },
     /// Records what was said about a refund.
-    Record {
-        of: RefundRef,
-        observation: Observation,
-        /// When to look again if that does not settle it.
-        recheck_at: Timestamp,
-    },
-    /// Stops asking about an unknown refund.
-    GiveUp {
-        of: RefundRef,
-    },
+    Record(Box<RecordOutcome>),
+    /// Records a person's decision about a refund in doubt.
+    Resolve(Box<ResolveRefund>),
     /// Books a refund that was made at the provider itself.
-    Adopt {
-        tenant: Tenant,
-        payment: PaymentId,
-        /// Name of the provider's refund id: it is adopted once.
-        name: KeyHash,
-        /// Must name the amount.
-        observation: Observation,
-        /// When to look again if that does not settle it.
-        recheck_at: Timestamp,
-    },
+    Adopt(Box<AdoptRefund>),
+    PlaceHold(Box<hold::PlaceHold>),
+    EndHold(Box<hold::EndHold>),
     OpenCheckout(Box<checkout::OpenCheckout>),
     Checkout(Box<checkout::ActOnCheckout>),
     CreateInvoice(Box<invoice::CreateInvoice>),
@@ -172,13 +203,26 @@ impl Command {
                 wanted.keys.extend(key.map(|key| (of.tenant, key.hash)));
                 of.wants(wanted);
             }
-            Self::Lease { of, .. } | Self::Record { of, .. } | Self::GiveUp { of } => {
-                of.wants(wanted);
+            Self::Lease { of, .. } => of.wants(wanted),
+            Self::Record(record) => {
+                let tenant = record.of.tenant;
+                wanted.keys.extend(record.name.map(|name| (tenant, name)));
+                // Only the answer to a first call can say nothing about a refund that is booked.
+                let name = record.name.filter(|_| record.observation.source != Source::Submit);
+                wanted.keys.extend(name.map(|name| (tenant, name.part())));
+                record.of.wants(wanted);
             }
-            Self::Adopt { tenant, payment, name, .. } => {
-                wanted.keys.insert((*tenant, *name));
-                wanted.payments.insert((*tenant, *payment));
+            Self::Resolve(resolve) => {
+                wanted.keys.extend(resolve.name.map(|name| (resolve.of.tenant, name)));
+                wanted.keys.extend(resolve.key.map(|key| (resolve.of.tenant, key.hash)));
+                resolve.of.wants(wanted);
             }
+            Self::Adopt(adopt) => {
+                wanted.keys.insert((adopt.tenant, adopt.name));
+                wanted.payments.insert((adopt.tenant, adopt.payment));
+            }
+            Self::PlaceHold(place) => place.wants(wanted),
+            Self::EndHold(end) => end.wants(wanted),
             Self::OpenCheckout(open) => {
                 let tenant = open.new.tenant;
                 wanted.keys.extend(open.key.map(|key| (tenant, key.hash)));
@@ -225,6 +269,13 @@ pub enum Done {
         /// The same request had come before.
         replayed: bool,
     },
+    /// A refund whose work was taken, its payment, and the call that it needs.
+    Leased { refund: Box<Refund>, payment: Payment, call: Call },
+    Hold {
+        hold: Box<Hold>,
+        /// The same request had come before.
+        replayed: bool,
+    },
     /// A checkout as it is now; as it was opened, when that is replayed.
     Checkout {
         checkout: Box<Checkout>,
@@ -255,6 +306,9 @@ pub enum Refusal {
     /// No such refund for this account and mode.
     #[error("no such refund")]
     RefundNotFound,
+    /// No such hold for this account and mode.
+    #[error("no such hold")]
+    HoldNotFound,
     /// No such webhook endpoint for this account and mode.
     #[error("no such webhook endpoint")]
     EndpointNotFound,
@@ -296,7 +350,9 @@ pub enum Refusal {
         refundable.minor
     )]
     OverRefund { requested: Money, refundable: Money, status: payment::Status },
-    #[error("nothing is refundable: the payment is refunded or its refunds are under way")]
+    #[error(
+        "nothing is refundable: the payment is refunded, its refunds are under way or its money is held"
+    )]
     NothingRefundable { status: payment::Status },
     /// The balance is not what the caller expected.
     #[error("{expected} was expected to be refundable and {refundable} is")]
@@ -306,9 +362,30 @@ pub enum Refusal {
         /// The balance, minor units.
         refundable: i64,
     },
+    /// The payment's provider is not configured on this node.
+    #[error("the provider {0} is not configured here")]
+    ProviderNotConfigured(Box<str>),
+    /// The payment's provider can never make such a refund.
+    #[error("{message}")]
+    NotPossible { code: &'static str, message: String },
     /// The refund is past the point where it can be withdrawn.
     #[error("a refund that is {0} cannot be canceled")]
     TooLateToCancel(State),
+    /// A person can only decide about a refund that is in doubt or whose outcome is disputed.
+    #[error("a refund that is {0} cannot be resolved")]
+    CannotResolve(State),
+    /// A person says that a refund may be sent again, and an earlier call may still make it.
+    #[error("sending this refund again needs proof that the provider does not have it")]
+    NoProof,
+    /// The provider's refund id belongs to another refund.
+    #[error("the provider's refund id belongs to {0}")]
+    ProviderRefundTaken(RefundId),
+    /// Money is held for the same dispute with other facts.
+    #[error("money is held for this dispute already: {0}")]
+    DisputeHeld(HoldId),
+    /// Only an open hold can end.
+    #[error("a hold that is {0} cannot be ended")]
+    HoldEnded(hold_state::State),
     /// Another node works on it, or it is not due.
     #[error("the refund is not due")]
     NotDue,
@@ -348,29 +425,40 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// Decides one command.
+/// Decides one command. New refunds that may be sent at once are sent.
 pub fn decide<R: Rng>(
     view: &mut View,
     command: &Command,
     now: Timestamp,
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
+    decide_with(view, command, now, ids, &mut |_| true)
+}
+
+/// Decides one command. A new refund for which `may_send` is false waits in the queue instead of being
+/// sent at once.
+pub fn decide_with<R: Rng>(
+    view: &mut View,
+    command: &Command,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+    may_send: &mut dyn FnMut(&Capture) -> bool,
+) -> Result<Done, Refusal> {
     match command {
         Command::Register(command) => register::decide(view, command, now, ids),
         Command::Settle { tenant, payment, at } => {
             settle::decide(view, (*tenant, *payment), *at, now)
         }
-        Command::Create(command) => create::decide(view, command, now, ids),
+        Command::Create(command) => create::decide(view, command, now, ids, may_send),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
-        Command::Lease { of, lease_until } => lease::decide(view, *of, *lease_until, now, ids),
-        Command::Record { of, observation, recheck_at } => {
-            record::decide(view, *of, observation, *recheck_at, now, ids)
+        Command::Lease { of, lease, lease_ms, rules } => {
+            lease::decide(view, *of, (*lease, *lease_ms), rules, now, ids)
         }
-        Command::GiveUp { of } => record::give_up(view, *of, now, ids),
-        Command::Adopt { tenant, payment, name, observation, recheck_at } => {
-            let key = (*tenant, *name);
-            adopt::decide(view, key, *payment, observation, *recheck_at, now, ids)
-        }
+        Command::Record(command) => record::decide(view, command, now, ids),
+        Command::Resolve(command) => resolve::decide(view, command, now, ids),
+        Command::Adopt(command) => record::adopt_or_record(view, command, now, ids),
+        Command::PlaceHold(command) => hold::place(view, command, now, ids),
+        Command::EndHold(command) => hold::end(view, command, now, ids),
         Command::OpenCheckout(command) => checkout::open(view, command, now, ids),
         Command::Checkout(command) => checkout::act(view, command, now, ids),
         Command::CreateInvoice(command) => invoice::create(view, command, now, ids),

@@ -1,14 +1,15 @@
 //! Writing events.
 
 use crate::checkout::Checkout;
-use crate::event::{Detail, Event, Subject, Type};
+use crate::event::{Detail, Event, HoldDetail, Subject, Type};
+use crate::hold::Hold;
 use crate::ids::Ids;
 use crate::invoice::Invoice;
-use crate::outcome::Observation;
+use crate::outcome::{Failure, Observation};
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::time::Timestamp;
-use crate::view::NewRows;
+use crate::view::{NewRows, Row};
 use rand_core::Rng;
 
 pub(super) fn record_refund_event<R: Rng>(
@@ -40,10 +41,53 @@ pub(super) fn record_refund_event<R: Rng>(
     });
 }
 
+/// Tells once that a refund waits for a person, and why.
+pub(super) fn record_attention<R: Rng>(
+    row: &mut Row<Refund>,
+    new_rows: &mut NewRows,
+    why: &Failure,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    if row.value.needs_attention {
+        return;
+    }
+    let refund = row.change();
+    refund.needs_attention = true;
+    // The refund is as it was: only why somebody must look at it is told.
+    let (since, known) = (refund.updated_at, refund.failure.replace(why.clone()));
+    let event = Type::RefundAttentionRequired;
+    record_refund_event(refund, new_rows, event, None, now, ids);
+    (refund.updated_at, refund.failure) = (since, known);
+}
+
 pub(super) fn record_payment_event<R: Rng>(
     payment: &mut Payment,
     new_rows: &mut NewRows,
     event_type: Type,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    record_of_payment(payment, new_rows, (event_type, None), now, ids);
+}
+
+/// Tells of a hold, and of the amount that the event is about.
+pub(super) fn record_hold_event<R: Rng>(
+    payment: &mut Payment,
+    hold: &Hold,
+    (event_type, amount): (Type, i64),
+    new_rows: &mut NewRows,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    let hold = HoldDetail { id: hold.id.to_string().into(), amount, reason: hold.reason.clone() };
+    record_of_payment(payment, new_rows, (event_type, Some(hold)), now, ids);
+}
+
+fn record_of_payment<R: Rng>(
+    payment: &mut Payment,
+    new_rows: &mut NewRows,
+    (event_type, hold): (Type, Option<HoldDetail>),
     now: Timestamp,
     ids: &mut Ids<R>,
 ) {
@@ -53,7 +97,10 @@ pub(super) fn record_payment_event<R: Rng>(
         refunded: amount(payment.refunded),
         reserved: amount(payment.reserved),
         excess: amount(payment.excess),
+        held: amount(payment.held),
+        held_excess: amount(payment.held_excess),
         reversed: payment.reversed,
+        hold,
         ..Detail::default()
     };
     new_rows.events.push(Event {

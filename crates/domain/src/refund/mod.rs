@@ -70,6 +70,8 @@ pub struct Refund {
     pub amount: i64,
     pub currency: Currency,
     pub state: State,
+    /// [`Capture::lane`] of its payment.
+    pub lane: u32,
     pub origin: Origin,
     /// It succeeded once and was taken back.
     pub late: bool,
@@ -91,6 +93,22 @@ pub struct Refund {
     pub due_at: Option<Timestamp>,
     /// The newest time a provider gave for its state.
     pub evidence_at: Option<Timestamp>,
+    /// How many calls asked the provider for it.
+    pub sends: u32,
+    /// The first call whose key the provider may still know. The time in which the same key is safe
+    /// counts from here. `None` when nothing of the refund is at the provider.
+    pub first_sent_at: Option<Timestamp>,
+    /// When the last of these calls was made, written before it was.
+    pub sent_at: Option<Timestamp>,
+    /// When the last of these calls ended, and with what; see [`Attempt::answer`].
+    pub answered_at: Option<Timestamp>,
+    pub answer: Option<Box<str>>,
+    /// When a look that counts as proof first did not find it.
+    pub absent_at: Option<Timestamp>,
+    /// Counts the leases; the outcome of a call under an older lease does not touch a newer one.
+    pub lease: u32,
+    /// A person was told that it waits for one.
+    pub needs_attention: bool,
     pub last_seq: u32,
     /// How many of its first events are no longer kept.
     pub pruned: u32,
@@ -107,6 +125,7 @@ impl Refund {
             amount,
             currency: payment.capture.currency,
             state,
+            lane: payment.capture.lane(),
             origin: Origin::Api,
             late: false,
             before_settlement: payment.settled_at.is_some_and(|at| now < at),
@@ -118,10 +137,41 @@ impl Refund {
             checks: 0,
             due_at: None,
             evidence_at: None,
+            sends: 0,
+            first_sent_at: None,
+            sent_at: None,
+            answered_at: None,
+            answer: None,
+            absent_at: None,
+            lease: 0,
+            needs_attention: false,
             last_seq: 0,
             pruned: 0,
             updated_at: now,
         }
+    }
+
+    /// Notes the intent to ask the provider for it at `now`, and returns the attempt before, which the
+    /// new one takes the place of.
+    pub fn begin_attempt(&mut self, now: Timestamp) -> Option<Attempt> {
+        let before = self.last_attempt();
+        self.sends = self.sends.saturating_add(1);
+        self.sent_at = Some(now);
+        self.first_sent_at = self.first_sent_at.or(Some(now));
+        (self.answered_at, self.answer, self.absent_at) = (None, None, None);
+        before
+    }
+
+    /// The last call that asked the provider for it.
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        Some(Attempt {
+            tenant: self.tenant,
+            refund: self.id,
+            number: self.sends,
+            sent_at: self.sent_at?,
+            answered_at: self.answered_at,
+            answer: self.answer.clone(),
+        })
     }
 
     /// The amount with its currency.
@@ -134,6 +184,22 @@ impl Refund {
     pub fn provider_key(&self) -> String {
         self.id.to_string()
     }
+}
+
+/// One call that asked a provider for a refund. The last one is on the refund's own row, earlier ones
+/// have rows of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub tenant: Tenant,
+    pub refund: RefundId,
+    /// Counts from 1.
+    pub number: u32,
+    /// When the intent to call was committed, before the call.
+    pub sent_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    /// A word of [`crate::outcome::ProviderOutcome`], and what the provider said, without control
+    /// characters and cut. `None` while there is none.
+    pub answer: Option<Box<str>>,
 }
 
 /// A refund and the unchanging part of its payment.

@@ -5,7 +5,6 @@
 
 use crate::codes::codes;
 use crate::machine::Next;
-use crate::outcome::ProviderOutcome;
 use State as S;
 
 codes! {
@@ -23,7 +22,7 @@ codes! {
         Unknown = 6 "unknown",
         /// Someone must act at the provider.
         RequiresAction = 7 "requires_action",
-        /// The merchant's balance at the provider does not cover it yet.
+        /// The provider refused it for lack of the merchant's money; it is sent again later.
         WaitingForFunds = 8 "waiting_for_funds",
         /// The provider's statement does not fit; a person must look.
         NeedsReview = 9 "needs_review",
@@ -32,6 +31,8 @@ codes! {
         Failed = 11 "failed",
         /// Withdrawn before the money moved.
         Canceled = 12 "canceled",
+        /// The provider has it and waits for the merchant's money. Asked about, never sent again.
+        Held = 13 "held",
     }
 }
 
@@ -75,21 +76,16 @@ codes! {
         Contradicted = 14 "contradicted",
         /// Nobody found out about it for too long.
         GivenUp = 15 "given_up",
-    }
-}
-
-impl From<ProviderOutcome> for Fact {
-    fn from(outcome: ProviderOutcome) -> Self {
-        match outcome {
-            ProviderOutcome::NeverSent => Self::NeverSent,
-            ProviderOutcome::Unknown => Self::Unknown,
-            ProviderOutcome::Accepted => Self::Accepted,
-            ProviderOutcome::ActionRequired => Self::ActionRequired,
-            ProviderOutcome::WaitingForFunds => Self::WaitingForFunds,
-            ProviderOutcome::Completed => Self::Completed,
-            ProviderOutcome::Failed => Self::Failed,
-            ProviderOutcome::Canceled => Self::Canceled,
-        }
+        /// The provider has it and waits for the merchant's money.
+        Held = 16 "held",
+        /// The call did nothing, and no earlier call is in doubt.
+        NotDone = 17 "not_done",
+        /// The provider was asked often and late enough, and has no such refund.
+        ProvenAbsent = 18 "proven_absent",
+        /// The provider says that a failed refund was made, and not when.
+        Doubted = 19 "doubted",
+        /// A person proved that the provider has no such refund.
+        SendAgain = 20 "send_again",
     }
 }
 
@@ -108,6 +104,7 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
@@ -124,14 +121,14 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
             | S::Canceled,
         ) => Refuse,
 
-        // A provider that waited for funds or for an action is asked again under the same key.
-        (Fact::Leased, S::Queued | S::RequiresAction | S::WaitingForFunds) => Move(S::Sending),
+        (Fact::Leased, S::Queued | S::WaitingForFunds) => Move(S::Sending),
         (
             Fact::Leased,
             S::AwaitingApproval
@@ -139,88 +136,88 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Sending
             | S::Submitted
             | S::Unknown
+            | S::RequiresAction
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
             | S::Canceled,
         ) => Refuse,
 
-        (Fact::NeverSent, S::Sending) => Move(S::Queued),
+        // Only a refund of which nothing is in doubt is `sending`, so nothing of it is at the provider.
+        (Fact::NeverSent | Fact::NotDone, S::Sending) => Move(S::Queued),
+        (Fact::WaitingForFunds, S::Sending) => Move(S::WaitingForFunds),
+        (Fact::Unknown, S::Sending) => Move(S::Unknown),
         // From `unknown` an earlier attempt may still have been booked.
         (
-            Fact::NeverSent,
-            S::Submitted
+            Fact::NeverSent | Fact::NotDone | Fact::WaitingForFunds | Fact::Unknown,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Submitted
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
             | S::Canceled,
         ) => Stay,
 
-        (Fact::Unknown, S::Sending) => Move(S::Unknown),
+        // A refund that was never sent by these books may have been sent by books that were lost.
         (
-            Fact::Unknown,
-            S::Submitted
+            Fact::Accepted,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
-            | S::NeedsReview
-            | S::Succeeded
-            | S::Failed
-            | S::Canceled,
-        ) => Stay,
-
-        (Fact::Accepted, S::Sending | S::Unknown | S::RequiresAction | S::WaitingForFunds) => {
-            Move(S::Submitted)
-        }
+            | S::Held,
+        ) => Move(S::Submitted),
         (
             Fact::Accepted,
             S::Submitted | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled,
         ) => Stay,
 
-        (Fact::ActionRequired, S::Sending) => Move(S::RequiresAction),
+        (Fact::ActionRequired, S::Sending | S::WaitingForFunds) => Move(S::RequiresAction),
+        (Fact::Held, S::Sending | S::WaitingForFunds) => Move(S::Held),
         // The provider has it, which is all that `unknown` needed to learn.
-        (Fact::ActionRequired, S::Unknown) => Move(S::Submitted),
         (
-            Fact::ActionRequired,
+            Fact::ActionRequired | Fact::Held,
+            S::AwaitingApproval | S::Scheduled | S::Queued | S::Unknown,
+        ) => Move(S::Submitted),
+        (
+            Fact::ActionRequired | Fact::Held,
             S::Submitted
             | S::RequiresAction
-            | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
             | S::Canceled,
         ) => Stay,
 
-        (Fact::WaitingForFunds, S::Sending) => Move(S::WaitingForFunds),
-        // An `unknown` refund is asked for again under its key until an answer settles it.
-        (
-            Fact::WaitingForFunds,
-            S::Submitted
-            | S::Unknown
-            | S::RequiresAction
-            | S::WaitingForFunds
-            | S::NeedsReview
-            | S::Succeeded
-            | S::Failed
-            | S::Canceled,
-        ) => Stay,
-
-        // `failed` comes back only on a newer statement; the caller of `next` sees to that.
+        // `failed` comes back only on a newer statement; the caller of `next` sees to that. A refund
+        // that was withdrawn or never sent and is paid all the same is booked.
         (
             Fact::Completed,
-            S::Sending
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
             | S::Submitted
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
-            | S::Failed,
+            | S::Failed
+            | S::Canceled,
         ) => Move(S::Succeeded),
         (Fact::Completed, S::Succeeded) => Stay,
-        (Fact::Completed, S::Canceled) => Refuse,
 
         (
             Fact::Failed,
@@ -229,50 +226,91 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded,
         ) => Move(S::Failed),
-        (Fact::Failed, S::Failed | S::Canceled) => Stay,
+        (
+            Fact::Failed,
+            S::AwaitingApproval | S::Scheduled | S::Queued | S::Failed | S::Canceled,
+        ) => Stay,
 
-        (Fact::Canceled, S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds) => {
-            Move(S::Canceled)
-        }
+        (
+            Fact::Canceled,
+            S::Sending | S::Submitted | S::RequiresAction | S::WaitingForFunds | S::Held,
+        ) => Move(S::Canceled),
         // From here the money goes back to the merchant as after a failure.
         (Fact::Canceled, S::Unknown | S::NeedsReview | S::Succeeded) => Move(S::Failed),
-        (Fact::Canceled, S::Failed | S::Canceled) => Stay,
+        (
+            Fact::Canceled,
+            S::AwaitingApproval | S::Scheduled | S::Queued | S::Failed | S::Canceled,
+        ) => Stay,
 
         (
             Fact::Contradicted,
-            S::Sending | S::Submitted | S::Unknown | S::RequiresAction | S::WaitingForFunds,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::Held
+            | S::Failed
+            | S::Canceled,
         ) => Move(S::NeedsReview),
-        (Fact::Contradicted, S::NeedsReview | S::Succeeded | S::Failed | S::Canceled) => Stay,
+        (Fact::Contradicted, S::NeedsReview | S::Succeeded) => Stay,
 
         (Fact::GivenUp, S::Unknown) => Move(S::NeedsReview),
+        (Fact::ProvenAbsent, S::Unknown) => Move(S::Queued),
         (
-            Fact::GivenUp,
-            S::Sending
+            Fact::GivenUp | Fact::ProvenAbsent,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
             | S::Submitted
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed
             | S::Canceled,
         ) => Stay,
 
-        // Nobody at a provider can know of a refund that was never sent.
+        (Fact::Doubted, S::Failed) => Move(S::NeedsReview),
         (
-            Fact::NeverSent
-            | Fact::Unknown
-            | Fact::Accepted
-            | Fact::ActionRequired
-            | Fact::WaitingForFunds
-            | Fact::Completed
-            | Fact::Failed
-            | Fact::Canceled
-            | Fact::Contradicted
-            | Fact::GivenUp,
-            S::AwaitingApproval | S::Scheduled | S::Queued,
+            Fact::Doubted,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::Held
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Canceled,
+        ) => Stay,
+
+        (Fact::SendAgain, S::Unknown | S::NeedsReview) => Move(S::Queued),
+        (
+            Fact::SendAgain,
+            S::AwaitingApproval
+            | S::Scheduled
+            | S::Queued
+            | S::Sending
+            | S::Submitted
+            | S::RequiresAction
+            | S::WaitingForFunds
+            | S::Held
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled,
         ) => Refuse,
 
         (Fact::Withdrawn, S::AwaitingApproval | S::Scheduled | S::Queued) => Move(S::Canceled),
@@ -284,6 +322,7 @@ pub const fn next(state: State, fact: Fact) -> Next<State> {
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview
             | S::Succeeded
             | S::Failed,
@@ -313,6 +352,7 @@ impl State {
             | S::Unknown
             | S::RequiresAction
             | S::WaitingForFunds
+            | S::Held
             | S::NeedsReview => Status::Pending,
             S::Succeeded => Status::Succeeded,
             S::Failed => Status::Failed,
@@ -329,6 +369,36 @@ impl State {
         }
     }
 
+    /// The states that have a word of their own; see [`State::detail`].
+    pub const DETAILS: &[Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
+
+    /// The word that everybody sees: a refund that waits for the merchant's money waits for it whether
+    /// or not the provider has the refund.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            S::Held => S::WaitingForFunds.as_str(),
+            other => other.as_str(),
+        }
+    }
+
+    /// False in the states in which the provider has nothing of it: an id that was said meanwhile names
+    /// something else.
+    pub const fn may_have_id(self) -> bool {
+        match self {
+            S::AwaitingApproval | S::Scheduled | S::Queued | S::Sending | S::WaitingForFunds => {
+                false
+            }
+            S::Submitted
+            | S::Unknown
+            | S::RequiresAction
+            | S::Held
+            | S::NeedsReview
+            | S::Succeeded
+            | S::Failed
+            | S::Canceled => true,
+        }
+    }
+
     /// True in the states in which Refundry has something to do sooner or later.
     pub const fn has_work(self) -> bool {
         match self {
@@ -338,8 +408,10 @@ impl State {
             | S::Submitted
             | S::Unknown
             | S::RequiresAction
-            | S::WaitingForFunds => true,
-            S::AwaitingApproval | S::NeedsReview | S::Succeeded | S::Failed | S::Canceled => false,
+            | S::WaitingForFunds
+            | S::Held
+            | S::NeedsReview => true,
+            S::AwaitingApproval | S::Succeeded | S::Failed | S::Canceled => false,
         }
     }
 }
@@ -350,9 +422,12 @@ mod tests {
 
     /// The table of the design: every state and where it may go.
     const LEAVES_TO: &[(State, &[State])] = &[
-        (S::AwaitingApproval, &[S::Scheduled, S::Queued, S::Canceled]),
-        (S::Scheduled, &[S::Queued, S::Canceled]),
-        (S::Queued, &[S::Sending, S::Canceled]),
+        (
+            S::AwaitingApproval,
+            &[S::Scheduled, S::Queued, S::Canceled, S::Submitted, S::Succeeded, S::NeedsReview],
+        ),
+        (S::Scheduled, &[S::Queued, S::Canceled, S::Submitted, S::Succeeded, S::NeedsReview]),
+        (S::Queued, &[S::Sending, S::Canceled, S::Submitted, S::Succeeded, S::NeedsReview]),
         (
             S::Sending,
             &[
@@ -361,6 +436,7 @@ mod tests {
                 S::Unknown,
                 S::RequiresAction,
                 S::WaitingForFunds,
+                S::Held,
                 S::NeedsReview,
                 S::Succeeded,
                 S::Failed,
@@ -368,19 +444,26 @@ mod tests {
             ],
         ),
         (S::Submitted, &[S::Succeeded, S::Failed, S::Canceled, S::NeedsReview]),
-        (S::Unknown, &[S::Submitted, S::Succeeded, S::Failed, S::NeedsReview]),
-        (
-            S::RequiresAction,
-            &[S::Sending, S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview],
-        ),
+        (S::Unknown, &[S::Queued, S::Submitted, S::Succeeded, S::Failed, S::NeedsReview]),
+        (S::RequiresAction, &[S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview]),
         (
             S::WaitingForFunds,
-            &[S::Sending, S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview],
+            &[
+                S::Sending,
+                S::Submitted,
+                S::RequiresAction,
+                S::Held,
+                S::Succeeded,
+                S::Failed,
+                S::Canceled,
+                S::NeedsReview,
+            ],
         ),
-        (S::NeedsReview, &[S::Succeeded, S::Failed]),
+        (S::Held, &[S::Submitted, S::Succeeded, S::Failed, S::Canceled, S::NeedsReview]),
+        (S::NeedsReview, &[S::Queued, S::Succeeded, S::Failed]),
         (S::Succeeded, &[S::Failed]),
-        (S::Failed, &[S::Succeeded]),
-        (S::Canceled, &[]),
+        (S::Failed, &[S::Succeeded, S::NeedsReview]),
+        (S::Canceled, &[S::Succeeded, S::NeedsReview]),
     ];
 
     #[test]
@@ -418,15 +501,33 @@ mod tests {
     }
 
     #[test]
-    fn only_sending_can_go_back_to_the_queue_and_only_when_nothing_was_sent() {
+    fn only_what_is_certainly_not_at_the_provider_goes_back_to_the_queue() {
+        let mut ways = Vec::new();
         for &state in State::ALL {
             for &fact in Fact::ALL {
-                if next(state, fact) == Next::Move(S::Queued)
-                    && state != S::Scheduled
-                    && state != S::AwaitingApproval
-                {
-                    assert_eq!((state, fact), (S::Sending, Fact::NeverSent));
+                if next(state, fact) == Next::Move(S::Queued) {
+                    ways.push((state, fact));
                 }
+            }
+        }
+        let expected = [
+            (S::AwaitingApproval, Fact::Approved),
+            (S::Scheduled, Fact::DelayOver),
+            (S::Sending, Fact::NeverSent),
+            (S::Sending, Fact::NotDone),
+            (S::Unknown, Fact::ProvenAbsent),
+            (S::Unknown, Fact::SendAgain),
+            (S::NeedsReview, Fact::SendAgain),
+        ];
+        assert_eq!(ways, expected);
+    }
+
+    #[test]
+    fn what_the_provider_has_is_never_sent_again() {
+        for state in [S::Held, S::RequiresAction, S::Submitted, S::Succeeded] {
+            for &fact in Fact::ALL {
+                let to = next(state, fact);
+                assert!(!matches!(to, Next::Move(S::Sending | S::Queued)), "{state} {fact}");
             }
         }
     }
@@ -453,10 +554,18 @@ mod tests {
             S::Unknown,
             S::RequiresAction,
             S::WaitingForFunds,
+            S::Held,
             S::NeedsReview,
         ] {
             assert_eq!(next(state, Fact::Withdrawn), Next::Refuse, "{state}");
         }
+    }
+
+    #[test]
+    fn a_held_refund_is_the_only_one_without_a_word_of_its_own() {
+        assert!(!State::DETAILS.contains(&S::Held));
+        assert_eq!(State::DETAILS.len(), State::ALL.len() - 1);
+        assert_eq!(S::Held.detail(), "waiting_for_funds");
     }
 
     #[test]

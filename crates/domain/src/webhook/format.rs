@@ -41,6 +41,9 @@ const fn names(event: Type) -> [&'static str; 4] {
         // Bookkeeping: the caller that registered the payment knows of it.
         Type::PaymentCreated => ["", "", "payment_intent.succeeded", ""],
         Type::PaymentPartiallyRefunded => [own, "", "payment_intent.partially_refunded", ""],
+        Type::PaymentHoldPlaced | Type::PaymentHoldReleased | Type::PaymentHoldBooked => {
+            [own, "", "", ""]
+        }
         Type::PaymentRefunded => [own, "", "payment_intent.refunded", ""],
         Type::RefundCreated => [own, "plugipay.refund.issued.v1", "", ""],
         Type::RefundSubmitted => [own, "", "", ""],
@@ -49,7 +52,7 @@ const fn names(event: Type) -> [&'static str; 4] {
             [own, "plugipay.refund.failed.v1", "payment_intent.refund_failed", "refund.failed"]
         }
         Type::RefundCanceled => [own, "", "", ""],
-        Type::RefundNeedsReview => [own, "", "", ""],
+        Type::RefundNeedsReview | Type::RefundAttentionRequired => [own, "", "", ""],
         // Moves between states that mean nothing to others are on the refund's timeline.
         Type::RefundUpdated => ["", "", "", ""],
         Type::CheckoutCreated => [own, "", "", ""],
@@ -71,6 +74,13 @@ const fn names(event: Type) -> [&'static str; 4] {
         Type::InvoiceFailed => [own, "plugipay.invoice.failed.v1", "", ""],
         Type::InvoicePastDue => [own, "", "", ""],
         Type::EndpointDisabled => [own, "plugipay.webhook_endpoint.disabled.v1", "", ""],
+        Type::ProviderAccountCreated
+        | Type::ProviderAccountPaused
+        | Type::ProviderAccountResumed
+        | Type::ProviderAccountRotated
+        | Type::ProviderAccountDeleted
+        | Type::SendingStopped
+        | Type::SendingStarted => [own, "", "", ""],
     }
 }
 

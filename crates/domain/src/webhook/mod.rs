@@ -6,6 +6,7 @@
 mod format;
 mod schedule;
 
+pub use crate::sealed::Sealed;
 pub use format::{EventSet, Format, is_event_name};
 pub use schedule::{LONGEST_WAIT_MS, MOST_ATTEMPTS, wait_ms};
 
@@ -33,16 +34,6 @@ pub const GONE: &str = "the receiver answered 410 Gone";
 pub const FAILING: &str = "20 deliveries in a row failed over at least 24 hours";
 /// Why deliveries that were still queued failed.
 pub const NOT_ACTIVE: &str = "the endpoint is not active";
-
-/// A secret, sealed under the master key for its endpoint.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sealed(pub Vec<u8>);
-
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealed")
-    }
-}
 
 /// An address to which an account wants its events posted.
 #[derive(Clone, Debug, PartialEq, Eq)]

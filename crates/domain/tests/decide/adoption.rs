@@ -1,7 +1,7 @@
 //! Refunds that were made at the provider itself.
 
 use crate::harness::*;
-use domain::decide::{Command, Refusal};
+use domain::decide::Refusal;
 use domain::money::{Currency, MAX_AMOUNT, Money};
 use domain::outcome::{ProviderOutcome, Said};
 use domain::payment::Status;
@@ -81,10 +81,7 @@ fn a_known_refund_that_is_told_of_with_another_payment_is_looked_at_by_a_person(
     let adopted = harness
         .adopt(payment, "re_1", told_of(3_000, ProviderOutcome::Accepted, 5))
         .expect("adopted");
-    let statement = webhook(Said {
-        provider_payment_id: Some("ch_2".into()),
-        ..told_of(3_000, ProviderOutcome::Completed, 6).said
-    });
+    let statement = elsewhere(told_of(3_000, ProviderOutcome::Completed, 6));
     let known = harness.adopt(other, "re_1", statement).expect("recorded");
     assert_eq!((known.id, known.payment, known.state), (adopted.id, payment, State::NeedsReview));
     assert_eq!(harness.balance(payment), (0, 3_000, 0));
@@ -128,15 +125,37 @@ fn a_revival_that_no_longer_fits_is_refused() {
 fn an_adoption_whose_transfer_does_not_fit_leaves_nothing_behind() {
     let mut harness = Harness::open();
     let (payment, other) = (harness.pay(10_000), harness.pay(10_000));
-    let adopt = |payment, name, minor| Command::Adopt {
-        tenant: tenant(),
-        payment,
-        name: hash("external", name),
-        observation: told_of(minor, ProviderOutcome::Completed, 5),
-        recheck_at: START,
-    };
-    let answers = harness.run_all(&[adopt(payment, "re_1", i64::MAX), adopt(other, "re_2", 1)]);
+    let most = harness.adoption(payment, "re_1", told_of(i64::MAX, ProviderOutcome::Completed, 5));
+    let one = harness.adoption(other, "re_2", told_of(1, ProviderOutcome::Completed, 5));
+    let answers = harness.run_all(&[most, one]);
     assert!(answers[0].is_ok());
     assert_eq!(answers[1], Err(Refusal::TooLarge), "the ledger account's total is full");
     assert_eq!(harness.balance(other), (0, 0, 0));
+}
+
+#[test]
+fn the_id_of_an_adopted_refund_is_known_even_if_its_statement_does_not_fit() {
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let other = elsewhere(with_id("re_1", told_of(3_000, ProviderOutcome::Completed, 5)));
+    let adopted = harness.adopt(payment, "re_1", other).expect("adopted");
+    assert_eq!(adopted.state, State::NeedsReview);
+    assert_eq!(adopted.provider_refund_id.as_deref(), Some("re_1"));
+}
+
+#[test]
+fn a_payment_is_changed_when_a_refund_of_it_is_adopted_or_changes_its_balance() {
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    harness.now = START.plus_ms(10);
+    let pending = told_of(3_000, ProviderOutcome::Accepted, 5);
+    harness.adopt(payment, "re_1", pending).expect("adopted");
+    assert_eq!(harness.payment(payment).updated_at, START.plus_ms(10));
+    harness.now = START.plus_ms(20);
+    let done = told_of(3_000, ProviderOutcome::Completed, 6);
+    harness.adopt(payment, "re_1", done).expect("known");
+    assert_eq!(harness.payment(payment).updated_at, START.plus_ms(20));
+    harness.now = START.plus_ms(30);
+    harness.send(payment, 1_000);
+    assert_eq!(harness.payment(payment).updated_at, START.plus_ms(30));
 }

@@ -80,13 +80,19 @@ fn a_start_decides_the_state_and_the_time_of_the_first_look() {
     let payment = harness.pay(10_000);
     let later = harness.now.plus_ms(60_000);
     for (start, state, due_at) in [
-        (Start::Send { lease_until: later }, State::Sending, Some(later)),
+        (Start::Send { lease_ms: 60_000 }, State::Sending, Some(later)),
         (Start::Queue, State::Queued, Some(harness.now)),
         (Start::Schedule { until: later }, State::Scheduled, Some(later)),
         (Start::AwaitApproval, State::AwaitingApproval, None),
     ] {
         let created = harness.create(CreateRefund { start, ..ask(payment, 1) }).expect("created");
         assert_eq!((created.refund.state, created.refund.due_at), (state, due_at));
+        let refund = created.refund;
+        // The intent to call is durable, with its time, before the call.
+        let calls = (refund.sends, refund.lease, refund.first_sent_at, refund.sent_at);
+        let now = Some(harness.now);
+        let expected = if state == State::Sending { (1, 1, now, now) } else { (0, 0, None, None) };
+        assert_eq!(calls, expected, "{state}");
     }
 }
 

@@ -1,9 +1,17 @@
 //! Decisions about money: directed cases, and random sequences of commands of which every one must
 //! keep the promises.
 
+mod acts;
 mod adoption;
+mod contradictions;
 mod creation;
+mod doubts;
 mod harness;
 mod outcomes;
+mod provider_model;
 mod random;
+mod resolving;
 mod rows;
+mod sending_again;
+mod traits;
+mod waiting;

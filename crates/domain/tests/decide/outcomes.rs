@@ -6,7 +6,7 @@ use domain::ledger::Reason;
 use domain::money::{Currency, Money};
 use domain::outcome::Failure;
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
-use domain::refund::{Fact, State};
+use domain::refund::State;
 
 fn posted(harness: &Harness) -> Vec<Reason> {
     harness.rows.transfers.iter().map(|transfer| transfer.reason).collect()
@@ -56,16 +56,23 @@ fn a_late_failure_is_the_mirror_image_and_is_marked_as_late() {
 }
 
 #[test]
-fn a_failed_refund_comes_back_only_when_that_is_certainly_newer() {
+fn a_failed_refund_comes_back_only_when_that_is_certainly_newer_or_was_looked_at() {
     let mut harness = Harness::open();
     let payment = harness.pay(10_000);
     let of = harness.send(payment, 4_000);
     harness.say(of, told(ProviderOutcome::Completed, 5)).expect("recorded");
     harness.say(of, told(ProviderOutcome::Failed, 6)).expect("recorded");
-    for at in [Some(START.plus_ms(5)), Some(START.plus_ms(6)), None] {
+    // It was taken back after that.
+    assert_eq!(harness.say(of, told(ProviderOutcome::Completed, 5)), Ok(State::Failed));
+    let failed = harness.rows.clone();
+    for at in [Some(START.plus_ms(6)), None] {
+        harness.rows = failed.clone();
         let statement = webhook(Said { at, ..saying(ProviderOutcome::Completed, 0) });
-        assert_eq!(harness.say(of, statement), Ok(State::Failed), "{at:?}");
+        assert_eq!(harness.say(of, statement), Ok(State::NeedsReview), "{at:?}");
+        assert_eq!(harness.refund(of).due_at, Some(harness.now), "it is looked at at once");
+        assert_eq!(harness.balance(payment), (0, 4_000, 0), "the money may be gone");
     }
+    harness.rows = failed;
     assert_eq!(harness.say(of, told(ProviderOutcome::Completed, 7)), Ok(State::Succeeded));
     assert!(!harness.refund(of).late);
     assert_eq!(harness.balance(payment), (4_000, 0, 0));
@@ -129,41 +136,25 @@ fn an_older_statement_about_a_pending_refund_does_not_move_it_but_it_is_looked_a
 }
 
 #[test]
-fn a_statement_about_another_amount_currency_payment_or_refund_needs_a_person() {
+fn a_statement_about_another_amount_currency_or_payment_needs_a_person() {
     let eur = Currency::parse("EUR").expect("a currency");
-    let is = |outcome| Said { provider_refund_id: Some("re_1".into()), ..saying(outcome, 9) };
+    let completed = || with_id("re_1", told(ProviderOutcome::Completed, 9));
+    let in_euro = webhook(Said { money: Some(Money::new(4_000, eur)), ..completed().said });
     for (code, statement) in [
-        ("amount_mismatch", told_of(3_999, ProviderOutcome::Completed, 9)),
-        (
-            "amount_mismatch",
-            webhook(Said { money: Some(Money::new(4_000, eur)), ..is(ProviderOutcome::Completed) }),
-        ),
-        (
-            "payment_mismatch",
-            webhook(Said {
-                provider_payment_id: Some("ch_9".into()),
-                ..is(ProviderOutcome::Completed)
-            }),
-        ),
-        (
-            "refund_mismatch",
-            webhook(Said {
-                provider_refund_id: Some("re_2".into()),
-                ..is(ProviderOutcome::Completed)
-            }),
-        ),
-        ("amount_mismatch", told_of(4_001, ProviderOutcome::Failed, 9)),
+        ("amount_mismatch", of_amount(3_999, completed())),
+        ("amount_mismatch", of_amount(4_001, completed())),
+        ("amount_mismatch", in_euro),
+        ("payment_mismatch", elsewhere(completed())),
     ] {
         let mut harness = Harness::open();
         let payment = harness.pay(10_000);
         let of = harness.send(payment, 4_000);
-        harness
-            .say(of, webhook(Said { at: Some(START), ..is(ProviderOutcome::Accepted) }))
-            .expect("recorded");
+        let accepted = with_id("re_1", told(ProviderOutcome::Accepted, 0));
+        harness.say(of, accepted).expect("recorded");
         assert_eq!(harness.say(of, statement), Ok(State::NeedsReview), "{code}");
-        assert_eq!(harness.refund(of).failure.as_ref().map(|f| &*f.code), Some(code));
+        assert_eq!(harness.failure_code(of), Some(code));
         assert_eq!(harness.balance(payment), (0, 4_000, 0), "the money stays reserved");
-        assert_eq!(harness.refund(of).due_at, None);
+        assert!(harness.refund(of).due_at.is_some(), "the provider is asked meanwhile");
         let proof =
             Observation { source: Source::Operator, said: Said::new(ProviderOutcome::Completed) };
         assert_eq!(harness.say(of, proof), Ok(State::Succeeded));
@@ -171,26 +162,53 @@ fn a_statement_about_another_amount_currency_payment_or_refund_needs_a_person() 
 }
 
 #[test]
-fn a_contradiction_does_not_touch_a_refund_that_is_decided() {
+fn a_refund_that_is_taken_back_frees_its_money_whatever_amount_is_named() {
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let of = harness.send(payment, 4_000);
+    assert_eq!(harness.say(of, told_of(4_001, ProviderOutcome::Failed, 9)), Ok(State::Failed));
+    assert_eq!(harness.balance(payment), (0, 0, 0));
+
+    let of = harness.send(payment, 4_000);
+    harness.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
+    assert_eq!(harness.say(of, told_of(1, ProviderOutcome::Failed, 6)), Ok(State::Failed));
+    assert!(harness.refund(of).late);
+    assert_eq!(harness.balance(payment), (0, 0, 0));
+}
+
+#[test]
+fn a_contradiction_leaves_a_refund_that_succeeded_as_it_is_and_tells_a_person_once() {
     let mut harness = Harness::open();
     let payment = harness.pay(10_000);
     let of = harness.send(payment, 4_000);
     harness.say(of, told_of(4_000, ProviderOutcome::Completed, 5)).expect("recorded");
-    assert_eq!(harness.say(of, told_of(1, ProviderOutcome::Failed, 6)), Ok(State::Succeeded));
+    for ms in [6, 7] {
+        let less = told_of(1, ProviderOutcome::Completed, ms);
+        assert_eq!(harness.say(of, less), Ok(State::Succeeded));
+    }
     assert_eq!(harness.balance(payment), (4_000, 0, 0));
+    assert_eq!(harness.attention(of), ["amount_mismatch"]);
 }
 
 #[test]
-fn nobody_can_know_of_a_refund_that_was_never_sent() {
-    let mut harness = Harness::open();
-    let payment = harness.pay(10_000);
-    let until = harness.now.plus_ms(60_000);
+fn a_refund_that_was_never_sent_by_these_books_is_booked_when_the_provider_has_it() {
+    let until = START.plus_ms(60_000);
     for start in [Start::Queue, Start::Schedule { until }, Start::AwaitApproval] {
-        let create = CreateRefund { start, ..ask(payment, 1_000) };
-        let of = RefundRef::from(&harness.create(create).expect("created").refund);
-        let state = harness.refund(of).state;
-        let refused = harness.say(of, told(ProviderOutcome::Completed, 5));
-        assert_eq!(refused, Err(Refusal::Impossible { state, fact: Fact::Completed }));
+        for (outcome, state) in [
+            (ProviderOutcome::Completed, State::Succeeded),
+            (ProviderOutcome::Accepted, State::Submitted),
+            (ProviderOutcome::Held, State::Submitted),
+            (ProviderOutcome::ActionRequired, State::Submitted),
+            (ProviderOutcome::Twin, State::Submitted),
+        ] {
+            let mut harness = Harness::open();
+            let payment = harness.pay(10_000);
+            let create = CreateRefund { start, ..ask(payment, 1_000) };
+            let of = RefundRef::from(&harness.create(create).expect("created").refund);
+            assert_eq!(harness.say(of, told(outcome, 5)), Ok(state), "{start:?} {outcome}");
+            let late = harness.run(Command::Cancel { of, key: None });
+            assert_eq!(late.err(), Some(Refusal::TooLateToCancel(state)));
+        }
     }
 }
 
@@ -204,9 +222,7 @@ fn what_was_never_sent_queues_again_and_its_waits_double() {
     for tries in 0..4 {
         assert_eq!(harness.lease_when_due(of), Ok(State::Sending));
         assert_eq!(harness.refund(of).checks, tries);
-        let refused =
-            Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) };
-        assert_eq!(harness.say(of, refused), Ok(State::Queued));
+        assert_eq!(harness.say(of, answered(ProviderOutcome::NeverSent)), Ok(State::Queued));
     }
     assert_eq!(harness.balance(payment), (0, 1_000, 0));
 }
@@ -231,18 +247,12 @@ fn a_refund_whose_node_died_is_unknown_and_is_given_up_only_to_a_person() {
     let mut harness = Harness::open();
     let payment = harness.pay(10_000);
     let of = harness.send(payment, 4_000);
-    let early = harness.run(Command::Lease { of, lease_until: harness.now });
-    assert_eq!(early, Err(Refusal::NotDue), "the lease still holds");
     assert_eq!(harness.lease_when_due(of), Ok(State::Unknown));
-    assert_eq!(
-        harness.say(
-            of,
-            Observation { source: Source::Submit, said: Said::new(ProviderOutcome::NeverSent) }
-        ),
-        Ok(State::Unknown)
-    );
-    harness.run(Command::GiveUp { of }).expect("given up");
-    assert_eq!(harness.refund(of).state, State::NeedsReview);
+    assert_eq!(harness.say(of, answered(ProviderOutcome::NeverSent)), Ok(State::Unknown));
+    harness.now = START.plus_ms(harness.rules.give_up_after_ms);
+    assert_eq!(harness.lease_when_due(of), Ok(State::Unknown));
+    assert_eq!(harness.say(of, looked_up(ProviderOutcome::Absent)), Ok(State::NeedsReview));
+    assert_eq!(harness.failure_code(of), Some("unresolved"));
     assert_eq!(harness.balance(payment), (0, 4_000, 0), "the money stays reserved");
 }
 
@@ -253,9 +263,7 @@ fn a_scheduled_refund_is_sent_when_its_delay_is_over_and_not_before() {
     let until = harness.now.plus_ms(60_000);
     let create = CreateRefund { start: Start::Schedule { until }, ..ask(payment, 1_000) };
     let of = RefundRef::from(&harness.create(create).expect("created").refund);
-    harness.now = until.plus_ms(-1);
-    let early = harness.run(Command::Lease { of, lease_until: until });
-    assert_eq!(early, Err(Refusal::NotDue));
+    assert_eq!(harness.refund(of).due_at, Some(until));
     assert_eq!(harness.lease_when_due(of), Ok(State::Sending));
     let states = harness.rows.states_of(harness.refund(of));
     assert_eq!(states, [State::Scheduled, State::Queued, State::Sending]);

@@ -1,13 +1,14 @@
 //! Rows as a store keeps them, and everything that must be true of them at any time.
 
+use crate::doubts::Doubts;
 use domain::decide::{Command, Done, Refusal, decide};
-use domain::event::{Event, Subject};
+use domain::event::{Event, Subject, Type};
 use domain::ids::{Ids, PaymentId, RefundId};
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
 use domain::payment::Payment;
-use domain::refund::{Bucket, Fact, Origin, Refund, State, next};
+use domain::refund::{Attempt, Bucket, Fact, Origin, Refund, State, next};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
@@ -24,6 +25,10 @@ pub struct Rows {
     pub events: Vec<Event>,
     pub transfers: Vec<Transfer>,
     pub totals: BTreeMap<(Tenant, Currency, Code), Totals>,
+    /// The calls before the last one of each refund.
+    pub attempts: Vec<Attempt>,
+    /// The calls that may have made refunds, as far as that can be known.
+    pub doubts: Doubts,
 }
 
 impl Rows {
@@ -45,6 +50,10 @@ impl Rows {
             .map(|command| {
                 let untouched = view.clone();
                 let answer = decide(&mut view, command, now, ids);
+                if matches!(command, Command::Record(_) | Command::Adopt(_)) {
+                    check_writes(&untouched.refunds, &view.refunds, command);
+                    check_writes(&untouched.payments, &view.payments, command);
+                }
                 if answer.is_err() {
                     assert_eq!(
                         view, untouched,
@@ -53,8 +62,14 @@ impl Rows {
                 }
                 let mut after = self.clone();
                 after.save(&view);
+                after.doubts = before.doubts.clone();
+                if let Ok(done) = &answer {
+                    let mut doubts = std::mem::take(&mut after.doubts);
+                    doubts.note(command, done, (&before, &after), now);
+                    after.doubts = doubts;
+                }
                 after.check();
-                after.check_grown_from(&before);
+                after.check_grown_from(&before, command);
                 after.check_answer(command, answer.as_ref());
                 before = after;
                 answer
@@ -98,6 +113,7 @@ impl Rows {
             totals.debits += more.debits;
             totals.credits += more.credits;
         }
+        self.attempts.extend(view.new_rows.refund_attempts.iter().cloned());
     }
 
     pub fn refunds_of(&self, payment: &Payment) -> impl Iterator<Item = &Refund> {
@@ -111,6 +127,7 @@ impl Rows {
         self.refunds.values().for_each(|refund| self.check_refund(refund));
         self.check_ledger();
         self.check_events();
+        self.refunds.values().for_each(|refund| self.doubts.check(refund));
         for key in self.keys.values() {
             let refund = self.refunds.contains_key(&(key.tenant, RefundId::from_ulid(key.id)));
             let payment = self.payments.contains_key(&(key.tenant, PaymentId::from_ulid(key.id)));
@@ -141,32 +158,82 @@ impl Rows {
         assert!(ours <= payment.capture.captured, "{id} was over-refunded by Refundry itself");
     }
 
+    /// The provider paid it although it had been given up, or a person booked what really moved.
     fn was_revived(&self, refund: &Refund) -> bool {
-        self.states_of(refund).windows(2).any(|pair| pair == [State::Failed, State::Succeeded])
+        let is_released = |state: State| state.bucket() == Bucket::Released;
+        let states = self.states_of(refund);
+        states.windows(2).any(|pair| is_released(pair[0]) && !is_released(pair[1]))
     }
 
     fn check_refund(&self, refund: &Refund) {
-        let id = refund.id;
+        let (id, state) = (refund.id, refund.state);
         assert!(refund.amount > 0, "amount of {id}");
         let payment = &self.payments[&(refund.tenant, refund.payment)];
         assert_eq!(refund.currency, payment.capture.currency, "currency of {id}");
-        assert_eq!(refund.due_at.is_some(), refund.state.has_work(), "due time of {refund:?}");
-        assert!(!refund.late || refund.state == State::Failed, "{id} is late and {}", refund.state);
-        let states = self.states_of(refund);
-        assert_eq!(states.last(), Some(&refund.state), "last event of {id}");
-        for pair in states.windows(2) {
-            let moves = |fact: &Fact| next(pair[0], *fact) == Next::Move(pair[1]);
-            assert!(Fact::ALL.iter().any(moves), "{id} went from {} to {}", pair[0], pair[1]);
+        // Somebody moves it on: a step at its time, or a person who was told.
+        if state.has_work() {
+            assert!(refund.due_at.is_some() || refund.needs_attention, "{refund:?} is forgotten");
+        } else if state != State::Succeeded {
+            assert_eq!(refund.due_at, None, "{refund:?} has no work");
         }
+        assert!(!refund.late || state == State::Failed, "{id} is late and {state}");
+        let states = self.states_of(refund);
+        let last = states.last().copied().expect("an event");
+        assert!(untold(last).contains(&state), "last event of {id}: {last}, and it is {state}");
+        for pair in states.windows(2) {
+            let moves = |from: &State| {
+                *from == pair[1] || Fact::ALL.iter().any(|f| next(*from, *f) == Next::Move(pair[1]))
+            };
+            let came = untold(pair[0]).iter().any(moves);
+            assert!(came, "{id} went from {} to {}", pair[0], pair[1]);
+        }
+        self.check_attempts(refund);
+        self.check_attention(refund);
+    }
+
+    /// Every call is on record: the last on the refund, earlier ones beside it.
+    fn check_attempts(&self, refund: &Refund) {
+        let before: Vec<_> = self
+            .attempts
+            .iter()
+            .filter(|a| (a.tenant, a.refund) == (refund.tenant, refund.id))
+            .collect();
+        let numbers: Vec<u32> = before.iter().map(|attempt| attempt.number).collect();
+        assert_eq!(numbers, (1..refund.sends).collect::<Vec<_>>(), "calls of {}", refund.id);
+        let last = refund.last_attempt();
+        assert_eq!(last.as_ref().map_or(0, |last| last.number), refund.sends);
+        let times: Vec<_> = before.into_iter().chain(last.as_ref()).map(|a| a.sent_at).collect();
+        assert!(times.is_sorted(), "times of the calls of {}: {times:?}", refund.id);
+        assert!(refund.first_sent_at <= refund.sent_at, "{refund:?}");
+    }
+
+    /// A person is told once while a refund stays where it is, except of more money that moved.
+    fn check_attention(&self, refund: &Refund) {
+        let mut told = false;
+        for event in self.events_of(refund) {
+            let is_attention = event.event_type == Type::RefundAttentionRequired;
+            let why = event.detail.as_ref().and_then(|detail| detail.failure_code.as_deref());
+            let is_payout = matches!(why, Some("second_payout" | "paid_more"));
+            assert!(!is_attention || !told || is_payout, "{} is told twice", refund.id);
+            assert!(!is_attention || why.is_some(), "{} is told without a reason", refund.id);
+            told = is_attention && !self.doubts.was_decided_after(refund, event.seq);
+        }
+    }
+
+    fn events_of(&self, refund: &Refund) -> impl Iterator<Item = &Event> {
+        let (tenant, id) = (refund.tenant, refund.id);
+        self.events.iter().filter(move |event| {
+            event.tenant == tenant && matches!(event.subject, Subject::Refund(of, _) if of == id)
+        })
     }
 
     /// The states a refund went through, by its events.
     pub fn states_of(&self, refund: &Refund) -> Vec<State> {
-        let of_refund = |event: &Event| {
-            let Subject::Refund(id, state) = event.subject else { return None };
-            ((event.tenant, id) == (refund.tenant, refund.id)).then_some(state)
+        let state = |event: &Event| match event.subject {
+            Subject::Refund(_, state) => Some(state),
+            _ => None,
         };
-        self.events.iter().filter_map(of_refund).collect()
+        self.events_of(refund).filter_map(state).collect()
     }
 
     /// Promise 4: everything posted follows from payments and refunds, and the ledger balances.
@@ -244,7 +311,7 @@ impl Rows {
     }
 
     /// No row is lost, and what never changes did not.
-    fn check_grown_from(&self, before: &Self) {
+    fn check_grown_from(&self, before: &Self, command: &Command) {
         assert!(self.events.starts_with(&before.events), "an event was lost or changed");
         assert!(self.transfers.starts_with(&before.transfers), "a posting was lost or changed");
         assert!(before.keys.keys().all(|at| self.keys.contains_key(at)), "a name was lost");
@@ -255,8 +322,11 @@ impl Rows {
             let new = self.refunds.get(at).unwrap_or_else(|| panic!("{} was lost", old.id));
             let capture = |r: &Refund| {
                 let ours = (r.reason.clone(), r.reference.clone(), r.metadata.clone());
-                (r.payment, r.amount, r.currency, r.origin, r.before_settlement, ours)
+                let lane = (r.tenant, r.lane);
+                (r.payment, r.currency, r.origin, r.before_settlement, lane, ours)
             };
+            let is_resolved = matches!(command, Command::Resolve(r) if r.of.refund == old.id);
+            assert!(is_resolved || new.amount == old.amount, "the amount of {} changed", old.id);
             assert_eq!(capture(new), capture(old), "what never changes about {} did", old.id);
             assert!(
                 old.provider_refund_id.is_none()
@@ -277,9 +347,43 @@ impl Rows {
         } else if let Ok(Done::Payment { payment, replayed: _ }) = answer {
             let at = (payment.capture.tenant, payment.capture.id);
             assert_eq!(self.payments.get(&at), Some(payment));
+        } else if let Ok(Done::Leased { refund, payment, call: _ }) = answer {
+            assert_eq!(self.payments.get(&(refund.tenant, refund.payment)), Some(payment));
+            assert_eq!(self.refunds.get(&(refund.tenant, refund.id)), Some(&**refund));
         } else {
             assert!(answer.is_err(), "{answer:?} is about neither a payment nor a refund");
         }
+    }
+}
+
+/// A row is only written where it changed.
+fn check_writes<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    before: &BTreeMap<K, Row<V>>,
+    after: &BTreeMap<K, Row<V>>,
+    command: &Command,
+) {
+    for (at, row) in after {
+        let Some(old) = before.get(at).filter(|old| old.change == Change::None) else { continue };
+        let is_same = old.value == row.value;
+        assert_eq!(row.change == Change::None, is_same, "{command:?} wrote {row:?}");
+    }
+}
+
+/// The states that a refund may be in when `told` is the last one that was told: trying to send is not.
+const fn untold(told: State) -> &'static [State] {
+    match told {
+        State::Queued | State::Sending => &[State::Queued, State::Sending],
+        State::WaitingForFunds => &[State::WaitingForFunds, State::Queued, State::Sending],
+        State::AwaitingApproval => &[State::AwaitingApproval],
+        State::Scheduled => &[State::Scheduled],
+        State::Submitted => &[State::Submitted],
+        State::Unknown => &[State::Unknown],
+        State::RequiresAction => &[State::RequiresAction],
+        State::Held => &[State::Held],
+        State::NeedsReview => &[State::NeedsReview],
+        State::Succeeded => &[State::Succeeded],
+        State::Failed => &[State::Failed],
+        State::Canceled => &[State::Canceled],
     }
 }
 

@@ -132,7 +132,7 @@ impl Engine {
             body: Some(body.clone()).filter(|body| fresh && !body.is_empty()),
         };
         let command = Command::Webhook(delivery.tenant, Box::new(lease));
-        Ok((self.committer().submit(command, None)?, body))
+        Ok((self.committer().submit(command)?, body))
     }
 
     /// The text of a delivery; empty when it cannot be printed.

@@ -155,7 +155,7 @@ impl Engine {
         let found = self.find_delivery(tenant, account, id).await?;
         let (view, _) = found.ok_or(Refusal::DeliveryNotFound)?;
         let retry = WebhookCommand::Retry { delivery: id, endpoint: view.delivery.endpoint };
-        let done = self.commit(Command::Webhook(tenant, Box::new(retry)), None, None).await?;
+        let done = self.commit(Command::Webhook(tenant, Box::new(retry)), None).await?;
         let delivery = answered::delivery(done)?;
         self.outbox().wake();
         Ok(DeliveryView { delivery, ..view })
@@ -166,9 +166,7 @@ impl Engine {
         tenant: Tenant,
         command: WebhookCommand,
     ) -> Result<Endpoint, Error> {
-        answered::endpoint(
-            self.commit(Command::Webhook(tenant, Box::new(command)), None, None).await?,
-        )
+        answered::endpoint(self.commit(Command::Webhook(tenant, Box::new(command)), None).await?)
     }
 
     fn check_endpoint(

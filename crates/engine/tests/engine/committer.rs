@@ -5,18 +5,18 @@ use crate::lock::{WriteLock, fill_total, tamper};
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::payment::Status;
-use engine::{CommitterConfig, Error, StoreError};
+use engine::{CommitterConfig, Error, NotReady, StoreError};
 use std::pin::Pin;
 use std::time::Duration;
 use testkit::{EngineRig, RefundRequest, Setup, eventually, within_limit};
 
 /// The result of a request.
-type Answer = Result<(), Error>;
+pub type Answer = Result<(), Error>;
 
 /// A request of any kind.
-type Request = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub type Request = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-fn refund(request: RefundRequest) -> Request {
+pub fn refund(request: RefundRequest) -> Request {
     Box::pin(async move { request.try_create().await.map(|_| ()) })
 }
 
@@ -26,7 +26,7 @@ fn register(rig: &EngineRig, charge: &str, currency: &str) -> Request {
 }
 
 /// Has all requests committed together: while one waits for the database, they gather behind it.
-async fn commit_together(rig: &EngineRig, requests: Vec<Request>) -> Vec<Answer> {
+pub async fn commit_together(rig: &EngineRig, requests: Vec<Request>) -> Vec<Answer> {
     let lock = WriteLock::take(rig);
     let first = tokio::spawn(register(rig, "ch_first", "USD"));
     // On this runtime of one thread, a yield lets everything run until it waits: here, for the
@@ -44,7 +44,7 @@ async fn commit_together(rig: &EngineRig, requests: Vec<Request>) -> Vec<Answer>
     answers
 }
 
-fn won(answers: &[Answer]) -> Vec<bool> {
+pub fn won(answers: &[Answer]) -> Vec<bool> {
     answers.iter().map(Result::is_ok).collect()
 }
 
@@ -193,7 +193,7 @@ async fn a_full_queue_is_busy_and_nothing_of_what_it_refused_happens() {
 #[tokio::test]
 async fn a_commit_that_takes_too_long_is_told_so_refused_while_it_lasts_and_then_replayed() {
     let mut setup = Setup::default();
-    setup.engine.commit_timeout = Duration::from_millis(50);
+    setup.engine.commit_timeout = Duration::from_millis(200);
     let rig = EngineRig::open_with(setup).await;
     let payment = rig.pay(1_000, "USD").await;
     let request = || rig.refund(&payment).amount(600).key("slow");
@@ -230,7 +230,12 @@ async fn a_database_that_stays_locked_is_an_error_and_the_key_is_free_afterwards
     // Longer than a connection waits for another process (5 s), shorter than a caller does.
     let failed = rig.refund(&payment).amount(600).key("k").try_create().await;
     assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+    // That counts for a second, and then it is tried.
+    let ready = rig.engine.ready().await;
+    assert!(matches!(ready, Err(NotReady::NoCommits)), "{ready:?}");
     drop(lock);
+    rig.clock.advance(1_000);
+    rig.engine.ready().await.expect("it commits again");
     let again = rig.refund(&payment).amount(600).key("k").try_create().await;
     assert!(!again.expect("created").replayed);
     assert_eq!(rig.refunds_of(&payment).await.len(), 1);

@@ -71,7 +71,7 @@ async fn a_status_that_does_not_follow_from_the_state_is_found() {
 #[tokio::test]
 async fn a_refund_that_is_never_looked_at_again_is_found() {
     check("UPDATE refunds SET due_at = NULL WHERE state = 3", &["due in state"]).await;
-    check("UPDATE refunds SET due_at = 1 WHERE state = 10", &["due in state"]).await;
+    check("UPDATE refunds SET due_at = 1 WHERE state = 11", &["due in state"]).await;
 }
 
 #[tokio::test]

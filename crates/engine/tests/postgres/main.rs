@@ -1,6 +1,7 @@
 //! The engine's tests once more, on PostgreSQL. The target's name says so to
 //! `testkit::Backend::of_these_tests`.
 
+mod bad_text;
 #[path = "../engine/cancel.rs"]
 mod cancel;
 #[path = "../engine/committer.rs"]
@@ -12,13 +13,18 @@ mod dashboard;
 #[path = "../engine/keyless.rs"]
 mod keyless;
 mod lock;
+mod locked_rows;
 mod nodes;
+#[path = "../engine/provider_accounts.rs"]
+mod provider_accounts;
 #[path = "../engine/races.rs"]
 mod races;
 #[path = "../engine/retention.rs"]
 mod retention;
 #[path = "../engine/scripts.rs"]
 mod scripts;
+#[path = "../engine/sending.rs"]
+mod sending;
 #[path = "../engine/steps.rs"]
 mod steps;
 #[path = "../engine/tampering.rs"]

@@ -3,37 +3,15 @@
 //! the name server cannot lead elsewhere.
 
 use super::target::{Host, Policy, Refused, check_host};
-use async_trait::async_trait;
+use crate::transport::{self, Resolver};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// Time for one address to accept a connection before the next address is tried.
-const PER_ADDRESS: Duration = Duration::from_secs(3);
-
-const ADDRESSES: usize = 4;
-
-#[async_trait]
-pub trait Resolver: Send + Sync {
-    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
-}
-
-/// Resolves with the system's resolver.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-#[async_trait]
-impl Resolver for SystemResolver {
-    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
-    }
-}
 
 /// Connects only to addresses that the policy permits.
 #[derive(Clone)]
@@ -51,19 +29,7 @@ impl Connector {
             Host::Address(address) => vec![address],
             Host::Name(name) => self.resolve(&name).await?,
         };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses.into_iter().take(ADDRESSES) {
-            let connecting = TcpStream::connect(SocketAddr::new(address, port));
-            match tokio::time::timeout(PER_ADDRESS, connecting).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(TokioIo::new(stream));
-                }
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
-            }
-        }
-        Err(last)
+        transport::connect(&addresses, port).await.map(TokioIo::new)
     }
 
     /// One closed address closes the name: there is no good reason to mix closed and open

@@ -8,21 +8,21 @@ mod address;
 mod connect;
 mod target;
 
+pub use crate::transport::{Resolver, RetryAfter, SystemResolver, TlsError};
 pub use address::{BadNetwork, Network, is_public};
-pub use connect::{Resolver, SystemResolver};
 pub use target::{Policy, Refused, check_url};
 
+use crate::transport::{self, AGENT};
 use connect::Connector;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::ring::default_provider as ring;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -31,22 +31,11 @@ const ANSWER_BYTES: usize = 64 * 1024;
 const IDLE_CONNECTIONS: usize = 64;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
-static AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("Refundry/", env!("CARGO_PKG_VERSION")));
-
 /// The answer of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
     pub retry_after: Option<RetryAfter>,
-}
-
-/// The wait that a receiver asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    Seconds(u32),
-    /// Until a time, in seconds since the epoch.
-    At(i64),
 }
 
 /// Reasons for a call without an answer.
@@ -61,11 +50,6 @@ pub enum CallError {
     #[error("{0}")]
     Failed(String),
 }
-
-/// TLS cannot be used on this machine.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("TLS cannot be set up: {0}")]
-pub struct TlsError(String);
 
 /// Calls URLs that a policy permits. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -84,15 +68,7 @@ impl Outbound {
     ) -> Result<Self, TlsError> {
         let policy = Arc::new(policy);
         let connector = Connector { policy: policy.clone(), resolver };
-        // A machine without root certificates uses the built-in public ones.
-        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring()) {
-            Ok(builder) => Ok(builder),
-            Err(error) => {
-                tracing::info!(%error, "the system has no root certificates; using built-in ones");
-                HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring())
-            }
-        };
-        let builder = builder.map_err(|error| TlsError(error.to_string()))?;
+        let builder = HttpsConnectorBuilder::new().with_tls_config(transport::public_tls()?);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -131,7 +107,7 @@ impl Outbound {
         let response = self.client.request(request).await.map_err(|error| explain(&error))?;
         let reply = Reply {
             status: response.status().as_u16(),
-            retry_after: response.headers().get(RETRY_AFTER).and_then(read_retry_after),
+            retry_after: response.headers().get(RETRY_AFTER).and_then(RetryAfter::read),
         };
         finish(response).await;
         Ok(reply)
@@ -142,16 +118,6 @@ impl Outbound {
 /// the answer is too long.
 async fn finish(response: Response<Incoming>) {
     let _ = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-}
-
-fn read_retry_after(value: &HeaderValue) -> Option<RetryAfter> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(RetryAfter::Seconds(seconds));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok().map(RetryAfter::At)
 }
 
 /// The innermost cause, which is the most useful one for people.

@@ -138,6 +138,8 @@ async fn pay(engine: &Engine, tenant: Tenant, suffix: &str) -> Result<Vec<DemoPa
             captured,
             currency,
             provider: simulator::NAME.into(),
+            provider_account: None,
+            provider_data: None,
             provider_payment_id: charge.as_str().into(),
             captured_at: None,
             settled_at: None,

@@ -67,15 +67,20 @@ fn folder(path: &Path) -> Finding {
 fn master_key(config: &Config) -> Finding {
     if let Some(text) = &config.master_key {
         return match engine::MasterKey::parse(text) {
-            Ok(_) => Finding::Good("configured".into()),
+            Ok(key) => Finding::Good(format!("configured, id {}", key.id())),
             Err(error) => Finding::Wrong(error.to_string()),
         };
     }
-    let path = config.data.join("master.key");
+    let path = setup::master_key_file(config);
+    let has_data =
+        matches!(config.database(), Ok(Database::Sqlite(file)) if setup::holds_data(&file));
     match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && has_data => {
+            Finding::Wrong(setup::explain_missing_key(&path))
+        }
         Err(_) => Finding::Warning(format!("{} is made at the first start", path.display())),
         Ok(text) => match engine::MasterKey::parse(&text) {
-            Ok(_) => Finding::Good(path.display().to_string()),
+            Ok(key) => Finding::Good(format!("{}, id {}", path.display(), key.id())),
             Err(error) => Finding::Wrong(format!("{}: {error}", path.display())),
         },
     }

@@ -1,13 +1,12 @@
 //! `refundry keys`: creates, lists and revokes API keys.
 
+use super::offline::{only_account, open, read_account_id};
+use crate::Failure;
 use crate::cli::{CreateKey, DataArgs, KeyMode, Keys, RevokeKey};
-use crate::config::Config;
-use crate::settings::Switch;
-use crate::{Failure, setup};
 use domain::ids::AccountId;
 use domain::tenant::Mode;
+use engine::KeyRequest;
 use engine::access::{ErrorProfile, KeyForm};
-use engine::{Engine, KeyRequest};
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
 
@@ -17,13 +16,6 @@ pub async fn run(keys: Keys) -> Result<ExitCode, Failure> {
         Keys::List(args) => list(&args).await,
         Keys::Revoke(args) => revoke(&args).await,
     }
-}
-
-async fn open(args: &DataArgs) -> Result<Engine, Failure> {
-    let mut config = Config::load(args, None)?;
-    config.webhooks.send = Switch::Off;
-    setup::make_folder(&config.data)?;
-    setup::start_engine(&config, setup::open_store(&config).await?, None)
 }
 
 async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
@@ -40,12 +32,10 @@ async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
             form.as_str()
         )));
     }
-    let account = match (&args.account, &args.new_account) {
+    let account: AccountId = match (&args.account, &args.new_account) {
         (_, Some(name)) => engine.create_account(name).await?.id,
-        (Some(id), None) => {
-            AccountId::parse(id).map_err(|error| Failure::Usage(format!("--account: {error}")))?
-        }
-        (None, None) => only_account(&engine).await?,
+        (Some(id), None) => read_account_id(id)?,
+        (None, None) => only_account(&engine).await?.id,
     };
     let mode = match args.mode {
         KeyMode::Test => Some(Mode::Test),
@@ -68,22 +58,6 @@ async fn create(args: CreateKey) -> Result<ExitCode, Failure> {
     println!("bearer   {}", key.bearer.expose_secret());
     eprintln!("The secret and the bearer token are not shown again.");
     Ok(ExitCode::SUCCESS)
-}
-
-async fn only_account(engine: &Engine) -> Result<AccountId, Failure> {
-    let accounts = engine.list_accounts().await?;
-    match accounts.as_slice() {
-        [account] => Ok(account.id),
-        [] => Err(Failure::Usage("there is no account yet: add --new-account NAME".into())),
-        accounts => {
-            let names: Vec<String> =
-                accounts.iter().map(|a| format!("  {}  {}", a.id, a.name)).collect();
-            Err(Failure::Usage(format!(
-                "there are several accounts, name one with --account:\n{}",
-                names.join("\n")
-            )))
-        }
-    }
 }
 
 async fn list(args: &DataArgs) -> Result<ExitCode, Failure> {

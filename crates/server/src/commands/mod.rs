@@ -6,7 +6,10 @@ mod doctor;
 mod health;
 mod keys;
 mod migrate_store;
+mod offline;
 mod openapi;
+mod providers;
+mod sending;
 mod serve;
 mod verify;
 
@@ -20,6 +23,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Keys(keys) => keys::run(keys).await,
+        Command::Providers(providers) => providers::run(providers).await,
+        Command::Sending(sending) => sending::run(sending).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Backup(args) => backup::run(&args).await,
         Command::MigrateStore(args) => migrate_store::run(&args).await,

@@ -2,7 +2,7 @@
 
 use super::{Switch, wrong};
 use crate::Failure;
-use engine::outbound::{Network, Outbound, Policy, SystemResolver};
+use engine::outbound::{Network, Outbound, Policy, Resolver, SystemResolver};
 use engine::webhooks::Webhooks;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -88,8 +88,10 @@ impl Settings {
         }
         let (test, live) = policies;
         let timeout = Duration::from_secs(u64::from(self.timeout_seconds));
+        let resolver = SystemResolver::new().map_err(|error| Failure::Usage(error.to_string()))?;
+        let resolver: Arc<dyn Resolver> = Arc::new(resolver);
         let sender = |policy| {
-            Outbound::new(policy, Arc::new(SystemResolver), timeout)
+            Outbound::new(policy, resolver.clone(), timeout)
                 .map_err(|error| Failure::Usage(error.to_string()))
         };
         Ok(Webhooks { senders: Some((sender(test)?, sender(live)?)), ..webhooks })

@@ -132,6 +132,47 @@ fn doctor_finds_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_master_key_that_is_missing_beside_a_database_is_asked_for_and_never_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(folder.path(), &[]).await;
+    let (key, elsewhere) = (folder.path().join("master.key"), folder.path().join("key.saved"));
+    assert!(demo.stop().await);
+    std::fs::rename(&key, &elsewhere).unwrap();
+    for args in [&["keys", "list"][..], &["serve", "--listen", "127.0.0.1:0"], &["demo"]] {
+        let (code, text) = demo.run(args);
+        assert_eq!(code, 2, "{args:?}: {text}");
+        let named = key.display().to_string();
+        assert!(text.contains(&named) && text.contains("is missing"), "{args:?}: {text}");
+        assert!(text.contains("REFUNDRY_MASTER_KEY"), "{args:?}: {text}");
+        assert!(!key.exists(), "{args:?}");
+    }
+    let (code, text) = demo.run(&["doctor"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("wrong    master key"), "{text}");
+    // Commands that unseal nothing do without it.
+    let (code, text) = demo.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+    std::fs::rename(&elsewhere, &key).unwrap();
+    demo.restart().await;
+    assert_eq!(demo.get("/api/v1/refunds").await.status, 200);
+}
+
+#[test]
+fn the_first_start_makes_the_master_key_before_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, database) = (folder.path().join("master.key"), folder.path().join("refundry.db"));
+    // A start that ended before anything was written into the database.
+    std::fs::write(&database, "").unwrap();
+    let (code, text) = run(&["keys", "list"], folder.path());
+    assert_eq!(code, 0, "{text}");
+    let made = std::fs::read_to_string(&key).unwrap();
+    std::fs::remove_file(&database).unwrap();
+    let (code, text) = run(&["keys", "list"], folder.path());
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), made, "a key that is there stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_exits_0_only_when_the_server_answers() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(folder.path(), &[]).await;

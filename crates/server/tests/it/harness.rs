@@ -49,11 +49,15 @@ pub async fn eventually<T>(
 /// A demo server with a folder of its own. Dropping it kills the server.
 pub struct Demo {
     child: Option<Child>,
-    command: &'static str,
+    /// The command of the binary, `demo` or `serve`.
+    pub command: &'static str,
     /// The data folder.
     pub data: PathBuf,
     pub port: u16,
     envs: Vec<(&'static str, &'static str)>,
+    /// The program that becomes the server, with its first arguments, where that is not the server
+    /// itself.
+    pub launcher: Vec<String>,
     /// Content of the ready file: account, keys and payments.
     pub ready_file: Value,
     http: Client<HttpConnector, Full<Bytes>>,
@@ -94,6 +98,7 @@ impl Demo {
             data: data.to_owned(),
             port: free_port(),
             envs,
+            launcher: Vec::new(),
             ready_file: Value::Null,
             http: Client::builder(TokioExecutor::new()).build_http(),
         };
@@ -109,6 +114,7 @@ impl Demo {
             data: data.to_owned(),
             port: free_port(),
             envs: self.envs.clone(),
+            launcher: Vec::new(),
             ready_file: self.ready_file.clone(),
             http: self.http.clone(),
         };
@@ -126,7 +132,9 @@ impl Demo {
     pub async fn restart(&mut self) {
         let ready = self.data.join("ready.json");
         let _ = std::fs::remove_file(&ready);
-        let child = Command::new(REFUNDRY)
+        let mut program = self.launcher.iter().map(String::as_str).chain([REFUNDRY]);
+        let child = Command::new(program.next().expect("a program"))
+            .args(program)
             .args([self.command, "--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"])
             .arg("--data")
             .arg(&self.data)
@@ -159,6 +167,13 @@ impl Demo {
     pub async fn restart_with(&mut self, envs: &[(&'static str, &'static str)]) {
         self.envs.extend(envs);
         self.restart().await;
+    }
+
+    /// The exit code of the server, once it has ended by itself.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("a running server");
+        let ended = async || child.try_wait().expect("wait");
+        eventually("the server to end", LIMIT, ended).await.code()
     }
 
     /// Blocks every change of payments until the returned value is dropped.

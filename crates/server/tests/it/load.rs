@@ -111,6 +111,12 @@ impl Load {
         (reply.status.as_u16(), start.elapsed())
     }
 
+    /// The status of a node's readiness. A sign from before may count for a second.
+    pub async fn readiness(&self, number: usize) -> u16 {
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        self.nodes[number].read().await.get("/readyz").await.status.as_u16()
+    }
+
     /// Waits until a node answers with `status`.
     pub async fn wait_for_status(&self, number: usize, key: &str, status: u16) {
         let status_matches = async || (self.create(number, key).await.0 == status).then_some(());

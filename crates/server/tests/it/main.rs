@@ -8,8 +8,11 @@
 
 mod access;
 mod bad_input;
+mod by_hand;
 mod cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod doors;
 mod elasticpay;
 mod harness;
@@ -21,6 +24,7 @@ mod native;
 mod network;
 mod nodes;
 mod postgres;
+mod providers;
 mod readme;
 mod replay;
 mod reports;

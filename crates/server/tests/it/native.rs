@@ -1,10 +1,9 @@
 //! The native API over real HTTP: the response formats that existing clients of this kind of API
 //! rely on.
 
-use crate::harness::Demo;
+use crate::harness::{Demo, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testkit::eventually;
 
 async fn demo() -> (tempfile::TempDir, Demo) {
     let folder = tempfile::tempdir().unwrap();
@@ -214,12 +213,11 @@ async fn the_timeline_and_the_events_are_complete_and_in_order() {
     let body = json!({"chargeId": payment, "metadata": {"simulate": "late_failure:50"}});
     let refund = demo.post("/api/v1/refunds", &body).await.data().clone();
     let id = refund["id"].as_str().unwrap();
-    let timeline =
-        crate::harness::eventually("the late failure", Duration::from_secs(10), async || {
-            let events = demo.list(&format!("/api/v1/refunds/{id}/timeline")).await;
-            events.iter().any(|e| e["type"] == "refund.failed").then_some(events)
-        })
-        .await;
+    let timeline = eventually("the late failure", Duration::from_secs(10), async || {
+        let events = demo.list(&format!("/api/v1/refunds/{id}/timeline")).await;
+        events.iter().any(|e| e["type"] == "refund.failed").then_some(events)
+    })
+    .await;
     let mut recorded: Vec<(i64, &str)> = timeline
         .iter()
         .map(|e| (e["seq"].as_i64().unwrap(), e["type"].as_str().unwrap()))
@@ -252,7 +250,7 @@ async fn a_refund_made_at_the_provider_is_adopted_and_beyond_the_captured_amount
         assert!(reply.status.is_success(), "{}", reply.json);
     }
     let path = format!("/api/v1/refunds?sourceId={payment}&status=succeeded");
-    crate::harness::eventually("both refunds", Duration::from_secs(10), async || {
+    eventually("both refunds", Duration::from_secs(10), async || {
         (demo.list(&path).await.len() == 2).then_some(())
     })
     .await;
@@ -298,7 +296,7 @@ async fn health_and_metrics_answer_without_a_key() {
         assert_eq!(reply.status, 200, "{path}");
     }
     // The metrics are set when the server starts, and then every half minute.
-    eventually("the metrics of the backlog", async || {
+    eventually("the metrics of the backlog", Duration::from_mins(2), async || {
         let metrics = demo.get("/metrics").await.text;
         let counts =
             ["refunds_overdue", "refunds_unknown", "refunds_in_review", "webhooks_overdue"];

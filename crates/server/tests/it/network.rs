@@ -48,6 +48,8 @@ async fn after_the_primary_is_killed_its_standby_takes_over_and_no_refund_is_los
     load.wait_for_refunds(50).await;
     // A refund that only the primary has must not be acknowledged.
     pair.freeze(Role::Standby).await;
+    // The database can be read all the while.
+    assert_eq!(load.readiness(1).await, 503);
     let (status, took) = load.create(0, "frozen").await;
     assert_eq!(status, 503, "after {took:?}");
     pair.thaw(Role::Standby).await;

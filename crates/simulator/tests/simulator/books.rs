@@ -3,6 +3,7 @@
 use crate::psp::*;
 use domain::money::Money;
 use domain::outcome::{ProviderOutcome, Said};
+use domain::provider::Idempotency;
 use domain::tenant::{Mode, Tenant};
 use domain::time::{Clock, Timestamp};
 use providers::{Provider, RefundInstruction};
@@ -18,7 +19,7 @@ async fn submit_all(simulator: &Arc<Simulator>, orders: Vec<RefundInstruction>) 
         .into_iter()
         .map(|order| {
             let simulator = Arc::clone(simulator);
-            tokio::spawn(async move { simulator.submit(&order).await })
+            tokio::spawn(async move { simulator.submit(&order, call()).await })
         })
         .collect();
     let mut answers = Vec::new();
@@ -93,7 +94,7 @@ async fn a_replay_tells_the_first_result_and_a_look_up_the_present_one() {
 #[tokio::test]
 async fn without_honoured_keys_every_call_pays_and_a_look_up_finds_the_first() {
     let psp = Psp::open_with(keys_ignored());
-    assert!(!psp.simulator.capabilities().honours_idempotency_keys);
+    assert_eq!(psp.simulator.traits().idempotency, Idempotency::None);
     let order = order("k1", "succeed");
     let first = completed(psp.submit(&order).await);
     let second = completed(psp.submit(&order).await);
@@ -149,7 +150,7 @@ async fn the_webhook_secret_survives_a_restart_with_another_seed() {
     let (path, clock) = (psp.path(), Arc::clone(&psp.clock));
     drop(psp.simulator);
     let restarted = Simulator::open(&path, SimulatorConfig::default(), clock, [9; 32]);
-    assert!(restarted.expect("a simulator").parse_webhook(&webhook).is_ok());
+    assert!(read(&restarted.expect("a simulator"), &webhook).await.is_ok());
 }
 
 #[tokio::test]
@@ -223,7 +224,7 @@ async fn a_full_queue_turns_calls_away_unbooked() {
     let (mut queued, mut turned_away) = (Vec::new(), 0_usize);
     for n in 0..2_000 {
         let (simulator, order) = (Arc::clone(&simulator), order(&format!("k{n}"), "succeed"));
-        let mut call = Box::pin(async move { simulator.submit(&order).await });
+        let mut call = Box::pin(async move { simulator.submit(&order, call()).await });
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => queued.push(call),
             Poll::Ready(answer) => {
@@ -261,10 +262,10 @@ async fn what_reaches_a_dead_psp_is_certain_never_to_have_been_sent() {
     let config = SimulatorConfig::default();
     let simulator = Simulator::open(&path, config, clock, [7; 32]).expect("opened");
     let order = order("k1", "succeed");
-    assert_eq!(&*unknown(simulator.submit(&order).await), "internal_error");
+    assert_eq!(&*unknown(simulator.submit(&order, call()).await), "internal_error");
     // The thread is ending; until its end, calls are queued and dropped.
     for _ in 0..100_000 {
-        let said = simulator.submit(&order).await;
+        let said = simulator.submit(&order, call()).await;
         if said.outcome == ProviderOutcome::NeverSent {
             assert_eq!(&*said.failure.expect("a reason").code, "connection_refused");
             return;

@@ -3,7 +3,7 @@
 use crate::psp::*;
 use domain::money::Money;
 use domain::time::Clock;
-use providers::{PaymentReport, Provider};
+use providers::Provider;
 use simulator::{DashboardError, RefundStatus};
 
 #[tokio::test]
@@ -81,7 +81,8 @@ async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
     completed(psp.submit(&order("k1", "succeed")).await);
     psp.simulator.dashboard_refund(tenant(), PAYMENT, usd(5)).await.expect("made");
     accepted(psp.submit(&order("k2", "stay_pending")).await);
-    let list = psp.simulator.list_for_payment(&capture(tenant(), None)).await.expect("a list");
+    let list = psp.simulator.list(&capture(tenant(), None), None, call()).await.expect("a list");
+    let list = list.notices;
     let keys: Vec<_> = list.iter().map(|notice| notice.key.as_deref()).collect();
     assert_eq!(keys, [Some("k2"), None, Some("k1")]);
     accepted(list[0].said.clone());
@@ -93,8 +94,8 @@ async fn a_payments_refunds_are_listed_newest_first_ours_and_others() {
 #[tokio::test]
 async fn a_payment_is_known_once_a_refund_of_it_was_asked_for() {
     let psp = Psp::open();
-    assert_eq!(psp.simulator.fetch_payment(tenant(), PAYMENT).await, Ok(None));
+    assert_eq!(psp.simulator.payment(tenant(), PAYMENT, call()).await, Ok(None));
     rejected(psp.submit(&order("k1", "refuse")).await);
-    let known = PaymentReport { captured: usd(10_000), settled_at: None };
-    assert_eq!(psp.simulator.fetch_payment(tenant(), PAYMENT).await, Ok(Some(known)));
+    let known = psp.simulator.payment(tenant(), PAYMENT, call()).await.expect("an answer");
+    assert_eq!(known.map(|payment| payment.captured), Some(usd(10_000)));
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use domain::ids::AccountId;
 use domain::money::Currency;
+use domain::outcome::ProviderOutcome;
 use domain::tenant::Tenant;
 use http_body_util::BodyExt;
 use simulator::{Limits, Merchants, Unavailable, pages};
@@ -100,4 +101,16 @@ async fn parameters_that_lead_nowhere_are_refused() {
     ] {
         assert_eq!(send(&router, "GET", target, "text/plain", "").await, expected, "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_top_up_pays_what_is_held() {
+    let (psp, router) = open();
+    of_outcome(psp.submit(&order("k1", "hold_for_funds")).await, ProviderOutcome::Held);
+    assert_eq!(send(&router, "POST", "/simulator/top-up?mode=live", "", "").await, StatusCode::OK);
+    assert_eq!(psp.paid_out().await, 0, "another mode");
+    assert_eq!(send(&router, "POST", "/simulator/top-up", "", "").await, StatusCode::OK);
+    assert_eq!(psp.paid_out().await, ASKED);
+    let wrong = send(&router, "POST", "/simulator/top-up?mode=prod", "", "").await;
+    assert_eq!(wrong, StatusCode::BAD_REQUEST);
 }

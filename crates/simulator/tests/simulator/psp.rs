@@ -7,16 +7,24 @@ use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::{Capture, Kind};
 use domain::tenant::{Mode, Tenant};
 use domain::time::{Clock, Timestamp};
-use providers::{InboundWebhook, Lookup, Notice, Provider, RefundInstruction};
+use providers::http::Deadline;
+use providers::{
+    Attempt, Call, Inbound, InboundWebhook, Lookup, Notice, Provider, RefundInstruction,
+    WebhookRefused,
+};
 use simulator::{PaymentBook, Simulator, SimulatorConfig, SimulatorError, Step, WebhookSink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 pub const ASKED: i64 = 2_500;
 pub const PAYMENT: &str = "ch_1";
+pub fn call() -> Call {
+    Call { now: START, deadline: Deadline::within(Duration::from_secs(20)) }
+}
 
 /// A clock that moves only in `advance`.
 pub struct HandClock(AtomicI64);
@@ -53,13 +61,14 @@ pub struct Receiver<'a> {
 #[async_trait]
 impl WebhookSink for Receiver<'_> {
     async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
-        let notices = self.simulator.parse_webhook(&webhook);
+        let inbound = read(self.simulator, &webhook).await;
         self.inbox.received.lock().expect("inbox").push((tenant, webhook));
         if self.inbox.closed.load(Ordering::SeqCst) {
             return false;
         }
-        let authentic = notices.is_ok();
-        self.inbox.notices.lock().expect("inbox").extend(notices.unwrap_or_default());
+        let authentic = inbound.is_ok();
+        let notices = inbound.unwrap_or_default().notices;
+        self.inbox.notices.lock().expect("inbox").extend(notices);
         authentic
     }
 }
@@ -109,19 +118,19 @@ impl Psp {
     }
 
     pub async fn submit(&self, order: &RefundInstruction) -> Said {
-        self.simulator.submit(order).await
+        self.simulator.submit(order, call()).await
     }
 
     /// Finds a refund by its key.
     pub async fn look_up(&self, order: &RefundInstruction) -> Said {
-        match self.simulator.lookup(order).await {
+        match self.simulator.lookup(order, call()).await {
             Lookup::Found(answer) => answer,
             other => panic!("{other:?}"),
         }
     }
 
     pub async fn is_absent(&self, order: &RefundInstruction) -> bool {
-        self.simulator.lookup(order).await == Lookup::Absent
+        self.simulator.lookup(order, call()).await == Lookup::Absent
     }
 
     pub async fn book(&self) -> PaymentBook {
@@ -161,6 +170,14 @@ impl Psp {
     }
 }
 
+/// Reads a webhook as the adapter does.
+pub async fn read(
+    simulator: &Simulator,
+    webhook: &InboundWebhook,
+) -> Result<Inbound, WebhookRefused> {
+    Provider::receive(simulator, webhook, call()).await
+}
+
 /// Requires `Send`: a server runs steps in a task of a multi-threaded runtime.
 fn sendable<F: Future + Send>(step: F) -> F {
     step
@@ -198,6 +215,8 @@ pub fn capture(tenant: Tenant, payment_script: Option<&str>) -> Capture {
         captured: 10_000,
         currency: currency("USD"),
         provider: "simulator".into(),
+        provider_account: None,
+        provider_data: None,
         provider_payment_id: PAYMENT.into(),
         captured_at: START,
         reference: None,
@@ -215,6 +234,8 @@ pub fn order(key: &str, script: &str) -> RefundInstruction {
         reference: None,
         metadata: Some(simulate(script)),
         provider_refund_id: None,
+        refunded_before: 0,
+        attempt: Attempt::First,
     }
 }
 

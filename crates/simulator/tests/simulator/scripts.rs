@@ -3,7 +3,6 @@
 use crate::psp::*;
 use domain::outcome::ProviderOutcome;
 use domain::time::Timestamp;
-use providers::Provider;
 use simulator::RefundStatus;
 use std::sync::Arc;
 
@@ -201,7 +200,7 @@ async fn webhook_forged_claims_a_failure_once_and_then_the_refund_succeeds() {
     let [(_, forged)] = psp.webhooks().try_into().expect("one webhook");
     let body = String::from_utf8(forged.body.clone()).expect("text");
     assert!(body.contains("refund.failed"), "{body}");
-    assert!(psp.simulator.parse_webhook(&forged).is_err());
+    assert!(read(&psp.simulator, &forged).await.is_err());
     accepted(psp.look_up(&order).await);
 
     assert_eq!(psp.after(20).await.delivered, 1);

@@ -23,7 +23,8 @@ fn two() -> (Psp, Arc<Simulator>) {
 async fn whichever_process_a_key_comes_to_it_pays_once_and_every_call_is_counted() {
     let (psp, other) = two();
     let keys: Vec<_> = (0..100).map(|n| order(&format!("k{n}"), "succeed")).collect();
-    let calls = keys.iter().flat_map(|order| [&psp.simulator, &other].map(|s| s.submit(order)));
+    let calls =
+        keys.iter().flat_map(|order| [&psp.simulator, &other].map(|s| s.submit(order, call())));
     let answers = join_all(calls).await;
     for pair in answers.chunks(2) {
         assert_eq!(completed(pair[0].clone()), completed(pair[1].clone()));
@@ -39,7 +40,7 @@ async fn calls_that_booked_nothing_are_counted_too() {
     let (psp, other) = two();
     let order = order("k1", "server_error");
     unknown(psp.submit(&order).await);
-    completed(other.submit(&order).await);
+    completed(other.submit(&order, call()).await);
     completed(psp.submit(&order).await);
     assert_eq!(psp.book().await.refunds[0].calls, 3);
     let by_hand = other.dashboard_refund(tenant(), PAYMENT, usd(1)).await.expect("a refund");
@@ -49,7 +50,7 @@ async fn calls_that_booked_nothing_are_counted_too() {
 #[tokio::test]
 async fn what_a_process_leaves_behind_another_one_finds_within_a_second() {
     let (psp, other) = two();
-    accepted(other.submit(&order("k1", "succeed_after:400")).await);
+    accepted(other.submit(&order("k1", "succeed_after:400"), call()).await);
     drop(other);
     // This process had no notice of the task.
     assert_eq!(psp.simulator.next_due(), Some(START.plus_ms(1_000)));
@@ -95,7 +96,7 @@ impl WebhookSink for Silence {
 #[tokio::test]
 async fn a_webhook_whose_process_dies_is_delivered_by_another() {
     let (psp, other) = two();
-    accepted(other.submit(&order("k1", "succeed_after:0")).await);
+    accepted(other.submit(&order("k1", "succeed_after:0"), call()).await);
     {
         let mut step = Box::pin(other.step(&Silence, 64));
         // Poll until the change is in the book; the step then waits only for the delivery.

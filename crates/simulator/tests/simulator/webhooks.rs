@@ -3,7 +3,7 @@
 use crate::psp::*;
 use domain::tenant::{Mode, Tenant};
 use domain::time::Clock;
-use providers::{InboundWebhook, Provider, RefundInstruction, WebhookRefused};
+use providers::{InboundWebhook, RefundInstruction, WebhookRefused};
 use simulator::{Simulator, SimulatorConfig};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,7 +42,7 @@ async fn a_webhook_that_was_tampered_with_is_refused() {
         let body = text.replace(said, forged).into_bytes();
         assert_ne!(body, webhook.body, "{said}");
         let tampered = InboundWebhook { body, ..webhook.clone() };
-        assert_eq!(psp.simulator.parse_webhook(&tampered), Err(WebhookRefused::Forged));
+        assert_eq!(read(&psp.simulator, &tampered).await, Err(WebhookRefused::Forged));
     }
 }
 
@@ -51,8 +51,8 @@ async fn an_old_webhook_is_refused() {
     let (psp, webhook) = with_a_webhook().await;
     let replayed =
         InboundWebhook { received_at: webhook.received_at.plus_ms(301_000), ..webhook.clone() };
-    assert_eq!(psp.simulator.parse_webhook(&replayed), Err(WebhookRefused::Forged));
-    assert!(psp.simulator.parse_webhook(&webhook).is_ok());
+    assert_eq!(read(&psp.simulator, &replayed).await, Err(WebhookRefused::Forged));
+    assert!(read(&psp.simulator, &webhook).await.is_ok());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn another_simulators_webhook_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("simulator.sqlite");
     let other = Simulator::open(&path, SimulatorConfig::default(), HandClock::new(), [8; 32]);
-    let refused = other.expect("a simulator").parse_webhook(&webhook);
+    let refused = read(&other.expect("a simulator"), &webhook).await;
     assert_eq!(refused, Err(WebhookRefused::Forged));
 }
 

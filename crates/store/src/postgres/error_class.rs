@@ -17,6 +17,8 @@ pub(super) enum TxFailure {
     /// The database is away, and noticing it took long. One more try at most, since the caller is
     /// waiting.
     Slow(StoreError),
+    /// Another transaction held a lock for too long. Nothing was saved.
+    Locked(StoreError),
     /// Another try would fail too.
     Final(StoreError),
 }
@@ -24,9 +26,11 @@ pub(super) enum TxFailure {
 impl TxFailure {
     pub(super) fn into_error(self) -> StoreError {
         match self {
-            Self::Conflict(error) | Self::Away(error) | Self::Slow(error) | Self::Final(error) => {
-                error
-            }
+            Self::Conflict(error)
+            | Self::Away(error)
+            | Self::Slow(error)
+            | Self::Locked(error)
+            | Self::Final(error) => error,
         }
     }
 }
@@ -46,8 +50,9 @@ pub(super) fn classify(error: Error) -> TxFailure {
         "22012" => TxFailure::Final(StoreError::Inconsistent("a row to be updated is gone".into())),
         // A sum that does not fit its column.
         "22003" => TxFailure::Final(guard(error)),
-        // The wait for a lock or a statement took too long. The caller has waited long enough, too.
-        "55P03" | "57014" => TxFailure::Final(StoreError::Away(PostgresError(error).to_string())),
+        "55P03" => TxFailure::Locked(StoreError::Locked(PostgresError(error).to_string())),
+        // A statement took too long. The caller has waited long enough, too.
+        "57014" => TxFailure::Final(StoreError::Away(PostgresError(error).to_string())),
         other if other.starts_with("23") => TxFailure::Final(guard(error)),
         // Lost connections, missing resources, a shutdown by an operator, a standby that cannot
         // write, and a session that timed out.

@@ -167,6 +167,16 @@ impl PostgresStore {
         })
     }
 
+    /// Writes a message into the log that nobody reads, so that the commit waits for the disk and for
+    /// the standbys. It needs no row, which another session could have locked.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let emit = "SELECT pg_logical_emit_message(true, 'refundry', 'probe') \
+                    WHERE current_setting('transaction_read_only') = 'off'";
+        let rows = self.retried(&self.writes, Statement::new(emit, Vec::new())).await?;
+        let written = !rows.is_empty();
+        written.then_some(()).ok_or_else(|| StoreError::Away("it does not allow writes".into()))
+    }
+
     /// Closes all idle connections.
     fn forget_idle(&self) {
         for pool in [&self.reads, &self.writes] {

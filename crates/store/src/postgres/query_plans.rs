@@ -41,6 +41,9 @@ const FILL: &[&str] = &[
      charged, attempts, last_seq, updated_at, issued_at, customer, lines, subscription) \
      SELECT {tenant}, {id}, n, 'USD', 1, 0, 0, 1, CASE WHEN i < 4000 THEN 1 + i % 6 ELSE 4 END, 0, 0, \
      1, i, i, (i % 1000)::text, '[]', (i % 1000)::text FROM {rows}",
+    "INSERT INTO provider_accounts (scope, id, created_at, updated_at, version, last_seq, state, \
+     provider, name, config, secrets_sealed) SELECT {tenant}, {id}, i, i, 1, 1, 1 + i % 2, 'p', 'n', \
+     '{}', '' FROM {rows}",
     "ANALYZE",
 ];
 

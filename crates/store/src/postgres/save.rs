@@ -6,7 +6,8 @@ use super::statement::{Rows, Statement, keys};
 use super::value::Value;
 use crate::StoreError;
 use crate::tables::{
-    CHECKOUTS, ENDPOINTS, EVENTS, INVOICES, KEYS, PAYMENTS, REFUNDS, TRANSFERS, Table,
+    CHECKOUTS, ENDPOINTS, EVENTS, HOLDS, INVOICES, KEYS, PAYMENTS, PROVIDER_ACCOUNTS,
+    REFUND_ATTEMPTS, REFUNDS, SENDING, TRANSFERS, Table,
 };
 use domain::ledger::{Code, Totals};
 use domain::money::Currency;
@@ -32,15 +33,20 @@ pub(super) fn save(view: &View, part: i64) -> Result<Vec<Step<'_>>, StoreError> 
     let mut statements = Vec::new();
     statements.extend(changed(&PAYMENTS, &view.payments)?);
     statements.extend(changed(&REFUNDS, &view.refunds)?);
+    statements.extend(changed(&HOLDS, &view.holds)?);
     statements.extend(changed(&KEYS, &view.keys)?);
     statements.extend(changed(&CHECKOUTS, &view.checkouts)?);
     statements.extend(changed(&INVOICES, &view.invoices)?);
     statements.extend(invoice_numbers(view).into_iter().map(Some));
+    statements.extend(changed(&PROVIDER_ACCOUNTS, &view.provider_accounts)?);
+    statements.extend(switches(view)?);
     statements.extend(changed(&ENDPOINTS, &view.endpoints)?);
     statements.push(remove_endpoints(view));
     statements.extend(deliveries::save(view)?.into_iter().map(Some));
     statements.push(Rows::inserted(&EVENTS, view.new_rows.events.iter())?.map(Rows::insert));
     statements.push(Rows::inserted(&TRANSFERS, view.new_rows.transfers.iter())?.map(Rows::insert));
+    let attempts = view.new_rows.refund_attempts.iter();
+    statements.push(Rows::inserted(&REFUND_ATTEMPTS, attempts)?.map(Rows::insert));
     statements.push(add_totals(view, part));
     Ok(statements.into_iter().flatten().map(Step::Run).collect())
 }
@@ -67,6 +73,20 @@ fn invoice_numbers(view: &View) -> Vec<Statement<'_>> {
         }
     }
     statements
+}
+
+/// The table has a key of one column, other than those that [`changed`] updates.
+fn switches(view: &View) -> Result<[Option<Statement<'_>>; 2], StoreError> {
+    let of = |change| {
+        view.sending.values().filter(move |row| row.change == change).map(|row| &row.value)
+    };
+    let update = "UPDATE sending t SET stopped = v.stopped, reason = v.reason, thrown_at = v.thrown_at, \
+                  updated_at = v.updated_at, last_seq = v.last_seq \
+                  FROM {rows} WHERE t.scope = v.scope";
+    Ok([
+        Rows::inserted(&SENDING, of(Change::Inserted))?.map(Rows::insert),
+        Rows::updated(&SENDING, of(Change::Updated))?.map(|rows| rows.into_statement(update)),
+    ])
 }
 
 fn remove_endpoints(view: &View) -> Option<Statement<'_>> {

@@ -29,6 +29,8 @@ pub(super) struct Session<'a> {
 /// One message to the server.
 pub(super) enum Step<'a> {
     Begin,
+    /// Limits the waits for locks in the rest of the transaction, milliseconds.
+    LockWait(u32),
     Run(Statement<'a>),
     Commit,
 }
@@ -86,7 +88,7 @@ impl<'s> Session<'s> {
                         Err(error) => return vec![Err(error)],
                     }
                 }
-                Step::Begin | Step::Run(_) | Step::Commit => None,
+                Step::Begin | Step::LockWait(_) | Step::Run(_) | Step::Commit => None,
             });
         }
         if steps.iter().any(|step| matches!(step, Step::Begin)) {
@@ -114,6 +116,9 @@ impl<'s> Session<'s> {
         let statement = match step {
             Step::Begin if self.store.address.pooled => return self.simple(BEGIN_BOUNDED).await,
             Step::Begin => return self.simple(BEGIN).await,
+            Step::LockWait(ms) => {
+                return self.simple(&format!("SET LOCAL lock_timeout = {ms}")).await;
+            }
             Step::Commit => return self.simple("COMMIT").await,
             Step::Run(statement) => statement,
         };

@@ -55,6 +55,18 @@ const USUALLY_THE_SAME: &[&str] = &[
     "excess",
     "reversed",
     "settled_at",
+    "provider",
+    "provider_account",
+    "provider_data",
+    "lane",
+    "sends",
+    "first_sent_at",
+    "sent_at",
+    "answered_at",
+    "answer",
+    "absent_at",
+    "lease",
+    "needs_attention",
 ];
 
 /// Rows to be written, as columns of values.

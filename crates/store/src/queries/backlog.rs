@@ -37,8 +37,15 @@ impl FromRow for Backlog {
 /// Counts in the order of the fields, each along one index; `$1` is the time, `$2` the largest
 /// count. The conditions on the states unknown (6) and in review (9) repeat the condition of the
 /// index, so that the planner uses it.
-pub(crate) const COUNT_BACKLOG: &str = "SELECT \
-     (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE due_at < $1 LIMIT $2) AS a), \
+pub(crate) const COUNT_BACKLOG: &str = "WITH RECURSIVE lanes (lane) AS ( \
+         SELECT (SELECT r.lane FROM refunds r WHERE r.due_at IS NOT NULL ORDER BY r.lane LIMIT 1) \
+         UNION ALL \
+         SELECT (SELECT r.lane FROM refunds r WHERE r.due_at IS NOT NULL AND r.lane > l.lane \
+                 ORDER BY r.lane LIMIT 1) \
+         FROM lanes l WHERE l.lane IS NOT NULL \
+     ) SELECT \
+     (SELECT count(*) FROM (SELECT 1 FROM lanes CROSS JOIN refunds r \
+         WHERE r.lane = lanes.lane AND r.due_at < $1 LIMIT $2) AS a), \
      (SELECT count(*) FROM \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 6 LIMIT $2) AS b), \
      (SELECT count(*) FROM \

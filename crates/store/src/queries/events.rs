@@ -55,6 +55,8 @@ impl FromRow for EventView {
                 EventSubject::Invoice(Box::new(Invoice::from_row(c)?))
             }
             Subject::Endpoint(_) => EventSubject::Endpoint(Box::default()),
+            Subject::ProviderAccount(_) => EventSubject::ProviderAccount(Box::default()),
+            Subject::Sending(_) => EventSubject::Sending(Box::default()),
         };
         Ok(Self::of(event, subject))
     }
@@ -75,7 +77,7 @@ pub(crate) fn among(dialect: Dialect, tenant: Tenant, ids: Vec<[u8; 16]>) -> Que
 
 /// The condition of the index on event types, which leaves out the types that nearly every payment and
 /// refund has.
-const INDEXED_TYPES: &str = " AND e.type > 12 AND e.type <> 16";
+const INDEXED_TYPES: &str = " AND e.type NOT IN (1, 2, 3, 10, 11, 12, 16)";
 
 /// Whether the index on event types has this one, see [`INDEXED_TYPES`].
 const fn is_rare(event_type: Type) -> bool {
@@ -87,9 +89,13 @@ const fn is_rare(event_type: Type) -> bool {
         | Type::RefundSubmitted
         | Type::RefundSucceeded
         | Type::RefundUpdated => false,
-        Type::RefundFailed
+        Type::PaymentHoldPlaced
+        | Type::PaymentHoldReleased
+        | Type::PaymentHoldBooked
+        | Type::RefundFailed
         | Type::RefundCanceled
         | Type::RefundNeedsReview
+        | Type::RefundAttentionRequired
         | Type::CheckoutCreated
         | Type::CheckoutPending
         | Type::CheckoutPendingReview
@@ -106,7 +112,14 @@ const fn is_rare(event_type: Type) -> bool {
         | Type::InvoicePending
         | Type::InvoiceFailed
         | Type::InvoicePastDue
-        | Type::EndpointDisabled => true,
+        | Type::EndpointDisabled
+        | Type::ProviderAccountCreated
+        | Type::ProviderAccountPaused
+        | Type::ProviderAccountResumed
+        | Type::ProviderAccountRotated
+        | Type::ProviderAccountDeleted
+        | Type::SendingStopped
+        | Type::SendingStarted => true,
     }
 }
 

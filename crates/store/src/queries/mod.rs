@@ -11,16 +11,20 @@ pub(crate) mod checkouts;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod events;
+pub(crate) mod holds;
 pub(crate) mod invoices;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod payments;
+pub(crate) mod provider_accounts;
 mod pruning;
 mod query;
 #[cfg(test)]
 pub(crate) mod query_plans;
 pub(crate) mod refunds;
+pub(crate) mod sending;
 pub(crate) mod stored_responses;
+pub(crate) mod unmatched_notices;
 mod verify;
 
 pub use accounts::Account;
@@ -30,10 +34,12 @@ pub use deliveries::{DeliveryFilter, DueBatch, DueDelivery, EndpointCursor, Repl
 pub use events::EventFilter;
 pub use invoices::InvoiceFilter;
 pub use ledger::{Balance, TransferFilter, TransferSum};
+pub use provider_accounts::ProviderAccountFilter;
 pub use pruning::{Mark, Pruned};
 pub(crate) use pruning::{OTHER, Passed, THINGS, is_told, next_scope, of_kind, others, walk_page};
 pub(crate) use query::{Arg, Dialect, Query, Select, first_at};
 pub use query::{Page, PageQuery, SortOrder};
-pub use refunds::{DueRefund, RefundFilter};
+pub use refunds::{ClaimedRefund, Lane, LaneOwner, RefundFilter};
+pub use unmatched_notices::NoticeFilter;
 pub(crate) use verify::{CHECKS, written};
 pub use verify::{Difference, Report};

@@ -42,7 +42,7 @@ pub(crate) fn is_told(subject: &str) -> String {
 }
 
 /// The subject of an event without a sequence number.
-pub(crate) const OTHER: &str = "coalesce(t.payment, t.endpoint)";
+pub(crate) const OTHER: &str = "coalesce(t.payment, t.endpoint, t.about)";
 
 /// The ids of the subjects of one kind that the walk passed.
 pub(crate) fn of_kind(passed: &[Passed], kind: usize) -> Vec<[u8; 16]> {

@@ -2,8 +2,8 @@
 //! to its cases.
 
 use super::{
-    Dialect, PageQuery, Query, SortOrder, checkouts, deliveries, events, invoices, ledger,
-    payments, refunds,
+    Dialect, PageQuery, Query, SortOrder, checkouts, deliveries, events, holds, invoices, ledger,
+    payments, provider_accounts, refunds, unmatched_notices,
 };
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
@@ -103,7 +103,10 @@ pub fn cases() -> Vec<Case> {
         ledger::cases(),
         deliveries::cases(),
         checkouts::cases(),
+        holds::cases(),
         invoices::cases(),
+        unmatched_notices::cases(),
+        provider_accounts::cases(),
     ];
     of.into_iter().flatten().collect()
 }

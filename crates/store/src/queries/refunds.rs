@@ -2,10 +2,10 @@
 
 use super::{Dialect, PageQuery, Query, Select, SortOrder, first_at};
 use crate::StoreError;
-use crate::tables::{Cells, FromRow, PAYMENTS, REFUNDS};
+use crate::tables::{Cells, FromRow, PAYMENTS, REFUND_ATTEMPTS, REFUNDS};
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Payment;
-use domain::refund::{Refund, RefundView, Status};
+use domain::refund::{Attempt, Refund, RefundView, Status};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 
@@ -16,13 +16,29 @@ pub struct RefundFilter {
     pub payment: Option<PaymentId>,
 }
 
-/// A refund that is due.
+/// A refund whose work this node took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DueRefund {
+pub struct ClaimedRefund {
     pub tenant: Tenant,
     pub refund: RefundId,
     pub payment: PaymentId,
+    /// The lease that the claim made.
+    pub lease: u32,
+}
+
+/// A queue of refunds that has work, and when its first refund is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    pub lane: u32,
     pub due_at: Timestamp,
+}
+
+/// The tenant, the provider and the account there that a lane is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneOwner {
+    pub tenant: Tenant,
+    pub provider: Box<str>,
+    pub provider_account: Option<Box<str>>,
 }
 
 impl FromRow for RefundView {
@@ -101,26 +117,115 @@ fn chain(
     refunds.finish(if newest_first { "" } else { " ORDER BY c.place DESC" }, page.limit)
 }
 
-pub(crate) fn due(now: Timestamp, limit: u32) -> Query<DueRefund> {
-    let sql = "SELECT scope, id, payment, due_at FROM refunds \
-               WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
-    Query::new(sql).with(now).with(limit)
+/// The lanes that have work, each found with one step along the index.
+const LANES: &str = "WITH RECURSIVE lanes (lane) AS (
+         SELECT (SELECT r.lane FROM refunds r WHERE r.due_at IS NOT NULL AND r.lane > $1
+                 ORDER BY r.lane LIMIT 1)
+         UNION ALL
+         SELECT (SELECT r.lane FROM refunds r WHERE r.due_at IS NOT NULL AND r.lane > l.lane
+                 ORDER BY r.lane LIMIT 1)
+         FROM lanes l WHERE l.lane IS NOT NULL
+     )";
+
+/// At most `limit` lanes with work behind the lane `after`, in their order.
+pub(crate) fn lanes(after: Option<u32>, limit: u32) -> Query<Lane> {
+    let sql = format!(
+        "{LANES} SELECT lane, (SELECT r.due_at FROM refunds r \
+         WHERE r.lane = lanes.lane AND r.due_at IS NOT NULL ORDER BY r.due_at LIMIT 1) \
+         FROM lanes WHERE lane IS NOT NULL LIMIT $2"
+    );
+    Query::new(sql).with(after.map_or(-1, i64::from)).with(limit)
 }
 
-impl FromRow for DueRefund {
+impl FromRow for Lane {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Self { lane: c.take()?, due_at: c.time()? })
+    }
+}
+
+/// The owner of a lane that has work.
+pub(crate) fn lane_owner(lane: u32) -> Query<LaneOwner> {
+    let sql = "SELECT p.scope, p.provider, p.provider_account \
+         FROM (SELECT scope, payment FROM refunds WHERE lane = $1 AND due_at IS NOT NULL \
+               ORDER BY due_at LIMIT 1) r \
+         JOIN payments p ON p.scope = r.scope AND p.id = r.payment";
+    Query::new(sql).with(i64::from(lane))
+}
+
+impl FromRow for LaneOwner {
+    fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
+        Ok(Self { tenant: c.tenant()?, provider: c.required_text()?, provider_account: c.text()? })
+    }
+}
+
+/// Takes the work on refunds of a lane that are due, the longest due first, until `lease_until`. Skips
+/// rows that another transaction has locked.
+pub(crate) fn claim(
+    dialect: Dialect,
+    lane: u32,
+    now: Timestamp,
+    lease_until: Timestamp,
+    limit: u32,
+) -> Query<ClaimedRefund> {
+    let due = "SELECT scope, id FROM refunds WHERE lane = $2 AND due_at <= $3 \
+               ORDER BY due_at LIMIT $4";
+    let sql = match dialect {
+        Dialect::Sqlite => format!(
+            "UPDATE refunds SET due_at = $1, lease = lease + 1 WHERE (scope, id) IN ({due}) \
+             RETURNING scope, id, payment, lease"
+        ),
+        Dialect::Postgres => format!(
+            "WITH due AS ({due} FOR UPDATE SKIP LOCKED) \
+             UPDATE refunds r SET due_at = $1, lease = lease + 1 FROM due \
+             WHERE r.scope = due.scope AND r.id = due.id RETURNING r.scope, r.id, r.payment, r.lease"
+        ),
+    };
+    Query::new(sql).with(lease_until).with(i64::from(lane)).with(now).with(limit)
+}
+
+impl FromRow for ClaimedRefund {
     fn from_row(c: &mut impl Cells) -> Result<Self, StoreError> {
         Ok(Self {
             tenant: c.tenant()?,
             refund: RefundId::from_ulid(c.ulid()?),
             payment: PaymentId::from_ulid(c.ulid()?),
-            due_at: c.time()?,
+            lease: c.take()?,
         })
     }
 }
 
 /// When the next refund is due.
 pub(crate) fn next_due() -> Query<Option<Timestamp>> {
-    Query::new("SELECT due_at FROM refunds WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1")
+    let sql = format!(
+        "{LANES} SELECT min((SELECT r.due_at FROM refunds r \
+         WHERE r.lane = lanes.lane AND r.due_at IS NOT NULL ORDER BY r.due_at LIMIT 1)) \
+         FROM lanes WHERE lane IS NOT NULL"
+    );
+    Query::new(sql).with(-1_i64)
+}
+
+/// Refunds of a payment that may be at the provider without an id that we know.
+pub(crate) fn in_doubt(
+    dialect: Dialect,
+    tenant: Tenant,
+    payment: PaymentId,
+    limit: u32,
+) -> Query<RefundView> {
+    let mut refunds = select(dialect, None, tenant);
+    refunds.and("r.payment = ?", Some(payment.ulid()));
+    refunds.push(
+        " AND r.status = 1 AND r.provider_refund_id IS NULL AND r.state IN (4, 5, 6, 7, 9, 13)",
+    );
+    refunds.finish(" ORDER BY r.id", limit)
+}
+
+/// The earlier calls that asked the provider for a refund, oldest first.
+pub(crate) fn attempts(tenant: Tenant, refund: RefundId) -> Query<Attempt> {
+    let sql = format!(
+        "SELECT {} FROM refund_attempts WHERE scope = $1 AND refund = $2 ORDER BY number LIMIT 1000",
+        REFUND_ATTEMPTS.columns()
+    );
+    Query::new(sql).with(tenant).with(refund.bytes())
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! The checks of a verification, which both databases run, and its report.
 
 /// The events of a subject count from 1 without a gap, except for the first ones that are pruned,
-/// and the last event has the state of the subject. Checks subjects for which `$which` holds.
+/// and the last event has the state of the subject, unless `$state` says otherwise. Checks subjects for
+/// which `$which` holds.
 macro_rules! last_event {
     ($thing:literal, $table:literal, $which:literal) => {
+        last_event!($thing, $table, $which, "e.state IS DISTINCT FROM t.state")
+    };
+    ($thing:literal, $table:literal, $which:literal, $state:literal) => {
         concat!(
             "WITH told AS (
                  SELECT scope, ", $thing, " AS id, count(*) AS n, min(seq) AS first, max(seq) AS last
@@ -18,7 +22,7 @@ macro_rules! last_event {
              LEFT JOIN events e ON e.scope = t.scope AND e.", $thing, " = t.id AND e.seq = t.last_seq
              WHERE ", $which, " AND (coalesce(told.n, 0) <> t.last_seq - t.pruned OR (t.pruned < t.last_seq
                 AND (told.first IS DISTINCT FROM t.pruned + 1 OR told.last IS DISTINCT FROM t.last_seq
-                    OR e.state IS DISTINCT FROM t.state)))"
+                    OR ", $state, ")))"
         )
     };
 }
@@ -30,7 +34,7 @@ pub(crate) const CHECKS: &[&str] = &[
     "WITH sums AS (
          SELECT scope, payment,
                 sum(CASE WHEN state = 10 THEN amount ELSE 0 END) AS refunded,
-                sum(CASE WHEN state < 10 THEN amount ELSE 0 END) AS reserved
+                sum(CASE WHEN state < 10 OR state = 13 THEN amount ELSE 0 END) AS reserved
          FROM refunds GROUP BY scope, payment
      ), derived AS (
          SELECT p.id, p.refunded || '/' || p.reserved || '/' || p.excess AS stored, p.captured, p.held,
@@ -49,18 +53,46 @@ pub(crate) const CHECKS: &[&str] = &[
             refunded || ' + ' || reserved || ' + ' || held, 'at most ' || captured || ' + ' || excess
      FROM payments WHERE captured <= 0 OR refunded < 0 OR reserved < 0 OR held < 0 OR excess < 0
         OR refunded + reserved + held > captured + excess",
+    // Money on hold follows from the open holds (1): a payment covers it as far as its refunds leave it.
+    "WITH sums AS (
+         SELECT scope, payment, sum(amount) AS on_hold FROM holds WHERE state = 1
+         GROUP BY scope, payment
+     ), derived AS (
+         SELECT p.id, p.held, p.held_excess, coalesce(s.on_hold, 0) AS on_hold,
+                CASE WHEN p.refunded + p.reserved < p.captured
+                    THEN p.captured - p.refunded - p.reserved ELSE 0 END AS free
+         FROM payments p LEFT JOIN sums s ON s.scope = p.scope AND s.payment = p.id
+     ), compared AS (
+         SELECT id, held, held_excess, on_hold, CASE WHEN on_hold < free THEN on_hold ELSE free END AS covered
+         FROM derived
+     )
+     SELECT 'payment ' || {id} || ' held/held excess', held || '/' || held_excess,
+            covered || '/' || (on_hold - covered)
+     FROM compared WHERE held <> covered OR held_excess <> on_hold - covered",
+    // Every hold has a payment in the same currency.
+    "SELECT 'hold ' || {h.id} || ' payment currency', h.currency, coalesce(p.currency, 'no payment')
+     FROM holds h LEFT JOIN payments p ON p.scope = h.scope AND p.id = h.payment
+     WHERE p.currency IS DISTINCT FROM h.currency",
+    // A booked hold (3) has a refund of the same payment that was made at the provider (2), and no other
+    // hold has one.
+    "SELECT 'hold ' || {h.id} || ' in state ' || h.state || ' refund', coalesce({r.id}, 'none'),
+            CASE h.state WHEN 3 THEN 'an external one of its payment' ELSE 'none' END
+     FROM holds h LEFT JOIN refunds r
+        ON r.scope = h.scope AND r.id = h.refund AND r.payment = h.payment AND r.origin = 2
+     WHERE (h.state = 3) <> (r.id IS NOT NULL) OR (h.state = 3) <> (h.refund IS NOT NULL)",
     // Every refund has a payment in the same currency.
     "SELECT 'refund ' || {r.id} || ' payment currency', r.currency, coalesce(p.currency, 'no payment')
      FROM refunds r LEFT JOIN payments p ON p.scope = r.scope AND p.id = r.payment
      WHERE p.currency IS DISTINCT FROM r.currency",
     // The public status follows from the state.
     "SELECT 'refund ' || {id} || ' status of state ' || state, status,
-            CASE WHEN state < 10 THEN 1 ELSE state - 8 END
-     FROM refunds WHERE status <> CASE WHEN state < 10 THEN 1 ELSE state - 8 END",
+            CASE WHEN state < 10 OR state = 13 THEN 1 ELSE state - 8 END
+     FROM refunds WHERE status <> CASE WHEN state < 10 OR state = 13 THEN 1 ELSE state - 8 END",
     // An open refund with work to do has a due time.
     "SELECT 'refund ' || {id} || ' due in state ' || state, coalesce(CAST(due_at AS TEXT), 'never'),
-            CASE WHEN state BETWEEN 2 AND 8 THEN 'some time' ELSE 'never' END
-     FROM refunds WHERE (due_at IS NOT NULL) <> (state BETWEEN 2 AND 8)",
+            CASE WHEN due_at IS NULL THEN 'some time' ELSE 'never' END
+     FROM refunds WHERE due_at IS NULL AND state IN (2, 3, 4, 6, 8)
+        OR due_at IS NOT NULL AND state IN (1, 11, 12)",
     // A captured payment is posted once.
     "WITH captures AS (
          SELECT scope, payment, count(*) AS n, sum(amount) AS amount
@@ -108,7 +140,13 @@ pub(crate) const CHECKS: &[&str] = &[
     // The ledger as a whole sums to zero in every currency.
     "SELECT 'ledger of scope ' || scope || ' ' || currency, sum(debits), sum(credits)
      FROM totals GROUP BY scope, currency HAVING sum(debits) <> sum(credits)",
-    last_event!("refund", "refunds", "true"),
+    // Moves between queued, sending and waiting for funds are not told each time.
+    last_event!(
+        "refund",
+        "refunds",
+        "true",
+        "e.state IS DISTINCT FROM t.state AND NOT (e.state IN (3, 4, 8) AND t.state IN (3, 4, 8))"
+    ),
     // Every unique key leads to a row, or has an answer (6) of its own.
     "SELECT 'name ' || {k.hash}, {k.id}, 'no such thing'
      FROM keys k
@@ -116,7 +154,8 @@ pub(crate) const CHECKS: &[&str] = &[
        AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
-       AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)",
+       AND NOT EXISTS (SELECT 1 FROM invoices i WHERE i.scope = k.scope AND i.id = k.id)
+       AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.scope = k.scope AND h.id = k.id)",
     // A completed checkout (4) has one payment of the same kind and amount, any other has none.
     "SELECT 'checkout ' || {c.id} || ' in state ' || c.state || ' payment',
             coalesce(p.kind || ' ' || p.captured || ' ' || p.currency || ' ' || p.provider_payment_id, 'none'),

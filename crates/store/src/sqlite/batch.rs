@@ -1,22 +1,30 @@
 //! Loads the rows of a batch and saves its changes.
 
-use super::codec::one;
+use super::codec::{first, one};
 use super::payment_cache::Payments;
 use super::rows::{Finder, RowWriter, append, save_rows};
 use super::webhooks;
 use crate::StoreError;
-use crate::queries::{checkouts, invoices};
-use crate::tables::{CHECKOUTS, EVENTS, INVOICES, KEYS, Put, REFUNDS, TRANSFERS};
-use domain::ids::{InvoiceId, PaymentId, RefundId};
+use crate::queries::{checkouts, invoices, provider_accounts};
+use crate::tables::{
+    CHECKOUTS, EVENTS, HOLDS, INVOICES, KEYS, PROVIDER_ACCOUNTS, Put, REFUND_ATTEMPTS, REFUNDS,
+    SENDING, TRANSFERS,
+};
+use domain::hold::Hold;
+use domain::ids::RefundId;
 use domain::refund::Refund;
-use domain::unique_keys::{KeyTarget, UniqueKey};
+use domain::unique_keys::UniqueKey;
 use domain::view::{Change, Row, RowKeys, View};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use std::sync::LazyLock;
 
 const SELECT_INVOICE_NUMBER: &str = "SELECT last FROM invoice_numbers WHERE scope = ?1";
 
 const SET_INVOICE_NUMBER: &str = "INSERT INTO invoice_numbers (scope, last) VALUES (?1, ?2) \
      ON CONFLICT (scope) DO UPDATE SET last = excluded.last";
+
+static SELECT_SWITCH: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM sending WHERE scope = ?1", SENDING.columns()));
 
 const ADD_TOTALS: &str = "INSERT INTO totals (scope, currency, code, debits, credits) \
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (scope, currency, code) \
@@ -32,20 +40,8 @@ pub(super) fn load(
     let mut keys = Finder::new(connection, &KEYS)?;
     for (tenant, hash) in std::mem::take(&mut wanted.keys) {
         let Some(key): Option<UniqueKey> = keys.find((tenant, hash.0))? else { continue };
-        match key.target {
-            KeyTarget::Refund | KeyTarget::Cancel => {
-                wanted.refunds.insert((tenant, RefundId::from_ulid(key.id)));
-            }
-            KeyTarget::Payment => {
-                wanted.payments.insert((tenant, PaymentId::from_ulid(key.id)));
-            }
-            KeyTarget::Checkout => {
-                wanted.checkouts.insert((tenant, PaymentId::from_ulid(key.id)));
-            }
-            KeyTarget::Invoice => {
-                wanted.invoices.insert((tenant, InvoiceId::from_ulid(key.id)));
-            }
-            KeyTarget::Answer => {}
+        if let Some(row) = key.leads_to() {
+            wanted.insert(row);
         }
         view.keys.insert((tenant, hash), Row::loaded(key));
     }
@@ -57,10 +53,27 @@ pub(super) fn load(
             view.refunds.insert((tenant, id), Row::loaded(refund));
         }
     }
+    load_holds(connection, &wanted, &mut view)?;
     load_checkouts(connection, &wanted, &mut view)?;
+    load_administered(connection, &wanted, &mut view)?;
     webhooks::load(connection, &wanted, &mut view)?;
     payments.load(connection, wanted.payments, &mut view)?;
     Ok(view)
+}
+
+fn load_holds(
+    connection: &Connection,
+    wanted: &RowKeys,
+    view: &mut View,
+) -> Result<(), StoreError> {
+    let mut holds = Finder::new(connection, &HOLDS)?;
+    for &(tenant, id) in &wanted.holds {
+        let found: Option<Hold> = holds.find((tenant, id.bytes()))?;
+        if let Some(hold) = found {
+            view.holds.insert((tenant, id), Row::loaded(hold));
+        }
+    }
+    Ok(())
 }
 
 fn load_checkouts(
@@ -88,6 +101,25 @@ fn load_checkouts(
     Ok(())
 }
 
+fn load_administered(
+    connection: &Connection,
+    wanted: &RowKeys,
+    view: &mut View,
+) -> Result<(), StoreError> {
+    for &(tenant, id) in &wanted.provider_accounts {
+        if let Some(account) = one(connection, &provider_accounts::find(tenant, id))? {
+            view.provider_accounts.insert((tenant, id), Row::loaded(account));
+        }
+    }
+    for &tenant in &wanted.sending {
+        let mut select = connection.prepare_cached(&SELECT_SWITCH)?;
+        if let Some(switch) = first(&mut select, [tenant.code()])? {
+            view.sending.insert(tenant, Row::loaded(switch));
+        }
+    }
+    Ok(())
+}
+
 /// Saves every changed row of the view.
 pub(super) fn save(
     connection: &Connection,
@@ -96,6 +128,7 @@ pub(super) fn save(
 ) -> Result<(), StoreError> {
     let previous = payments.save(connection, view)?;
     save_refunds(connection, view, previous)?;
+    save_rows(connection, &HOLDS, view.holds.values())?;
     save_rows(connection, &KEYS, view.keys.values())?;
     save_rows(connection, &CHECKOUTS, view.checkouts.values())?;
     save_rows(connection, &INVOICES, view.invoices.values())?;
@@ -105,9 +138,12 @@ pub(super) fn save(
             set.execute(params![tenant.code(), row.value])?;
         }
     }
+    save_rows(connection, &PROVIDER_ACCOUNTS, view.provider_accounts.values())?;
+    save_rows(connection, &SENDING, view.sending.values())?;
     webhooks::save(connection, view)?;
     append(connection, &EVENTS, &view.new_rows.events)?;
     append(connection, &TRANSFERS, &view.new_rows.transfers)?;
+    append(connection, &REFUND_ATTEMPTS, &view.new_rows.refund_attempts)?;
     let mut add = connection.prepare_cached(ADD_TOTALS)?;
     for ((tenant, currency, code), totals) in &view.new_rows.totals {
         let row =

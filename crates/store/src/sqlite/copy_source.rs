@@ -20,6 +20,7 @@ const STATE: &str = "SELECT (SELECT count(*) FROM events) || '/' || (SELECT coun
      UNION ALL SELECT max(updated_at) FROM deliveries UNION ALL SELECT max(updated_at) FROM checkouts \
      UNION ALL SELECT max(updated_at) FROM invoices UNION ALL SELECT max(visited_at) FROM checkouts \
      UNION ALL SELECT max(updated_at) FROM webhook_endpoints UNION ALL \
+     SELECT max(updated_at) FROM provider_accounts UNION ALL SELECT max(updated_at) FROM sending UNION ALL \
      SELECT max(last_used_at) FROM api_keys UNION ALL SELECT max(revoked_at) FROM api_keys))";
 
 /// A database file that nobody writes to during the copy.

@@ -4,6 +4,7 @@
 use super::SqliteStore;
 use super::codec::one;
 use super::rows::values_but;
+use super::trust::commit;
 use crate::StoreError;
 use crate::idempotent_work::Once;
 use crate::queries::keys;
@@ -34,7 +35,7 @@ impl SqliteStore {
                 if let (Some(key), Some(answer)) = (&key, answer) {
                     keep(&transaction, key, &answer)?;
                 }
-                transaction.commit()?;
+                commit(transaction)?;
                 Ok(Once::Done(done))
             })
             .await

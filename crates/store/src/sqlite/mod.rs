@@ -15,6 +15,7 @@ mod query_plans;
 mod replay;
 mod rows;
 mod stored_responses;
+mod trust;
 mod verify;
 mod webhooks;
 mod writer;
@@ -34,6 +35,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
+use trust::{Trust, commit};
 use writer::Writer;
 
 refinery::embed_migrations!("migrations/sqlite");
@@ -51,6 +53,7 @@ pub struct SqliteStore {
     writer: Writer,
     payments: Arc<Mutex<Payments>>,
     readers: Arc<Readers>,
+    trust: Arc<Trust>,
 }
 
 struct Readers {
@@ -65,11 +68,18 @@ impl SqliteStore {
         // 16 MiB of pages at most. At many a commit SQLite walks every page it holds, so more is slower.
         connection.pragma_update(None, "cache_size", -16_384)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        let writer = Writer::start(connection, path)?;
+        make_recovered_durable(&connection)?;
+        let trust = Arc::new(Trust::default());
+        let writer = Writer::start(connection, path, &trust)?;
         let readers =
             Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::default() };
         let (path, payments) = (Arc::new(path.to_owned()), Arc::default());
-        Ok(Self { path, writer, payments, readers: Arc::new(readers) })
+        Ok(Self { path, writer, payments, readers: Arc::new(readers), trust })
+    }
+
+    /// Calls `hook` once when the file cannot be trusted any more and the process must end.
+    pub fn on_fatal(&self, hook: impl Fn(&StoreError) + Send + Sync + 'static) {
+        self.trust.on_loss(Box::new(hook));
     }
 
     /// Brings the schema of a database file up to date, up to `version`; creates it if need be.
@@ -109,9 +119,21 @@ impl SqliteStore {
                 let mut view = batch::load(&transaction, wanted, &mut payments)?;
                 let answer = decide(&mut view);
                 batch::save(&transaction, &view, &mut payments)?;
-                transaction.commit()?;
+                commit(transaction)?;
                 *at_hand() = payments;
                 Ok(answer)
+            })
+            .await
+    }
+
+    /// Writes a number into the head of the file that nobody reads, and so commits a page.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        self.writer
+            .run(|connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                transaction.pragma_update(None, "user_version", 1)?;
+                commit(transaction)
             })
             .await
     }
@@ -133,12 +155,20 @@ impl SqliteStore {
         self.read(move |connection| all(connection, &query)).await
     }
 
-    /// Runs a statement that is a transaction of its own.
+    /// Runs a statement in a transaction of its own.
     pub(crate) async fn write<T: FromRow + Send + 'static>(
         &self,
         statement: Query<T>,
     ) -> Result<Vec<T>, StoreError> {
-        self.writer.run(move |connection| all(connection, &statement)).await
+        self.writer
+            .run(move |connection| {
+                let transaction = connection
+                    .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                let rows = all(&transaction, &statement)?;
+                commit(transaction)?;
+                Ok(rows)
+            })
+            .await
     }
 
     /// Runs a query on one of the readers.
@@ -146,6 +176,7 @@ impl SqliteStore {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.trust.check()?;
         let readers = self.readers.clone();
         let path = self.path.clone();
         let permits = readers.permits.clone();
@@ -163,7 +194,10 @@ impl SqliteStore {
             drop(permit);
             answer
         };
-        tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
+        let answer = tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?;
+        // The query may have read a transaction as taken back that the file has.
+        self.trust.check()?;
+        answer
     }
 
     /// Copies the state of the database at one moment into a new file. Writers continue during the
@@ -198,6 +232,13 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     // Otherwise SQLite prepares a statement anew each time a value is bound to its LIMIT.
     connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
+}
+
+/// The last process may have ended because an fsync failed. The system may then have the log in its
+/// memory only: it reads as written and is lost with the machine. A checkpoint copies the log into the
+/// file, which is fsynced, before anything is done on the strength of it.
+fn make_recovered_durable(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }
 
 fn open_reader(path: &Path) -> Result<Connection, StoreError> {

@@ -1,6 +1,7 @@
 //! Deletes old events and deliveries, one page of rows at a time. Each page is one transaction.
 
 use super::SqliteStore;
+use super::trust::commit;
 use crate::StoreError;
 use crate::queries::{OTHER, Passed, THINGS, is_told, of_kind, others};
 use domain::tenant::Tenant;
@@ -76,7 +77,7 @@ fn forget_events(
         removed += forget.execute(params![tenant.code(), id.to_bytes()])?;
     }
     drop(forget);
-    transaction.commit()?;
+    commit(transaction)?;
     Ok(removed)
 }
 
@@ -99,7 +100,7 @@ fn forget_deliveries(
         transaction.prepare_cached(FORGET_BODY)?.execute([body])?;
         removed += 1;
     }
-    transaction.commit()?;
+    commit(transaction)?;
     Ok(removed)
 }
 

@@ -104,12 +104,15 @@ async fn what_waits_is_counted_along_indexes() {
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
     });
     let plan = plan.await.expect("a plan");
-    let rows = |line: &&str| line.contains("refunds") || line.contains("deliveries");
-    let lines: Vec<&str> = plan.lines().filter(rows).collect();
-    assert_eq!(lines.len(), 4, "{plan}");
-    for (line, index) in
-        lines.iter().zip(["refunds_due", "refunds_in_doubt", "refunds_in_doubt", "deliveries_due"])
-    {
-        assert!(line.contains(&format!("COVERING INDEX {index}")), "{plan}");
+    let reads = |line: &&str| line.starts_with("SCAN ") || line.starts_with("SEARCH ");
+    let lines: Vec<&str> = plan.lines().filter(reads).collect();
+    for index in ["refunds_due", "refunds_in_doubt", "deliveries_due"] {
+        assert!(lines.iter().any(|line| line.contains(index)), "{plan}");
     }
+    let mut tables = lines.iter().filter(|line| !line.contains("ROW") && !line.contains("lanes"));
+    let is_temporary =
+        |line: &str| [" a", " b", " c", " d"].iter().any(|name| line.ends_with(name));
+    let along_an_index =
+        |line: &&str| line.contains("COVERING INDEX") || is_temporary(line) || line.ends_with(" l");
+    assert!(tables.all(along_an_index), "{plan}");
 }

@@ -3,6 +3,7 @@
 
 use super::SqliteStore;
 use super::codec::{all, one};
+use super::trust::commit;
 use super::webhooks::insert_delivery;
 use crate::StoreError;
 use crate::idempotent_work::Once;
@@ -46,7 +47,7 @@ impl SqliteStore {
                 for delivery in &deliveries {
                     insert_delivery(&transaction, delivery, true)?;
                 }
-                transaction.commit()?;
+                commit(transaction)?;
                 Ok(())
             })
             .await

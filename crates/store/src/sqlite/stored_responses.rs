@@ -3,6 +3,7 @@
 use super::SqliteStore;
 use super::codec::one;
 use super::rows::RowWriter;
+use super::trust::commit;
 use crate::StoreError;
 use crate::queries::Query;
 use crate::stored_responses::{IdempotentRequest, NewRequest, StoredResponse};
@@ -23,7 +24,7 @@ impl SqliteStore {
                 let transaction =
                     connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let begun = begin(&transaction, &new, now)?;
-                transaction.commit()?;
+                commit(transaction)?;
                 Ok(begun)
             })
             .await

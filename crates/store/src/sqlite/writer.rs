@@ -7,6 +7,7 @@
 //! past a limit it takes smaller and smaller steps until little is left, which the writer then does
 //! itself, after which SQLite starts the log over.
 
+use super::trust::{Trust, in_commit};
 use crate::{Fault, StoreError};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,27 +38,33 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::SyncSender<Job>,
+    trust: Arc<Trust>,
 }
 
 impl Writer {
     /// Starts the writer thread on `connection` and the checkpoint thread on one of its own.
-    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        path: &Path,
+        trust: &Arc<Trust>,
+    ) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::sync_channel::<Job>(QUEUE);
         let log = Arc::new(Log::default());
         let steps = super::open_reader(path)?;
         steps.pragma_update(None, "query_only", false)?;
         let (wake, woken) = mpsc::sync_channel::<()>(1);
         let thread = std::thread::Builder::new();
-        let shared = log.clone();
+        let shared = (log.clone(), trust.clone());
         thread
             .name("sqlite-checkpoint".into())
-            .spawn(move || checkpoint_loop(&steps, &woken, &shared))
+            .spawn(move || checkpoint_loop(&steps, &woken, &shared.0, &shared.1))
             .map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        let shared = trust.clone();
         std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(connection, &inbox, &wake, &log))
+            .spawn(move || write_loop(connection, &inbox, &wake, &log, &shared))
             .map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, trust: trust.clone() })
     }
 
     /// Runs `job` on the writer thread.
@@ -66,14 +73,16 @@ impl Writer {
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
+        let trust = self.trust.clone();
         let job: Job = Box::new(move |connection| {
             // A failed assertion must not end the only writing thread: its transaction is rolled
             // back, and only this job fails.
-            let done = catch_unwind(AssertUnwindSafe(|| job(connection)));
-            let done =
-                done.unwrap_or_else(|panic| Err(StoreError::Inconsistent(crate::said(&*panic))));
+            let done = trust.check().and_then(|()| {
+                catch_unwind(AssertUnwindSafe(|| job(connection)))
+                    .unwrap_or_else(|panic| Err(StoreError::Inconsistent(crate::said(&*panic))))
+            });
             // The caller may have stopped waiting; the work is done all the same.
-            let _ = reply.send(done.map_err(guard));
+            let _ = reply.send(done.map_err(|error| trust.judge(guard(error))));
         });
         match self.jobs.try_send(job) {
             Ok(()) => {}
@@ -116,6 +125,7 @@ fn write_loop(
     inbox: &mpsc::Receiver<Job>,
     wake: &mpsc::SyncSender<()>,
     log: &Arc<Log>,
+    trust: &Trust,
 ) {
     let shared = log.clone();
     let hook = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
@@ -128,16 +138,16 @@ fn write_loop(
     while let Ok(job) = inbox.recv() {
         job(&mut connection);
         if log.finish.swap(false, Ordering::AcqRel) {
-            checkpoint(&connection);
+            checkpoint(&connection, trust);
         }
         if log.pages.load(Ordering::Relaxed) > STEP_PAGES {
             let _ = wake.try_send(());
         }
     }
-    checkpoint(&connection);
+    checkpoint(&connection, trust);
 }
 
-fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Log) {
+fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Log, trust: &Trust) {
     let mut done = 0;
     while woken.recv().is_ok() {
         let pages = log.pages.load(Ordering::Relaxed);
@@ -149,7 +159,7 @@ fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Lo
         if log.finish.load(Ordering::Acquire) || pages - done < STEP_PAGES && pages < LIMIT_PAGES {
             continue;
         }
-        checkpoint(connection);
+        checkpoint(connection, trust);
         done = pages;
         if pages >= LIMIT_PAGES {
             for _ in 0..SMALLER_STEPS {
@@ -157,7 +167,7 @@ fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Lo
                 if pages - done < REST_PAGES {
                     break;
                 }
-                checkpoint(connection);
+                checkpoint(connection, trust);
                 done = pages;
             }
             log.finish.store(true, Ordering::Release);
@@ -165,9 +175,17 @@ fn checkpoint_loop(connection: &Connection, woken: &mpsc::Receiver<()>, log: &Lo
     }
 }
 
-fn checkpoint(connection: &Connection) {
+/// A checkpoint whose fsync failed must not be repeated: the system would report success, and the log,
+/// which still has the pages, would be started over.
+fn checkpoint(connection: &Connection, trust: &Trust) {
+    if trust.check().is_err() {
+        return;
+    }
     let step = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = step {
+    let Err(error) = step else { return };
+    if let Some(broken) = in_commit(&error) {
+        trust.judge(broken);
+    } else {
         tracing::warn!(%error, "a checkpoint step failed; the next one tries again");
     }
 }

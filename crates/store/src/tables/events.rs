@@ -4,11 +4,13 @@ use super::put::{id, int, json, maybe_int, maybe_text};
 use super::{Cells, FromRow, Table, fixed, inconsistent, key};
 use crate::StoreError;
 use domain::event::{Detail, Event, Subject, Type};
-use domain::ids::{EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::ids::{
+    AccountId, EndpointId, EventId, InvoiceId, PaymentId, ProviderAccountId, RefundId,
+};
 use domain::refund::State;
 use domain::{checkout, invoice};
 
-/// One of the columns `payment`, `refund`, `checkout`, `invoice` and `endpoint` has a value.
+/// One of the columns `payment`, `refund`, `checkout`, `invoice`, `endpoint` and `about` has a value.
 pub(crate) static EVENTS: Table<Event> = Table::new(
     "events",
     &[
@@ -23,6 +25,7 @@ pub(crate) static EVENTS: Table<Event> = Table::new(
         fixed("checkout", |e| id(Ids::of(e.subject).checkout)),
         fixed("invoice", |e| id(Ids::of(e.subject).invoice)),
         fixed("endpoint", |e| id(Ids::of(e.subject).endpoint)),
+        fixed("about", |e| id(Ids::of(e.subject).about)),
     ],
 );
 
@@ -36,6 +39,8 @@ struct Ids {
     checkout: Id,
     invoice: Id,
     endpoint: Id,
+    /// A provider account, or an account.
+    about: Id,
 }
 
 impl Ids {
@@ -46,6 +51,8 @@ impl Ids {
             Subject::Checkout(id, _) => Self { checkout: Some(id.bytes()), ..Self::default() },
             Subject::Invoice(id, _) => Self { invoice: Some(id.bytes()), ..Self::default() },
             Subject::Endpoint(id) => Self { endpoint: Some(id.bytes()), ..Self::default() },
+            Subject::ProviderAccount(id) => Self { about: Some(id.bytes()), ..Self::default() },
+            Subject::Sending(id) => Self { about: Some(id.bytes()), ..Self::default() },
         }
     }
 }
@@ -55,7 +62,10 @@ fn state_of(subject: Subject) -> Option<i64> {
         Subject::Refund(_, state) => Some(state.code()),
         Subject::Checkout(_, state) => Some(state.code()),
         Subject::Invoice(_, state) => Some(state.code()),
-        Subject::Payment(_) | Subject::Endpoint(_) => None,
+        Subject::Payment(_)
+        | Subject::Endpoint(_)
+        | Subject::ProviderAccount(_)
+        | Subject::Sending(_) => None,
     }
 }
 
@@ -71,14 +81,21 @@ impl FromRow for Event {
             }
             None => None,
         };
-        let ids =
-            Ids { payment, refund, checkout: c.take()?, invoice: c.take()?, endpoint: c.take()? };
-        let subject = read_subject(&ids, state).ok_or_else(|| inconsistent("events"))?;
+        let ids = Ids {
+            payment,
+            refund,
+            checkout: c.take()?,
+            invoice: c.take()?,
+            endpoint: c.take()?,
+            about: c.take()?,
+        };
+        let subject =
+            read_subject(&ids, state, event_type).ok_or_else(|| inconsistent("events"))?;
         Ok(Event { tenant, id, event_type, subject, seq, detail })
     }
 }
 
-fn read_subject(ids: &Ids, state: Option<i64>) -> Option<Subject> {
+fn read_subject(ids: &Ids, state: Option<i64>, event_type: Type) -> Option<Subject> {
     let code = state.unwrap_or_default();
     Some(match (ids.payment, ids.refund, ids.checkout, ids.invoice) {
         (Some(id), None, None, None) => Subject::Payment(PaymentId::from_bytes(id)),
@@ -91,7 +108,13 @@ fn read_subject(ids: &Ids, state: Option<i64>) -> Option<Subject> {
         (None, None, None, Some(id)) => {
             Subject::Invoice(InvoiceId::from_bytes(id), invoice::State::from_code(code)?)
         }
-        (None, None, None, None) => Subject::Endpoint(EndpointId::from_bytes(ids.endpoint?)),
+        (None, None, None, None) => match (ids.endpoint, event_type) {
+            (Some(id), _) => Subject::Endpoint(EndpointId::from_bytes(id)),
+            (None, Type::SendingStopped | Type::SendingStarted) => {
+                Subject::Sending(AccountId::from_bytes(ids.about?))
+            }
+            (None, _) => Subject::ProviderAccount(ProviderAccountId::from_bytes(ids.about?)),
+        },
         _ => return None,
     })
 }

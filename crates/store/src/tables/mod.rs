@@ -11,13 +11,18 @@ mod checkouts;
 mod deliveries;
 mod endpoints;
 mod events;
+mod holds;
 mod invoices;
 mod keys;
 mod payments;
+mod provider_accounts;
 mod put;
+mod refund_attempts;
 mod refunds;
+mod sending;
 mod stored_responses;
 mod transfers;
+mod unmatched_notices;
 
 pub(crate) use api_keys::{API_KEYS, KeyToStore};
 pub use api_keys::{ApiKeyRow, NewApiKey};
@@ -27,13 +32,19 @@ pub(crate) use checkouts::CHECKOUTS;
 pub(crate) use deliveries::DELIVERIES;
 pub(crate) use endpoints::{ENDPOINTS, SUBSCRIBER_COLUMNS};
 pub(crate) use events::EVENTS;
+pub(crate) use holds::HOLDS;
 pub(crate) use invoices::INVOICES;
 pub(crate) use keys::KEYS;
 pub(crate) use payments::PAYMENTS;
+pub(crate) use provider_accounts::{PROVIDER_ACCOUNT_STATE_COLUMNS, PROVIDER_ACCOUNTS};
 pub(crate) use put::Put;
+pub(crate) use refund_attempts::REFUND_ATTEMPTS;
 pub(crate) use refunds::REFUNDS;
+pub(crate) use sending::SENDING;
 pub(crate) use stored_responses::STORED_RESPONSES;
 pub(crate) use transfers::TRANSFERS;
+pub(crate) use unmatched_notices::UNMATCHED_NOTICES;
+pub use unmatched_notices::UnmatchedNotice;
 
 use std::sync::OnceLock;
 
@@ -55,6 +66,11 @@ pub(crate) const ALL: &[(&str, &[&str])] = &[
     ("invoices", &["scope", "id"]),
     ("invoice_numbers", &["scope"]),
     ("answers", &["scope", "hash"]),
+    ("refund_attempts", &["scope", "refund", "number"]),
+    ("unmatched_notices", &["scope", "id"]),
+    ("provider_accounts", &["scope", "id"]),
+    ("sending", &["scope"]),
+    ("holds", &["scope", "id"]),
 ];
 
 /// When a column is written.
@@ -265,6 +281,8 @@ mod tests {
         check(&API_KEYS);
         check(&PAYMENTS);
         check(&REFUNDS);
+        check(&REFUND_ATTEMPTS);
+        check(&HOLDS);
         check(&KEYS);
         check(&EVENTS);
         check(&TRANSFERS);
@@ -274,6 +292,9 @@ mod tests {
         check(&CHECKOUTS);
         check(&INVOICES);
         check(&STORED_RESPONSES);
+        check(&UNMATCHED_NOTICES);
+        check(&PROVIDER_ACCOUNTS);
+        check(&SENDING);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
         changing("refunded", |p| int(p.refunded)),
         changing("reserved", |p| int(p.reserved)),
         changing("held", |p| int(p.held)),
+        changing("held_excess", |p| int(p.held_excess)),
         changing("excess", |p| int(p.excess)),
         changing("reversed", |p| int(p.reversed)),
         changing("last_seq", |p| int(p.last_seq)),
@@ -27,6 +28,8 @@ pub(crate) static PAYMENTS: Table<Payment> = Table::chained(
         changing("settled_at", |p| maybe_time(p.settled_at)),
         fixed("provider", |p| text(&p.capture.provider)),
         fixed("provider_payment_id", |p| text(&p.capture.provider_payment_id)),
+        fixed("provider_account", |p| maybe_text(p.capture.provider_account.as_deref())),
+        fixed("provider_data", |p| maybe_text(p.capture.provider_data.as_deref())),
         fixed("reference", |p| maybe_text(p.capture.reference.as_deref())),
         fixed("metadata", |p| maybe_text(p.capture.metadata.as_deref())),
     ],
@@ -39,7 +42,8 @@ impl FromRow for Payment {
         let kind = c.code(Kind::from_code, "payments.kind")?;
         let captured = c.take()?;
         let currency = c.currency()?;
-        let (refunded, reserved, held, excess) = (c.take()?, c.take()?, c.take()?, c.take()?);
+        let (refunded, reserved) = (c.take()?, c.take()?);
+        let (held, held_excess, excess) = (c.take()?, c.take()?, c.take()?);
         let (reversed, last_seq, updated_at) = (c.take()?, c.take()?, c.time()?);
         let (captured_at, settled_at) = (c.time()?, c.maybe_time()?);
         let capture = Capture {
@@ -50,6 +54,8 @@ impl FromRow for Payment {
             currency,
             provider: c.required_text()?,
             provider_payment_id: c.required_text()?,
+            provider_account: c.text()?,
+            provider_data: c.text()?,
             captured_at,
             reference: c.text()?,
             metadata: c.text()?,
@@ -60,6 +66,7 @@ impl FromRow for Payment {
             refunded,
             reserved,
             held,
+            held_excess,
             excess,
             reversed,
             last_seq,

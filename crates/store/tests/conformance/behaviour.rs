@@ -10,8 +10,8 @@ use domain::time::Timestamp;
 use domain::view::{Change, Row, RowKeys, View};
 use domain::webhook::{Body, Delivery, Format, Outcome, Status};
 use store::{
-    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, NewApiKey, Once, PageQuery, RefundFilter,
-    Replay, SortOrder, StoreError, TransferFilter,
+    Backlog, DeliveryFilter, EventFilter, InvoiceFilter, Lane, NewApiKey, Once, PageQuery,
+    RefundFilter, Replay, SortOrder, StoreError, TransferFilter,
 };
 
 pub fn page(limit: u32, order: SortOrder) -> PageQuery {
@@ -36,6 +36,7 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
         world.invoice(),
         world.registration(2, 500),
         world.refund(payment.capture.id, 200, None),
+        crate::holds::place(&world, payment.capture.id, 300, 77),
     ];
     let mut wanted = RowKeys::default();
     for command in &commands {
@@ -58,15 +59,18 @@ pub async fn rows_of_every_kind_are_loaded_as_they_were_saved(world: World) {
         keys: saved.keys.keys().copied().collect(),
         payments: saved.payments.keys().copied().collect(),
         refunds: saved.refunds.keys().copied().collect(),
+        holds: saved.holds.keys().copied().collect(),
         checkouts: saved.checkouts.keys().copied().collect(),
         invoices: saved.invoices.keys().copied().collect(),
         invoice_numbers: saved.invoice_numbers.keys().copied().collect(),
         endpoints: std::collections::BTreeSet::default(),
         deliveries: saved.new_rows.deliveries.iter().map(|d| (d.tenant, d.id)).collect(),
+        ..RowKeys::default()
     };
     let found = world.look(wanted).await;
     assert_eq!(values(&found.payments), values(&saved.payments));
     assert_eq!(values(&found.refunds), values(&saved.refunds));
+    assert_eq!(values(&found.holds), values(&saved.holds));
     assert_eq!(values(&found.keys), values(&saved.keys));
     assert_eq!(values(&found.checkouts), values(&saved.checkouts));
     assert_eq!(values(&found.invoices), values(&saved.invoices));
@@ -214,11 +218,26 @@ pub async fn due_work_comes_longest_due_first(world: World) {
     let later = world.create(NOW.plus_ms(5), payment, 10).await;
     let sooner = world.create(NOW, payment, 10).await;
     assert_eq!(world.store.next_due().await.expect("a read"), sooner.due_at);
-    let due = world.store.due_refunds(NOW.plus_ms(5), 10).await.expect("a read");
-    let due: Vec<_> = due.iter().map(|due| (due.refund, due.payment)).collect();
-    assert_eq!(due, [(sooner.id, payment), (later.id, payment)]);
-    assert_eq!(world.store.due_refunds(NOW, 10).await.expect("a read").len(), 1);
-    assert_eq!(world.store.due_refunds(NOW.plus_ms(5), 1).await.expect("a read").len(), 1);
+    let lane = sooner.lane;
+    let claim = async |now: Timestamp, limit| {
+        let until = now.plus_ms(30_000);
+        let claimed = world.store.claim_refunds(lane, now, until, limit).await.expect("a claim");
+        claimed.iter().map(|c| (c.refund, c.payment, c.lease)).collect::<Vec<_>>()
+    };
+    let lanes = world.store.refund_lanes(None, 10).await.expect("a read");
+    assert_eq!(lanes, [Lane { lane, due_at: NOW }]);
+    assert_eq!(world.store.refund_lanes(Some(lane), 10).await.expect("a read"), []);
+    let owner = world.store.lane_owner(lane).await.expect("a read").expect("an owner");
+    assert_eq!((owner.tenant, &*owner.provider), (world.tenant, "simulator"));
+    assert_eq!(owner.provider_account.as_deref(), Some("pa_1"));
+    assert_eq!(claim(NOW.plus_ms(5), 1).await, [(sooner.id, payment, 1)]);
+    assert_eq!(claim(NOW, 10).await, [], "the other one is not due yet");
+    assert_eq!(claim(NOW.plus_ms(5), 10).await, [(later.id, payment, 1)]);
+    assert_eq!(claim(NOW.plus_ms(6), 10).await, [], "both are leased");
+    assert_eq!(world.store.next_due().await.expect("a read"), Some(NOW.plus_ms(30_005)));
+    let mut again = claim(NOW.plus_ms(30_005), 10).await;
+    again.sort_unstable_by_key(|(id, ..)| std::cmp::Reverse(*id == sooner.id));
+    assert_eq!(again, [(sooner.id, payment, 2), (later.id, payment, 2)], "taken over");
     world.run(NOW, world.invoice()).await;
     world.run(NOW, world.checkout()).await;
     let invoices = world.store.due_invoices(NOW.plus_ms(1_000), 10).await.expect("a read");
@@ -448,5 +467,20 @@ pub async fn queries_about_nothing_find_nothing(world: World) {
     assert!(store.list_payments(tenant, all()).await.expect("ok").items.is_empty());
     let due = store.due_deliveries(NOW, None, 10, |_| 10).await.expect("ok");
     assert!(due.due.is_empty() && due.place.is_none());
+    world.verify_clean().await;
+}
+
+pub async fn a_probe_commits_and_changes_no_row(world: World) {
+    let payment = world.pay(1, 1_000).await;
+    let log = || std::fs::read(world.file().with_extension("db-wal")).expect("a log");
+    for _ in 0..3 {
+        let before = world.url.is_empty().then(log);
+        world.store.probe().await.expect("it commits");
+        if let Some(before) = before {
+            assert!(log() != before, "it is written");
+        }
+    }
+    let found = world.store.find_payment(world.tenant, payment.capture.id).await.expect("a read");
+    assert_eq!(found, Some(payment));
     world.verify_clean().await;
 }

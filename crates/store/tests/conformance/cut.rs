@@ -228,6 +228,8 @@ async fn a_server_that_cannot_be_written_to_is_away_until_it_can() {
     for _ in 0..2 {
         let written = forget().await;
         assert!(matches!(written, Err(StoreError::Away(_))), "{written:?}");
+        let probed = store.probe().await;
+        assert!(matches!(probed, Err(StoreError::Away(_))), "{probed:?}");
     }
     // A client that asks for a writable server gets no connection at all.
     let strict = PostgresStore::attach(&url).expect("an address");

@@ -1,11 +1,14 @@
 //! The behaviour of every store, on each of them: a file of SQLite, a server of PostgreSQL, and the
 //! same server behind `PgBouncer` in transaction mode.
 
+mod administered;
 mod behaviour;
 mod copy;
 mod crash;
 mod cut;
 mod growth;
+mod holds;
+mod locks;
 mod requests;
 mod retention;
 mod schema;
@@ -60,6 +63,10 @@ on_every_store! {
     behaviour::names_that_ran_out_are_forgotten,
     behaviour::accounts_and_keys_are_kept,
     behaviour::queries_about_nothing_find_nothing,
+    behaviour::a_probe_commits_and_changes_no_row,
+    holds::holds_are_found_as_they_were_saved,
+    holds::a_dispute_that_is_told_twice_at_once_is_held_once,
+    holds::sums_that_holds_do_not_explain_are_noticed,
     requests::a_request_is_begun_once_and_its_answer_repeated,
     requests::a_request_is_taken_over_when_its_lease_ran_out,
     requests::an_abandoned_request_goes_on_at_once,
@@ -79,4 +86,40 @@ on_every_store! {
     retention::what_is_still_to_be_told_is_kept,
     retention::deliveries_go_with_their_attempts_and_bodies,
     retention::several_prune_at_once_while_others_work,
+    administered::provider_accounts_are_kept_with_their_history,
+    administered::provider_accounts_are_listed_without_the_deleted_ones,
+    administered::a_provider_account_without_secrets_is_a_guard,
+    administered::switches_stop_one_account_or_everyone_in_one_mode,
+    administered::a_switch_that_many_throw_at_once_is_thrown_once,
+    administered::what_is_told_of_them_is_delivered_and_then_forgotten,
+}
+
+/// Runs every test on PostgreSQL, without and with `PgBouncer`.
+macro_rules! where_rows_are_locked {
+    ($($test:ident,)*) => {
+        mod locked_rows {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::locks::$test(crate::world::World::postgres().await).await;
+                }
+            )*
+
+            mod pgbouncer {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $test() {
+                        crate::locks::$test(crate::world::World::pgbouncer().await).await;
+                    }
+                )*
+            }
+        }
+    };
+}
+
+where_rows_are_locked! {
+    a_locked_row_is_left_out_and_does_not_look_free,
+    what_a_locked_row_is_reached_by_is_locked_too,
+    a_batch_waits_a_moment_for_a_row_and_then_goes_on_without_it,
+    a_batch_that_knows_of_no_locked_rows_does_not_run_without_them,
 }

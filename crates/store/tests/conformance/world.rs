@@ -12,6 +12,7 @@ use domain::invoice::{NewInvoice, Totals};
 use domain::line_item::LineItem;
 use domain::money::Currency;
 use domain::payment::{Kind, NewPayment, Payment};
+use domain::provider::Traits;
 use domain::refund::{NewRefund, Refund};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
@@ -134,7 +135,9 @@ impl World {
                 captured,
                 currency: usd(),
                 provider: "simulator".into(),
+                provider_account: Some("pa_1".into()),
                 provider_payment_id: format!("ch_{number}").into(),
+                provider_data: Some("{\"capture\":\"é\"}".into()),
                 captured_at: Some(NOW),
                 settled_at: None,
                 reference: Some("order \"7\"".into()),
@@ -162,6 +165,7 @@ impl World {
             key: key.map(|key| KeyHash([key; 16])),
             request: [9; 16],
             start: Start::Queue,
+            providers: Arc::new([("simulator", Traits::UNKNOWN)].into()),
         }))
     }
 

@@ -31,7 +31,11 @@ pub const CODES: &[(u16, &str, &str)] = &[
     (409, "idempotency_conflict", "the Idempotency-Key was used for another request"),
     (409, "idempotency_in_progress", "a request with this Idempotency-Key is being processed"),
     (409, "payment_intent_not_succeeded", "only an intent that is succeeded can be refunded"),
-    (409, "nothing_refundable", "everything is on its way back in refunds that are pending"),
+    (
+        409,
+        "nothing_refundable",
+        "everything is on its way back in refunds that are pending, or is held",
+    ),
     (409, "payment_intent_unexpected_state", "the intent is not in a state that allows it"),
     (413, "payload_too_large", "the body is too large"),
     (415, "unsupported_media_type", "the body is not said to be `application/json` in UTF-8"),
@@ -140,8 +144,8 @@ impl Problem {
             Refusal::NothingRefundable { status: Status::Succeeded } => Self::new(
                 StatusCode::CONFLICT,
                 "nothing_refundable",
-                "everything that was charged is on its way back in refunds that are pending; list \
-                 the refunds to see them",
+                "everything that was charged is on its way back in refunds that are pending, or is \
+                 held because of a dispute; list the refunds to see them",
             ),
             // These refusals have no words of their own in this door.
             Refusal::RefundNotFound
@@ -163,6 +167,14 @@ impl Problem {
             | Refusal::InvoiceIs { .. }
             | Refusal::InvoiceCannotBeSent(_)
             | Refusal::AttemptInFlight
+            | Refusal::ProviderNotConfigured(_)
+            | Refusal::NotPossible { .. }
+            | Refusal::CannotResolve(_)
+            | Refusal::NoProof
+            | Refusal::ProviderRefundTaken(_)
+            | Refusal::HoldNotFound
+            | Refusal::DisputeHeld(_)
+            | Refusal::HoldEnded(_)
             | Refusal::TooLarge => Self(problem::Problem::of_refusal(refusal)),
         }
     }
@@ -172,7 +184,8 @@ impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Self {
         match error {
             engine::Error::Refused(refusal) => Self::of_refusal(&refusal),
-            engine::Error::Invalid { .. }
+            engine::Error::ProviderAccount(_)
+            | engine::Error::Invalid { .. }
             | engine::Error::Busy
             | engine::Error::InProgress
             | engine::Error::TimedOut

@@ -51,7 +51,10 @@ impl WebhookFormat for ElasticPay {
             EventSubject::Payment(payment) => ToldIntent::of_payment(payment),
             EventSubject::Refund(refund) => ToldIntent::of_failed_refund(refund),
             EventSubject::Checkout(checkout) => ToldIntent::of_checkout(checkout),
-            EventSubject::Invoice(_) | EventSubject::Endpoint(_) => {
+            EventSubject::Invoice(_)
+            | EventSubject::Endpoint(_)
+            | EventSubject::ProviderAccount(_)
+            | EventSubject::Sending(_) => {
                 return Err(serde_json::Error::custom("this is about no payment intent"));
             }
         };

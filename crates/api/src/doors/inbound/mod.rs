@@ -5,16 +5,18 @@ pub mod describe;
 
 use crate::app::App;
 use crate::http::admit::{client, count_failure};
+use crate::http::answer::with_body;
 use crate::http::body;
 use crate::http::envelope;
 use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::Response;
-use domain::ids::AccountId;
+use domain::ids::{AccountId, RequestId};
 use domain::tenant::{Mode, Tenant};
-use engine::{InboundWebhook, WebhookError, WebhookRefused};
-use http::{HeaderMap, Method, StatusCode};
+use engine::{InboundWebhook, WebhookAnswer, WebhookError, WebhookRefused};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -38,7 +40,8 @@ async fn receive(app: Arc<App>, request: Request) -> Response {
     let request_id = app.engine.request_id();
     let client = client(&app, request.headers(), request.extensions());
     match take_in(&app, request).await {
-        Ok(()) => {
+        Ok(Some(answer)) => in_its_words(&answer, request_id),
+        Ok(None) => {
             let received = Received { received: true };
             envelope::answer(&app, request_id, StatusCode::OK, &received, None)
         }
@@ -51,7 +54,17 @@ async fn receive(app: Arc<App>, request: Request) -> Response {
     }
 }
 
-async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
+fn in_its_words(answer: &WebhookAnswer, request_id: RequestId) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = with_body(status, answer.body.into(), &request_id.to_string());
+    if !answer.body.is_empty() {
+        let kind = HeaderValue::from_static(answer.content_type);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response
+}
+
+async fn take_in(app: &App, request: Request) -> Result<Option<WebhookAnswer>, Problem> {
     let (parts, body) = request.into_parts();
     let config = &app.config;
     let body =
@@ -61,6 +74,7 @@ async fn take_in(app: &App, request: Request) -> Result<(), Problem> {
     let provider = provider.ok_or_else(unknown_address)?;
     let tenant = find_tenant(app, account, mode).await?.ok_or_else(unknown_address)?;
     let webhook = InboundWebhook {
+        url: format!("{}{}", app.engine.public_url(), parts.uri).into(),
         headers: readable(&parts.headers),
         body: body.into(),
         received_at: app.engine.now(),
@@ -105,6 +119,10 @@ fn explain(error: &WebhookError) -> Problem {
         }
         WebhookError::Refused(refused @ WebhookRefused::Malformed(_)) => {
             Problem::new(StatusCode::BAD_REQUEST, "validation_error", refused.to_string())
+        }
+        WebhookError::NotAsked(why) => {
+            tracing::warn!(%why, "a webhook could not be followed; the provider sends it again");
+            Problem::unavailable("the provider could not be asked; send it again")
         }
         WebhookError::Engine(error) => {
             tracing::warn!(%error, "a webhook could not be recorded; the provider sends it again");

@@ -198,7 +198,8 @@ impl Problem {
             Status::Refunded | Status::Reversed => Self::already_refunded(),
             Status::Succeeded => Self::refund(
                 "refund_in_progress",
-                "a refund of everything that is left is being processed; wait for its outcome",
+                "a refund of everything that is left is being processed, or a dispute holds the rest; \
+                 wait for the outcome",
             ),
         }
     }
@@ -209,7 +210,8 @@ impl From<engine::Error> for Problem {
         match error {
             engine::Error::Refused(refusal) => refusal.into(),
             engine::Error::InProgress => Self::running(),
-            engine::Error::Invalid { .. }
+            engine::Error::ProviderAccount(_)
+            | engine::Error::Invalid { .. }
             | engine::Error::Busy
             | engine::Error::TimedOut
             | engine::Error::Store(_) => problem::Problem::from(error).into(),
@@ -242,7 +244,15 @@ impl From<Refusal> for Problem {
             Refusal::TooManyEndpoints => {
                 Self::new(StatusCode::BAD_REQUEST, INVALID, format!("{refusal}; delete one"))
             }
+            Refusal::ProviderNotConfigured(_) => problem::Problem::of_refusal(&refusal).into(),
             Refusal::InvoiceNotFound
+            | Refusal::NotPossible { .. }
+            | Refusal::CannotResolve(_)
+            | Refusal::NoProof
+            | Refusal::ProviderRefundTaken(_)
+            | Refusal::HoldNotFound
+            | Refusal::DisputeHeld(_)
+            | Refusal::HoldEnded(_)
             | Refusal::DeliveryNotFound
             | Refusal::AlreadyQueued
             | Refusal::EndpointDisabled

@@ -82,7 +82,10 @@ impl WebhookFormat for Yoco {
                 of_payment((&*payment.capture).into(), payment.capture.captured_at, None, mode)?
             }
             // No event about one of these has a name here.
-            EventSubject::Invoice(_) | EventSubject::Endpoint(_) => {
+            EventSubject::Invoice(_)
+            | EventSubject::Endpoint(_)
+            | EventSubject::ProviderAccount(_)
+            | EventSubject::Sending(_) => {
                 return Err(serde::ser::Error::custom("this format tells of money only"));
             }
         };

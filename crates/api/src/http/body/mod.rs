@@ -1,15 +1,17 @@
 //! Request bodies: read with a limit, and then as a JSON object.
 
+pub mod canonical;
 mod fields;
 mod list;
 pub mod metadata;
 mod object;
+mod strict;
 mod strings;
 mod text;
 mod url;
 
 pub use object::{Least, Object, missing};
-pub use strings::StringList;
+pub use strings::{NamedText, StringList, TextMap};
 pub use url::LONGEST_URL;
 
 use axum::body::{Body, Bytes, HttpBody};

@@ -57,6 +57,11 @@ impl<'a> Object<'a> {
         Ok(Self { fields: fields.found })
     }
 
+    /// The names of its fields, in the order they came.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| &**name)
+    }
+
     /// The raw JSON of a field. A field that is `null` counts as absent.
     pub(super) fn raw(&self, field: &str) -> Option<&'a str> {
         let (_, value) = self.fields.iter().find(|(key, _)| key == field)?;

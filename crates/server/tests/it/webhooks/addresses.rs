@@ -68,9 +68,7 @@ fn resolver(answers: &[&str]) -> Arc<Rebinding> {
 #[tokio::test]
 async fn no_spelling_of_a_private_address_is_registered_or_called() {
     let world = World::open().await;
-    let strict =
-        Outbound::new(Policy::default(), Arc::new(engine::outbound::SystemResolver), TIMEOUT);
-    let strict = strict.expect("TLS");
+    let strict = Outbound::new(Policy::default(), system(), TIMEOUT).expect("TLS");
     let live = Tenant::new(world.rig.tenant.account(), Mode::Live);
     for url in INSIDE {
         let url = url.replace("PORT", &world.receiver.port.to_string());

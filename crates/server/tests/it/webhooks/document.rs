@@ -20,6 +20,9 @@ const EXPECTED: &[&str] = &[
     "invoice.paid",
     "invoice.sent",
     "invoice.voided",
+    "payment.hold_booked",
+    "payment.hold_placed",
+    "payment.hold_released",
     "payment.partially_refunded",
     "payment.refunded",
     "plugipay.checkout_session.completed.v1",
@@ -74,6 +77,11 @@ async fn every_webhook_matches_the_document() {
         json!({"chargeId": whole}),
     ] {
         demo.post("/api/v1/refunds", &body).await.data();
+    }
+    let holds = format!("/api/v1/payments/{}/holds", demo.pay("ch_disputed", 10_000).await);
+    for end in ["release", "book"] {
+        let hold = made(&demo, &holds, &json!({"amount": 70, "reason": "chargeback"})).await;
+        demo.post(&format!("{holds}/{hold}/{end}"), &json!({})).await.data();
     }
     let paid = session(&demo).await;
     let charge = format!("/api/v1/public/checkout/sessions/{paid}/charge");

@@ -2,7 +2,10 @@
 
 use super::receiver::{Answer, Received};
 use super::world::{LEASE_MS, World, verify_plugipay, verify_standard};
+use domain::ids::HoldId;
+use domain::outcome::Source;
 use domain::webhook::{Format, Status};
+use engine::{End, NewHold};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -49,6 +52,52 @@ async fn both_formats_send_a_refund_and_verify_with_their_own_secret_only() {
     assert_eq!(object(0)["amount"], 100);
     assert_eq!(object(1)["status"], "succeeded");
     assert_eq!(of_plugipay[1].json()["accountId"], json!(world.account.to_string()));
+}
+
+#[tokio::test]
+async fn holds_are_told_with_the_payment_as_it_was() {
+    let world = World::open().await;
+    let events = "payment.hold_placed payment.hold_released payment.hold_booked";
+    world.endpoint("/holds", events, Format::Refundry).await;
+    world.endpoint("/plugipay", "*", Format::Plugipay).await;
+    let payment = world.rig.pay(10_000, "USD").await.capture.id;
+    let (engine, tenant) = (world.engine(), world.rig.tenant);
+    let place = async |amount| {
+        let new = NewHold {
+            tenant,
+            payment,
+            amount,
+            currency: None,
+            reason: "chargeback".into(),
+            reference: None,
+            source: Source::Operator,
+        };
+        engine.place_hold(new, None).await.expect("placed").value.id
+    };
+    let (first, second) = (place(7_000).await, place(4_000).await);
+    engine.end_hold(tenant, payment, first, End::Release, None).await.expect("released");
+    let book = End::Book { amount: Some(500) };
+    engine.end_hold(tenant, payment, second, book, None).await.expect("booked");
+    world.send().await;
+    let all = world.receiver.all();
+    let told = all.iter().filter(|one| one.path == "/holds").map(|one| {
+        let (kind, data) = (one.kind(), one.json()["data"].clone());
+        let payment = ["amountHeld", "amountHeldExcess", "amountRefunded"];
+        (kind, data["hold"].clone(), payment.map(|name| data["object"][name].clone()))
+    });
+    let hold = |id: HoldId, amount: i64| json!({"id": id.to_string(), "amount": amount, "reason": "chargeback"});
+    let expected = [
+        ("payment.hold_placed", hold(first, 7_000), [7_000, 0, 0]),
+        ("payment.hold_placed", hold(second, 4_000), [10_000, 1_000, 0]),
+        ("payment.hold_released", hold(first, 7_000), [4_000, 0, 0]),
+        ("payment.hold_booked", hold(second, 500), [0, 0, 500]),
+    ];
+    let expected =
+        expected.map(|(kind, hold, sums)| (kind.to_owned(), hold, sums.map(Value::from)));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let plugipay = all.iter().filter(|one| one.path == "/plugipay").map(Received::kind);
+    let refund = ["plugipay.refund.issued.v1", "plugipay.refund.succeeded.v1"];
+    assert_eq!(plugipay.collect::<Vec<_>>(), refund, "this format has no holds");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub fn webhooks(resolver: &Arc<dyn Resolver>) -> Webhooks {
 }
 
 pub fn system() -> Arc<dyn Resolver> {
-    Arc::new(SystemResolver)
+    Arc::new(SystemResolver::new().expect("threads"))
 }
 
 impl World {

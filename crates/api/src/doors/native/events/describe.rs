@@ -4,6 +4,8 @@ use super::LIST;
 use super::replay::{EVENTS, ReplayWire, TriggerWire};
 use super::wire::{EventWire, types};
 use crate::doors::native::describe::Described;
+use crate::doors::native::provider_accounts::wire::ToldProviderAccountWire;
+use crate::doors::native::sending::wire::ToldSendingWire;
 use crate::doors::native::webhooks::wire::DisabledWire;
 use crate::openapi::{Chapter, Fields, Operation, Printed, Schema, components};
 use serde_json::json;
@@ -30,6 +32,8 @@ pub fn chapter() -> Chapter {
         schemas: vec![
             ("Event", EventWire::schema()),
             ("DisabledEndpoint", DisabledWire::schema()),
+            ("ProviderAccountInEvent", ToldProviderAccountWire::schema()),
+            ("SendingInEvent", ToldSendingWire::schema()),
             ("TriggeredEvent", TriggerWire::schema()),
         ],
         ..Chapter::default()

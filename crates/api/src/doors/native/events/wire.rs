@@ -3,13 +3,17 @@
 use crate::doors::native::checkout_sessions::wire::SessionWire;
 use crate::doors::native::invoices::wire::InvoiceWire;
 use crate::doors::native::payments::wire::PaymentWire;
+use crate::doors::native::provider_accounts::wire::ToldProviderAccountWire;
 use crate::doors::native::refunds::wire::{RefundWire, provider_at};
+use crate::doors::native::sending::wire::ToldSendingWire;
 use crate::doors::native::webhooks::wire::DisabledWire;
 use crate::http::print::{PrefixedId, Shown};
 use crate::http::time::Iso;
 use crate::openapi::{Schema, components, printed};
 use domain::event::{Subject, Type};
-use domain::ids::{AccountId, EndpointId, EventId, InvoiceId, PaymentId, RefundId};
+use domain::ids::{
+    AccountId, EndpointId, EventId, HoldId, InvoiceId, PaymentId, ProviderAccountId, RefundId,
+};
 use domain::payment::Kind;
 use engine::{Engine, EventSubject, EventView};
 use serde::Serialize;
@@ -33,7 +37,15 @@ printed! {
 }
 
 /// The names of the schemas of [`EventObject`].
-const OBJECTS: [&str; 5] = ["Refund", "Payment", "CheckoutSession", "Invoice", "DisabledEndpoint"];
+const OBJECTS: [&str; 7] = [
+    "Refund",
+    "Payment",
+    "CheckoutSession",
+    "Invoice",
+    "DisabledEndpoint",
+    "ProviderAccountInEvent",
+    "SendingInEvent",
+];
 
 printed! {
     #[serde(rename_all = "camelCase")]
@@ -42,7 +54,23 @@ printed! {
             Schema::any_of(OBJECTS.map(Schema::named)).says("The subject as it was right after the event."),
         aggregate_type: &'static str = subject_types().like("refund"),
         aggregate_id: Shown<PrefixedId> =
-            components::id_or_source_id(&[RefundId::PREFIX, EndpointId::PREFIX]),
+            components::id_or_source_id(&[
+                RefundId::PREFIX,
+                EndpointId::PREFIX,
+                ProviderAccountId::PREFIX,
+                AccountId::PREFIX,
+            ]),
+        hold?: EventHold<'a> = EventHold::schema(),
+    }
+}
+
+printed! {
+    /// The hold that an event of a payment is about.
+    #[serde(rename_all = "camelCase")]
+    pub struct EventHold<'a> {
+        id: &'a str = components::id(&[HoldId::PREFIX]),
+        amount: i64 = Schema::integer(1).says("Held, or booked. Minor units.").like(2500),
+        reason: &'a str = Schema::string().like("chargeback"),
     }
 }
 
@@ -54,6 +82,8 @@ enum EventObject<'a> {
     Checkout(Box<SessionWire<'a>>),
     Invoice(Box<InvoiceWire<'a>>),
     Endpoint(Box<DisabledWire<'a>>),
+    ProviderAccount(Box<ToldProviderAccountWire<'a>>),
+    Sending(Box<ToldSendingWire<'a>>),
 }
 
 printed! {
@@ -72,7 +102,8 @@ pub fn types() -> Schema {
 /// Describes the types of resources that events are about.
 fn subject_types() -> Schema {
     let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
-    Schema::words(["refund", "webhook_endpoint"].into_iter().chain(kinds))
+    let others = ["refund", "webhook_endpoint", "provider_account", "sending"];
+    Schema::words(others.into_iter().chain(kinds))
 }
 
 impl<'a> EventWire<'a> {
@@ -106,7 +137,7 @@ impl<'a> EventData<'a> {
     pub fn new(view: &'a EventView, account: AccountId, engine: &Engine) -> Self {
         let object = match &view.subject {
             EventSubject::Refund(refund) => {
-                EventObject::Refund(Box::new(RefundWire::new(refund, account)))
+                EventObject::Refund(Box::new(RefundWire::of_event(refund, account)))
             }
             EventSubject::Payment(payment) => {
                 EventObject::Payment(Box::new(PaymentWire::new(payment, account)))
@@ -120,6 +151,13 @@ impl<'a> EventData<'a> {
             EventSubject::Endpoint(detail) => {
                 EventObject::Endpoint(Box::new(DisabledWire::new(&view.event, detail)))
             }
+            EventSubject::ProviderAccount(detail) => {
+                let wire = ToldProviderAccountWire::new(&view.event, detail);
+                EventObject::ProviderAccount(Box::new(wire))
+            }
+            EventSubject::Sending(detail) => {
+                EventObject::Sending(Box::new(ToldSendingWire::new(&view.event, detail)))
+            }
         };
         let (aggregate_type, name) = match view.event.subject {
             Subject::Refund(id, _) => ("refund", PrefixedId::new(RefundId::PREFIX, id.ulid())),
@@ -130,7 +168,9 @@ impl<'a> EventData<'a> {
                     EventSubject::Refund(_)
                     | EventSubject::Payment(_)
                     | EventSubject::Invoice(_)
-                    | EventSubject::Endpoint(_) => Kind::CheckoutSession,
+                    | EventSubject::Endpoint(_)
+                    | EventSubject::ProviderAccount(_)
+                    | EventSubject::Sending(_) => Kind::CheckoutSession,
                 };
                 (kind.as_str(), PrefixedId::new(kind.prefix(), id.ulid()))
             }
@@ -138,7 +178,14 @@ impl<'a> EventData<'a> {
             Subject::Endpoint(id) => {
                 ("webhook_endpoint", PrefixedId::new(EndpointId::PREFIX, id.ulid()))
             }
+            Subject::ProviderAccount(id) => {
+                ("provider_account", PrefixedId::new(ProviderAccountId::PREFIX, id.ulid()))
+            }
+            Subject::Sending(id) => ("sending", PrefixedId::new(AccountId::PREFIX, id.ulid())),
         };
-        Self { object, aggregate_type, aggregate_id: Shown(name) }
+        let hold = view.event.detail.as_deref().and_then(|detail| detail.hold.as_ref());
+        let hold =
+            hold.map(|hold| EventHold { id: &hold.id, amount: hold.amount, reason: &hold.reason });
+        Self { object, aggregate_type, aggregate_id: Shown(name), hold }
     }
 }

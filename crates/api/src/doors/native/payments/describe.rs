@@ -1,8 +1,9 @@
 //! Payments.
 
 use super::wire::PaymentWire;
-use super::{LIST, LONGEST_ID, LONGEST_PROVIDER};
+use super::{LIST, LONGEST_ACCOUNT, LONGEST_ID, LONGEST_PROVIDER};
 use crate::doors::native::describe::Described;
+use crate::http::body::canonical::MAX_BYTES;
 use crate::openapi::{Chapter, Fields, Printed, Schema, components};
 use domain::payment::Kind;
 use http::Method;
@@ -80,6 +81,21 @@ fn new_payment() -> Schema {
         .must(
             "providerPaymentId",
             Schema::name(LONGEST_ID).says("The provider's id of the charge."),
+        )
+        .may(
+            "providerAccount",
+            Schema::name(LONGEST_ACCOUNT)
+                .with("pattern", "^pa_")
+                .says("The account at the provider, where there are several.")
+                .or_null(),
+        )
+        .may(
+            "providerData",
+            Schema::map(Schema::any())
+                .says(&format!(
+                    "More that the provider needs to know of the payment; {MAX_BYTES} bytes in all."
+                ))
+                .or_null(),
         )
         .may(
             "kind",

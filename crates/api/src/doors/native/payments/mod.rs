@@ -34,6 +34,8 @@ pub const LIST: List = List::new("payments", &[]);
 
 pub const LONGEST_PROVIDER: usize = 64;
 pub const LONGEST_ID: usize = 200;
+pub const LONGEST_ACCOUNT: usize = 64;
+const ACCOUNT_PREFIX: &str = "pa_";
 
 pub async fn register(call: Call) -> Result<Response, Problem> {
     let new = read(&call.object()?, call.tenant())?;
@@ -65,12 +67,24 @@ fn read(object: &Object<'_>, tenant: Tenant) -> Result<NewPayment, Invalid> {
         captured,
         currency,
         provider: provider.into(),
+        provider_account: read_account(object)?,
         provider_payment_id: provider_payment_id.into(),
+        provider_data: object.canonical("providerData")?,
         captured_at: object.time("capturedAt")?,
         settled_at: object.time("settledAt")?,
         reference: object.name("reference", LONGEST_ID)?.map(Into::into),
         metadata: object.metadata("metadata")?,
     })
+}
+
+fn read_account(object: &Object<'_>) -> Result<Option<Box<str>>, Invalid> {
+    let field = "providerAccount";
+    let Some(account) = object.name(field, LONGEST_ACCOUNT)? else { return Ok(None) };
+    if !account.starts_with(ACCOUNT_PREFIX) {
+        let message = format!("{field} must be the id of a provider account, {ACCOUNT_PREFIX}…");
+        return Err(Invalid::field(field, message));
+    }
+    Ok(Some(account.into()))
 }
 
 fn read_kind(object: &Object<'_>) -> Result<Option<Kind>, Invalid> {

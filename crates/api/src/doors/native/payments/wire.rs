@@ -24,6 +24,12 @@ printed! {
                 partial refund leaves it `succeeded`."),
         amount_refunded: i64 = components::minor("Refunds that succeeded.").like(2500),
         amount_reserved: i64 = components::minor("Refunds that may still succeed.").like(0),
+        amount_held: i64 =
+            components::minor("Money that holds keep from being refunded.").like(0),
+        amount_held_excess: i64 =
+            components::minor("What holds ask for and the payment does not cover. Money that a \
+                refund gives free goes to it first.")
+            .like(0),
         amount_refundable: i64 = components::minor("What a new refund may ask for at most.")
             .like(7500),
         amount_excess: i64 =
@@ -31,6 +37,9 @@ printed! {
             .like(0),
         provider: &'a str = Schema::string().like("simulator"),
         provider_payment_id: &'a str = Schema::string().like("sim_ch_usd"),
+        provider_account: Option<&'a str> = Schema::rare_text("As it was sent."),
+        provider_data: Option<Raw<'a>> =
+            Schema::map(Schema::any()).says("As it was sent.").or_null().like(()),
         captured_at: Iso = Schema::time(),
         settled_at: Option<Iso> = Schema::time().says("`null` when unknown.").or_null(),
         reference: Option<&'a str> = Schema::rare_text("As it was sent."),
@@ -55,10 +64,14 @@ impl<'a> PaymentWire<'a> {
             status: payment.status().as_str(),
             amount_refunded: payment.refunded,
             amount_reserved: payment.reserved,
+            amount_held: payment.held,
+            amount_held_excess: payment.held_excess,
             amount_refundable: payment.refundable(),
             amount_excess: payment.excess,
             provider: &capture.provider,
             provider_payment_id: &capture.provider_payment_id,
+            provider_account: capture.provider_account.as_deref(),
+            provider_data: capture.provider_data.as_deref().map(Raw),
             captured_at: Iso(capture.captured_at),
             settled_at: payment.settled_at.map(Iso),
             reference: capture.reference.as_deref(),

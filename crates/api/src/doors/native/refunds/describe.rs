@@ -1,7 +1,7 @@
 //! Refunds and their timelines.
 
-use super::wire::{RefundWire, TimelineWire};
-use super::{LIST, LONGEST_REASON, LONGEST_REFERENCE, TIMELINE};
+use super::wire::{AttemptWire, RefundWire, TimelineWire};
+use super::{LIST, LONGEST_REASON, LONGEST_REFERENCE, TIMELINE, resolve};
 use crate::doors::native::describe::Described;
 use crate::http::payment_ref::LONGEST_ID;
 use crate::openapi::{Chapter, Fields, Operation, Parameter, Printed, Schema, components};
@@ -21,6 +21,10 @@ pub fn chapter() -> Chapter {
         schemas: vec![
             ("Refund", RefundWire::schema()),
             ("NewRefund", new_refund()),
+            (
+                "RefundAttempt",
+                AttemptWire::schema().says("One call that asked the provider for a refund."),
+            ),
             (
                 "TimelineEntry",
                 TimelineWire::schema().says("What became of a refund, when, and who said so."),
@@ -53,6 +57,20 @@ fn operations() -> Vec<Operation> {
             .gives(200, "The canceled refund.", refund(), &["Idempotent-Replayed"])
             .refuses(&[(409, "state_conflict")])
             .done(),
+        resolve_by_hand(),
+        Described::get(
+            "/api/v1/refunds/{id}/attempts",
+            "listRefundAttempts",
+            TAG,
+            "List the calls for a refund",
+        )
+        .of(id(), one)
+        .says(
+            "Every call that asked the provider for this refund, oldest first: when the intent was \
+             on disk, when an answer came, and what it was. At most the first 1,000 and the last.",
+        )
+        .gives(200, "The calls.", Schema::list(Schema::named("RefundAttempt")), &[])
+        .done(),
         Described::get(
             "/api/v1/refunds/{id}/timeline",
             "getRefundTimeline",
@@ -62,11 +80,39 @@ fn operations() -> Vec<Operation> {
         .of(id(), one)
         .says(
             "Everything that happened to a refund and who said so, oldest first. Where events are \
-             no longer kept, `meta.pruned` says how many, and what is known all the same.",
+             no longer kept, `meta.pruned` says how many, and what is known all the same. Calls to \
+             the provider are no events: `listRefundAttempts` has them.",
         )
         .gives_pages("A page of the timeline.", &TIMELINE, "TimelineEntry")
         .done(),
     ]
+}
+
+fn resolve_by_hand() -> Operation {
+    let proof = json!({"providerRefundId": "sim_re_7", "text": "dashboard, 12 May"});
+    let absent = json!({"text": "searched the dashboard for the key and the payment, 12 May"});
+    Described::post(
+        "/api/v1/refunds/{id}/resolve",
+        "resolveRefund",
+        TAG,
+        "Resolve a refund by hand",
+    )
+    .of(components::any_refund_id(), "The refund. `rf_` and `re_` name the same one as `rfd_`.")
+    .says(
+        "Records what a person found out about a refund that nothing else settles: one that is \
+             `unknown`, `needs_review` or waits at the provider, or one that is decided and has \
+             `needsAttention`. Any other is refused with `state_conflict`.",
+    )
+    .reads(
+        resolve::body(),
+        &[
+            ("paid", "It is there", json!({"outcome": "succeeded", "proof": proof})),
+            ("absent", "It is not there", json!({"outcome": "send_again", "proof": absent})),
+        ],
+    )
+    .gives(200, "The refund.", Schema::named("Refund"), &["Idempotent-Replayed"])
+    .refuses(&[(409, "state_conflict")])
+    .done()
 }
 
 fn create() -> Operation {
@@ -112,6 +158,7 @@ fn create() -> Operation {
                 ("getRefund", "Reads the refund."),
                 ("cancelRefund", "Withdraws it, if it was not sent yet."),
                 ("getRefundTimeline", "Tells what became of it."),
+                ("listRefundAttempts", "Tells how the provider was asked for it."),
             ],
         )
         .refuses(&[(409, "state_conflict"), (422, "over_refund")])

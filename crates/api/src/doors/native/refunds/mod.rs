@@ -2,9 +2,10 @@
 //! borrowed from it where possible, and the answer is printed once.
 
 pub mod describe;
+pub mod resolve;
 pub mod wire;
 
-use self::wire::{RefundWire, TimelineWire};
+use self::wire::{AttemptWire, RefundWire, TimelineWire};
 use super::door::Call;
 use super::page::{List, Paging};
 use crate::http::answer::mark_replayed;
@@ -21,7 +22,7 @@ use domain::decide::Refusal;
 use domain::ids::RefundId;
 use domain::refund::Status;
 use domain::tenant::Tenant;
-use engine::access::KeyScope::{RefundRead, RefundWrite};
+use engine::access::KeyScope::{RefundRead, RefundResolve, RefundWrite};
 use engine::{Answered, EventFilter, NewRefund, Page, RefundFilter, RefundView, SortOrder};
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -34,6 +35,8 @@ pub fn routes() -> Vec<Route> {
         guarded(M::GET, "/api/v1/refunds", RefundRead, list),
         guarded(M::GET, "/api/v1/refunds/{id}", RefundRead, get),
         guarded(M::POST, "/api/v1/refunds/{id}/cancel", RefundWrite, cancel),
+        guarded(M::POST, "/api/v1/refunds/{id}/resolve", RefundResolve, resolve::resolve),
+        guarded(M::GET, "/api/v1/refunds/{id}/attempts", RefundRead, attempts),
         guarded(M::GET, "/api/v1/refunds/{id}/timeline", RefundRead, timeline),
     ]
 }
@@ -197,6 +200,14 @@ pub async fn cancel(call: Call) -> Result<Response, Problem> {
         &RefundWire::new(&answered.value, call.account()),
         answered.replayed,
     ))
+}
+
+/// Lists the calls that asked the provider for one refund.
+pub async fn attempts(call: Call) -> Result<Response, Problem> {
+    let refund = find(&call).await?.refund;
+    let attempts = call.engine().refund_attempts(&refund).await?;
+    let items: Vec<_> = attempts.iter().map(AttemptWire::new).collect();
+    Ok(call.answer(StatusCode::OK, &items))
 }
 
 /// Lists the events of one refund.

@@ -5,9 +5,9 @@ use crate::http::time::Iso;
 use crate::openapi::{Schema, components, printed};
 use domain::event::{Subject, Type};
 use domain::ids::{AccountId, EventId, PaymentId, RefundId};
-use domain::outcome::Failure;
+use domain::outcome::{Failure, ProviderOutcome};
 use domain::payment::Kind;
-use domain::refund::{Origin, State, Status};
+use domain::refund::{Attempt, Origin, State, Status};
 use engine::{EventView, RefundView};
 
 printed! {
@@ -21,7 +21,7 @@ printed! {
         amount: i64 = Schema::integer(1).says("Minor units.").like(2500),
         currency: &'a str = components::currency(),
         status: &'static str = Schema::one_of(Status::ALL, Status::as_str),
-        status_detail: &'static str = Schema::one_of(State::ALL, State::as_str)
+        status_detail: &'static str = Schema::one_of(State::DETAILS, State::detail)
             .says("Where it really is."),
         reason: Option<&'a str> = Schema::text_or_null("As it was sent.")
             .like("requested_by_customer"),
@@ -38,6 +38,14 @@ printed! {
         late: bool = Schema::boolean().says("It failed after it had succeeded.").like(false),
         origin: &'static str = Schema::one_of(Origin::ALL, Origin::as_str)
             .says("`external`: made at the provider itself and adopted."),
+        needs_attention: bool = Schema::boolean()
+            .says("A person was told, by `refund.attention_required`, that it waits for one.")
+            .like(false),
+        sends?: u32 = Schema::integer(0)
+            .says("How many calls asked the provider for it. Not in events.").like(1),
+        first_sent_at?: Option<Iso> = Schema::time()
+            .says("The first of these calls whose key the provider may still know. Not in events.")
+            .or_null(),
         provider_refund_id: Option<&'a str> = Schema::rare_text("The provider's id of the refund."),
         reference: Option<&'a str> = Schema::rare_text("As it was sent."),
         metadata: Option<Raw<'a>> = components::printed_metadata(),
@@ -60,7 +68,7 @@ impl<'a> RefundWire<'a> {
             amount: refund.amount,
             currency: refund.currency.as_str(),
             status: refund.state.status().as_str(),
-            status_detail: refund.state.as_str(),
+            status_detail: refund.state.detail(),
             reason: refund.reason.as_deref(),
             source_type: payment.kind.as_str(),
             source_id: PrefixedId::of_payment(payment.kind, payment.id),
@@ -72,11 +80,50 @@ impl<'a> RefundWire<'a> {
             failure_message: message,
             late: refund.late,
             origin: refund.origin.as_str(),
+            needs_attention: refund.needs_attention,
+            sends: Some(refund.sends),
+            first_sent_at: Some(refund.first_sent_at.map(Iso)),
             provider_refund_id: refund.provider_refund_id.as_deref(),
             reference: refund.reference.as_deref(),
             metadata: refund.metadata.as_deref().map(Raw),
             created_at: Iso(refund.id.at()),
             updated_at: Iso(refund.updated_at),
+        }
+    }
+
+    /// The refund as an event tells of it. Calls to the provider are no events.
+    pub fn of_event(view: &'a RefundView, account: AccountId) -> Self {
+        Self { sends: None, first_sent_at: None, ..Self::new(view, account) }
+    }
+}
+
+printed! {
+    #[serde(rename_all = "camelCase")]
+    pub struct AttemptWire<'a> {
+        number: u32 = Schema::integer(1).says("Counts from 1.").like(1),
+        sent_at: Iso = Schema::time().says("When the intent to call was on disk, before the call."),
+        answered_at: Option<Iso> = Schema::time().says("`null` while there is no answer.").or_null(),
+        outcome: Option<&'a str> = Schema::one_of(ProviderOutcome::ALL, ProviderOutcome::as_str)
+            .says("What the answer means.").or_null().like("completed"),
+        answer: Option<&'a str> =
+            Schema::rare_text("The provider's code and words, where the call did not go well."),
+    }
+}
+
+impl<'a> AttemptWire<'a> {
+    pub fn new(attempt: &'a Attempt) -> Self {
+        let answer = attempt.answer.as_deref();
+        let (outcome, answer) = match answer.map(|text| text.split_once(": ").ok_or(text)) {
+            Some(Ok((outcome, answer))) => (Some(outcome), Some(answer)),
+            Some(Err(outcome)) => (Some(outcome), None),
+            None => (None, None),
+        };
+        Self {
+            number: attempt.number,
+            sent_at: Iso(attempt.sent_at),
+            answered_at: attempt.answered_at.map(Iso),
+            outcome,
+            answer,
         }
     }
 }
@@ -95,7 +142,7 @@ printed! {
         r#type: &'static str = Schema::one_of(Type::ALL, Type::as_str).like("refund.created"),
         occurred_at: Iso = Schema::time(),
         status: Option<&'static str> = Schema::one_of(Status::ALL, Status::as_str).or_null(),
-        status_detail: Option<&'static str> = Schema::one_of(State::ALL, State::as_str).or_null(),
+        status_detail: Option<&'static str> = Schema::one_of(State::DETAILS, State::detail).or_null(),
         source: Option<&'a str> = Schema::rare_text("Where the evidence came from."),
         provider_at: Option<Iso> = Schema::time().says("The provider's own time of it.").or_null(),
         provider_refund_id: Option<&'a str> =
@@ -114,7 +161,9 @@ impl<'a> TimelineWire<'a> {
             Subject::Payment(_)
             | Subject::Checkout(..)
             | Subject::Invoice(..)
-            | Subject::Endpoint(_) => None,
+            | Subject::Endpoint(_)
+            | Subject::ProviderAccount(_)
+            | Subject::Sending(_) => None,
         };
         Self {
             seq: event.seq,
@@ -122,7 +171,7 @@ impl<'a> TimelineWire<'a> {
             r#type: event.event_type.as_str(),
             occurred_at: Iso(event.id.at()),
             status: state.map(|state| state.status().as_str()),
-            status_detail: state.map(State::as_str),
+            status_detail: state.map(State::detail),
             source: detail.and_then(|detail| detail.source.as_deref()),
             provider_at: provider_at(view),
             provider_refund_id: detail.and_then(|detail| detail.provider_refund_id.as_deref()),

@@ -1,9 +1,10 @@
 //! The bodies and headers that this door's webhook formats post.
 
+use crate::doors::native::events::wire::EventHold;
 use crate::doors::native::formats::{PlugipayBody, StandardBody};
 use crate::openapi::{Answer, Fields, Operation, Parameter, Printed, Schema, components};
 use domain::event::Type;
-use domain::ids::{EndpointId, InvoiceId, RefundId};
+use domain::ids::{AccountId, EndpointId, InvoiceId, ProviderAccountId, RefundId};
 use domain::payment::Kind;
 use domain::webhook::Format;
 use http::Method;
@@ -97,6 +98,10 @@ fn data(event: Type) -> Schema {
         }
         "invoice" => ("Invoice", vec!["invoice"], InvoiceId::PREFIX),
         "webhook_endpoint" => ("DisabledEndpoint", vec!["webhook_endpoint"], EndpointId::PREFIX),
+        "provider_account" => {
+            ("ProviderAccountInEvent", vec!["provider_account"], ProviderAccountId::PREFIX)
+        }
+        "sending" => ("SendingInEvent", vec!["sending"], AccountId::PREFIX),
         _ => ("Payment", Kind::ALL.iter().map(|kind| kind.as_str()).collect(), ""),
     };
     let id = if prefix.is_empty() {
@@ -104,10 +109,13 @@ fn data(event: Type) -> Schema {
     } else {
         components::id(&[prefix])
     };
+    let of_hold = event.as_str().starts_with("payment.hold_");
+    let hold = Fields::new().may("hold", EventHold::schema());
     Fields::new()
         .must("object", Schema::named(object))
         .must("aggregateType", Schema::words(kinds))
         .must("aggregateId", id)
+        .and(if of_hold { hold } else { Fields::new() })
         .open()
         .says("The thing as it was right after the event. A triggered event has the caller's own fields here too.")
 }

@@ -1,0 +1,82 @@
+//! A provider that never answers.
+
+use crate::hostile::*;
+use async_trait::async_trait;
+use domain::outcome::{Failure, ProviderOutcome as O, Said};
+use domain::payment::Capture;
+use domain::provider::Traits;
+use domain::refund::{Refund, State as S};
+use domain::tenant::Tenant;
+use domain::time::Timestamp;
+use engine::{Engine, InboundWebhook, Registry};
+use providers::{
+    Call, Inbound, Listed, Lookup, PaymentReport, Provider, RefundInstruction, WebhookRefused,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::{EngineRig, Setup, eventually};
+
+/// A provider that hangs.
+struct Hangs;
+
+#[async_trait]
+impl Provider for Hangs {
+    fn name(&self) -> &'static str {
+        "hangs"
+    }
+
+    fn traits(&self) -> Traits {
+        keeps(24, false)
+    }
+
+    fn check(&self, _: &RefundInstruction, _: Timestamp) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn submit(&self, _: &RefundInstruction, _: Call) -> Said {
+        std::future::pending().await
+    }
+
+    async fn lookup(&self, _: &RefundInstruction, _: Call) -> Lookup {
+        std::future::pending().await
+    }
+
+    async fn list(&self, _: &Capture, _: Option<&str>, _: Call) -> Result<Listed, Failure> {
+        std::future::pending().await
+    }
+
+    async fn payment(&self, _: Tenant, _: &str, _: Call) -> Result<Option<PaymentReport>, Failure> {
+        std::future::pending().await
+    }
+
+    async fn receive(&self, _: &InboundWebhook, _: Call) -> Result<Inbound, WebhookRefused> {
+        Err(WebhookRefused::Forged)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_hangs_does_not_take_every_call() {
+    let mut setup = Setup::default();
+    setup.engine.dispatch_limit = 4;
+    setup.engine.provider_timeout = Duration::from_mins(10);
+    setup.engine.lease_ms = 900_000;
+    let rig = EngineRig::open_with(setup).await;
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
+    let good = fake(&rig, "good", keeps(24, true), make, absent);
+    let registry = Registry::new().with(Arc::new(Hangs)).with(good.clone());
+    let engine = Engine::start(rig.parts_with(registry, rig.config()));
+    let stuck = pay(&engine, &rig, "hangs", "ch_1").await;
+    for _ in 0..40 {
+        rig.refund(&stuck).amount(1).of(&engine).create().await;
+    }
+    let fine = pay(&engine, &rig, "good", "ch_2").await;
+    let refund: Refund = rig.refund(&fine).amount(1).of(&engine).create().await;
+    eventually("the healthy provider's refund", async || {
+        for leased in engine.lease_due(128).await.expect("a step") {
+            let worker = engine.clone();
+            engine.spawn(async move { worker.work(leased).await });
+        }
+        (rig.reload(&refund).await.state == S::Succeeded).then_some(())
+    })
+    .await;
+}

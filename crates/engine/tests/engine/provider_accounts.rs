@@ -1,0 +1,235 @@
+//! Provider accounts: what is stored, what is shown, and what is refused.
+
+use crate::lock::tamper;
+use domain::administer::provider_account::Changes;
+use domain::ids::ProviderAccountId;
+use domain::provider_account::{MOST_PROVIDER_ACCOUNTS, Refusal, State};
+use domain::tenant::{Mode, Tenant};
+use engine::provider_accounts::{ProviderAccountDraft, ProviderAccountView, SecretHint, Secrets};
+use engine::{
+    Engine, Error, MasterKey, PageQuery, Parts, ProviderAccountFilter, Registry, SecretError,
+    SortOrder,
+};
+use secrecy::ExposeSecret as _;
+use testkit::{EngineRig, TEST_PSP};
+
+const API_KEY: &str = "k3y-of-the-api-\u{e9}1234";
+const WEBHOOK_SECRET: &str = "short-hook";
+
+fn parts(rig: &EngineRig) -> Parts {
+    let registry = Registry::new().with(rig.simulator.clone()).with_kind(TEST_PSP);
+    rig.parts_with(registry, rig.config())
+}
+
+fn secrets(given: &[(&str, &str)]) -> Secrets {
+    given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+}
+
+fn draft() -> ProviderAccountDraft {
+    ProviderAccountDraft {
+        provider: "test_psp".into(),
+        name: "Shop".into(),
+        config: [("merchant_account".into(), "ShopECOM".into())].into(),
+        secrets: secrets(&[("api_key", API_KEY), ("webhook_secret", WEBHOOK_SECRET)]),
+    }
+}
+
+async fn make(engine: &Engine, tenant: Tenant) -> ProviderAccountView {
+    engine.create_provider_account(tenant, draft()).await.expect("it is not refused")
+}
+
+/// The secrets that the engine would speak to the provider with.
+async fn opened(engine: &Engine, tenant: Tenant, id: ProviderAccountId) -> Vec<(String, String)> {
+    let found = engine.provider_credentials(tenant, id).await.expect("a read");
+    let credentials = found.expect("there are credentials");
+    let plain = |(name, value): (Box<str>, secrecy::SecretString)| {
+        (name.into(), value.expose_secret().to_owned())
+    };
+    credentials.secrets.into_iter().map(plain).collect()
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn refused<T: std::fmt::Debug>(done: Result<T, Error>) -> (&'static str, String) {
+    match done {
+        Err(Error::Invalid { field, message }) => (field, message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_and_opened_for_the_provider_only() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let made = make(&engine, rig.tenant).await;
+    let hint = |name: &str, last4: Option<&str>| SecretHint {
+        name: name.into(),
+        set: true,
+        last4: last4.map(Box::from),
+    };
+    let hints = [hint("api_key", Some("1234")), hint("webhook_secret", None)];
+    assert_eq!(made.secrets.as_deref(), Ok(hints.as_slice()));
+    let id = made.account.id;
+    let expected = [pair("api_key", API_KEY), pair("webhook_secret", WEBHOOK_SECRET)];
+    assert_eq!(opened(&engine, rig.tenant, id).await, expected);
+    let other = Tenant::new(rig.tenant.account(), Mode::Live);
+    assert!(engine.provider_credentials(other, id).await.expect("a read").is_none());
+
+    let found = engine.provider_credentials(rig.tenant, id).await.expect("a read");
+    let printed = format!("{made:?} {found:?} {:?}", draft());
+    let sealed = made.account.secrets.expect("they are stored").0;
+    let stored = String::from_utf8_lossy(&sealed);
+    for secret in [API_KEY, WEBHOOK_SECRET] {
+        assert!(!printed.contains(secret), "{printed}");
+        assert!(!stored.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn rotated_and_deleted_secrets_are_gone() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let made = make(&engine, tenant).await.account;
+    let new = secrets(&[("api_key", "another-key-5678"), ("webhook_secret", "another-hook")]);
+    rig.clock.advance(5);
+    let rotated = engine.rotate_provider_account(tenant, made.id, &new).await.expect("rotated");
+    assert_eq!((made.version, rotated.account.version), (1, 2));
+    assert_eq!(rotated.account.updated_at, made.updated_at.plus_ms(5));
+    let expected = [pair("api_key", "another-key-5678"), pair("webhook_secret", "another-hook")];
+    assert_eq!(opened(&engine, tenant, made.id).await, expected);
+    assert_ne!(rotated.account.secrets, made.secrets);
+
+    let paused = engine.pause_provider_account(tenant, made.id, Some("look".into())).await;
+    assert_eq!(paused.expect("paused").account.state, State::Paused);
+    let states = engine.provider_account_states(tenant).await.expect("a read");
+    let states: Vec<_> = states.iter().map(|s| (s.id, s.state, s.version)).collect();
+    assert_eq!(states, [(made.id, State::Paused, 2)]);
+    assert!(engine.provider_credentials(tenant, made.id).await.expect("a read").is_some());
+    let deleted = engine.delete_provider_account(tenant, made.id).await.expect("deleted");
+    assert_eq!((deleted.account.secrets, deleted.secrets), (None, Ok(Vec::new())));
+    assert!(engine.provider_credentials(tenant, made.id).await.expect("a read").is_none());
+    assert!(engine.provider_account_states(tenant).await.expect("a read").is_empty());
+    let again = engine.rotate_provider_account(tenant, made.id, &new).await;
+    assert!(matches!(again, Err(Error::ProviderAccount(Refusal::Deleted))), "{again:?}");
+    let found = engine.find_provider_account(tenant, made.id).await.expect("a read");
+    assert!(found.expect("the row stays").account.deleted_at.is_some());
+    let filter = ProviderAccountFilter::default();
+    let order = SortOrder::Ascending;
+    let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
+    let listed = engine.list_provider_accounts(tenant, filter, page).await.expect("a read");
+    assert!(listed.items.is_empty());
+}
+
+#[tokio::test]
+async fn settings_are_changed_as_a_whole_and_counted() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let made = make(&engine, tenant).await.account;
+    let change = async |changes| engine.change_provider_account(tenant, made.id, changes).await;
+    let named = change(Changes { name: Some("Other".into()), config: None }).await;
+    let named = named.expect("changed").account;
+    assert_eq!((&*named.name, named.version, &named.config), ("Other", 1, &made.config));
+    let config = [("merchant_account".into(), "OtherECOM".into())].into();
+    let changed = change(Changes { name: None, config: Some(config) }).await;
+    let changed = changed.expect("changed").account;
+    assert_eq!((&*changed.config["merchant_account"], changed.version), ("OtherECOM", 2));
+    assert_eq!(changed.secrets, made.secrets);
+    let (field, message) =
+        refused(change(Changes { config: Some([].into()), ..Changes::default() }).await);
+    assert_eq!(field, "config");
+    assert!(message.contains("merchant_account is missing"), "{message}");
+    let nobody = ProviderAccountId::from_bytes([9; 16]);
+    let nobody = engine.change_provider_account(tenant, nobody, Changes::default()).await;
+    assert!(matches!(nobody, Err(Error::ProviderAccount(Refusal::NotFound))), "{nobody:?}");
+}
+
+/// Makes a draft unacceptable.
+type Spoil<'a> = &'a dyn Fn(&mut ProviderAccountDraft);
+
+#[tokio::test]
+async fn drafts_that_cannot_be_accepted_change_nothing() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let long = "n".repeat(81);
+    let cases: [(&str, &str, Spoil<'_>); 7] = [
+        ("provider", "did you mean test_psp?", &|d| d.provider = "tset_psp".into()),
+        ("provider", "provider is one of test_psp", &|d| d.provider = "simulator".into()),
+        ("name", "say what you call", &|d| d.name = " ".into()),
+        ("name", "at most 80 characters", &|d| d.name = long.as_str().into()),
+        ("config", "merchant_account is missing", &|d| d.config.clear()),
+        ("secrets", "these are missing: api_key", &|d| d.secrets.clear()),
+        ("secrets", "did you mean api_key?", &|d| d.secrets = secrets(&[("api-key", API_KEY)])),
+    ];
+    for (expected, part, spoil) in cases {
+        let mut draft = draft();
+        spoil(&mut draft);
+        let (field, message) = refused(engine.create_provider_account(tenant, draft).await);
+        assert_eq!(field, expected, "{message}");
+        assert!(message.contains(part), "{message}");
+        assert!(!message.contains(API_KEY), "{message}");
+    }
+    let without = Engine::start(rig.parts(rig.simulator.clone()));
+    let (_, message) = refused(without.create_provider_account(tenant, draft()).await);
+    assert!(message.contains("no provider that needs an account"), "{message}");
+    let reason = "r".repeat(501);
+    let made = make(&engine, tenant).await.account.id;
+    let paused = engine.pause_provider_account(tenant, made, Some(reason.into())).await;
+    assert_eq!(refused(paused).0, "reason");
+    assert_eq!(engine.provider_account_states(tenant).await.expect("a read").len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_has_a_bounded_number_of_them() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let mut last = None;
+    for _ in 0..MOST_PROVIDER_ACCOUNTS {
+        last = Some(make(&engine, tenant).await.account.id);
+    }
+    let more = engine.create_provider_account(tenant, draft()).await;
+    assert!(matches!(more, Err(Error::ProviderAccount(Refusal::TooMany))), "{more:?}");
+    let last = last.expect("an account");
+    engine.delete_provider_account(tenant, last).await.expect("deleted");
+    make(&engine, tenant).await;
+}
+
+#[tokio::test]
+async fn another_master_key_shows_the_account_and_names_the_key_that_is_needed() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let made = make(&engine, tenant).await.account;
+    let (needed, key) = (MasterKey::from_bytes([9; 32]).id(), MasterKey::from_bytes([8; 32]));
+    let given = key.id();
+    let other = Engine::start(Parts { master_key: key, ..parts(&rig) });
+    let seen = other.find_provider_account(tenant, made.id).await.expect("a read");
+    let seen = seen.expect("it is there");
+    assert_eq!(seen.secrets, Err(SecretError::OtherKey { needed, given }));
+    let credentials = other.provider_credentials(tenant, made.id).await;
+    let Err(Error::Store(why)) = credentials else { panic!("{credentials:?}") };
+    assert!(why.to_string().contains(&needed.to_string()), "{why}");
+    // New secrets are the way out.
+    let new = secrets(&[("api_key", "another-key-5678"), ("webhook_secret", "another-hook")]);
+    let rotated = other.rotate_provider_account(tenant, made.id, &new).await.expect("rotated");
+    assert!(rotated.secrets.is_ok());
+}
+
+#[tokio::test]
+async fn secrets_of_another_row_do_not_open() {
+    let rig = EngineRig::open().await;
+    let (engine, tenant) = (Engine::start(parts(&rig)), rig.tenant);
+    let (one, other) = (make(&engine, tenant).await, make(&engine, tenant).await);
+    assert!(one.secrets.is_ok() && other.secrets.is_ok());
+    tamper(
+        &rig,
+        "UPDATE provider_accounts SET secrets_sealed = (SELECT secrets_sealed \
+         FROM provider_accounts ORDER BY id LIMIT 1)",
+    );
+    let shown = async |id| {
+        let found = engine.find_provider_account(tenant, id).await.expect("a read");
+        found.expect("it is there").secrets
+    };
+    assert!(shown(one.account.id).await.is_ok());
+    assert_eq!(shown(other.account.id).await, Err(SecretError::Changed));
+}
