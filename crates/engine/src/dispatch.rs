@@ -18,7 +18,7 @@ use domain::decide::{Call as Move, Command, Done, RecordOutcome, RefundRef, Refu
 use domain::ids::ProviderAccountId;
 use domain::outcome::{Again, Failure, Observation, ProviderOutcome, Said, Source};
 use domain::payment::{Capture, Payment};
-use domain::provider::{Rules, Traits};
+use domain::provider::{PerPayment, Rules, Traits};
 use domain::provider_account::{ProviderAccountState, State as AccountState};
 use domain::refund::{Origin, Refund, State};
 use domain::tenant::Tenant;
@@ -42,6 +42,9 @@ const LANES: u32 = 256;
 
 /// How many owners of lanes are remembered.
 const OWNERS: usize = 10_000;
+
+/// How long a refund waits at least behind another one of its payment.
+const BEHIND_MS: i64 = 5_000;
 
 /// How long a call waits when only a person can mend what is wrong, such as a credential.
 const UNTIL_CONFIGURED_MS: i64 = 15 * 60_000;
@@ -313,7 +316,8 @@ impl Engine {
         for (claimed, permit) in claimed.into_iter().zip(permits.by_ref()) {
             let ClaimedRefund { tenant, refund, payment, lease } = claimed;
             let of = RefundRef { tenant, refund, payment };
-            let begin = Command::Lease { of, lease, lease_ms, rules };
+            let behind = self.waits_behind(of, rules.traits.per_payment, now).await?;
+            let begin = Command::Lease { of, lease, lease_ms, behind, rules };
             pending.push((self.committer().queue(begin).await?, permit));
         }
         permits.for_each(|permit| permit.give_back(now));
@@ -332,6 +336,20 @@ impl Engine {
             Some(error) if leased.is_empty() => Err(error),
             Some(_) | None => Ok(leased),
         }
+    }
+
+    /// Until when a refund waits, where the provider makes one refund of a payment after another.
+    async fn waits_behind(
+        &self,
+        of: RefundRef,
+        per_payment: PerPayment,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let PerPayment::OneAtATime { gap_ms } = per_payment else { return Ok(None) };
+        let answered_after = now.plus_ms(gap_ms.saturating_neg());
+        let others = self.store().refunds_before(of.tenant, of.payment, of.refund, answered_after);
+        let waits = !others.await?.is_empty();
+        Ok(waits.then(|| now.plus_ms(gap_ms.max(BEHIND_MS))))
     }
 
     /// The rules for refunds at a provider. One that this node does not know keeps nothing and cannot

@@ -108,6 +108,9 @@ queries! {
     fn claim_refunds(lane: u32, now: Timestamp, lease_until: Timestamp, limit: u32) -> Vec<ClaimedRefund> = write(dialect) refunds::claim;
     /// Refunds of a payment that the provider may have under an id that is not known here.
     fn refunds_in_doubt(tenant: Tenant, payment: PaymentId, limit: u32) -> Vec<RefundView> = all(dialect) refunds::in_doubt;
+    /// Refunds of the payment that go before this one where they are made one after another: those that
+    /// are under way, older ones that are to be sent, and those that were answered since a time.
+    fn refunds_before(tenant: Tenant, payment: PaymentId, refund: RefundId, answered_after: Timestamp) -> Vec<RefundView> = all(dialect) refunds::before;
     /// The calls that asked the provider for a refund and that a newer one took the place of.
     fn refund_attempts(tenant: Tenant, refund: RefundId) -> Vec<Attempt> = all refunds::attempts;
     /// When the next refund is due.

@@ -7,6 +7,7 @@ use crate::event::Type;
 use crate::ids::{Ids, RefundId};
 use crate::money::Money;
 use crate::payment::{Capture, Payment};
+use crate::provider::PerPayment;
 use crate::refund::{NewRefund, Refund, State};
 use crate::time::Timestamp;
 use crate::unique_keys::{KeyTarget, UniqueKey};
@@ -57,9 +58,10 @@ pub(super) fn decide<R: Rng>(
     traits
         .check(capture, Money::new(amount, capture.currency), now)
         .map_err(|(code, message)| Refusal::NotPossible { code, message })?;
+    let may_be_sent = traits.per_payment == PerPayment::Parallel || payment.reserved == 0;
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
     let (state, due_at) = match *start {
-        Start::Send { lease_ms } if may_send(capture) => {
+        Start::Send { lease_ms } if may_be_sent && may_send(capture) => {
             (State::Sending, Some(now.plus_ms(lease_ms)))
         }
         Start::Send { .. } | Start::Queue => (State::Queued, Some(now)),

@@ -23,14 +23,14 @@ pub enum Call {
     SubmitAgain,
     /// Look for it.
     Look,
-    /// Nothing: the provider cannot be asked.
+    /// Nothing: the provider cannot be asked, or makes another refund of the payment first.
     Wait,
 }
 
 pub(super) fn decide<R: Rng>(
     view: &mut View,
     of: RefundRef,
-    (lease, lease_ms): (u32, i64),
+    (lease, lease_ms, behind): (u32, i64, Option<Timestamp>),
     rules: &Rules,
     now: Timestamp,
     ids: &mut Ids<R>,
@@ -40,6 +40,12 @@ pub(super) fn decide<R: Rng>(
     let is_due = rows.0.value.due_at.is_some();
     if rows.0.value.lease != lease || !is_due {
         return Err(Refusal::NotDue);
+    }
+    let (row, payment, _) = &mut rows;
+    if let Some(until) = behind.filter(|_| is_to_be_sent(row.value.state)) {
+        row.change().due_at = Some(until);
+        let (refund, payment) = (Box::new(row.value.clone()), payment.value.clone());
+        return Ok(Done::Leased { refund, payment, call: Call::Wait });
     }
     let lease_until = now.plus_ms(lease_ms);
     if is_overdue(&rows.0.value, rules, now) {
@@ -83,6 +89,10 @@ pub(super) fn decide<R: Rng>(
     }
     let (refund, payment) = (Box::new(row.value.clone()), payment.value.clone());
     Ok(Done::Leased { refund, payment, call })
+}
+
+fn is_to_be_sent(state: State) -> bool {
+    matches!(state, State::Scheduled | State::Queued | State::WaitingForFunds)
 }
 
 /// Moves the refund to the state in which it is worked on.

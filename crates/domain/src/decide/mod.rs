@@ -162,6 +162,8 @@ pub enum Command {
         lease: u32,
         /// How long after the commit another node may take over, milliseconds.
         lease_ms: i64,
+        /// Until when it waits, since its provider makes another refund of the payment first.
+        behind: Option<Timestamp>,
         rules: Rules,
     },
     /// Records what was said about a refund.
@@ -451,8 +453,8 @@ pub fn decide_with<R: Rng>(
         }
         Command::Create(command) => create::decide(view, command, now, ids, may_send),
         Command::Cancel { of, key } => cancel::decide(view, *of, *key, now, ids),
-        Command::Lease { of, lease, lease_ms, rules } => {
-            lease::decide(view, *of, (*lease, *lease_ms), rules, now, ids)
+        Command::Lease { of, lease, lease_ms, behind, rules } => {
+            lease::decide(view, *of, (*lease, *lease_ms, *behind), rules, now, ids)
         }
         Command::Record(command) => record::decide(view, command, now, ids),
         Command::Resolve(command) => resolve::decide(view, command, now, ids),

@@ -203,7 +203,7 @@ impl Harness {
 
     /// The command that begins the work on a refund under a lease.
     pub const fn begin(&self, of: RefundRef, lease: u32) -> Command {
-        Command::Lease { of, lease, lease_ms: LEASE_MS, rules: self.rules }
+        Command::Lease { of, lease, lease_ms: LEASE_MS, behind: None, rules: self.rules }
     }
 
     /// A person decides.

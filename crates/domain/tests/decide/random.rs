@@ -121,7 +121,13 @@ impl Script<'_> {
         }
         let held = self.harness.refund(of).lease;
         let lease = if fits { held } else { held.wrapping_sub(1) };
-        Some(Command::Lease { of, lease, lease_ms: LEASE_MS, rules: self.rules(refund.payment) })
+        Some(Command::Lease {
+            of,
+            lease,
+            lease_ms: LEASE_MS,
+            behind: None,
+            rules: self.rules(refund.payment),
+        })
     }
 
     fn resolution(

@@ -28,18 +28,18 @@ pub type Look = dyn Fn(&Fake, &RefundInstruction) -> Lookup + Send + Sync;
 /// A refund in the provider's book.
 #[derive(Clone, Debug)]
 pub struct Booked {
-    key: String,
-    minor: i64,
-    id: String,
-    paid: bool,
-    at: Timestamp,
+    pub key: String,
+    pub minor: i64,
+    pub id: String,
+    pub paid: bool,
+    pub at: Timestamp,
 }
 
 /// A provider whose answers each test chooses.
 pub struct Fake {
     name: &'static str,
     traits: Traits,
-    clock: Arc<ManualClock>,
+    pub clock: Arc<ManualClock>,
     submit: Box<Submit>,
     look: Box<Look>,
     book: Mutex<Vec<Booked>>,

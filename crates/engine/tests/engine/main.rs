@@ -17,6 +17,7 @@ mod hostile_words;
 mod keyless;
 mod lists;
 mod lock;
+mod one_at_a_time;
 mod provider_accounts;
 mod races;
 mod retention;

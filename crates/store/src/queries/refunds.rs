@@ -219,6 +219,24 @@ pub(crate) fn in_doubt(
     refunds.finish(" ORDER BY r.id", limit)
 }
 
+/// Refunds of the payment that go before this one where they are made one after another.
+pub(crate) fn before(
+    dialect: Dialect,
+    tenant: Tenant,
+    payment: PaymentId,
+    refund: RefundId,
+    answered_after: Timestamp,
+) -> Query<RefundView> {
+    let mut refunds = select(dialect, None, tenant);
+    refunds.and("r.payment = ?", Some(payment.ulid()));
+    refunds.and("r.id <> ?", Some(refund.ulid()));
+    refunds.and(
+        "(r.state IN (4, 5, 6, 7, 13) OR r.state IN (2, 3, 8) AND r.id < $3 OR r.answered_at > ?)",
+        Some(answered_after),
+    );
+    refunds.finish(" ORDER BY r.id", 1)
+}
+
 /// The earlier calls that asked the provider for a refund, oldest first.
 pub(crate) fn attempts(tenant: Tenant, refund: RefundId) -> Query<Attempt> {
     let sql = format!(

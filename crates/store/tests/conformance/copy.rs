@@ -162,7 +162,7 @@ async fn send_twice(world: &World, payment: PaymentId) {
         let claimed = world.store.claim_refunds(refund.lane, at, until, 9).await.expect("a claim");
         assert_eq!(claimed.len(), 1);
         let of = RefundRef::from(&refund);
-        world.run(at, Command::Lease { of, lease, lease_ms: 1_000, rules }).await;
+        world.run(at, Command::Lease { of, lease, lease_ms: 1_000, behind: None, rules }).await;
         let record = RecordOutcome {
             of,
             observation: Observation {
