@@ -54,20 +54,23 @@ pub fn start_engine(store: impl Into<Store>, scratch: &Path) -> Result<Engine> {
     let book = scratch.join("simulator-of-the-benchmark.db");
     let simulator = Simulator::open(&book, SimulatorConfig::default(), clock.clone(), [5; 32])
         .context("the simulator cannot be started")?;
-    let mut seed = [0; 32];
-    let nanos = clock_nanos();
-    seed[..16].copy_from_slice(&nanos.to_be_bytes());
     Ok(Engine::start(Parts {
         store: store.into(),
         registry: Registry::new().with(simulator.clone()).with_payment_provider(simulator),
         master_key: MasterKey::from_bytes([7; 32]),
         clock,
-        seed,
+        seed: seed(),
         config: EngineConfig { dispatch_at_once: false, ..EngineConfig::default() },
     }))
 }
 
 /// Seeds the ids, so that they differ from those of an earlier engine on the same file.
+pub fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&clock_nanos().to_be_bytes());
+    seed
+}
+
 #[expect(clippy::disallowed_methods, reason = "seeds the ids of a benchmark")]
 fn clock_nanos() -> u128 {
     let now = std::time::SystemTime::now();

@@ -7,6 +7,7 @@ mod axum_only;
 mod batches;
 mod database;
 mod fixture;
+mod hanging;
 mod in_process;
 mod load;
 mod measure;
@@ -61,7 +62,12 @@ struct Run {
     #[arg(long)]
     quick: bool,
     /// Points to measure. A ratio is printed when both of its figures were measured
-    #[arg(long, value_name = "POINTS", value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
+    #[arg(
+        long,
+        value_name = "POINTS",
+        value_delimiter = ',',
+        default_value = "a,b,c,d,e,f,g,h,i,j"
+    )]
     only: Vec<char>,
     /// Folder for the databases, on the disk to measure
     #[arg(long, value_name = "DIR")]
@@ -76,8 +82,8 @@ fn main() -> Result<()> {
 }
 
 fn measure_all(args: Run) -> Result<()> {
-    if let Some(unknown) = args.only.iter().find(|point| !('a'..='i').contains(*point)) {
-        bail!("there is no point {unknown}: the points are a to i");
+    if let Some(unknown) = args.only.iter().find(|point| !('a'..='j').contains(*point)) {
+        bail!("there is no point {unknown}: the points are a to j");
     }
     if args.only.contains(&'e') && !args.only.iter().any(|point| matches!(point, 'b' | 'd')) {
         bail!("point e repeats b and d on a full database: name one of them, too");

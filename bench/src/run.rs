@@ -1,6 +1,7 @@
 //! Runs all points of the benchmark in their order.
 
 use crate::database::{self, SqliteDatabase};
+use crate::hanging;
 use crate::in_process::{CLIENTS, Comparison};
 use crate::measure::{Latencies, Stopwatch, median, sleep_blocking, to_f64};
 use crate::over_http::{self, Rounds, serve_axum_only, wrk_load};
@@ -18,7 +19,7 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Folder for the databases, on the disk to measure.
     pub under: PathBuf,
-    /// Letters of the points, `a` to `i`.
+    /// Letters of the points, `a` to `j`.
     pub points: Vec<char>,
     /// Shorter and rougher.
     pub quick: bool,
@@ -89,6 +90,9 @@ pub fn run(plan: &Plan) -> Result<Report> {
         webhook_speed(plan, &sqlite, &mut report)?;
     }
     drop(sqlite);
+    if plan.wants('j') {
+        beside_a_hanging_provider(plan, &mut report)?;
+    }
     if plan.wants('h') || plan.wants('i') {
         postgres_nodes(plan, &mut report)?;
     }
@@ -265,6 +269,21 @@ fn full_sqlite(
         report.check('e', name, ratio, (Bound::AtLeast, 0.7), "");
     }
     full.verify().context("the books after (e)")?;
+    Ok(())
+}
+
+/// (j): refunds at one provider beside the backlog of another one that hangs.
+fn beside_a_hanging_provider(plan: &Plan, report: &mut Report) -> Result<()> {
+    let backlog = if plan.quick { 20_000 } else { 1_000_000 };
+    print_progress(&format!("(j) refunds beside {backlog} due ones of a provider that hangs"));
+    let folder = tempfile::Builder::new().prefix("refundry-bench-").tempdir_in(&plan.under)?;
+    let found = database::in_runtime(hanging::run(folder.path(), backlog))?;
+    report.figure('j', "refund to success, p50, usual", found.usual.p50_ms, "ms");
+    report.figure('j', "refund to success, p50, beside the backlog", found.beside.p50_ms, "ms");
+    let ratio = found.beside.p50_ms / found.usual.p50_ms;
+    report.check('j', "beside the backlog / usual, p50", ratio, (Bound::Below, 2.0), "");
+    let ratio = found.beside.p99_ms / found.usual.p99_ms;
+    report.check('j', "beside the backlog / usual, p99", ratio, (Bound::Below, 2.0), "");
     Ok(())
 }
 

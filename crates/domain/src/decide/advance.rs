@@ -130,7 +130,7 @@ fn move_money<R: Rng>(
     }
     let says_it_again = refund.failure.as_ref().map(|f| &f.code)
         == arrival.failure.as_ref().map(|failure| &failure.code);
-    let is_told = !is_silent(from, to, refund.sends, says_it_again);
+    let is_told = !is_silent(from, to, says_it_again);
     if to == State::Queued {
         // Nothing of it is at the provider, which sees its key as a new one.
         (refund.first_sent_at, refund.absent_at) = (None, None);
@@ -157,12 +157,12 @@ fn move_money<R: Rng>(
     Ok(())
 }
 
-/// Only the first move from waiting to sending is told, since a provider that is away for hours would
-/// make thousands of them.
-const fn is_silent(from: State, to: State, sends: u32, says_it_again: bool) -> bool {
+/// Moves between waiting and sending are not told: a provider that is away for hours would make
+/// thousands of them, and the attempts say when it was called.
+const fn is_silent(from: State, to: State, says_it_again: bool) -> bool {
     match (from, to) {
-        (State::Queued | State::WaitingForFunds, State::Sending) => sends > 0,
-        (State::Sending, State::Queued) => true,
+        (State::Queued | State::WaitingForFunds, State::Sending)
+        | (State::Sending, State::Queued) => true,
         (State::Sending, State::WaitingForFunds) => says_it_again,
         _ => false,
     }

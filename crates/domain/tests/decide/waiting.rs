@@ -34,12 +34,12 @@ fn hours_of_trying_to_reach_a_provider_are_not_told() {
             assert_eq!(harness.failure_code(of), Some("connection_refused"));
         }
     }
-    assert_eq!(types(&harness, of), [Type::RefundCreated, Type::RefundUpdated], "only the first");
+    assert_eq!(types(&harness, of), [Type::RefundCreated]);
     assert_eq!(harness.refund(of).checks, 20, "the waits grow");
     assert_eq!(harness.refund(of).sends, 20);
     harness.next_call(of).expect("leased");
     harness.say(of, answered(ProviderOutcome::Accepted)).expect("recorded");
-    let told = [Type::RefundCreated, Type::RefundUpdated, Type::RefundSubmitted];
+    let told = [Type::RefundCreated, Type::RefundSubmitted];
     assert_eq!(types(&harness, of), told);
     assert_eq!(harness.refund(of).checks, 0);
 }

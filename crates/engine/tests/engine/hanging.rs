@@ -13,6 +13,7 @@ use providers::{
     Call, Inbound, Listed, Lookup, PaymentReport, Provider, RefundInstruction, WebhookRefused,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use testkit::{EngineRig, Setup, eventually};
 
@@ -79,4 +80,39 @@ async fn a_provider_that_hangs_does_not_take_every_call() {
         (rig.reload(&refund).await.state == S::Succeeded).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_six_hours_is_told_in_three_events_at_most() {
+    for outcome in [O::NeverSent, O::Unknown] {
+        let rig = EngineRig::open().await;
+        let down = Arc::new(AtomicBool::new(true));
+        let is_down = down.clone();
+        let make = move |f: &Fake, order: &RefundInstruction, _: usize| {
+            if is_down.load(Ordering::SeqCst) {
+                return because(outcome, "connection_failed");
+            }
+            f.make(order, O::Completed)
+        };
+        let psp = fake(&rig, "psp", keeps(24, false), make, absent);
+        let engine = Engine::start(rig.parts_with(Registry::new().with(psp.clone()), rig.config()));
+        let payment = pay(&engine, &rig, "psp", "ch_1").await;
+        let mut refunds: Vec<Refund> = Vec::new();
+        for _ in 0..50 {
+            refunds.push(rig.refund(&payment).amount(1).of(&engine).create().await);
+        }
+        run(&engine, &rig, 6 * HOUR).await;
+        let (calls, _) = psp.calls();
+        assert!(calls < 1_000, "{calls} calls for 50 refunds in 6 hours");
+        for refund in &refunds {
+            let told = rig.reload(refund).await.last_seq;
+            assert!(told <= 3, "{told} events after {outcome:?}");
+        }
+        down.store(false, Ordering::SeqCst);
+        run(&engine, &rig, 6 * HOUR).await;
+        for refund in &refunds {
+            assert_eq!(rig.reload(refund).await.state, S::Succeeded, "{outcome:?}");
+        }
+        assert_eq!(psp.paid(), 50);
+    }
 }

@@ -18,11 +18,17 @@ async fn open() -> (EngineRig, Payment, Refund) {
         Retention { events_ms: Some(30 * DAY_MS), deliveries_ms: Some(10 * DAY_MS) };
     let rig = EngineRig::open_with(setup).await;
     let payment = rig.pay(10_000, "USD").await;
-    let refund = rig.refund(&payment).amount(1_000).create().await;
-    rig.run_until_quiet().await;
+    let refund = in_three_events(&rig, &payment).await;
     let refund = rig.reload(&refund).await;
     assert_eq!((refund.state, refund.last_seq), (State::Succeeded, 3));
     (rig, payment, refund)
+}
+
+/// Makes a refund that is created, submitted and succeeds.
+async fn in_three_events(rig: &EngineRig, payment: &Payment) -> Refund {
+    let refund = rig.refund(payment).amount(1_000).simulate("succeed_after:1000").create().await;
+    rig.run_until_quiet().await;
+    refund
 }
 
 /// Forgets whatever may be forgotten now, two rows at a time.
@@ -70,8 +76,7 @@ async fn events_are_kept_for_as_long_as_configured_and_not_longer() {
 async fn nothing_is_forgotten_unless_somebody_says_so() {
     let rig = EngineRig::open().await;
     let payment = rig.pay(10_000, "USD").await;
-    let refund = rig.refund(&payment).create().await;
-    rig.run_until_quiet().await;
+    let refund = in_three_events(&rig, &payment).await;
     rig.clock.advance(3_650 * DAY_MS);
     prune(&rig).await;
     assert_eq!(seqs(&rig, &refund).await, [1, 2, 3]);
@@ -123,8 +128,7 @@ async fn an_event_that_is_missing_and_was_not_forgotten_is_found() {
         let (rig, payment, _) = open().await;
         rig.clock.advance(31 * DAY_MS);
         prune(&rig).await;
-        rig.refund(&payment).amount(1).create().await;
-        rig.run_until_quiet().await;
+        in_three_events(&rig, &payment).await;
         assert!(!found(&rig).await);
         tamper(&rig, &format!("DELETE FROM events WHERE refund IS NOT NULL AND {gone}"));
         assert!(found(&rig).await, "{gone}");
@@ -151,8 +155,7 @@ async fn what_is_still_to_be_delivered_keeps_its_event() {
     };
     // Nobody sends here: deliveries stay as they are.
     rig.engine.create_endpoint(rig.tenant, draft).await.expect("an endpoint");
-    let told = rig.refund(&payment).amount(1).create().await;
-    rig.run_until_quiet().await;
+    let told = in_three_events(&rig, &payment).await;
     rig.clock.advance(400 * DAY_MS);
     prune(&rig).await;
     assert_eq!(seqs(&rig, &told).await, [1, 2, 3]);

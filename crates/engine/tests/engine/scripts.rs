@@ -64,21 +64,21 @@ impl Story {
 #[tokio::test]
 async fn succeed_is_over_with_the_first_answer() {
     let story = play("succeed").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn succeed_after_is_submitted_until_its_webhook_comes() {
     let story = play("succeed_after:500").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Submitted, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn refuse_frees_the_money_and_keeps_the_reason() {
     let story = play("refuse:card_closed").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Failed]);
+    assert_eq!(story.states, [S::Queued, S::Failed]);
     assert_eq!(story.failure_code(), Some("card_closed"));
     assert!(!story.refund.late);
     assert_eq!(story.legs, []);
@@ -91,7 +91,7 @@ async fn refuse_frees_the_money_and_keeps_the_reason() {
 #[tokio::test]
 async fn timeout_after_booking_is_found_by_a_look_up_and_not_paid_again() {
     let story = play("timeout_after_booking").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Unknown, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Unknown, S::Succeeded]);
     story.assert_refunded().await;
     assert_eq!(story.rig.book(&story.payment).await.refunds.len(), 1);
 }
@@ -99,28 +99,28 @@ async fn timeout_after_booking_is_found_by_a_look_up_and_not_paid_again() {
 #[tokio::test]
 async fn timeout_before_booking_is_sent_again_under_its_key() {
     let story = play("timeout_before_booking").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Unknown, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Unknown, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn server_error_is_no_refusal_and_is_sent_again_under_its_key() {
     let story = play("server_error").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Unknown, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Unknown, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn garbage_is_no_answer_and_a_look_up_finds_that_it_was_paid() {
     let story = play("garbage").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Unknown, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Unknown, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn wrong_amount_needs_a_person_and_the_money_stays_reserved() {
     let story = play("wrong_amount").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::NeedsReview]);
+    assert_eq!(story.states, [S::Queued, S::NeedsReview]);
     assert_eq!(story.failure_code(), Some("amount_mismatch"));
     let message = story.refund.failure.map(|failure| failure.message);
     let message = message.expect("a message");
@@ -153,7 +153,7 @@ async fn stay_pending_is_asked_about_ever_more_rarely_and_settled_by_the_provide
         by_hand.expect("settled by hand");
         rig.run_now().await;
         let story = Story::read(rig, payment, refund).await;
-        assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, state]);
+        assert_eq!(story.states, [S::Queued, S::Submitted, state]);
         if succeeds {
             story.assert_refunded().await;
         } else {
@@ -167,7 +167,7 @@ async fn stay_pending_is_asked_about_ever_more_rarely_and_settled_by_the_provide
 async fn no_funds_then_ok_waits_for_funds_and_is_sent_again() {
     let story = play("no_funds_then_ok").await;
     // Sending it again is not told.
-    let waited = [S::Queued, S::Sending, S::WaitingForFunds, S::Succeeded];
+    let waited = [S::Queued, S::WaitingForFunds, S::Succeeded];
     assert_eq!(story.states, waited);
     story.assert_refunded().await;
 }
@@ -175,21 +175,21 @@ async fn no_funds_then_ok_waits_for_funds_and_is_sent_again() {
 #[tokio::test]
 async fn webhook_twice_is_booked_once() {
     let story = play("webhook_twice").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Submitted, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn webhook_out_of_order_leaves_the_newer_state_standing() {
     let story = play("webhook_out_of_order").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Submitted, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn webhook_never_is_found_out_by_asking() {
     let story = play("webhook_never").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Submitted, S::Succeeded]);
     story.assert_refunded().await;
 }
 
@@ -207,14 +207,14 @@ async fn webhook_forged_is_refused_and_changes_nothing() {
 
     rig.run_until_quiet().await;
     let story = Story::read(rig, payment, refund).await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Submitted, S::Succeeded]);
+    assert_eq!(story.states, [S::Queued, S::Submitted, S::Succeeded]);
     story.assert_refunded().await;
 }
 
 #[tokio::test]
 async fn late_failure_is_booked_back_and_marked_as_late() {
     let story = play("late_failure").await;
-    assert_eq!(story.states, [S::Queued, S::Sending, S::Succeeded, S::Failed]);
+    assert_eq!(story.states, [S::Queued, S::Succeeded, S::Failed]);
     assert!(story.refund.late);
     assert_eq!(story.failure_code(), Some("late_failure"));
     assert_eq!(story.legs, [POSTED, TAKEN_BACK].concat());

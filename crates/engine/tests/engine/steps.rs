@@ -107,10 +107,10 @@ async fn a_refund_that_cannot_be_claimed_does_not_keep_a_step_from_the_others() 
     for amount in [1, 2, 3] {
         refunds.push(rig.refund(&payment).amount(amount).create().await);
     }
-    // The number that this one's next event would have is taken.
-    let taken = "INSERT INTO events (scope, id, type, refund, state, seq)
-         SELECT scope, x'00000000000000000000000000000001', 16, id, state, last_seq + 1
-         FROM refunds WHERE amount = 2";
+    // The number of its last call, which is kept now, is taken.
+    tamper(&rig, "UPDATE refunds SET sends = 1, sent_at = 1 WHERE amount = 2");
+    let taken = "INSERT INTO refund_attempts (scope, refund, number, sent_at)
+         SELECT scope, id, 1, 1 FROM refunds WHERE amount = 2";
     tamper(&rig, taken);
     assert_eq!(rig.engine.step_due(10).await.expect("a step"), 2);
     for (refund, state) in refunds.iter().zip([S::Succeeded, S::Queued, S::Succeeded]) {
