@@ -15,6 +15,7 @@ mod ops;
 mod site;
 
 pub use self::http::limits::{Peer, RateLimits};
+pub use self::http::time::parse_query_time;
 use self::http::{limits, route};
 use app::App;
 pub use app::{ApiConfig, ElasticPayConfig, YocoSettings};

@@ -65,6 +65,8 @@ codes! {
         Webhook = 4 "webhook",
         /// A person who looked.
         Operator = 5 "operator",
+        /// The provider's list of the refunds that changed.
+        Changes = 6 "changes",
     }
 }
 

@@ -68,6 +68,8 @@ pub enum OutcomeBy {
     Answer,
     /// By asking.
     Poll,
+    /// By a person: nobody can be asked, and nothing is sent anywhere.
+    Person,
     /// By a webhook alone. Without one after `overdue_after_ms` a person must look.
     Webhook { overdue_after_ms: i64 },
 }
@@ -260,7 +262,7 @@ impl Rules {
             State::Unknown => Some(after.unknown_ms),
             State::Submitted | State::RequiresAction => Some(match self.traits.outcome {
                 OutcomeBy::Webhook { overdue_after_ms } => overdue_after_ms,
-                OutcomeBy::Answer | OutcomeBy::Poll => after.submitted_ms,
+                OutcomeBy::Answer | OutcomeBy::Poll | OutcomeBy::Person => after.submitted_ms,
             }),
             State::WaitingForFunds | State::Held => Some(after.waiting_for_funds_ms),
             State::NeedsReview => Some(after.needs_review_ms),

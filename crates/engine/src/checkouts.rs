@@ -17,12 +17,14 @@ use domain::outcome::Failure;
 use domain::payment::Kind;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use providers::{ChargeAnswer, ChargeInstruction, METHODS, Method, TakesPayments, parse_method};
+use providers::{
+    ChargeAnswer, ChargeInstruction, METHODS, Manual, Method, TakesPayments, parse_method,
+};
 use std::sync::Arc;
 use store::{CheckoutFilter, Page, PageQuery};
 
 /// The way to pay by hand: the buyer sends the money and says so, the merchant looks.
-pub const MANUAL: Method = Method { id: "manual", label: "Bank transfer", group: "offline" };
+pub const MANUAL: Method = Method { id: Manual::NAME, label: "Bank transfer", group: "offline" };
 
 /// How long a buyer may take to agree to an attempt before it is given up, milliseconds.
 const ACTION_MS: i64 = 15 * 60 * 1000;
@@ -142,10 +144,11 @@ impl Engine {
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Checkout>, Error> {
         // Money sent by hand has no id but the checkout's own.
-        let known = checkout.provider_payment_id.clone();
-        let id = known.unwrap_or_else(|| checkout.terms.name().into());
         let tenant = checkout.terms.tenant;
-        let provider = self.payment_provider_name(tenant).ok_or_else(no_payment_provider)?;
+        let (provider, id) = match checkout.provider_payment_id.clone() {
+            Some(id) => (self.payment_provider_name(tenant).ok_or_else(no_payment_provider)?, id),
+            None => (Manual::NAME, checkout.terms.name().into()),
+        };
         let act = Act::Confirm { charge: self.charge_of(provider, &id) };
         self.act(checkout, "confirm", act, key).await
     }

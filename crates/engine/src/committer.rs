@@ -108,7 +108,9 @@ fn lane_key(command: &Command) -> Option<Ulid> {
     Some(match command {
         Command::Register(register) => register.id.ulid(),
         Command::Create(create) => create.new.payment.ulid(),
-        Command::Cancel { of, .. } | Command::Lease { of, .. } => of.payment.ulid(),
+        Command::Cancel { of, .. } | Command::Lease { of, .. } | Command::Age { of, .. } => {
+            of.payment.ulid()
+        }
         Command::Record(record) => record.of.payment.ulid(),
         Command::Resolve(resolve) => resolve.of.payment.ulid(),
         Command::Adopt(adopt) => adopt.payment.ulid(),

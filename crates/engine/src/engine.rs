@@ -46,6 +46,8 @@ pub struct EngineConfig {
     pub lease_ms: i64,
     /// How long a provider may take to answer. Shorter than the lease.
     pub provider_timeout: Duration,
+    /// How often the changes at each provider are read, milliseconds; never when 0.
+    pub reconcile_every_ms: i64,
     /// When providers are asked again.
     pub policies: RetryPolicies,
     /// Where buyers find this server, without a slash at the end.
@@ -65,6 +67,7 @@ impl Default for EngineConfig {
             dispatch_at_once: true,
             lease_ms: 30_000,
             provider_timeout: Duration::from_secs(20),
+            reconcile_every_ms: 15 * 60_000,
             policies: RetryPolicies::default(),
             public_url: "http://127.0.0.1:8080".into(),
             settlement_ms: BTreeMap::new(),
@@ -100,6 +103,7 @@ pub(crate) struct Inner {
     readiness: Arc<Readiness>,
     pub(crate) hooks: Arc<AfterCommit>,
     lanes: Lanes,
+    reconciled_until: Mutex<Option<Tenant>>,
     pub(crate) tasks: TaskTracker,
     keys: KeyCache,
     unanswered: UnansweredCommands,
@@ -177,6 +181,7 @@ impl Engine {
             readiness,
             hooks,
             lanes: Lanes::default(),
+            reconciled_until: Mutex::default(),
             tasks: TaskTracker::new(),
             keys: KeyCache::default(),
             unanswered: UnansweredCommands::default(),
@@ -247,6 +252,11 @@ impl Engine {
 
     pub(crate) fn lanes(&self) -> &Lanes {
         &self.0.lanes
+    }
+
+    /// The tenant at which the reconcile steps of this node are on their way around all.
+    pub(crate) fn reconciled_until(&self) -> &Mutex<Option<Tenant>> {
+        &self.0.reconciled_until
     }
 
     pub(crate) fn gates(&self) -> &Gates {

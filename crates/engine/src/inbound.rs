@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::dispatch::note_second_payout;
 use crate::engine::Engine;
+use crate::reconcile::Tally;
 use crate::unique_keys::{self, Books};
 use crate::unmatched::{NoticeAbout, Unmatched};
 use domain::decide::{AdoptRefund, Command, Refusal};
@@ -114,17 +115,17 @@ impl Engine {
         let payment = self.find_payment(tenant, payment).await?;
         let Some(payment) = payment else { return Ok(()) };
         let asked = self.take_list(tenant, provider, &payment.capture).await?;
-        asked.map_err(|why| WebhookError::NotAsked(why.message))
+        asked.map(|_| ()).map_err(|why| WebhookError::NotAsked(why.message))
     }
 
-    /// Reads the refunds of a payment at its provider and records each.
+    /// Reads the refunds of a payment at its provider and books what the books miss.
     pub(crate) async fn take_list(
         &self,
         tenant: Tenant,
         provider: &dyn Provider,
         payment: &Capture,
-    ) -> Result<Result<(), Failure>, Error> {
-        let mut after: Option<Box<str>> = None;
+    ) -> Result<Result<Tally, Failure>, Error> {
+        let (mut after, mut tally): (Option<Box<str>>, _) = (None, Tally::default());
         for _ in 0..PAGES {
             let list = provider.list(payment, after.as_deref(), self.ordinary_call());
             let page = match self.within(list).await {
@@ -132,18 +133,19 @@ impl Engine {
                 Ok(Err(why)) | Err(why) => return Ok(Err(why)),
             };
             for notice in page.notices {
-                self.take_notice(tenant, Books::of(payment), notice, Source::List).await?;
+                let books = Books::of(payment);
+                tally += self.take_statement(tenant, books, notice, Source::List).await?;
             }
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(tally))
     }
 
     /// Records what a notice says, or keeps the notice until it fits something.
-    pub(crate) async fn take_notice(
+    async fn take_notice(
         &self,
         tenant: Tenant,
         books: Books<'_>,
@@ -201,8 +203,10 @@ impl Engine {
         let Some(id) = notice.said.provider_refund_id.as_deref() else {
             return Ok(Some(Unmatched::NoRefundId));
         };
-        // A refund of ours whose id is not known yet may be the one that is told.
-        if !self.store().refunds_in_doubt(tenant, payment, 1).await?.is_empty() {
+        let has_our_key = notice.key.as_deref().is_some_and(|key| RefundId::parse(key).is_ok());
+        // A refund of ours whose id is not known yet may be the one that is told, unless the provider names the key
+        // of another one, which other books of ours had.
+        if !has_our_key && !self.store().refunds_in_doubt(tenant, payment, 1).await?.is_empty() {
             return Ok(Some(Unmatched::RefundInDoubt));
         }
         let name = unique_keys::provider_refund(books, id);
@@ -231,7 +235,7 @@ impl Engine {
         self.find_named_refund(tenant, name).await
     }
 
-    async fn find_named_refund(
+    pub(crate) async fn find_named_refund(
         &self,
         tenant: Tenant,
         name: KeyHash,

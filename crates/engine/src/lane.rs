@@ -70,7 +70,7 @@ impl Job {
     /// A step that leases work comes back by itself, and until then other work waits for its answer.
     fn may_wait(&self) -> bool {
         match &*self.command {
-            Command::Lease { .. } => false,
+            Command::Lease { .. } | Command::Age { .. } => false,
             Command::Webhook(_, command) => !matches!(**command, WebhookCommand::Lease { .. }),
             _ => true,
         }

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod accounts;
+mod ageing;
 mod answered;
 mod api_keys;
 mod checkouts;
@@ -26,6 +27,8 @@ mod looking;
 mod payments;
 pub mod provider_accounts;
 mod readiness;
+mod reconcile;
+mod reconcile_span;
 mod refunds;
 mod replay;
 mod reports;
@@ -41,6 +44,7 @@ mod waiters;
 pub mod webhooks;
 
 pub use accounts::{KeyListing, MadeKey, NewKey};
+pub use ageing::AgedUntil;
 pub use answered::Answered;
 pub use api_keys::KeyOwner;
 pub use checkouts::{MANUAL, find_method, method_ids};
@@ -64,6 +68,8 @@ pub use providers::{
     ProviderKind, Registry, WebhookAnswer, WebhookRefused, outbound,
 };
 pub use readiness::NotReady;
+pub use reconcile::{Reconciled, Tally};
+pub use reconcile_span::{Place, Span, SpanStep};
 pub use refunds::Decision;
 pub use replay::{Aggregate, Replayed, Triggered};
 pub use reports::{Day, Movements};

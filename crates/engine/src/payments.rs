@@ -85,7 +85,7 @@ impl Engine {
             return;
         }
         match self.take_list(tenant, &*provider, capture).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(why)) => {
                 tracing::warn!(payment = %capture.id, code = %why.code, "the provider's refunds were not read");
             }

@@ -8,6 +8,7 @@ use domain::decide::{
     Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution, ResolveRefund, Start,
 };
 use domain::ids::RefundId;
+use domain::provider::OutcomeBy;
 use domain::refund::{Attempt, NewRefund, Refund, RefundView, State, Status};
 use domain::tenant::Tenant;
 use std::time::Duration;
@@ -81,6 +82,14 @@ impl Engine {
     ) -> Result<Answered<RefundView>, Error> {
         let found = self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
         let Decision { resolution, provider_refund_id, text } = decision;
+        let is_by_hand = self.rules(&found.payment.provider).traits.outcome == OutcomeBy::Person;
+        if resolution == Resolution::SendAgain && is_by_hand {
+            let message = "nothing is sent for a payment that was taken by hand: say that the refund \
+                           succeeded once it was paid by hand, or that it failed";
+            return Err(
+                Refusal::NotPossible { code: "paid_by_hand", message: message.into() }.into()
+            );
+        }
         let books = Books::of(&found.payment);
         let name = provider_refund_id.as_deref();
         let mut resolve = ResolveRefund {

@@ -274,7 +274,7 @@ impl Engine {
                 // A list that was read then says nothing about now.
                 let source = match source {
                     Source::Submit | Source::Lookup | Source::List => Source::Webhook,
-                    Source::Webhook | Source::Operator => source,
+                    Source::Webhook | Source::Changes | Source::Operator => source,
                 };
                 let books = Books { provider: &provider, account: provider_account.as_deref() };
                 match about {

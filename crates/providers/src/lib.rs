@@ -7,6 +7,7 @@
 mod catalogue;
 mod charge;
 pub mod http;
+mod manual;
 pub mod outbound;
 mod provider;
 mod registry;
@@ -16,6 +17,7 @@ pub use catalogue::{Field, LONGEST_SECRET, LONGEST_VALUE, ProviderKind, catalogu
 pub use charge::{
     ChargeAnswer, ChargeInstruction, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
 };
+pub use manual::Manual;
 pub use provider::{
     Attempt, Call, Changes, DisputeNotice, DisputeStage, Hint, Inbound, InboundWebhook, Listed,
     Lookup, Notice, PaymentReport, Provider, RefundInstruction, WebhookAnswer, WebhookRefused,

@@ -1,6 +1,6 @@
 //! The registry: maps payments to their providers.
 
-use crate::{Provider, ProviderKind, TakesPayments, catalogue};
+use crate::{Manual, Provider, ProviderKind, TakesPayments, catalogue};
 use domain::provider::TraitsByName;
 use domain::tenant::Tenant;
 use std::collections::BTreeMap;
@@ -18,8 +18,9 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// A registry with [`Manual`], which needs no configuration.
     pub fn new() -> Self {
-        Self::default()
+        Self::default().with(Arc::new(Manual))
     }
 
     /// Adds a provider for every account and mode.

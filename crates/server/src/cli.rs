@@ -31,6 +31,9 @@ pub enum Command {
     /// Stop and start the sending of refunds to all providers
     #[command(subcommand)]
     Sending(Sending),
+    /// Ask the providers what changed since a time and book what the books miss, as after a restore; exit 1 if
+    /// a refund is left in doubt or a provider could not be asked
+    Reconcile(Reconcile),
     /// Verify every balance and the whole ledger; exit 1 if anything differs
     Verify(DataArgs),
     /// Copy the database into FILE while the server runs
@@ -74,6 +77,32 @@ pub struct Serve {
     /// File to write once the server answers
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    /// `stopped`: stop the sending of refunds for everyone before the first request, as `refundry sending stop`
+    /// does; it stays stopped until `refundry sending start`
+    #[arg(long, value_enum, env = "REFUNDRY_SENDING")]
+    pub sending: Option<StartSending>,
+}
+
+/// How the sending of refunds stands when a server starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StartSending {
+    Stopped,
+}
+
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    #[command(flatten)]
+    pub owner: OwnedData,
+    /// Begin of the span: a time such as 2026-05-12T10:42:00Z, or a date (midnight UTC). After a restore: when the
+    /// backup was made, or earlier
+    #[arg(long, value_name = "TIME")]
+    pub since: String,
+    /// End of the span; now, if not given
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Ask only this provider
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use crate::cli::DataArgs;
-use crate::settings::{Switch, rate_limits, retention, webhooks, wrong};
+use crate::settings::{Switch, rate_limits, reconcile, retention, webhooks, wrong};
 use api::{ApiConfig, ElasticPayConfig, YocoSettings};
 use engine::{CommitterConfig, EngineConfig};
 use figment::Figment;
@@ -73,6 +73,8 @@ pub struct Config {
     pub yoco_refund_status: String,
     /// Yoco door: seconds that a refund waits for the provider's answer before the door answers.
     pub yoco_refund_wait_seconds: u32,
+    /// How often the providers are asked what changed.
+    pub reconcile: reconcile::Settings,
     pub webhooks: webhooks::Settings,
     /// How long events and deliveries are kept.
     pub retention: retention::Settings,
@@ -146,6 +148,7 @@ impl Default for Config {
             yoco_full_refunds_only: false,
             yoco_refund_status: "succeeded".into(),
             yoco_refund_wait_seconds: 3,
+            reconcile: reconcile::Settings::default(),
             webhooks: webhooks::Settings::default(),
             retention: retention::Settings::default(),
             simulator: Simulator {
@@ -202,6 +205,7 @@ impl Config {
         self.api()?;
         self.webhooks.check()?;
         self.retention.check()?;
+        self.reconcile.check()?;
         if !self.lanes.is_none_or(|lanes| (1..=64).contains(&lanes)) {
             return Err(wrong("lanes must be from 1 to 64"));
         }
@@ -235,6 +239,7 @@ impl Config {
             public_url: self.public_url().into(),
             settlement_ms: settlement.map(|(name, seconds)| (name.clone(), ms(seconds))).collect(),
             retention: self.retention.build(),
+            reconcile_every_ms: self.reconcile.every_ms(),
             ..EngineConfig::default()
         }
     }

@@ -33,6 +33,15 @@ const EXPIRE_LIMIT: u32 = 1_000;
 /// Pause between two counts of the backlog.
 const WATCH_EVERY: Duration = Duration::from_secs(30);
 
+/// Maximum number of pages of changes read in one step, and the longest pause between two looks for
+/// pages that are due.
+const PAGES: u32 = 16;
+const RECONCILE_PAUSE: Duration = Duration::from_mins(1);
+
+/// Maximum number of waiting refunds looked at in one step, and the pause behind the last one of them.
+const AGEING: u32 = 256;
+const AGE_PAUSE: Duration = Duration::from_mins(1);
+
 /// Pause between two prunings, the number of rows per step, and the pause between steps, which
 /// leaves the database to requests.
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
@@ -47,6 +56,8 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), checkout_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), deliver_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), notice_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), reconcile_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), age_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), watch_loop(engine.clone())));
@@ -143,6 +154,31 @@ async fn notice_loop(engine: Engine) {
     }
 }
 
+/// Reads what changed at the providers.
+async fn reconcile_loop(engine: Engine) {
+    let pause = engine.reconcile_every().min(RECONCILE_PAUSE);
+    if pause.is_zero() {
+        return;
+    }
+    loop {
+        let step = engine.step_reconcile(PAGES);
+        match attempt("what changed at the providers was not read", step).await {
+            Some(step) if step.more || step.pages > 0 => rest(SHORTEST_PAUSE).await,
+            _ => rest(pause).await,
+        }
+    }
+}
+
+/// Tells persons of refunds that have waited for too long.
+async fn age_loop(engine: Engine) {
+    let mut after = None;
+    loop {
+        let step = engine.step_ageing(after, AGEING);
+        after = attempt("waiting refunds were not looked at", step).await.flatten();
+        rest(if after.is_some() { PRUNE_PAUSE } else { AGE_PAUSE }).await;
+    }
+}
+
 async fn expire_loop(engine: Engine) {
     loop {
         let step = engine.step_expire(EXPIRE_LIMIT);
@@ -160,6 +196,7 @@ async fn watch_loop(engine: Engine) {
             metrics::gauge!("refundry_refunds_overdue").set(backlog.overdue_refunds);
             metrics::gauge!("refundry_refunds_unknown").set(backlog.unknown_refunds);
             metrics::gauge!("refundry_refunds_in_review").set(backlog.refunds_in_review);
+            metrics::gauge!("refundry_refunds_attention").set(backlog.refunds_for_attention);
             metrics::gauge!("refundry_webhooks_overdue").set(backlog.overdue_deliveries);
         }
         rest(WATCH_EVERY).await;

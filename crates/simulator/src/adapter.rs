@@ -22,7 +22,7 @@ use domain::provider::{
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use providers::{
-    Call, Hint, Inbound, InboundWebhook, Listed, Lookup, Notice, PaymentReport, Provider,
+    Call, Changes, Hint, Inbound, InboundWebhook, Listed, Lookup, Notice, PaymentReport, Provider,
     RefundInstruction, WebhookRefused,
 };
 use serde::de::DeserializeOwned;
@@ -123,6 +123,25 @@ impl Provider for Simulator {
             settled_at: None,
             data: None,
         }))
+    }
+
+    async fn changes(
+        &self,
+        tenant: Tenant,
+        since: Timestamp,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Option<Changes>, Failure> {
+        if !self.config.tells_changes {
+            return Ok(None);
+        }
+        let after: Option<Box<str>> = after.map(Into::into);
+        let listed = self.receive(call.deadline.left(), move |book| {
+            psp::list_changes(book, tenant, since, after.as_deref())
+        });
+        let list: ListAnswer = read_ok(&listed.await?)?;
+        let notices = list.refunds.into_iter().map(|refund| read_notice(refund.at, refund.data));
+        Ok(Some(Changes { notices: notices.collect::<Result<_, _>>()?, next: list.next }))
     }
 
     async fn receive(&self, webhook: &InboundWebhook, _: Call) -> Result<Inbound, WebhookRefused> {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use ulid::Ulid;
 
 /// The layouts of the book, each as an addition to the layout before it.
-const LAYOUTS: [&str; 4] = [SCHEMA, CHARGES, CALLS, FAULTS];
+const LAYOUTS: [&str; 5] = [SCHEMA, CHARGES, CALLS, FAULTS, CHANGES];
 
 /// How long a process waits for another one that holds a shared book.
 const TURN: Duration = Duration::from_secs(5);
@@ -111,6 +111,12 @@ CREATE TABLE replayed_error (
     body BLOB NOT NULL,
     PRIMARY KEY (scope, key)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// When a refund last changed: one that is being processed (5) is booked when it becomes visible.
+const CHANGES: &str = "
+CREATE INDEX refund_by_change
+ON refund (scope, (CASE status WHEN 5 THEN visible_at ELSE at END), id);
 ";
 
 /// Calls under a key that booked nothing.
@@ -249,6 +255,26 @@ impl Book {
         self.db
             .prepare_cached(SQL)?
             .query_map(params![tenant.code(), payment_id, before, at_most(limit)], |row| {
+                Ok(read_refund(row)?.seen_at(now))
+            })?
+            .collect()
+    }
+
+    /// Refunds by the time of their last change, from behind the change `after`.
+    pub(crate) fn changed_refunds(
+        &self,
+        tenant: Tenant,
+        (at, id): (Timestamp, Ulid),
+        limit: usize,
+    ) -> Result<Vec<Refund>> {
+        const SQL: &str = "
+            SELECT * FROM refund
+            WHERE scope = ?1 AND (CASE status WHEN 5 THEN visible_at ELSE at END, id) > (?2, ?3)
+            ORDER BY CASE status WHEN 5 THEN visible_at ELSE at END, id LIMIT ?4";
+        let now = self.now();
+        self.db
+            .prepare_cached(SQL)?
+            .query_map(params![tenant.code(), at.0, id.to_bytes(), at_most(limit)], |row| {
                 Ok(read_refund(row)?.seen_at(now))
             })?
             .collect()

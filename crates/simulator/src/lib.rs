@@ -82,6 +82,8 @@ pub struct SimulatorConfig {
     pub time_resolution_ms: i64,
     /// Webhooks only say which payment has changed.
     pub webhooks_only_hint: bool,
+    /// The changes since a time can be asked for.
+    pub tells_changes: bool,
     /// Hold a refund that the merchant's balance does not cover, instead of refusing it.
     pub holds_for_funds: bool,
     /// Refunds on one page of a list.
@@ -108,6 +110,7 @@ impl Default for SimulatorConfig {
             names_times: true,
             time_resolution_ms: 1,
             webhooks_only_hint: false,
+            tells_changes: true,
             holds_for_funds: false,
             page_size: 1_000,
             late_failure_after_ms: 1_000,

@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     /// A refund in an answer that is too large.
     Huge(Refund),
     /// A page of refunds, and where the next one begins.
-    List(Vec<Refund>, Option<Ulid>),
+    List(Vec<Refund>, Option<Box<str>>),
     Payment(Money),
     Error(PspError),
     /// An answer as it is.
@@ -49,7 +49,6 @@ impl Outcome {
             }
             Self::List(refunds, next) => {
                 let refunds = refunds.into_iter().map(|refund| refund.into_answer(config));
-                let next = next.map(|id| print_id(id).into());
                 Ok(RawAnswer::json(200, &ListAnswer { refunds: refunds.collect(), next }))
             }
             Self::Payment(captured) => {

@@ -5,7 +5,7 @@
 
 use crate::book::Book;
 use crate::outcome::{Outcome, PspError};
-use crate::rows::{Refund, TaskKind};
+use crate::rows::{Refund, TaskKind, parse_id, print_id};
 use crate::script::{Script, WORDS};
 use crate::timeline::{self, next_at};
 use crate::wire::{RawAnswer, TransportFault};
@@ -16,6 +16,7 @@ use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use rusqlite::Result;
 use std::time::Duration;
+use ulid::Ulid;
 
 /// The delay of scripts that act a moment later.
 const MOMENT_MS: i64 = 20;
@@ -96,9 +97,42 @@ pub(crate) fn list_refunds(
 ) -> Result<Outcome> {
     let (now, size) = (book.now(), book.config.page_size.max(1));
     let mut page = book.newest_of_payment(tenant, payment_id, after, size)?;
-    let next = page.last().filter(|_| page.len() == size).map(|refund| refund.id);
+    let next = page.last().filter(|_| page.len() == size).map(|refund| print_id(refund.id).into());
     page.retain(|refund| refund.is_visible(now));
     Ok(Outcome::List(page, next))
+}
+
+/// One page of the refunds that changed at `since` or later, oldest change first, from behind the change
+/// `after`.
+pub(crate) fn list_changes(
+    book: &Book,
+    tenant: Tenant,
+    since: Timestamp,
+    after: Option<&str>,
+) -> Result<Outcome> {
+    let first = (since.plus_ms(-1), Ulid::from_bytes([0xff; 16]));
+    let Some(after) = after.map_or(Some(first), parse_change) else {
+        let error = PspError::new(400, "no_such_page", "this is the beginning of no page");
+        return Ok(Outcome::Error(error));
+    };
+    let (now, size) = (book.now(), book.config.page_size.max(1));
+    let mut page = book.changed_refunds(tenant, after, size)?;
+    let next = page.last().filter(|_| page.len() == size).map(print_change);
+    page.retain(|refund| refund.is_visible(now));
+    Ok(Outcome::List(page, next))
+}
+
+fn print_change(refund: &Refund) -> Box<str> {
+    let at = match refund.status {
+        RefundStatus::Processing => refund.visible_at,
+        _ => refund.at,
+    };
+    format!("{}.{}", at.0, print_id(refund.id)).into()
+}
+
+fn parse_change(text: &str) -> Option<(Timestamp, Ulid)> {
+    let (at, id) = text.split_once('.')?;
+    Some((Timestamp(at.parse().ok()?), parse_id(id)?))
 }
 
 pub(crate) fn show_payment(book: &Book, tenant: Tenant, payment_id: &str) -> Result<Outcome> {

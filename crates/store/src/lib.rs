@@ -19,14 +19,14 @@ pub use idempotent_work::Once;
 pub use postgres::{Copied, PostgresStore};
 pub use queries::{
     Account, Backlog, Balance, CheckoutFilter, ClaimedRefund, DeliveryFilter, Difference, DueBatch,
-    DueDelivery, EndpointCursor, EventFilter, InvoiceFilter, Lane, LaneOwner, Mark, NoticeFilter,
-    Page, PageQuery, ProviderAccountFilter, Pruned, RefundFilter, Replay, Report, SortOrder,
-    TransferFilter, TransferSum,
+    DueDelivery, EndpointCursor, EventFilter, InDoubt, InvoiceFilter, Lane, LaneOwner, Mark,
+    NoticeFilter, Page, PageQuery, ProviderAccountFilter, Pruned, RefundFilter, Replay, Report,
+    SortOrder, TransferFilter, TransferSum,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;
 pub use stored_responses::{IdempotentRequest, NewRequest};
-pub use tables::{ApiKeyRow, NewApiKey, UnmatchedNotice};
+pub use tables::{ApiKeyRow, NewApiKey, ReconcileCursor, UnmatchedNotice};
 
 /// How long a batch waits for rows that another transaction has locked, before it runs without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

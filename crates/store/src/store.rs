@@ -5,15 +5,17 @@ mod pruning;
 
 use crate::idempotent_work::Once;
 use crate::queries::{
-    Account, Backlog, Balance, CheckoutFilter, ClaimedRefund, Dialect, EventFilter, InvoiceFilter,
-    Lane, LaneOwner, NoticeFilter, Page, PageQuery, ProviderAccountFilter, Query, RefundFilter,
-    Replay, Report, TransferFilter, TransferSum, accounts, api_keys, backlog, checkouts, endpoints,
-    events, holds, invoices, keys, ledger, payments, provider_accounts, refunds, sending,
-    stored_responses, unmatched_notices,
+    Account, Backlog, Balance, CheckoutFilter, ClaimedRefund, Dialect, EventFilter, InDoubt,
+    InvoiceFilter, Lane, LaneOwner, NoticeFilter, Page, PageQuery, ProviderAccountFilter, Query,
+    RefundFilter, Replay, Report, TransferFilter, TransferSum, accounts, api_keys, backlog,
+    checkouts, endpoints, events, holds, invoices, keys, ledger, payments, provider_accounts,
+    reconcile, refunds, sending, stored_responses, unmatched_notices,
 };
 use crate::sqlite::SqliteFile;
 use crate::stored_responses::{IdempotentRequest, NewRequest};
-use crate::tables::{ApiKeyRow, FromRow, NewApiKey, UnmatchedNotice, inconsistent};
+use crate::tables::{
+    ApiKeyRow, FromRow, NewApiKey, ReconcileCursor, UnmatchedNotice, inconsistent,
+};
 use crate::{Copied, Patience, PostgresStore, SqliteStore, StoreError};
 use domain::checkout::Checkout;
 use domain::event_view::EventView;
@@ -111,6 +113,21 @@ queries! {
     /// Refunds of the payment that go before this one where they are made one after another: those that
     /// are under way, older ones that are to be sent, and those that were answered since a time.
     fn refunds_before(tenant: Tenant, payment: PaymentId, refund: RefundId, answered_after: Timestamp) -> Vec<RefundView> = all(dialect) refunds::before;
+    /// Refunds of a tenant that are in doubt, and those that wait for a provider since before a time, behind the
+    /// refund `after`, oldest first.
+    fn all_refunds_in_doubt(tenant: Tenant, filter: InDoubt, after: Option<RefundId>, limit: u32) -> Vec<RefundView> = all(dialect) refunds::all_in_doubt;
+    /// Refunds that have been in a state that ages since before a time, and of which no person was told.
+    fn ageing_refunds(before: Timestamp, after: Option<(Timestamp, Tenant, RefundId)>, limit: u32) -> Vec<RefundView> = all(dialect) refunds::ageing;
+    /// Tenants that have payments, behind the tenant `after`.
+    fn tenants_with_payments(after: Option<Tenant>, limit: u32) -> Vec<Tenant> = all reconcile::tenants;
+    /// How far the changes at the providers of a tenant were read.
+    fn reconcile_cursors(tenant: Tenant) -> Vec<ReconcileCursor> = all reconcile::cursors;
+    /// Stores a cursor, unless another node was faster.
+    fn begin_reconcile_cursor(cursor: ReconcileCursor) -> () = run reconcile::begin;
+    /// Takes the reading of the next page until `lease_until`, if it is due at `now`.
+    fn claim_reconcile_cursor(cursor: &ReconcileCursor, now: Timestamp, lease_until: Timestamp) -> Vec<ReconcileCursor> = write reconcile::claim;
+    /// Stores how far the node came that had the lease until `lease_until`.
+    fn save_reconcile_cursor(cursor: ReconcileCursor, lease_until: Timestamp) -> () = run reconcile::save;
     /// The calls that asked the provider for a refund and that a newer one took the place of.
     fn refund_attempts(tenant: Tenant, refund: RefundId) -> Vec<Attempt> = all refunds::attempts;
     /// When the next refund is due.

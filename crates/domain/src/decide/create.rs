@@ -1,13 +1,14 @@
 //! Asking for a refund.
 
-use super::record_event::record_refund_event;
+use super::record_event::{record_attention, record_refund_event};
 use super::unique_keys::{insert_key, live_key};
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
 use crate::ids::{Ids, RefundId};
 use crate::money::Money;
+use crate::outcome::Failure;
 use crate::payment::{Capture, Payment};
-use crate::provider::PerPayment;
+use crate::provider::{OutcomeBy, PerPayment};
 use crate::refund::{NewRefund, Refund, State};
 use crate::time::Timestamp;
 use crate::unique_keys::{KeyTarget, UniqueKey};
@@ -60,7 +61,9 @@ pub(super) fn decide<R: Rng>(
         .map_err(|(code, message)| Refusal::NotPossible { code, message })?;
     let may_be_sent = traits.per_payment == PerPayment::Parallel || payment.reserved == 0;
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
+    let is_by_hand = traits.outcome == OutcomeBy::Person;
     let (state, due_at) = match *start {
+        Start::Send { .. } | Start::Queue if is_by_hand => (State::NeedsReview, None),
         Start::Send { lease_ms } if may_be_sent && may_send(capture) => {
             (State::Sending, Some(now.plus_ms(lease_ms)))
         }
@@ -80,6 +83,11 @@ pub(super) fn decide<R: Rng>(
         refund.begin_attempt(now);
     }
     record_refund_event(&mut refund, &mut view.new_rows, Type::RefundCreated, None, now, ids);
+    let mut refund = Row::inserted(refund);
+    if state == State::NeedsReview {
+        refund.value.failure = Some(by_hand());
+        record_attention(&mut refund, &mut view.new_rows, &by_hand(), now, ids);
+    }
     let names = key.iter().chain(reference).copied();
     for hash in names {
         let key = UniqueKey {
@@ -87,7 +95,7 @@ pub(super) fn decide<R: Rng>(
             hash,
             request: *request,
             target: KeyTarget::Refund,
-            id: refund.id.ulid(),
+            id: refund.value.id.ulid(),
             state: Some(state),
             expires_at: None,
         };
@@ -99,8 +107,15 @@ pub(super) fn decide<R: Rng>(
     payment.updated_at = now;
     assert!(payment.within_limit(), "a refund passed the captured amount");
     let payment = payment.clone();
-    view.refunds.insert((tenant, refund.id), Row::inserted(refund.clone()));
-    Ok(Done::Refund { refund: Box::new(refund), payment, replayed: false })
+    let done = Box::new(refund.value.clone());
+    view.refunds.insert((tenant, done.id), refund);
+    Ok(Done::Refund { refund: done, payment, replayed: false })
+}
+
+/// Why a refund of a payment that was taken by hand waits for a person.
+fn by_hand() -> Failure {
+    let message = "the payment was taken by hand: pay the refund by hand and then resolve it";
+    Failure::new("paid_by_hand", message)
 }
 
 /// The amount to refund, once everything about it has been checked.
@@ -136,15 +151,15 @@ fn replay_refund(view: &View, taken: &UniqueKey) -> Result<Done, Refusal> {
     let payment =
         &view.payments.get(&(taken.tenant, now.payment)).ok_or(Refusal::PaymentNotFound)?.value;
     let state = taken.state.unwrap_or(now.state);
-    let is_sent = state == State::Sending;
+    let (is_sent, is_by_hand) = (state == State::Sending, state == State::NeedsReview);
     let refund = Refund {
         state,
         sends: u32::from(is_sent),
         first_sent_at: is_sent.then(|| id.at()),
         late: false,
-        needs_attention: false,
+        needs_attention: is_by_hand,
         provider_refund_id: None,
-        failure: None,
+        failure: is_by_hand.then(by_hand),
         updated_at: id.at(),
         ..now.clone()
     };

@@ -48,11 +48,7 @@ pub(super) fn decide<R: Rng>(
         return Ok(Done::Leased { refund, payment, call: Call::Wait });
     }
     let lease_until = now.plus_ms(lease_ms);
-    if is_overdue(&rows.0.value, rules, now) {
-        let message = "it has waited for too long; a person should look at the provider";
-        let why = Failure::new("overdue", message);
-        record_attention(rows.0, rows.2, &why, now, ids);
-    }
+    note_age(&mut rows, rules, now, ids);
     move_on(&mut rows, lease_until, now, ids)?;
     let (row, payment, new_rows) = rows;
     let call = call_for(&row.value, rules, now);
@@ -93,6 +89,32 @@ pub(super) fn decide<R: Rng>(
 
 fn is_to_be_sent(state: State) -> bool {
     matches!(state, State::Scheduled | State::Queued | State::WaitingForFunds)
+}
+
+/// Tells a person of a refund that has waited for too long.
+pub(super) fn age<R: Rng>(
+    view: &mut View,
+    of: RefundRef,
+    rules: &Rules,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<Done, Refusal> {
+    let mut rows = rows(view, of)?;
+    note_age(&mut rows, rules, now, ids);
+    let (refund, payment) = (Box::new(rows.0.value.clone()), rows.1.value.clone());
+    Ok(Done::Refund { refund, payment, replayed: false })
+}
+
+fn note_age<R: Rng>(
+    (refund, _, new_rows): &mut Rows<'_>,
+    rules: &Rules,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) {
+    if is_overdue(&refund.value, rules, now) {
+        let message = "it has waited for too long; a person should look at the provider";
+        record_attention(refund, new_rows, &Failure::new("overdue", message), now, ids);
+    }
 }
 
 /// Moves the refund to the state in which it is worked on.

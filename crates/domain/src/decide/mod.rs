@@ -166,6 +166,11 @@ pub enum Command {
         behind: Option<Timestamp>,
         rules: Rules,
     },
+    /// Tells a person of a refund that has waited for too long, also while nobody works on it.
+    Age {
+        of: RefundRef,
+        rules: Box<Rules>,
+    },
     /// Records what was said about a refund.
     Record(Box<RecordOutcome>),
     /// Records a person's decision about a refund in doubt.
@@ -205,7 +210,7 @@ impl Command {
                 wanted.keys.extend(key.map(|key| (of.tenant, key.hash)));
                 of.wants(wanted);
             }
-            Self::Lease { of, .. } => of.wants(wanted),
+            Self::Lease { of, .. } | Self::Age { of, .. } => of.wants(wanted),
             Self::Record(record) => {
                 let tenant = record.of.tenant;
                 wanted.keys.extend(record.name.map(|name| (tenant, name)));
@@ -456,6 +461,7 @@ pub fn decide_with<R: Rng>(
         Command::Lease { of, lease, lease_ms, behind, rules } => {
             lease::decide(view, *of, (*lease, *lease_ms, *behind), rules, now, ids)
         }
+        Command::Age { of, rules } => lease::age(view, *of, rules, now, ids),
         Command::Record(command) => record::decide(view, command, now, ids),
         Command::Resolve(command) => resolve::decide(view, command, now, ids),
         Command::Adopt(command) => record::adopt_or_record(view, command, now, ids),

@@ -79,7 +79,7 @@ impl Script<'_> {
             Act::Record { refund, said, lease } => {
                 let refund = self.refund(*refund)?;
                 let current = match said.source {
-                    Source::Webhook | Source::Operator => None,
+                    Source::Webhook | Source::Changes | Source::Operator => None,
                     Source::Lookup | Source::List => Some(refund.lease),
                     Source::Submit => self.harness.rows.doubts.last_lease(&refund),
                 };

@@ -348,10 +348,7 @@ async fn proven_absence_leads_to_the_same_key_once_more() {
     assert_eq!((looked.state, psp.calls()), (S::Unknown, (1, 1)), "one look is no proof");
     run(&engine, &rig, HOUR).await;
     assert_eq!((psp.calls().0, psp.paid()), (2, 2_500));
-    assert_eq!(
-        rig.states(&refund).await,
-        [S::Queued, S::Unknown, S::Queued, S::Succeeded]
-    );
+    assert_eq!(rig.states(&refund).await, [S::Queued, S::Unknown, S::Queued, S::Succeeded]);
     assert_eq!(books(&rig, &payment).await, (2_500, 0, 7_500));
 }
 

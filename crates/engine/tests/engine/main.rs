@@ -1,6 +1,7 @@
 //! The engine from the outside: real SQLite, the simulator as the provider, a clock that stands
 //! still until a test moves it.
 
+mod ageing;
 mod backup;
 mod by_hand;
 mod cancel;
@@ -20,6 +21,7 @@ mod lock;
 mod one_at_a_time;
 mod provider_accounts;
 mod races;
+mod reconcile;
 mod retention;
 mod scripts;
 mod sending;

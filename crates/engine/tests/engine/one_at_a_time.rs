@@ -31,10 +31,10 @@ async fn refunds_of_a_payment_go_one_after_another_and_those_of_others_at_once()
     };
     let look = |f: &Fake, order: &RefundInstruction| {
         let book = f.book();
-        let made = book.iter().find(|made| made.key == order.key).expect("it was made");
-        let is_done = f.clock.now().ms_since(made.at) >= TAKES;
+        let known = book.iter().find(|made| made.key == order.key).expect("it was made");
+        let is_done = f.clock.now().ms_since(known.at) >= TAKES;
         let outcome = if is_done { O::Completed } else { O::Accepted };
-        Lookup::Found(about(order, outcome, &made.id))
+        Lookup::Found(about(order, outcome, &known.id))
     };
     let traits = Traits { per_payment, ..keeps(24, true) };
     let psp = fake(&rig, "psp", traits, make, look);

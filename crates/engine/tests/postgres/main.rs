@@ -1,7 +1,11 @@
 //! The engine's tests once more, on PostgreSQL. The target's name says so to
 //! `testkit::Backend::of_these_tests`.
 
+#[path = "../engine/ageing.rs"]
+mod ageing;
 mod bad_text;
+#[path = "../engine/by_hand.rs"]
+mod by_hand;
 #[path = "../engine/cancel.rs"]
 mod cancel;
 #[path = "../engine/committer.rs"]
@@ -19,6 +23,8 @@ mod nodes;
 mod provider_accounts;
 #[path = "../engine/races.rs"]
 mod races;
+#[path = "../engine/reconcile.rs"]
+mod reconcile;
 #[path = "../engine/retention.rs"]
 mod retention;
 #[path = "../engine/scripts.rs"]

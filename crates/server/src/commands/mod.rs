@@ -9,6 +9,7 @@ mod migrate_store;
 mod offline;
 mod openapi;
 mod providers;
+mod reconcile;
 mod sending;
 mod serve;
 mod verify;
@@ -25,6 +26,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Keys(keys) => keys::run(keys).await,
         Command::Providers(providers) => providers::run(providers).await,
         Command::Sending(sending) => sending::run(sending).await,
+        Command::Reconcile(args) => reconcile::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Backup(args) => backup::run(&args).await,
         Command::MigrateStore(args) => migrate_store::run(&args).await,

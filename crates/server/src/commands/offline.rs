@@ -3,10 +3,21 @@
 use crate::cli::{DataArgs, OneMode};
 use crate::config::Config;
 use crate::settings::Switch;
-use crate::{Failure, setup};
+use crate::{Failure, setup, simulated};
 use domain::ids::AccountId;
 use domain::tenant::Mode;
 use engine::{Account, Engine};
+
+/// An engine on a database that exists. It calls the providers when it is asked to, sends no refunds and no
+/// webhooks.
+pub async fn open_with_providers(args: &DataArgs) -> Result<Engine, Failure> {
+    let mut config = Config::load(args, None)?;
+    config.webhooks.send = Switch::Off;
+    config.dispatch = Switch::Off;
+    let store = setup::open_existing_store(&config).await?;
+    let simulator = simulated::open(&config)?;
+    setup::start_engine(&config, store, simulator.as_ref())
+}
 
 /// An engine on the database that makes no calls.
 pub async fn open(args: &DataArgs) -> Result<Engine, Failure> {

@@ -47,6 +47,20 @@ async fn throw(args: &ThrowSwitch, stop: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Stops the sending of both modes for everyone.
+pub async fn stop_for_everyone(engine: &Engine, reason: &str) -> Result<(), Failure> {
+    for &mode in modes(None) {
+        let switch = Throw {
+            tenant: everyone(mode),
+            stop: true,
+            reason: Some(reason.into()),
+            recorded_in: recorder(engine, None, mode).await?,
+        };
+        engine.throw_sending_switch(switch).await?;
+    }
+    Ok(())
+}
+
 /// The event needs an account: the one that is meant, or else the oldest one.
 async fn recorder(
     engine: &Engine,

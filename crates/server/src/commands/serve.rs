@@ -1,6 +1,6 @@
 //! `refundry serve`: runs the server.
 
-use crate::cli::Serve;
+use crate::cli::{Serve, StartSending};
 use crate::config::{Config, seconds};
 use crate::settings::Switch;
 use crate::{Failure, http, loops, setup, simulated, telemetry};
@@ -27,6 +27,9 @@ pub async fn run(args: Serve) -> Result<ExitCode, Failure> {
         );
     }
     let ready = format!("{{\"baseUrl\":\"{}\"}}\n", server.base_url());
+    if args.sending == Some(StartSending::Stopped) {
+        super::sending::stop_for_everyone(&server.engine, "serve --sending stopped").await?;
+    }
     server.run(|| args.ready_file.map_or(Ok(()), |file| setup::write_private(&file, &ready))).await
 }
 

@@ -1,6 +1,7 @@
 //! The settings that form a group, one file per group.
 
 pub mod rate_limits;
+pub mod reconcile;
 pub mod retention;
 pub mod webhooks;
 

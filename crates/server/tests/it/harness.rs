@@ -306,6 +306,11 @@ impl Demo {
     pub fn run(&self, args: &[&str]) -> (i32, String) {
         run_with(args, &self.data, &self.envs)
     }
+
+    /// Runs a command of the binary on this folder with more settings. Returns exit code and output.
+    pub fn run_with(&self, args: &[&str], envs: &[(&'static str, &'static str)]) -> (i32, String) {
+        run_with(args, &self.data, &[&self.envs, envs].concat())
+    }
 }
 
 /// Runs a command of the binary on a folder. Returns exit code and output.

@@ -28,6 +28,7 @@ mod providers;
 mod readme;
 mod replay;
 mod reports;
+mod restore;
 mod retention;
 mod sessions;
 mod simulator;

@@ -14,6 +14,8 @@ pub struct Backlog {
     pub unknown_refunds: u32,
     /// Refunds that a person must look at.
     pub refunds_in_review: u32,
+    /// Refunds that wait for a person who was told.
+    pub refunds_for_attention: u32,
     /// Webhooks that were due before a given time.
     pub overdue_deliveries: u32,
 }
@@ -29,6 +31,7 @@ impl FromRow for Backlog {
             overdue_refunds: c.take()?,
             unknown_refunds: c.take()?,
             refunds_in_review: c.take()?,
+            refunds_for_attention: c.take()?,
             overdue_deliveries: c.take()?,
         })
     }
@@ -50,6 +53,7 @@ pub(crate) const COUNT_BACKLOG: &str = "WITH RECURSIVE lanes (lane) AS ( \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 6 LIMIT $2) AS b), \
      (SELECT count(*) FROM \
       (SELECT 1 FROM refunds WHERE state IN (6, 9) AND state = 9 LIMIT $2) AS c), \
+     (SELECT count(*) FROM (SELECT 1 FROM refunds WHERE needs_attention = 1 LIMIT $2) AS e), \
      (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE next_at < $1 LIMIT $2) AS d)";
 
 pub(crate) fn count(before: Timestamp) -> Query<Backlog> {

@@ -21,6 +21,7 @@ mod pruning;
 mod query;
 #[cfg(test)]
 pub(crate) mod query_plans;
+pub(crate) mod reconcile;
 pub(crate) mod refunds;
 pub(crate) mod sending;
 pub(crate) mod stored_responses;
@@ -39,7 +40,7 @@ pub use pruning::{Mark, Pruned};
 pub(crate) use pruning::{OTHER, Passed, THINGS, is_told, next_scope, of_kind, others, walk_page};
 pub(crate) use query::{Arg, Dialect, Query, Select, first_at};
 pub use query::{Page, PageQuery, SortOrder};
-pub use refunds::{ClaimedRefund, Lane, LaneOwner, RefundFilter};
+pub use refunds::{ClaimedRefund, InDoubt, Lane, LaneOwner, RefundFilter};
 pub use unmatched_notices::NoticeFilter;
 pub(crate) use verify::{CHECKS, written};
 pub use verify::{Difference, Report};

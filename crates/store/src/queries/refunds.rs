@@ -33,6 +33,17 @@ pub struct Lane {
     pub due_at: Timestamp,
 }
 
+/// Which refunds in doubt to find.
+#[derive(Clone, Debug)]
+pub struct InDoubt {
+    /// Only those of this provider.
+    pub provider: Option<Box<str>>,
+    /// Also refunds that the provider has, and not only those that may be there.
+    pub accepted: bool,
+    /// Refunds that are being sent or that the provider has count only from before this time.
+    pub waiting_since: Timestamp,
+}
+
 /// The tenant, the provider and the account there that a lane is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneOwner {
@@ -235,6 +246,49 @@ pub(crate) fn before(
         Some(answered_after),
     );
     refunds.finish(" ORDER BY r.id", 1)
+}
+
+/// Refunds of a tenant that are in doubt: of an unknown outcome (6), for a person (9), and those that have been with
+/// the provider for too long (4; and 5, 7, 13 where they are wanted).
+pub(crate) fn all_in_doubt(
+    dialect: Dialect,
+    tenant: Tenant,
+    filter: InDoubt,
+    after: Option<RefundId>,
+    limit: u32,
+) -> Query<RefundView> {
+    let mut refunds = select(dialect, Some("refunds_not_succeeded"), tenant);
+    refunds.push(" AND r.status = 1 AND r.status <> 2");
+    refunds.and("r.id > ?", after.map(RefundId::ulid));
+    let waiting = if filter.accepted { "4, 5, 7, 13" } else { "4" };
+    let condition = format!("(r.state IN (6, 9) OR r.state IN ({waiting}) AND r.updated_at < ?)");
+    refunds.and(&condition, Some(filter.waiting_since));
+    refunds.and("p.provider = ?", filter.provider);
+    refunds.finish(" ORDER BY r.id", limit)
+}
+
+/// Refunds that have been in a state that ages since before `before`, of which no person was told, behind the place
+/// `after`, the longest first.
+pub(crate) fn ageing(
+    dialect: Dialect,
+    before: Timestamp,
+    after: Option<(Timestamp, Tenant, RefundId)>,
+    limit: u32,
+) -> Query<RefundView> {
+    let index = match dialect {
+        Dialect::Sqlite => "INDEXED BY refunds_that_age",
+        Dialect::Postgres => "",
+    };
+    let sql = format!(
+        "SELECT {} FROM refunds r {index} JOIN payments p ON p.scope = r.scope AND p.id = r.payment \
+         WHERE r.needs_attention = 0 AND r.state IN (5, 6, 7, 8, 9, 13) AND r.updated_at <= $1 \
+         AND (r.updated_at, r.scope, r.id) > ($2, $3, $4) \
+         ORDER BY r.updated_at, r.scope, r.id LIMIT $5",
+        columns()
+    );
+    let (at, scope, id) = after
+        .map_or((Timestamp(-1), -1, [0; 16]), |(at, tenant, id)| (at, tenant.code(), id.bytes()));
+    Query::new(sql).with(before).with(at).with(scope).with(id).with(limit)
 }
 
 /// The earlier calls that asked the provider for a refund, oldest first.

@@ -17,6 +17,7 @@ mod keys;
 mod payments;
 mod provider_accounts;
 mod put;
+mod reconcile_cursors;
 mod refund_attempts;
 mod refunds;
 mod sending;
@@ -38,6 +39,8 @@ pub(crate) use keys::KEYS;
 pub(crate) use payments::PAYMENTS;
 pub(crate) use provider_accounts::{PROVIDER_ACCOUNT_STATE_COLUMNS, PROVIDER_ACCOUNTS};
 pub(crate) use put::Put;
+pub(crate) use reconcile_cursors::RECONCILE_CURSORS;
+pub use reconcile_cursors::ReconcileCursor;
 pub(crate) use refund_attempts::REFUND_ATTEMPTS;
 pub(crate) use refunds::REFUNDS;
 pub(crate) use sending::SENDING;
@@ -71,6 +74,7 @@ pub(crate) const ALL: &[(&str, &[&str])] = &[
     ("provider_accounts", &["scope", "id"]),
     ("sending", &["scope"]),
     ("holds", &["scope", "id"]),
+    ("reconcile_cursors", &["scope", "provider", "provider_account"]),
 ];
 
 /// When a column is written.
@@ -295,6 +299,7 @@ mod tests {
         check(&UNMATCHED_NOTICES);
         check(&PROVIDER_ACCOUNTS);
         check(&SENDING);
+        check(&RECONCILE_CURSORS);
     }
 
     #[test]

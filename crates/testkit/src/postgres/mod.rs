@@ -132,6 +132,11 @@ impl Cluster {
         self.create("prepared").await
     }
 
+    /// Copies the database at `url`, which nobody uses, and returns the URL of the copy.
+    pub async fn copy_of(&self, url: &str) -> String {
+        self.create(database_of(url)).await
+    }
+
     async fn create(&self, template: &str) -> String {
         let number = self.databases.fetch_add(1, Ordering::SeqCst);
         let name = format!("test_{number}");

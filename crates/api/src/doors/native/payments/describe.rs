@@ -77,7 +77,12 @@ fn new_payment() -> Schema {
     Fields::new()
         .must("amount", components::amount(1).says("Captured amount, minor units."))
         .must("currency", components::currency().says("ISO 4217."))
-        .must("provider", Schema::name(LONGEST_PROVIDER).says("The provider that holds the money."))
+        .must(
+            "provider",
+            Schema::name(LONGEST_PROVIDER).says(
+                "The provider that holds the money; `manual` for money that was taken by hand.",
+            ),
+        )
         .must(
             "providerPaymentId",
             Schema::name(LONGEST_ID).says("The provider's id of the charge."),

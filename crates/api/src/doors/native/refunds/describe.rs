@@ -103,6 +103,11 @@ fn resolve_by_hand() -> Operation {
              `unknown`, `needs_review` or waits at the provider, or one that is decided and has \
              `needsAttention`. Any other is refused with `state_conflict`.",
     )
+    .says(
+        "A refund of a payment with the provider `manual` is sent nowhere and waits in \
+             `needs_review` for this decision: it is paid by hand and `succeeded`, or it `failed`. \
+             `send_again` is refused.",
+    )
     .reads(
         resolve::body(),
         &[
@@ -122,6 +127,10 @@ fn create() -> Operation {
              durable and before the provider is asked, so it says `pending`; `Prefer: wait=N` \
              waits for the provider. The sum of a payment's refunds never exceeds what was \
              captured.",
+        )
+        .says(
+            "A refund of a payment that was taken by hand, with the provider `manual`, is not sent \
+             but waits in `needs_review` until `resolveRefund` says how it was paid.",
         )
         .says(
             "Name the payment in one of three ways: `sourceType` with `sourceId`, `chargeId`, or \

@@ -1,0 +1,62 @@
+//! Telling persons of refunds that have waited for too long. The work on a refund tells of it, too; this looks
+//! at the refunds on which nobody works: their provider is not called, or this node lacks it.
+
+use crate::{Engine, Error};
+use domain::decide::{Command, RefundRef};
+use domain::ids::RefundId;
+use domain::provider::Rules;
+use domain::refund::State;
+use domain::tenant::Tenant;
+use domain::time::Timestamp;
+
+/// Where a look at the waiting refunds goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgedUntil(Timestamp, Tenant, RefundId);
+
+impl Engine {
+    /// Looks at waiting refunds behind `after`, at most `limit`, and tells once of each that has waited for too
+    /// long. Returns where to go on; `None` behind the last one.
+    pub async fn step_ageing(
+        &self,
+        after: Option<AgedUntil>,
+        limit: u32,
+    ) -> Result<Option<AgedUntil>, Error> {
+        let now = self.now();
+        let after = after.map(|AgedUntil(at, tenant, id)| (at, tenant, id));
+        let before = now.plus_ms(-self.soonest_attention_ms());
+        let found = self.store().ageing_refunds(before, after, limit).await?;
+        let mut pending = Vec::new();
+        for view in &found {
+            let (refund, rules) = (&view.refund, self.rules(&view.payment.provider));
+            let after = rules.attention_after_ms(refund.state);
+            if after.is_some_and(|ms| refund.updated_at.plus_ms(ms) <= now) {
+                let age = Command::Age { of: RefundRef::from(refund), rules: Box::new(rules) };
+                // A full queue leaves the rest for the next look.
+                let Ok(answer) = self.committer().submit(age) else { break };
+                pending.push(answer);
+            }
+        }
+        for answer in pending {
+            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
+                Ok(_) | Err(Error::Refused(_) | Error::Busy) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let is_full = u32::try_from(found.len()) == Ok(limit);
+        let last = found.last().filter(|_| is_full).map(|view| &view.refund);
+        Ok(last.map(|refund| AgedUntil(refund.updated_at, refund.tenant, refund.id)))
+    }
+
+    /// The shortest time after which a person is told about a refund in any state at any provider.
+    fn soonest_attention_ms(&self) -> i64 {
+        let policies = &self.config().policies;
+        let named = self.registry().traits().keys().copied();
+        let others = policies.by_provider.keys().map(String::as_str);
+        let soonest = |rules: Rules| {
+            let states = State::ALL.iter();
+            states.filter_map(|state| rules.attention_after_ms(*state)).min()
+        };
+        let each = named.chain(others).chain([""]);
+        each.filter_map(|provider| soonest(self.rules(provider))).min().unwrap_or(i64::MAX)
+    }
+}
