@@ -48,7 +48,7 @@ impl UniqueKey {
             KeyTarget::Payment => RowKind::Payment,
             KeyTarget::Checkout => RowKind::Checkout,
             KeyTarget::Invoice => RowKind::Invoice,
-            KeyTarget::Answer => return None,
+            KeyTarget::Answer | KeyTarget::InboundEvent => return None,
         };
         Some(RowKey { kind, tenant: self.tenant, id: self.id.to_bytes() })
     }

@@ -36,6 +36,8 @@ codes! {
         Resolve = 7 "resolve",
         /// A hold: of this dispute, or placed or ended under this key.
         Hold = 8 "hold",
+        /// Nothing: an event of a provider whose webhook was taken in.
+        InboundEvent = 9 "inbound_event",
     }
 }
 

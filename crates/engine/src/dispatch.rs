@@ -14,11 +14,11 @@ use crate::tenant_cache::TenantCache;
 use crate::unique_keys::{self, Books};
 use crate::waiters::Waiters;
 use crate::webhooks::Outbox;
-use domain::decide::{Call as Move, Command, Done, RecordOutcome, RefundRef, Refusal};
+use domain::decide::{Call as Move, Command, Done, RecordOutcome, Refusal};
 use domain::ids::ProviderAccountId;
 use domain::outcome::{Again, Failure, Observation, ProviderOutcome, Said, Source};
 use domain::payment::{Capture, Payment};
-use domain::provider::{PerPayment, Rules, Traits};
+use domain::provider::{Rules, Traits};
 use domain::provider_account::{ProviderAccountState, State as AccountState};
 use domain::refund::{Origin, Refund, State};
 use domain::tenant::Tenant;
@@ -26,37 +26,14 @@ use domain::time::Timestamp;
 use futures_util::FutureExt as _;
 use providers::http::Deadline;
 use providers::{Attempt, Call, Provider, RefundInstruction, Registry};
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use store::{Backlog, ClaimedRefund, LaneOwner};
 use tokio::sync::{Notify, mpsc};
 use ulid::Ulid;
 
-/// Work that has been due for so long is overdue.
-const OVERDUE_MS: i64 = 60_000;
-
-/// How many lanes one step looks at.
-const LANES: u32 = 256;
-
-/// How many owners of lanes are remembered.
-const OWNERS: usize = 10_000;
-
-/// How long a refund waits at least behind another one of its payment.
-const BEHIND_MS: i64 = 5_000;
-
 /// How long a call waits when only a person can mend what is wrong, such as a credential.
 const UNTIL_CONFIGURED_MS: i64 = 15 * 60_000;
-
-/// The time or the room that steps on refunds wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NextWork {
-    /// When there is work by the clock, if ever.
-    pub at: Option<Timestamp>,
-    /// Something is due and goes on when a call ends.
-    pub waits_for_room: bool,
-}
 
 /// A refund that this node holds the lease of, and the call that it needs.
 pub struct Leased {
@@ -69,7 +46,7 @@ pub struct Leased {
 }
 
 impl Leased {
-    fn new(refund: Box<Refund>, payment: &Payment, call: Move, permit: Permit) -> Self {
+    pub(crate) fn new(refund: Box<Refund>, payment: &Payment, call: Move, permit: Permit) -> Self {
         let all = payment.refunded.saturating_add(payment.reserved);
         let refunded_before = all.saturating_sub(refund.amount).max(0);
         let payment = payment.capture.clone();
@@ -83,14 +60,6 @@ struct Todo {
     payment: Arc<Capture>,
     refunded_before: i64,
     call: Move,
-}
-
-/// Where the steps of this node are on their way around the lanes, and whose lanes those are.
-#[derive(Default)]
-pub(crate) struct Lanes {
-    /// The lane that was served last. Steps go on behind it, so that each lane has its turn.
-    last: Mutex<Option<u32>>,
-    owners: Mutex<HashMap<u32, Arc<LaneOwner>>>,
 }
 
 /// Acts on a commit before its callers are answered.
@@ -108,14 +77,14 @@ pub(crate) struct AfterCommit {
 
 impl AfterCommit {
     /// The gate of a payment's provider account; `None` where this node lacks the provider.
-    fn gate_of(
+    pub(crate) fn gate_of(
         &self,
         tenant: Tenant,
         provider: &str,
         account: Option<&str>,
     ) -> Option<(GateKey, Pace)> {
-        let provider = self.registry.find(tenant, provider)?;
-        Some((gate_key(tenant, &**provider, account), provider.traits().pace))
+        let (name, traits) = self.registry.traits().get_key_value(provider)?;
+        Some((gate_key(tenant, name, account), traits.pace))
     }
 }
 
@@ -130,7 +99,8 @@ impl Committed for AfterCommit {
         // As they were seen last; they are read again before the call.
         let is_stopped = self.switches.last(key.tenant).unwrap_or(false);
         let states = self.account_states.last(key.tenant);
-        if is_stopped || states.is_some_and(|states| is_paused(&states, key.account)) {
+        let closed = states.zip(key.account).is_some_and(|(states, id)| is_closed(&states, id));
+        if is_stopped || closed {
             return None;
         }
         self.gates.try_enter(&key, pace, Work::New, now).ok()
@@ -178,180 +148,6 @@ pub(crate) async fn dispatch_all(engine: Weak<Inner>, mut leased: mpsc::Receiver
 }
 
 impl Engine {
-    /// When there is work on a refund next: when it is due and its provider may be called.
-    pub async fn next_work(&self) -> Result<NextWork, Error> {
-        let mut next = NextWork::default();
-        for lane in self.store().refund_lanes(None, LANES).await? {
-            let Some(owner) = self.lane_owner(lane.lane).await? else { continue };
-            let Some((key, pace)) = self.gate_of(&owner) else { continue };
-            if self.is_held_back(owner.tenant, key.account).await {
-                continue;
-            }
-            let now = self.now();
-            let closed = (lane.due_at <= now).then(|| self.gates().closed(&key, pace, now));
-            let opens_at = match closed.flatten() {
-                None => Some(lane.due_at),
-                Some(closed) => closed.until,
-            };
-            next.waits_for_room |= opens_at.is_none();
-            next.at = next.at.into_iter().chain(opens_at).min();
-        }
-        Ok(next)
-    }
-
-    /// Work that waits although it was due a minute ago, and refunds in doubt.
-    pub async fn backlog(&self) -> Result<Backlog, Error> {
-        Ok(self.store().backlog(self.now().plus_ms(-OVERDUE_MS)).await?)
-    }
-
-    /// Takes the leases of refunds that are due, as many as there are free calls, at most `limit`. The
-    /// lanes take turns, so that nobody waits behind the backlog of another provider or merchant. Where
-    /// the gate is closed nothing is taken and nothing is written.
-    pub async fn lease_due(&self, limit: u32) -> Result<Vec<Leased>, Error> {
-        let now = self.now();
-        let lanes = self.due_lanes(now).await?;
-        let Ok(count) = u32::try_from(lanes.len()) else { return Ok(Vec::new()) };
-        let mut left = limit;
-        let each = (left / count.max(1)).max(1);
-        let mut leased = Vec::new();
-        let mut failed = None;
-        for (lane, gate) in lanes {
-            if left == 0 {
-                break;
-            }
-            match self.lease_lane(lane, &gate, now, each.min(left)).await {
-                Ok(some) => {
-                    left = left.saturating_sub(u32::try_from(some.len()).unwrap_or(u32::MAX));
-                    leased.extend(some);
-                }
-                Err(error) => failed = Some(error),
-            }
-            *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(lane);
-        }
-        // The leases that were taken are worked on even so: otherwise their refunds end as `unknown`.
-        match failed {
-            Some(error) if leased.is_empty() => Err(error),
-            Some(_) | None => Ok(leased),
-        }
-    }
-
-    /// The gate that the owner of a lane passes; `None` where this node lacks the provider.
-    fn gate_of(&self, owner: &LaneOwner) -> Option<(GateKey, Pace)> {
-        let account = owner.provider_account.as_deref();
-        self.0.hooks.gate_of(owner.tenant, &owner.provider, account)
-    }
-
-    /// The lanes with due work whose providers this node can call, beginning behind the one that was
-    /// served last.
-    async fn due_lanes(&self, now: Timestamp) -> Result<Vec<(u32, (GateKey, Pace))>, Error> {
-        let last = *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = self.store().refund_lanes(last, LANES).await?;
-        if last.is_some() && found.len() < usize::try_from(LANES).unwrap_or(usize::MAX) {
-            let first = self.store().refund_lanes(None, LANES).await?;
-            found.extend(first.into_iter().filter(|lane| Some(lane.lane) <= last));
-        }
-        let mut due = Vec::new();
-        for lane in found.into_iter().filter(|lane| lane.due_at <= now) {
-            if let Some(owner) = self.lane_owner(lane.lane).await?
-                && let Some(gate) = self.gate_of(&owner)
-                && !self.is_held_back(owner.tenant, gate.0.account).await
-            {
-                due.push((lane.lane, gate));
-            }
-        }
-        Ok(due)
-    }
-
-    /// True while a person has stopped all sending of a tenant, or has paused the provider account.
-    async fn is_held_back(&self, tenant: Tenant, account: Option<Ulid>) -> bool {
-        if self.is_sending_stopped(tenant).await {
-            return true;
-        }
-        account.is_some()
-            && self
-                .provider_account_states(tenant)
-                .await
-                .is_ok_and(|states| is_paused(&states, account))
-    }
-
-    async fn lane_owner(&self, lane: u32) -> Result<Option<Arc<LaneOwner>>, Error> {
-        let known = |owners: &HashMap<u32, Arc<LaneOwner>>| owners.get(&lane).cloned();
-        let owners = &self.lanes().owners;
-        if let Some(owner) = known(&owners.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(Some(owner));
-        }
-        let Some(owner) = self.store().lane_owner(lane).await?.map(Arc::new) else {
-            return Ok(None);
-        };
-        let mut owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
-        if owners.len() >= OWNERS {
-            owners.clear();
-        }
-        owners.insert(lane, owner.clone());
-        Ok(Some(owner))
-    }
-
-    /// Claims due refunds of one lane and begins the work on them.
-    async fn lease_lane(
-        &self,
-        lane: u32,
-        (key, pace): &(GateKey, Pace),
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Leased>, Error> {
-        let room = self.gates().room(key, *pace, now).min(limit);
-        let permits: Vec<_> = (0..room)
-            .map_while(|_| self.gates().try_enter(key, *pace, Work::Due, now).ok())
-            .collect();
-        let Ok(limit) = u32::try_from(permits.len()) else { return Ok(Vec::new()) };
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let rules = self.rules(key.provider);
-        let lease_ms = self.config().lease_ms;
-        let until = now.plus_ms(lease_ms);
-        let claimed = self.store().claim_refunds(lane, now, until, limit).await?;
-        let mut permits = permits.into_iter();
-        let mut pending = Vec::new();
-        for (claimed, permit) in claimed.into_iter().zip(permits.by_ref()) {
-            let ClaimedRefund { tenant, refund, payment, lease } = claimed;
-            let of = RefundRef { tenant, refund, payment };
-            let behind = self.waits_behind(of, rules.traits.per_payment, now).await?;
-            let begin = Command::Lease { of, lease, lease_ms, behind, rules };
-            pending.push((self.committer().queue(begin).await?, permit));
-        }
-        permits.for_each(|permit| permit.give_back(now));
-        let (mut leased, mut failed) = (Vec::with_capacity(pending.len()), None);
-        for (answer, permit) in pending {
-            match answer.await.unwrap_or_else(|_| Err(Error::closed())) {
-                Ok(Done::Leased { refund, payment, call }) => {
-                    leased.push(Leased::new(refund, &payment, call, permit));
-                }
-                // Another node was faster, or the refund was decided meanwhile.
-                Ok(_) | Err(Error::Refused(_)) => permit.give_back(now),
-                Err(error) => failed = Some(error),
-            }
-        }
-        match failed {
-            Some(error) if leased.is_empty() => Err(error),
-            Some(_) | None => Ok(leased),
-        }
-    }
-
-    /// Until when a refund waits, where the provider makes one refund of a payment after another.
-    async fn waits_behind(
-        &self,
-        of: RefundRef,
-        per_payment: PerPayment,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, Error> {
-        let PerPayment::OneAtATime { gap_ms } = per_payment else { return Ok(None) };
-        let answered_after = now.plus_ms(gap_ms.saturating_neg());
-        let others = self.store().refunds_before(of.tenant, of.payment, of.refund, answered_after);
-        let waits = !others.await?.is_empty();
-        Ok(waits.then(|| now.plus_ms(gap_ms.max(BEHIND_MS))))
-    }
-
     /// The rules for refunds at a provider. One that this node does not know keeps nothing and cannot
     /// be asked.
     pub(crate) fn rules(&self, provider: &str) -> Rules {
@@ -376,11 +172,6 @@ impl Engine {
     pub async fn work(&self, leased: Leased) {
         let Leased { refund, payment, refunded_before, call, permit } = leased;
         let todo = Todo { refund, payment, refunded_before, call };
-        let Some(provider) =
-            self.registry().find(todo.refund.tenant, &todo.payment.provider).cloned()
-        else {
-            return self.record(&todo, unconfigured(&todo)).await;
-        };
         let GateKey { tenant, account, .. } = *permit.key();
         if permit.work() == Work::New && self.is_held_back(tenant, account).await {
             self.record(&todo, held_back()).await;
@@ -389,6 +180,11 @@ impl Engine {
         if call == Move::Wait {
             return permit.give_back(self.now());
         }
+        let account = todo.payment.provider_account.as_deref();
+        let Some(provider) = self.adapter(tenant, &todo.payment.provider, account).await else {
+            self.record(&todo, unconfigured(&todo)).await;
+            return permit.give_back(self.now());
+        };
         let observation = self.call(&*provider, &todo).await;
         let now = self.now();
         let verdict = verdict_of(&observation);
@@ -503,14 +299,14 @@ impl Engine {
     }
 }
 
-fn is_paused(states: &[ProviderAccountState], account: Option<Ulid>) -> bool {
-    let mut states = states.iter();
-    states.any(|one| Some(one.id.ulid()) == account && one.state != AccountState::Active)
+/// Nothing is sent through a provider account that is paused or was deleted.
+pub(crate) fn is_closed(states: &[ProviderAccountState], account: Ulid) -> bool {
+    !states.iter().any(|one| one.id.ulid() == account && one.state == AccountState::Active)
 }
 
-fn gate_key(tenant: Tenant, provider: &dyn Provider, account: Option<&str>) -> GateKey {
+pub(crate) fn gate_key(tenant: Tenant, provider: &'static str, account: Option<&str>) -> GateKey {
     let account = account.and_then(|id| ProviderAccountId::parse(id).ok());
-    GateKey { tenant, provider: provider.name(), account: account.map(ProviderAccountId::ulid) }
+    GateKey { tenant, provider, account: account.map(ProviderAccountId::ulid) }
 }
 
 /// The state of the provider account that a call shows; `None` when nobody was called.

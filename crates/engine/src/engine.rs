@@ -3,8 +3,10 @@
 
 use crate::Error;
 use crate::accounts::KeyCache;
+use crate::adapters::Adapters;
+use crate::claims::Lanes;
 use crate::committer::{Committed, Committer, CommitterConfig, Pending, SharedIds};
-use crate::dispatch::{AfterCommit, Lanes, dispatch_all};
+use crate::dispatch::{AfterCommit, dispatch_all};
 use crate::gates::Gates;
 use crate::lane::Batches;
 use crate::readiness::{LIMIT, NotReady, Readiness};
@@ -103,6 +105,7 @@ pub(crate) struct Inner {
     readiness: Arc<Readiness>,
     pub(crate) hooks: Arc<AfterCommit>,
     lanes: Lanes,
+    adapters: Adapters,
     reconciled_until: Mutex<Option<Tenant>>,
     pub(crate) tasks: TaskTracker,
     keys: KeyCache,
@@ -181,6 +184,7 @@ impl Engine {
             readiness,
             hooks,
             lanes: Lanes::default(),
+            adapters: Adapters::default(),
             reconciled_until: Mutex::default(),
             tasks: TaskTracker::new(),
             keys: KeyCache::default(),
@@ -248,6 +252,10 @@ impl Engine {
 
     pub(crate) fn committer(&self) -> &Committer {
         &self.0.committer
+    }
+
+    pub(crate) fn adapters(&self) -> &Adapters {
+        &self.0.adapters
     }
 
     pub(crate) fn lanes(&self) -> &Lanes {

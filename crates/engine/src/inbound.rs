@@ -8,12 +8,14 @@ use crate::reconcile::Tally;
 use crate::unique_keys::{self, Books};
 use crate::unmatched::{NoticeAbout, Unmatched};
 use domain::decide::{AdoptRefund, Command, Refusal};
-use domain::ids::{PaymentId, RefundId};
+use domain::ids::{PaymentId, ProviderAccountId, RefundId};
 use domain::outcome::{Failure, Observation, Source, clean_id};
 use domain::payment::Capture;
+use domain::provider_account::ProviderAccount;
 use domain::refund::RefundView;
 use domain::tenant::Tenant;
-use domain::unique_keys::{KeyHash, KeyTarget};
+use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
+use domain::view::{Row, RowKeys, View};
 use futures_util::FutureExt as _;
 use providers::http::Deadline;
 use providers::{
@@ -25,6 +27,9 @@ use std::panic::AssertUnwindSafe;
 /// How many pages of a payment's refunds are read when a webhook only hints at it, or when a payment is
 /// registered.
 const PAGES: usize = 20;
+
+/// How long an event of a provider is remembered: longer than any provider repeats it.
+const REMEMBERED_MS: i64 = 30 * 24 * 60 * 60_000;
 
 /// Why a webhook was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -52,17 +57,25 @@ impl Engine {
         &self,
         tenant: Tenant,
         provider: &str,
+        account: Option<&str>,
         webhook: InboundWebhook,
     ) -> Result<Option<WebhookAnswer>, WebhookError> {
-        let provider =
-            self.registry().find(tenant, provider).cloned().ok_or(WebhookError::UnknownProvider)?;
-        let books = Books { provider: provider.name(), account: None };
+        let provider = self.adapter(tenant, provider, account).await;
+        let provider = provider.ok_or(WebhookError::UnknownProvider)?;
+        let books = Books { provider: provider.name(), account };
         let read = provider.receive(&webhook, self.ordinary_call());
         let inbound = match self.within(read).await {
             Ok(inbound) => inbound?,
             Err(why) => return Err(WebhookError::NotAsked(why.message)),
         };
-        let Inbound { notices, disputes, hints, answer, .. } = inbound;
+        let Inbound { event, notices, disputes, hints, answer } = inbound;
+        let event = event.map(|event| unique_keys::inbound_event(books, &event));
+        if let Some(name) = event
+            && self.store().find_key(tenant, name).await.map_err(Error::from)?.is_some()
+        {
+            metrics::counter!("refundry_inbound_webhooks_repeated_total").increment(1);
+            return Ok(answer);
+        }
         for notice in notices {
             self.take_notice(tenant, books, notice, Source::Webhook).await?;
         }
@@ -72,7 +85,50 @@ impl Engine {
         for hint in hints {
             self.follow(tenant, &*provider, books, hint).await?;
         }
+        if let Some(name) = event {
+            self.note_event(tenant, name).await?;
+        }
         Ok(answer)
+    }
+
+    /// Remembers an event of a provider, now that all of it is recorded. Two that take in the same one
+    /// at once record the same.
+    async fn note_event(&self, tenant: Tenant, hash: KeyHash) -> Result<(), Error> {
+        let expires_at = Some(self.now().plus_ms(REMEMBERED_MS));
+        let key = UniqueKey {
+            tenant,
+            hash,
+            request: hash.0,
+            target: KeyTarget::InboundEvent,
+            id: self.with_ids(|ids| ids.ulid(self.now())),
+            state: None,
+            expires_at,
+        };
+        let mut wanted = RowKeys::default();
+        wanted.keys.insert((tenant, hash));
+        let insert = move |view: &mut View| {
+            view.keys.entry((tenant, hash)).or_insert_with(|| Row::inserted(key.clone()));
+        };
+        self.within_commit(self.store().run_batch(wanted, insert)).await
+    }
+
+    /// Whether webhooks of this provider can be read here.
+    pub fn receives_webhooks(&self, provider: &str) -> bool {
+        self.registry().traits().contains_key(provider)
+    }
+
+    /// The account and mode of a provider account that webhooks may come for: one of this provider that is
+    /// not deleted.
+    pub async fn webhook_tenant(
+        &self,
+        provider: &str,
+        id: ProviderAccountId,
+    ) -> Result<Option<Tenant>, Error> {
+        let found = self.store().find_provider_account_anywhere(id).await?.into_iter().next();
+        let is_its = |account: &ProviderAccount| {
+            *account.provider == *provider && account.deleted_at.is_none()
+        };
+        Ok(found.filter(is_its).map(|account| account.tenant))
     }
 
     /// A call that nobody holds a lease for.

@@ -6,10 +6,12 @@
 
 pub mod access;
 mod accounts;
+mod adapters;
 mod ageing;
 mod answered;
 mod api_keys;
 mod checkouts;
+mod claims;
 mod committer;
 mod dispatch;
 mod engine;
@@ -48,8 +50,9 @@ pub use ageing::AgedUntil;
 pub use answered::Answered;
 pub use api_keys::KeyOwner;
 pub use checkouts::{MANUAL, find_method, method_ids};
+pub use claims::NextWork;
 pub use committer::CommitterConfig;
-pub use dispatch::{Leased, NextWork};
+pub use dispatch::Leased;
 pub use domain::checkout::NewCheckout;
 pub use domain::decide::Resolution;
 pub use domain::decide::hold::End;
@@ -64,11 +67,11 @@ pub use inbound::WebhookError;
 pub use input::{IdempotencyKey, KeyRequest, PaymentName};
 pub use ledger::{Direction, Entry};
 pub use providers::{
-    DisputeNotice, DisputeStage, Field, InboundWebhook, LONGEST_SECRET, LONGEST_VALUE, OUTCOMES,
-    ProviderKind, Registry, WebhookAnswer, WebhookRefused, outbound,
+    AdapterOf, DisputeNotice, DisputeStage, Field, InboundWebhook, LONGEST_SECRET, LONGEST_VALUE,
+    OUTCOMES, ProviderKind, Registry, WebhookAnswer, WebhookRefused, outbound,
 };
 pub use readiness::NotReady;
-pub use reconcile::{Reconciled, Tally};
+pub use reconcile::{Asked, Reconciled, Tally};
 pub use reconcile_span::{Place, Span, SpanStep};
 pub use refunds::Decision;
 pub use replay::{Aggregate, Replayed, Triggered};

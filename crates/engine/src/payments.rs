@@ -5,7 +5,7 @@ use crate::input::{IdempotencyKey, PaymentName};
 use crate::unique_keys::{self, Books};
 use crate::{Engine, Error};
 use domain::decide::{Command, KeyedRequest, Refusal, RegisterPayment};
-use domain::ids::PaymentId;
+use domain::ids::{PaymentId, ProviderAccountId};
 use domain::payment::{NewPayment, Payment};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
@@ -16,10 +16,10 @@ impl Engine {
     /// Registers a captured payment.
     pub async fn register_payment(
         &self,
-        new: NewPayment,
+        mut new: NewPayment,
         key: Option<&IdempotencyKey>,
     ) -> Result<Answered<Payment>, Error> {
-        if self.registry().find(new.tenant, &new.provider).is_none() {
+        if !self.registry().traits().contains_key(&*new.provider) {
             let names: Vec<_> = self.registry().names(new.tenant).collect();
             return Err(Error::Invalid {
                 field: "provider",
@@ -33,6 +33,7 @@ impl Engine {
         let now = self.now();
         let tenant = new.tenant;
         let request = unique_keys::payment_request(&new);
+        new.provider_account = self.account_of(&new).await?;
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let books = Books { provider: &new.provider, account: new.provider_account.as_deref() };
         let charge = unique_keys::charge(books, &new.provider_payment_id);
@@ -52,6 +53,38 @@ impl Engine {
         match self.find_payment(tenant, done.value.capture.id).await? {
             Some(value) if !done.replayed => Ok(Answered { value, ..done }),
             _ => Ok(done),
+        }
+    }
+
+    /// The provider account of a new payment: the one that was named, or else the only one that the
+    /// provider has, where it needs one.
+    async fn account_of(&self, new: &NewPayment) -> Result<Option<Box<str>>, Error> {
+        let invalid = |message| Err(Error::Invalid { field: "providerAccount", message });
+        let needs_one = self.registry().adapter_of_account(&new.provider).is_some();
+        let provider = &new.provider;
+        let states = match (&new.provider_account, needs_one) {
+            (None, false) => return Ok(None),
+            _ => self.provider_account_states(new.tenant).await?,
+        };
+        let Some(name) = &new.provider_account else {
+            let mut its = states.iter().filter(|state| state.provider == *provider);
+            return match (its.next(), its.next()) {
+                (Some(only), None) => Ok(Some(only.id.to_string().into())),
+                (Some(_), Some(_)) => {
+                    invalid(format!("there are several accounts at {provider}; say which"))
+                }
+                (None, _) => invalid(format!(
+                    "there is no account at {provider}; make one with POST /api/v1/provider-accounts"
+                )),
+            };
+        };
+        let id = ProviderAccountId::parse(name).ok();
+        match id.and_then(|id| states.iter().find(|state| state.id == id)) {
+            Some(state) if state.provider == *provider => Ok(Some(name.clone())),
+            Some(state) => {
+                invalid(format!("{name} is an account at {}, not at {provider}", state.provider))
+            }
+            None => invalid(format!("there is no provider account {name}, or it was deleted")),
         }
     }
 
@@ -78,7 +111,8 @@ impl Engine {
         if let Err(error) = self.match_notices(tenant, &capture.provider, id).await {
             tracing::warn!(payment = %capture.id, %error, "early statements were not matched yet");
         }
-        let Some(provider) = self.registry().find(tenant, &capture.provider).cloned() else {
+        let account = capture.provider_account.as_deref();
+        let Some(provider) = self.adapter(tenant, &capture.provider, account).await else {
             return;
         };
         if !provider.traits().lookup.list {

@@ -5,6 +5,7 @@
 //! the payments of refunds in doubt are listed there.
 
 use crate::Error;
+use crate::dispatch::gate_key;
 use crate::engine::Engine;
 use crate::gates::{GateKey, Pace, Permit, Verdict, Work};
 use crate::unique_keys::{self, Books};
@@ -13,6 +14,7 @@ use domain::ids::RefundId;
 use domain::outcome::{Failure, ProviderOutcome, Source};
 use domain::payment::Capture;
 use domain::provider::OutcomeBy;
+use domain::provider_account::State as AccountState;
 use domain::refund::{RefundView, State};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
@@ -75,6 +77,31 @@ impl AddAssign for Tally {
     }
 }
 
+/// A provider that can be asked, or an account there.
+#[derive(Clone)]
+pub struct Asked {
+    pub(crate) provider: Arc<dyn Provider>,
+    account: Option<Box<str>>,
+}
+
+impl Asked {
+    /// The provider's name.
+    pub fn name(&self) -> &'static str {
+        self.provider.name()
+    }
+
+    /// The provider account, `pa_…`; `None` where one adapter serves everybody.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// Whether it is the one to ask about a payment.
+    pub(crate) fn serves(&self, payment: &Capture) -> bool {
+        *payment.provider == *self.name()
+            && (self.account.is_none() || self.account == payment.provider_account)
+    }
+}
+
 /// The result of reading a page.
 pub(crate) enum PageRead {
     /// The page, and where the next one begins.
@@ -115,23 +142,38 @@ impl Engine {
         Duration::from_millis(u64::try_from(self.config().reconcile_every_ms).unwrap_or(0))
     }
 
-    /// The providers of a tenant that can be asked.
-    pub(crate) fn askable(&self, tenant: Tenant) -> impl Iterator<Item = Arc<dyn Provider>> {
-        let found = self.registry().names(tenant);
-        let found = found.filter_map(move |name| self.registry().find(tenant, name));
-        found.filter(|provider| provider.traits().outcome != OutcomeBy::Person).cloned()
+    /// The providers of a tenant that can be asked, and its accounts at those that need one.
+    pub async fn askable(&self, tenant: Tenant) -> Result<Vec<Asked>, Error> {
+        let of_everybody =
+            self.registry().names(tenant).filter_map(|name| self.registry().find(tenant, name));
+        let mut askable: Vec<_> = of_everybody
+            .filter(|provider| provider.traits().outcome != OutcomeBy::Person)
+            .map(|provider| Asked { provider: provider.clone(), account: None })
+            .collect();
+        for state in &*self.provider_account_states(tenant).await? {
+            let is_asked = state.state == AccountState::Active
+                && self.registry().adapter_of_account(&state.provider).is_some();
+            if is_asked {
+                let account = state.id.to_string();
+                let adapter = self.adapter(tenant, &state.provider, Some(&account)).await;
+                let asked = |provider| Asked { provider, account: Some(account.into()) };
+                askable.extend(adapter.map(asked));
+            }
+        }
+        Ok(askable)
     }
 
     /// Reads a page at each provider of a tenant where one is due.
     async fn reconcile_tenant(&self, tenant: Tenant, step: &mut Reconciled) -> Result<(), Error> {
         let now = self.now();
         let known = self.store().reconcile_cursors(tenant).await?;
-        for provider in self.askable(tenant) {
+        for asked in self.askable(tenant).await? {
             let is_its = |cursor: &&ReconcileCursor| {
-                *cursor.provider == *provider.name() && cursor.provider_account.is_empty()
+                *cursor.provider == *asked.name()
+                    && *cursor.provider_account == *asked.account().unwrap_or_default()
             };
             let Some(cursor) = known.iter().find(is_its) else {
-                let first = self.first_cursor(tenant, &*provider, now);
+                let first = self.first_cursor(tenant, &asked, now);
                 self.store().begin_reconcile_cursor(first).await?;
                 continue;
             };
@@ -139,7 +181,7 @@ impl Engine {
                 continue;
             }
             // A gate that is closed costs no write.
-            let Some(permit) = self.may_ask(tenant, &*provider, now) else { continue };
+            let Some(permit) = self.may_ask(tenant, &asked, now) else { continue };
             let until = now.plus_ms(self.config().lease_ms);
             let claimed = self.store().claim_reconcile_cursor(cursor, now, until).await?.pop();
             let Some(cursor) = claimed else {
@@ -147,7 +189,7 @@ impl Engine {
                 continue;
             };
             step.pages = step.pages.saturating_add(1);
-            let (next, tally) = self.read_on(&*provider, cursor, &permit).await?;
+            let (next, tally) = self.read_on(&asked, cursor, &permit).await?;
             step.tally += tally;
             self.store().save_reconcile_cursor(next, until).await?;
         }
@@ -155,33 +197,23 @@ impl Engine {
     }
 
     /// The permission to ask a provider for something that no refund waits for.
-    pub(crate) fn may_ask(
-        &self,
-        tenant: Tenant,
-        provider: &dyn Provider,
-        now: Timestamp,
-    ) -> Option<Permit> {
-        let (key, pace) = ask_gate(tenant, provider);
+    pub(crate) fn may_ask(&self, tenant: Tenant, asked: &Asked, now: Timestamp) -> Option<Permit> {
+        let (key, pace) = ask_gate(tenant, asked);
         self.gates().try_enter(&key, pace, Work::Due, now).ok()
     }
 
     /// When a provider may be asked again; `None` when that is not a matter of time.
-    pub(crate) fn may_ask_at(&self, tenant: Tenant, provider: &dyn Provider) -> Option<Timestamp> {
-        let (key, pace) = ask_gate(tenant, provider);
+    pub(crate) fn may_ask_at(&self, tenant: Tenant, asked: &Asked) -> Option<Timestamp> {
+        let (key, pace) = ask_gate(tenant, asked);
         self.gates().closed(&key, pace, self.now())?.until
     }
 
     /// A provider was just connected, or the books are older than their cursors.
-    fn first_cursor(
-        &self,
-        tenant: Tenant,
-        provider: &dyn Provider,
-        now: Timestamp,
-    ) -> ReconcileCursor {
+    fn first_cursor(&self, tenant: Tenant, asked: &Asked, now: Timestamp) -> ReconcileCursor {
         ReconcileCursor {
             tenant,
-            provider: provider.name().into(),
-            provider_account: "".into(),
+            provider: asked.name().into(),
+            provider_account: asked.account().unwrap_or_default().into(),
             since: now.plus_ms(-FIRST_MS),
             page: None,
             began_at: now,
@@ -193,7 +225,7 @@ impl Engine {
     /// Reads the page at which a cursor stands. Returns where it stands then.
     async fn read_on(
         &self,
-        provider: &dyn Provider,
+        asked: &Asked,
         mut cursor: ReconcileCursor,
         permit: &Permit,
     ) -> Result<(ReconcileCursor, Tally), Error> {
@@ -203,10 +235,10 @@ impl Engine {
         }
         let span = (cursor.since, None);
         let page = cursor.page.as_deref();
-        let mut read = self.read_changes(tenant, provider, span, page, permit).await?;
+        let mut read = self.read_changes(tenant, asked, span, page, permit).await?;
         if matches!(read, PageRead::CannotTell) {
             permit.call_again(self.now());
-            read = self.list_in_doubt(tenant, provider, page, permit).await?;
+            read = self.list_in_doubt(tenant, asked, page, permit).await?;
         }
         let every = self.config().reconcile_every_ms;
         let mut tally = Tally::default();
@@ -216,7 +248,7 @@ impl Engine {
                 cursor.failures = 0;
                 cursor.due_at = now;
                 if next.is_none() {
-                    let lag = provider.traits().lookup.lag_ms;
+                    let lag = asked.provider.traits().lookup.lag_ms;
                     cursor.since = cursor.began_at.plus_ms(-OVERLAP_MS.saturating_add(lag));
                     cursor.due_at = cursor.began_at.plus_ms(every).max(now.plus_ms(1));
                 }
@@ -224,7 +256,7 @@ impl Engine {
             }
             PageRead::CannotTell => cursor.due_at = now.plus_ms(every),
             PageRead::Failed(why) => {
-                tracing::warn!(provider = provider.name(), code = %why.code, "what changed at a provider was not read");
+                tracing::warn!(provider = asked.name(), account = asked.account(), code = %why.code, "what changed at a provider was not read");
                 cursor.failures = cursor.failures.saturating_add(1);
                 if cursor.failures.is_multiple_of(RETRIES) {
                     cursor.page = None;
@@ -239,13 +271,13 @@ impl Engine {
     pub(crate) async fn read_changes(
         &self,
         tenant: Tenant,
-        provider: &dyn Provider,
+        asked: &Asked,
         (since, until): (Timestamp, Option<Timestamp>),
         page: Option<&str>,
         permit: &Permit,
     ) -> Result<PageRead, Error> {
-        let asked = provider.changes(tenant, since, page, self.ordinary_call());
-        let answer = self.within(asked).await.flatten();
+        let changes = asked.provider.changes(tenant, since, page, self.ordinary_call());
+        let answer = self.within(changes).await.flatten();
         self.report(permit, answer.as_ref().err());
         let changes = match answer {
             Ok(Some(changes)) => changes,
@@ -253,7 +285,7 @@ impl Engine {
             Err(why) => return Ok(PageRead::Failed(why)),
         };
         let mut tally = Tally::default();
-        let books = Books { provider: provider.name(), account: None };
+        let books = Books { provider: asked.name(), account: asked.account() };
         for notice in changes.notices {
             if until.is_none_or(|until| notice.said.at.is_none_or(|at| at <= until)) {
                 tally += self.take_statement(tenant, books, notice, Source::Changes).await?;
@@ -266,15 +298,15 @@ impl Engine {
     pub(crate) async fn list_in_doubt(
         &self,
         tenant: Tenant,
-        provider: &dyn Provider,
+        asked: &Asked,
         page: Option<&str>,
         permit: &Permit,
     ) -> Result<PageRead, Error> {
-        if !provider.traits().lookup.list {
+        if !asked.provider.traits().lookup.list {
             return Ok(PageRead::CannotTell);
         }
         let filter = InDoubt {
-            provider: Some(provider.name().into()),
+            provider: Some(asked.name().into()),
             accepted: true,
             waiting_since: self.now().plus_ms(-SUBMITTED_MS),
         };
@@ -284,14 +316,15 @@ impl Engine {
         let found = &found[..found.len().min(usize::try_from(LISTED).unwrap_or(usize::MAX))];
         let next = found.last().filter(|_| next).map(|view| view.refund.id.to_string().into());
         let mut payments: Vec<_> = found.iter().map(|view| view.payment.clone()).collect();
+        payments.retain(|payment| asked.serves(payment));
         payments.dedup_by_key(|payment| payment.id);
-        self.list_payments_at(provider, &payments, next, permit).await
+        self.list_payments_at(asked, &payments, next, permit).await
     }
 
     /// Lists payments at their provider and books what the books miss.
     pub(crate) async fn list_payments_at(
         &self,
-        provider: &dyn Provider,
+        asked: &Asked,
         payments: &[Arc<Capture>],
         next: Option<Box<str>>,
         permit: &Permit,
@@ -301,9 +334,9 @@ impl Engine {
             if number > 0 {
                 permit.call_again(self.now());
             }
-            let asked = self.take_list(payment.tenant, provider, payment).await?;
-            self.report(permit, asked.as_ref().err());
-            match asked {
+            let listed = self.take_list(payment.tenant, &*asked.provider, payment).await?;
+            self.report(permit, listed.as_ref().err());
+            match listed {
                 Ok(some) => tally += some,
                 Err(why) => return Ok(PageRead::Failed(why)),
             }
@@ -365,8 +398,8 @@ impl Engine {
     }
 }
 
-fn ask_gate(tenant: Tenant, provider: &dyn Provider) -> (GateKey, Pace) {
-    (GateKey { tenant, provider: provider.name(), account: None }, provider.traits().pace)
+fn ask_gate(tenant: Tenant, asked: &Asked) -> (GateKey, Pace) {
+    (gate_key(tenant, asked.name(), asked.account()), asked.provider.traits().pace)
 }
 
 /// True when a refund is booked just as the statement says, so that recording it would change nothing.

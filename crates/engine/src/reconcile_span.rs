@@ -3,13 +3,12 @@
 
 use crate::Error;
 use crate::engine::Engine;
-use crate::reconcile::{LISTED, PageRead, Tally};
+use crate::reconcile::{Asked, LISTED, PageRead, Tally};
 use domain::ids::{PaymentId, RefundId};
 use domain::payment::Capture;
 use domain::refund::RefundView;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use providers::Provider;
 use std::sync::Arc;
 use store::{InDoubt, PageQuery, RefundFilter, SortOrder};
 
@@ -57,11 +56,6 @@ impl Engine {
         Ok(self.store().tenants_with_payments(after, PAGE).await?)
     }
 
-    /// The names of the providers of a tenant that can be asked.
-    pub fn askable_providers(&self, tenant: Tenant) -> Vec<&'static str> {
-        self.askable(tenant).map(|provider| provider.name()).collect()
-    }
-
     /// Refunds that may have been made and of which nobody knows, or which wait for a person; some behind
     /// `after`, oldest first.
     pub async fn refunds_in_doubt(
@@ -79,45 +73,42 @@ impl Engine {
     pub async fn reconcile_span(
         &self,
         tenant: Tenant,
-        provider: &str,
+        asked: &Asked,
         span: Span,
         place: Place,
     ) -> Result<SpanStep, Error> {
-        let Some(provider) = self.registry().find(tenant, provider).cloned() else {
-            return Ok(SpanStep::Failed("the provider is not configured here".into()));
-        };
-        let Some(permit) = self.may_ask(tenant, &*provider, self.now()) else {
-            return Ok(SpanStep::Wait(self.may_ask_at(tenant, &*provider)));
+        let Some(permit) = self.may_ask(tenant, asked, self.now()) else {
+            return Ok(SpanStep::Wait(self.may_ask_at(tenant, asked)));
         };
         let read = match &place {
             Place::Changes(page) => {
                 let span = (span.since, span.until);
-                self.read_changes(tenant, &*provider, span, page.as_deref(), &permit).await?
+                self.read_changes(tenant, asked, span, page.as_deref(), &permit).await?
             }
             Place::InDoubt(page) => {
-                self.list_in_doubt(tenant, &*provider, page.as_deref(), &permit).await?
+                self.list_in_doubt(tenant, asked, page.as_deref(), &permit).await?
             }
             Place::Payments(after) => {
-                let (payments, next) = self.payments_of(tenant, &*provider, span, *after).await?;
+                let (payments, next) = self.payments_of(tenant, asked, span, *after).await?;
                 if payments.is_empty() {
                     permit.give_back(self.now());
                     return Ok(SpanStep::Read(Tally::default(), place.next(next)));
                 }
-                self.list_payments_at(&*provider, &payments, next, &permit).await?
+                self.list_payments_at(asked, &payments, next, &permit).await?
             }
             Place::Refunds(after) => {
-                let (payments, next) = self.refunded_of(tenant, &*provider, span, *after).await?;
+                let (payments, next) = self.refunded_of(tenant, asked, span, *after).await?;
                 if payments.is_empty() {
                     permit.give_back(self.now());
                     return Ok(SpanStep::Read(Tally::default(), place.next(next)));
                 }
-                self.list_payments_at(&*provider, &payments, next, &permit).await?
+                self.list_payments_at(asked, &payments, next, &permit).await?
             }
         };
         Ok(match read {
             PageRead::Done(tally, next) => SpanStep::Read(tally, place.next(next)),
             PageRead::CannotTell if matches!(place, Place::Changes(_)) => {
-                if !provider.traits().lookup.list {
+                if !asked.provider.traits().lookup.list {
                     let why =
                         "the provider tells neither what changed nor the refunds of a payment";
                     return Ok(SpanStep::Failed(why.into()));
@@ -133,7 +124,7 @@ impl Engine {
     async fn payments_of(
         &self,
         tenant: Tenant,
-        provider: &dyn Provider,
+        asked: &Asked,
         span: Span,
         after: Option<PaymentId>,
     ) -> Result<Listing, Error> {
@@ -143,8 +134,7 @@ impl Engine {
         let next = next.map(|payment| payment.capture.id.to_string().into());
         let mut payments: Vec<_> = found.items.into_iter().map(|payment| payment.capture).collect();
         payments.retain(|capture| {
-            *capture.provider == *provider.name()
-                && span.until.is_none_or(|until| capture.captured_at <= until)
+            asked.serves(capture) && span.until.is_none_or(|until| capture.captured_at <= until)
         });
         Ok((payments, next))
     }
@@ -153,7 +143,7 @@ impl Engine {
     async fn refunded_of(
         &self,
         tenant: Tenant,
-        provider: &dyn Provider,
+        asked: &Asked,
         span: Span,
         after: Option<RefundId>,
     ) -> Result<Listing, Error> {
@@ -163,9 +153,7 @@ impl Engine {
         let next = next.map(|view| view.refund.id.to_string().into());
         let mut payments: Vec<_> = found.items.into_iter().map(|view| view.payment).collect();
         // Newer ones were listed among the payments.
-        payments.retain(|capture| {
-            *capture.provider == *provider.name() && capture.id.at() < span.since
-        });
+        payments.retain(|capture| asked.serves(capture) && capture.id.at() < span.since);
         payments.sort_by_key(|capture| capture.id);
         payments.dedup_by_key(|capture| capture.id);
         Ok((payments, next))

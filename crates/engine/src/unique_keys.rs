@@ -117,6 +117,12 @@ pub(crate) fn external_refund(provider: &str, provider_refund_id: &str) -> KeyHa
     KeyHash(FieldHasher::new("external refund").text(provider).text(provider_refund_id).finish())
 }
 
+/// The name of an event of a provider, by which a repeated webhook is known.
+pub(crate) fn inbound_event(books: Books<'_>, event: &str) -> KeyHash {
+    let fields = FieldHasher::new("inbound event").text(books.provider).optional(books.account);
+    KeyHash(fields.text(event).finish())
+}
+
 /// Hash by which a repeated notice of a provider is known.
 pub(crate) fn notice(parts: &[&str]) -> KeyHash {
     KeyHash(

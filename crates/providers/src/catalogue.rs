@@ -1,5 +1,11 @@
 //! The catalogue: which providers an account can be configured for, and the fields that each of them needs.
 
+use crate::Provider;
+use crate::http::Http;
+use domain::provider::Traits;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 /// The longest value of a field that is no secret, in characters.
 pub const LONGEST_VALUE: usize = 1_000;
 /// The longest secret, in characters. Some providers give out certificates.
@@ -21,14 +27,44 @@ pub struct Field {
     pub help: &'static str,
 }
 
+/// The settings and secrets of one provider account.
+pub struct AccountValues<'a> {
+    /// The provider account, `pa_…`.
+    pub account: &'a str,
+    /// Settings and opened secrets by the names of their fields; all that are required are there.
+    pub values: BTreeMap<&'a str, &'a str>,
+    /// The client for calls.
+    pub http: &'a Http,
+}
+
+impl AccountValues<'_> {
+    /// The value of a field; empty where it was left out.
+    pub fn get(&self, field: &str) -> &str {
+        self.values.get(field).copied().unwrap_or_default()
+    }
+}
+
+/// Makes the adapter of a provider account. The error is for people and shows no secret.
+pub type Build = fn(&AccountValues<'_>) -> Result<Arc<dyn Provider>, String>;
+
+/// How the adapter of a provider account is made.
+#[derive(Clone, Copy, Debug)]
+pub enum AdapterOf {
+    /// One adapter serves every account.
+    Everybody,
+    /// Each account has its own, made from its credentials.
+    Account { traits: Traits, build: Build },
+}
+
 /// A kind of provider, as accounts are configured for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ProviderKind {
     /// The name that payments have for their provider.
     pub name: &'static str,
     /// The name for people.
     pub label: &'static str,
     pub config_fields: &'static [Field],
+    pub adapter: AdapterOf,
 }
 
 /// Every kind of provider that needs credentials.
@@ -160,6 +196,7 @@ mod tests {
     const KIND: ProviderKind = ProviderKind {
         name: "test_psp",
         label: "Test PSP",
+        adapter: AdapterOf::Everybody,
         config_fields: &[
             Field {
                 name: "merchant_account",

@@ -13,7 +13,10 @@ mod provider;
 mod registry;
 mod transport;
 
-pub use catalogue::{Field, LONGEST_SECRET, LONGEST_VALUE, ProviderKind, catalogue, nearest};
+pub use catalogue::{
+    AccountValues, AdapterOf, Build, Field, LONGEST_SECRET, LONGEST_VALUE, ProviderKind, catalogue,
+    nearest,
+};
 pub use charge::{
     ChargeAnswer, ChargeInstruction, METHODS, Method, OUTCOMES, TakesPayments, parse_method,
 };

@@ -1,6 +1,8 @@
 //! The registry: maps payments to their providers.
 
-use crate::{Manual, Provider, ProviderKind, TakesPayments, catalogue};
+use crate::catalogue::{AdapterOf, Build, ProviderKind, catalogue};
+use crate::http::Http;
+use crate::{Manual, Provider, TakesPayments};
 use domain::provider::TraitsByName;
 use domain::tenant::Tenant;
 use std::collections::BTreeMap;
@@ -13,8 +15,8 @@ pub struct Registry {
     traits: Arc<TraitsByName>,
     payment_provider: Option<Arc<dyn TakesPayments>>,
     payment_provider_name: Option<&'static str>,
-    /// Kinds beside those of the catalogue.
     kinds: Vec<ProviderKind>,
+    http: Option<Http>,
 }
 
 impl Registry {
@@ -66,18 +68,44 @@ impl Registry {
 
     /// The names that payments of an account and mode can be registered with.
     pub fn names(&self, _tenant: Tenant) -> impl Iterator<Item = &'static str> {
-        self.everywhere.keys().copied()
+        self.traits.keys().copied()
     }
 
     /// Adds a kind of provider to those of the catalogue.
     #[must_use]
     pub fn with_kind(mut self, kind: ProviderKind) -> Self {
+        if let AdapterOf::Account { traits, .. } = kind.adapter {
+            Arc::make_mut(&mut self.traits).insert(kind.name, traits);
+        }
         self.kinds.push(kind);
         self
     }
 
+    /// Adds the kinds of the catalogue, whose adapters call their providers with `http`.
+    #[must_use]
+    pub fn with_catalogue(mut self, http: Http) -> Self {
+        self = catalogue().iter().copied().fold(self, Self::with_kind);
+        Self { http: Some(http), ..self }
+    }
+
+    /// The client for adapters that are made for an account.
+    #[must_use]
+    pub fn with_http(self, http: Http) -> Self {
+        Self { http: Some(http), ..self }
+    }
+
+    /// How the adapter of an account is made. `None` where every account has the same one, or there is
+    /// no such provider.
+    pub fn adapter_of_account(&self, name: &str) -> Option<(Build, &Http)> {
+        let kind = self.kinds().find(|kind| kind.name == name)?;
+        match kind.adapter {
+            AdapterOf::Account { build, .. } => Some((build, self.http.as_ref()?)),
+            AdapterOf::Everybody => None,
+        }
+    }
+
     /// The kinds of providers that provider accounts can be made for.
     pub fn kinds(&self) -> impl Iterator<Item = &ProviderKind> {
-        catalogue().iter().chain(&self.kinds)
+        self.kinds.iter()
     }
 }

@@ -3,7 +3,9 @@
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::{Config, Database};
-use engine::{Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store};
+use engine::{
+    AdapterOf, Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store,
+};
 use simulator::Simulator;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -12,8 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The simulator as accounts are configured for it. It has no credentials.
-const SIMULATOR: ProviderKind =
-    ProviderKind { name: simulator::NAME, label: "Simulator", config_fields: &[] };
+const SIMULATOR: ProviderKind = ProviderKind {
+    name: simulator::NAME,
+    label: "Simulator",
+    config_fields: &[],
+    adapter: AdapterOf::Everybody,
+};
 /// Exit code of a process that ends because it cannot trust its disk: `EX_IOERR` of `sysexits.h`.
 const DISK_FAILED: i32 = 74;
 

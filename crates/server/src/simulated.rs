@@ -62,7 +62,7 @@ struct Link(Engine);
 #[async_trait]
 impl WebhookSink for Link {
     async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
-        self.0.receive_webhook(tenant, NAME, webhook).await.is_ok()
+        self.0.receive_webhook(tenant, NAME, None, webhook).await.is_ok()
     }
 }
 

@@ -73,7 +73,7 @@ impl World {
             received_at: now,
         };
         let engine = self.any_node();
-        match engine.receive_webhook(self.rig.tenant, "simulator", webhook).await {
+        match engine.receive_webhook(self.rig.tenant, "simulator", None, webhook).await {
             Ok(_) => true,
             Err(WebhookError::NotAsked(_)) => false,
             Err(error) => panic!("{error:?}"),

@@ -475,6 +475,6 @@ struct Inbox<'a>(&'a Engine);
 #[async_trait]
 impl WebhookSink for Inbox<'_> {
     async fn deliver(&self, tenant: Tenant, webhook: InboundWebhook) -> bool {
-        self.0.receive_webhook(tenant, "simulator", webhook).await.is_ok()
+        self.0.receive_webhook(tenant, "simulator", None, webhook).await.is_ok()
     }
 }

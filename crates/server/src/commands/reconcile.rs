@@ -6,9 +6,9 @@ use crate::cli::Reconcile;
 use crate::loops::{milliseconds, rest};
 use api::parse_query_time;
 use domain::refund::RefundView;
-use domain::tenant::{Mode, Tenant};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use engine::{Engine, MANUAL, Place, Span, SpanStep, Tally};
+use engine::{Asked, Engine, MANUAL, Place, Span, SpanStep, Tally};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,9 +51,9 @@ pub async fn run(args: &Reconcile) -> Result<ExitCode, Failure> {
     }
     tenants.retain(is_meant);
     for &tenant in &tenants {
-        for provider in engine.askable_providers(tenant) {
-            if args.provider.as_deref().is_none_or(|only| only == provider) {
-                ask(&engine, tenant, provider, span, &mut summary).await?;
+        for asked in engine.askable(tenant).await? {
+            if args.provider.as_deref().is_none_or(|only| only == asked.name()) {
+                ask(&engine, tenant, &asked, span, &mut summary).await?;
             }
         }
     }
@@ -91,7 +91,7 @@ fn read_span(args: &Reconcile) -> Result<Span, Failure> {
 /// Refuses a provider that no account can have, as its name may be misspelled.
 fn check_provider(engine: &Engine, named: Option<&str>) -> Result<(), Failure> {
     let Some(named) = named else { return Ok(()) };
-    let known = engine.askable_providers(Tenant::new(1, Mode::Test));
+    let known = engine.provider_names();
     if known.contains(&named) {
         return Ok(());
     }
@@ -105,7 +105,7 @@ fn check_provider(engine: &Engine, named: Option<&str>) -> Result<(), Failure> {
 async fn ask(
     engine: &Engine,
     tenant: Tenant,
-    provider: &str,
+    asked: &Asked,
     span: Span,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
@@ -115,7 +115,7 @@ async fn ask(
     let mut place = Some(Place::Changes(None));
     let mut trouble = None;
     while let Some(here) = place.clone() {
-        match engine.reconcile_span(tenant, provider, span, here).await? {
+        match engine.reconcile_span(tenant, asked, span, here).await? {
             SpanStep::Read(some, next) => {
                 tally += some;
                 lists |= matches!(next, Some(Place::Payments(_)));
@@ -144,7 +144,8 @@ async fn ask(
     let accounts = engine.list_accounts().await?;
     let account = accounts.iter().find(|account| account.number == tenant.account());
     let account = account.map(|account| account.id.to_string()).unwrap_or_default();
-    let whose = format!("{account}  {}  {provider}", tenant.mode());
+    let at = asked.account().map_or_else(String::new, |account| format!(" {account}"));
+    let whose = format!("{account}  {}  {}{at}", tenant.mode(), asked.name());
     let how = if lists { "cannot tell what changed, so payments were listed; " } else { "" };
     match trouble {
         Some(why) => {

@@ -20,6 +20,13 @@ pub(crate) fn find(tenant: Tenant, id: ProviderAccountId) -> Query<ProviderAccou
     Query::by_key(&PROVIDER_ACCOUNTS, tenant, id.bytes())
 }
 
+/// The provider account with this id, of whichever tenant, also a deleted one.
+pub(crate) fn find_anywhere(id: ProviderAccountId) -> Query<ProviderAccount> {
+    let columns = PROVIDER_ACCOUNTS.columns();
+    let sql = format!("SELECT {columns} FROM provider_accounts WHERE id = $1 LIMIT 1");
+    Query::new(sql).with(id.bytes())
+}
+
 pub(crate) fn list(
     dialect: Dialect,
     tenant: Tenant,

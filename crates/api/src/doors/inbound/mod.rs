@@ -12,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::route::Route;
 use axum::extract::Request;
 use axum::response::Response;
-use domain::ids::{AccountId, RequestId};
+use domain::ids::{AccountId, ProviderAccountId, RequestId};
 use domain::tenant::{Mode, Tenant};
 use engine::{InboundWebhook, WebhookAnswer, WebhookError, WebhookRefused};
 use http::header::CONTENT_TYPE;
@@ -20,13 +20,18 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The address that providers send to.
-const PATH: &str = "/api/v1/inbound-webhooks/{provider}/{account}/{mode}";
+/// The address that a provider sends the webhooks of a provider account to.
+const PATH: &str = "/api/v1/inbound-webhooks/{provider}/{id}";
 
-/// The only operation of this door. A forged webhook counts as a failed authentication of its
-/// client.
+/// The address that a provider sends to whose adapter serves everybody.
+const PATH_OF_EVERYBODY: &str = "/api/v1/inbound-webhooks/{provider}/{account}/{mode}";
+
+/// The operations of this door. A forged webhook counts as a failed authentication of its client.
 pub fn routes() -> Vec<Route> {
-    vec![Route::open(Method::POST, PATH, receive)]
+    vec![
+        Route::open(Method::POST, PATH, receive),
+        Route::open(Method::POST, PATH_OF_EVERYBODY, receive),
+    ]
 }
 
 #[derive(Serialize)]
@@ -66,29 +71,37 @@ fn in_its_words(answer: &WebhookAnswer, request_id: RequestId) -> Response {
 
 async fn take_in(app: &App, request: Request) -> Result<Option<WebhookAnswer>, Problem> {
     let (parts, body) = request.into_parts();
+    let mut segments = parts.uri.path().split('/').skip(4);
+    let (provider, id, mode) = (segments.next(), segments.next(), segments.next());
+    let (provider, id) = provider.zip(id).ok_or_else(unknown_address)?;
+    // Nothing is read for an address that does not exist.
+    let tenant = match mode {
+        Some(mode) => find_tenant(app, id, mode).await?,
+        None => match ProviderAccountId::parse(id) {
+            Ok(account) => app.engine.webhook_tenant(provider, account).await?,
+            Err(_) => None,
+        },
+    };
+    let tenant = tenant.ok_or_else(unknown_address)?;
+    if !app.engine.receives_webhooks(provider) {
+        return Err(unknown_address());
+    }
+    let account = mode.is_none().then_some(id);
     let config = &app.config;
     let body =
         body::read(&parts.headers, body, config.max_webhook_bytes, config.body_timeout).await?;
-    let mut segments = parts.uri.path().split('/').skip(4);
-    let (provider, account, mode) = (segments.next(), segments.next(), segments.next());
-    let provider = provider.ok_or_else(unknown_address)?;
-    let tenant = find_tenant(app, account, mode).await?.ok_or_else(unknown_address)?;
     let webhook = InboundWebhook {
         url: format!("{}{}", app.engine.public_url(), parts.uri).into(),
         headers: readable(&parts.headers),
         body: body.into(),
         received_at: app.engine.now(),
     };
-    app.engine.receive_webhook(tenant, provider, webhook).await.map_err(|error| explain(&error))
+    let received = app.engine.receive_webhook(tenant, provider, account, webhook).await;
+    received.map_err(|error| explain(&error))
 }
 
-async fn find_tenant(
-    app: &App,
-    account: Option<&str>,
-    mode: Option<&str>,
-) -> Result<Option<Tenant>, Problem> {
-    let account = account.and_then(|text| AccountId::parse(text).ok());
-    let (Some(id), Some(mode)) = (account, mode.and_then(Mode::from_text)) else {
+async fn find_tenant(app: &App, account: &str, mode: &str) -> Result<Option<Tenant>, Problem> {
+    let (Ok(id), Some(mode)) = (AccountId::parse(account), Mode::from_text(mode)) else {
         return Ok(None);
     };
     let account = app.engine.find_account(id).await?;
