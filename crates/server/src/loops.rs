@@ -160,12 +160,13 @@ async fn reconcile_loop(engine: Engine) {
     if pause.is_zero() {
         return;
     }
+    let mut wait = pause;
     loop {
+        rest(wait).await;
         let step = engine.step_reconcile(PAGES);
-        match attempt("what changed at the providers was not read", step).await {
-            Some(step) if step.more || step.pages > 0 => rest(SHORTEST_PAUSE).await,
-            _ => rest(pause).await,
-        }
+        let step = attempt("what changed at the providers was not read", step).await;
+        let goes_on = step.is_some_and(|step| step.more || step.pages > 0);
+        wait = if goes_on { SHORTEST_PAUSE } else { pause };
     }
 }
 

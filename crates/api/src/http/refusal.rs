@@ -194,6 +194,9 @@ impl Problem {
             Refusal::ProviderNotConfigured(ref provider) => says(format!(
                 "the payment is held by {provider}, which is not configured here; nothing was done"
             )),
+            Refusal::NotPossible { code: "paid_by_hand", ref message } => {
+                says(message.clone()).about("outcome")
+            }
             Refusal::NotPossible { ref message, .. } => says(message.clone()).about("amount"),
             Refusal::CheckoutIs { state, .. } => says(format!(
                 "the session is {state}, and then this cannot be done; read it again"

@@ -233,7 +233,15 @@ async fn a_manual_transfer_is_reported_by_the_buyer_and_confirmed_by_the_merchan
     assert_eq!((again.status.as_u16(), &again.json["error"]["code"]), (409, &json!("conflict")));
     let refund = demo.post("/api/v1/refunds", &json!({"chargeId": session, "amount": 10})).await;
     assert_eq!(refund.status, 201, "{}", refund.json);
-    demo.wait_until_decided(LIMIT).await;
+    assert_eq!(refund.data()["statusDetail"], "needs_review", "it is paid by hand");
+    assert_eq!(refund.data()["failureCode"], "paid_by_hand");
+    let resolve = format!("/api/v1/refunds/{}/resolve", id(&refund));
+    let again = json!({"outcome": "send_again", "proof": {"text": "there is nobody to ask"}});
+    let refused = demo.post(&resolve, &again).await;
+    assert!(refused.status.is_client_error(), "{}", refused.json);
+    assert!(refused.text.contains("outcome"), "{}", refused.text);
+    let paid = json!({"outcome": "succeeded", "proof": {"text": "transfer 4711"}});
+    assert_eq!(demo.post(&resolve, &paid).await.data()["status"], "succeeded");
     assert_clean(demo).await;
 }
 
