@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use store::{Copied, PostgresStore, Report, Store, StoreError, UnmatchedNotice};
+use store::{Copied, PostgresStore, ReconcileCursor, Report, Store, StoreError, UnmatchedNotice};
 use testkit::postgres::{BlockingSession, cluster};
 use tokio_postgres::NoTls;
 
@@ -121,6 +121,7 @@ async fn full() -> World {
     }
     send_twice(&world, payment).await;
     world.store.keep_notice(notice(&world)).await.expect("kept");
+    world.store.begin_reconcile_cursor(cursor(&world)).await.expect("kept");
     world.run(NOW, crate::holds::place(&world, payment, 70, 200)).await;
     let endpoint = make_endpoint(&world).await;
     world.make_provider_account("one_psp").await;
@@ -180,6 +181,19 @@ async fn send_twice(world: &World, payment: PaymentId) {
     let [first] = &attempts[..] else { panic!("{attempts:?}") };
     assert_eq!((first.number, first.sent_at, first.answered_at), (1, NOW, Some(NOW)));
     assert_eq!(first.answer.as_deref(), Some("never_sent"));
+}
+
+fn cursor(world: &World) -> ReconcileCursor {
+    ReconcileCursor {
+        tenant: world.tenant,
+        provider: "simulator".into(),
+        provider_account: "".into(),
+        since: NOW,
+        page: Some("7.sre_1".into()),
+        began_at: NOW,
+        failures: 0,
+        due_at: LATER,
+    }
 }
 
 fn notice(world: &World) -> UnmatchedNotice {
