@@ -13,10 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many adapters of accounts are kept; the memory starts over when it is full.
 const MOST: usize = 10_000;
 
-/// Adapters of provider accounts, each with the version of the account that it was made from.
+/// An adapter, and the version of the account that it was made from.
+type Made = (u32, Arc<dyn Provider>);
+
+/// Adapters of provider accounts.
 #[derive(Default)]
 pub(crate) struct Adapters {
-    made: Mutex<HashMap<(Tenant, ProviderAccountId), (u32, Arc<dyn Provider>)>>,
+    made: Mutex<HashMap<(Tenant, ProviderAccountId), Made>>,
 }
 
 impl Adapters {

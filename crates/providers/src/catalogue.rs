@@ -53,7 +53,7 @@ pub enum AdapterOf {
     /// One adapter serves every account.
     Everybody,
     /// Each account has its own, made from its credentials.
-    Account { traits: Traits, build: Build },
+    Account { traits: &'static Traits, build: Build },
 }
 
 /// A kind of provider, as accounts are configured for it.

@@ -75,7 +75,7 @@ impl Registry {
     #[must_use]
     pub fn with_kind(mut self, kind: ProviderKind) -> Self {
         if let AdapterOf::Account { traits, .. } = kind.adapter {
-            Arc::make_mut(&mut self.traits).insert(kind.name, traits);
+            Arc::make_mut(&mut self.traits).insert(kind.name, *traits);
         }
         self.kinds.push(kind);
         self

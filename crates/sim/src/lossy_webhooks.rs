@@ -37,7 +37,8 @@ impl<'a> LossyWebhooks<'a> {
     async fn receive(&self, node: usize, tenant: Tenant, webhook: InboundWebhook) -> bool {
         let now = webhook.received_at;
         let engine = &self.nodes[node];
-        let taken = engine.receive_webhook(tenant, "simulator", None, webhook.clone()).await.is_ok();
+        let taken =
+            engine.receive_webhook(tenant, "simulator", None, webhook.clone()).await.is_ok();
         if taken {
             let call = Call { now, deadline: Deadline::within(Duration::from_secs(20)) };
             let read = Provider::receive(&*self.network.simulator, &webhook, call).await;

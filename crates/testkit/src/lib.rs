@@ -28,7 +28,7 @@ pub use contract::{Contract, Exchange};
 #[cfg(target_os = "linux")]
 pub use failing_disk::fail_every_flush;
 pub use node::Node;
-pub use provider_kind::TEST_PSP;
+pub use provider_kind::{TEST_PSP, http};
 pub use request::RefundRequest;
 pub use rig::{Backend, EngineRig, Leg, Setup, amounts};
 pub use stopping_provider::{StopAt, StoppingProvider};

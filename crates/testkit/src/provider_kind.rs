@@ -7,12 +7,19 @@ use domain::payment::Capture;
 use domain::provider::{Idempotency, LookupBy, Traits};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
+use providers::http::{Http, SystemResolver};
 use providers::{
     AccountValues, AdapterOf, Call, Field, Inbound, InboundWebhook, Listed, Lookup, Notice,
     PaymentReport, Provider, ProviderKind, RefundInstruction, WebhookAnswer, WebhookRefused,
 };
 use serde_json::Value;
 use std::sync::Arc;
+
+/// A client for adapters of provider accounts.
+pub fn http() -> Http {
+    let resolver = SystemResolver::new().expect("threads for names");
+    Http::new(Arc::new(resolver)).expect("the certificates of this machine")
+}
 
 /// The adapter of an account at [`TEST_PSP`]. It books at once, and the ids of its refunds name the
 /// account and the key that they were made with.
@@ -98,7 +105,7 @@ impl Provider for TestPsp {
             ..Said::new(ProviderOutcome::Completed)
         };
         let notice = Notice { provider_payment_id: payment, key: None, said };
-        let answer = WebhookAnswer { status: 202, content_type: "text/plain", body: "[accepted]" };
+        let answer = WebhookAnswer { status: 200, content_type: "text/plain", body: "[accepted]" };
         Ok(Inbound {
             event: text("event"),
             notices: vec![notice],
@@ -112,7 +119,7 @@ impl Provider for TestPsp {
 pub const TEST_PSP: ProviderKind = ProviderKind {
     name: "test_psp",
     label: "Test PSP",
-    adapter: AdapterOf::Account { traits: TestPsp::TRAITS, build: TestPsp::build },
+    adapter: AdapterOf::Account { traits: &TestPsp::TRAITS, build: TestPsp::build },
     config_fields: &[
         Field {
             name: "merchant_account",

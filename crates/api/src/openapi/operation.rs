@@ -51,7 +51,7 @@ impl Parameter {
 pub struct Answer {
     status: u16,
     text: String,
-    content: Option<(&'static str, Schema)>,
+    content: Vec<(&'static str, Schema)>,
     headers: Vec<&'static str>,
     links: Vec<(&'static str, Value)>,
     name: Option<&'static str>,
@@ -60,7 +60,7 @@ pub struct Answer {
 impl Answer {
     pub fn empty(status: u16, text: impl Into<String>) -> Self {
         let (headers, links) = (Vec::new(), Vec::new());
-        Self { status, text: text.into(), content: None, headers, links, name: None }
+        Self { status, text: text.into(), content: Vec::new(), headers, links, name: None }
     }
 
     pub fn json(status: u16, text: impl Into<String>, schema: Schema) -> Self {
@@ -73,7 +73,14 @@ impl Answer {
         media_type: &'static str,
         schema: Schema,
     ) -> Self {
-        Self { content: Some((media_type, schema)), ..Self::empty(status, text) }
+        Self { content: vec![(media_type, schema)], ..Self::empty(status, text) }
+    }
+
+    /// The same, or content of another type.
+    #[must_use]
+    pub fn or_of(mut self, media_type: &'static str, schema: Schema) -> Self {
+        self.content.push((media_type, schema));
+        self
     }
 
     /// The same with headers that the document has under these names.
@@ -112,8 +119,11 @@ impl Answer {
             });
             answer["headers"] = Value::Object(headers.collect());
         }
-        if let Some((media_type, schema)) = self.content {
-            answer["content"] = json!({ media_type: {"schema": Value::from(schema)} });
+        if !self.content.is_empty() {
+            let content = self.content.into_iter().map(|(media_type, schema)| {
+                (media_type.to_owned(), json!({"schema": Value::from(schema)}))
+            });
+            answer["content"] = Value::Object(content.collect());
         }
         if !self.links.is_empty() {
             let links = self.links.into_iter().map(|(name, link)| (name.to_owned(), link));

@@ -47,6 +47,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/reports/pnl report:read",
     "GET /api/v1/reports/cash-flow report:read",
     "GET /api/v1/reports/ledger.csv report:read",
+    "POST /api/v1/inbound-webhooks/{provider}/{id} -",
     "POST /api/v1/inbound-webhooks/{provider}/{account}/{mode} -",
     "POST /api/v1/checkout-sessions checkout:write",
     "GET /api/v1/checkout-sessions checkout:read",

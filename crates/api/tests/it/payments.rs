@@ -8,11 +8,17 @@ use serde_json::json;
 async fn a_payment_is_registered_and_read_back() {
     let world = World::new().await;
     let key = world.key(Some(Mode::Test), "*").await;
-    let body = r#"{"amount":199000,"currency":"IDR","provider":"simulator","providerPaymentId":"ch_é/1",
+    let account = json!({"provider": "test_psp", "name": "Shop",
+        "config": {"merchant_account": "Shop"}, "secrets": {"api_key": "k", "webhook_secret": "w"}});
+    let made =
+        world.send(Ask::post("/api/v1/provider-accounts", account.to_string()).bearer(&key)).await;
+    let account = made.data(201)["id"].as_str().expect("an id").to_owned();
+    let body = r#"{"amount":199000,"currency":"IDR","provider":"test_psp","providerPaymentId":"ch_é/1",
         "capturedAt":"2026-05-01T12:00:00+07:00","settledAt":"2026-05-03T00:00:00Z",
         "providerAccount":"pa_1","providerData":{"b":[1.50,{}],"a":null},
         "reference":"order 7","metadata":{"b":"2","a":"1"},"unknown":[1]}"#;
-    let reply = world.send(Ask::post("/api/v1/payments", body).bearer(&key)).await;
+    let body = &body.replace("pa_1", &account);
+    let reply = world.send(Ask::post("/api/v1/payments", body.clone()).bearer(&key)).await;
     let payment = reply.data(201).clone();
     let id = payment["id"].as_str().expect("an id");
     assert_eq!(reply.header("location"), Some(format!("/api/v1/payments/{id}").as_str()));
@@ -34,9 +40,9 @@ async fn a_payment_is_registered_and_read_back() {
             "amountHeldExcess": 0,
             "amountRefundable": 199_000,
             "amountExcess": 0,
-            "provider": "simulator",
+            "provider": "test_psp",
             "providerPaymentId": "ch_é/1",
-            "providerAccount": "pa_1",
+            "providerAccount": account,
             "providerData": {"a": null, "b": [1.5, {}]},
             "capturedAt": "2026-05-01T05:00:00.000Z",
             "settledAt": "2026-05-03T00:00:00.000Z",
@@ -51,11 +57,11 @@ async fn a_payment_is_registered_and_read_back() {
     let list = world.send(Ask::get("/api/v1/payments").bearer(&key)).await;
     assert_eq!(list.data(200), &json!([payment]));
 
-    let again = world.send(Ask::post("/api/v1/payments", body).bearer(&key)).await;
+    let again = world.send(Ask::post("/api/v1/payments", body.clone()).bearer(&key)).await;
     assert_eq!(again.data(201), &payment);
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let spaced = body.replace(r#"{"b":[1.50,{}],"a":null}"#, r#"{"a": null, "b": [1.50, {}]}"#);
-    assert_ne!(spaced, body);
+    assert_ne!(&spaced, body);
     let again = world.send(Ask::post("/api/v1/payments", spaced).bearer(&key)).await;
     assert_eq!(again.data(201), &payment);
     let other = body.replace("199000", "199001");
@@ -90,6 +96,7 @@ async fn a_payment_that_cannot_be_is_refused_by_field() {
         ("providerAccount", json!("")),
         ("providerAccount", json!("acct_1")),
         ("providerAccount", json!(format!("pa_{}", "x".repeat(62)))),
+        ("providerAccount", json!("pa_01HF7YAT00C8XH478G3EFR2SH8")),
         ("providerData", json!([])),
         ("providerData", json!("{}")),
         ("providerData", json!({"a": "x".repeat(8 * 1024)})),

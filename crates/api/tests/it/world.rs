@@ -21,7 +21,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
-use testkit::{Contract, Exchange, TEST_PSP, TellingProvider};
+use testkit::{Contract, Exchange, TEST_PSP, TellingProvider, http};
 
 /// Every answer is held against the document that has its path.
 static CONTRACTS: LazyLock<Vec<Contract>> =
@@ -186,7 +186,10 @@ impl World {
             store: SqliteStore::open(&folder.path().join("refundry.db"))
                 .expect("a database")
                 .into(),
-            registry: registry.with_payment_provider(simulator).with_kind(TEST_PSP),
+            registry: registry
+                .with_payment_provider(simulator)
+                .with_kind(TEST_PSP)
+                .with_http(http()),
             master_key: MasterKey::from_bytes([2; 32]),
             clock: clock.clone(),
             seed: [3; 32],

@@ -63,7 +63,7 @@ impl Shop {
             received_at: self.rig.clock.now(),
         };
         let name = TellingProvider::NAME;
-        let taken = self.rig.engine.receive_webhook(self.rig.tenant, name, webhook).await;
+        let taken = self.rig.engine.receive_webhook(self.rig.tenant, name, None, webhook).await;
         taken.expect("acknowledged");
     }
 

@@ -212,7 +212,7 @@ pub async fn tell(engine: &Engine, rig: &EngineRig, fake: &Fake, notice: Notice)
         body: Vec::new(),
         received_at: rig.clock.now(),
     };
-    engine.receive_webhook(rig.tenant, fake.name, webhook).await.expect("taken in");
+    engine.receive_webhook(rig.tenant, fake.name, None, webhook).await.expect("taken in");
 }
 
 pub fn notice(charge: &str, key: Option<String>, said: Said) -> Notice {

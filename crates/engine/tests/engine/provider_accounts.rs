@@ -4,11 +4,12 @@ use crate::lock::tamper;
 use domain::administer::provider_account::Changes;
 use domain::ids::ProviderAccountId;
 use domain::provider_account::{MOST_PROVIDER_ACCOUNTS, Refusal, State};
+use domain::refund::State as RefundState;
 use domain::tenant::{Mode, Tenant};
 use engine::provider_accounts::{ProviderAccountDraft, ProviderAccountView, SecretHint, Secrets};
 use engine::{
-    Engine, Error, MasterKey, PageQuery, Parts, ProviderAccountFilter, Registry, SecretError,
-    SortOrder,
+    Engine, Error, MasterKey, NewPayment, PageQuery, Parts, ProviderAccountFilter, Registry,
+    SecretError, SortOrder,
 };
 use secrecy::ExposeSecret as _;
 use testkit::{EngineRig, TEST_PSP};
@@ -17,7 +18,8 @@ const API_KEY: &str = "k3y-of-the-api-\u{e9}1234";
 const WEBHOOK_SECRET: &str = "short-hook";
 
 fn parts(rig: &EngineRig) -> Parts {
-    let registry = Registry::new().with(rig.simulator.clone()).with_kind(TEST_PSP);
+    let registry =
+        Registry::new().with(rig.simulator.clone()).with_kind(TEST_PSP).with_http(testkit::http());
     rig.parts_with(registry, rig.config())
 }
 
@@ -232,4 +234,93 @@ async fn secrets_of_another_row_do_not_open() {
     };
     assert!(shown(one.account.id).await.is_ok());
     assert_eq!(shown(other.account.id).await, Err(SecretError::Changed));
+}
+
+/// A refund of a new payment at this account, once everything about it is done. Returns the provider's id.
+async fn refunded_through(
+    rig: &EngineRig,
+    engine: &Engine,
+    account: ProviderAccountId,
+    charge: &str,
+) -> (RefundState, Option<Box<str>>) {
+    let new = NewPayment {
+        provider: "test_psp".into(),
+        provider_account: Some(account.to_string().into()),
+        ..rig.new_payment(charge, 1_000, "USD")
+    };
+    let payment = engine.register_payment(new, None).await.expect("registered").value;
+    let refund = rig.refund(&payment).amount(10).of(engine).create().await;
+    engine.step_due(10).await.expect("a step");
+    let refund = rig.reload(&refund).await;
+    (refund.state, refund.provider_refund_id)
+}
+
+#[tokio::test]
+async fn refunds_go_through_the_credentials_of_their_payments_account() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let one = make(&engine, rig.tenant).await.account.id;
+    let second = ProviderAccountDraft {
+        config: [("merchant_account".into(), "Second".into())].into(),
+        secrets: secrets(&[("api_key", "second-key"), ("webhook_secret", WEBHOOK_SECRET)]),
+        ..draft()
+    };
+    let second = engine.create_provider_account(rig.tenant, second).await.expect("made").account.id;
+    let through = async |account, charge: &str| {
+        let (state, id) = refunded_through(&rig, &engine, account, charge).await;
+        assert_eq!(state, RefundState::Succeeded);
+        let id = id.expect("an id");
+        id.rsplit_once('/').expect("a key").0.to_owned()
+    };
+    assert_eq!(through(one, "ch_1").await, format!("ShopECOM/{API_KEY}"));
+    assert_eq!(through(second, "ch_2").await, "Second/second-key");
+    // New secrets are used from the next call on.
+    let new = secrets(&[("api_key", "third-key"), ("webhook_secret", WEBHOOK_SECRET)]);
+    engine.rotate_provider_account(rig.tenant, one, &new).await.expect("rotated");
+    assert_eq!(through(one, "ch_3").await, "ShopECOM/third-key");
+    // So are new settings, and those that cannot be used send nothing.
+    let config = Some([("merchant_account".into(), "Broken".into())].into());
+    let changes = Changes { name: None, config };
+    engine.change_provider_account(rig.tenant, one, changes).await.expect("changed");
+    assert_eq!(refunded_through(&rig, &engine, one, "ch_4").await, (RefundState::Queued, None));
+    // Nothing is taken from an account that is gone, and nothing is written.
+    engine.delete_provider_account(rig.tenant, second).await.expect("deleted");
+    assert_eq!(engine.step_due(10).await.expect("a step"), 0);
+}
+
+#[tokio::test]
+async fn the_account_of_a_payment_must_be_one_of_its_provider() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let register = async |provider: &str, account: Option<&str>, charge: &str| {
+        let new = NewPayment {
+            provider: provider.into(),
+            provider_account: account.map(Box::from),
+            ..rig.new_payment(charge, 1_000, "USD")
+        };
+        engine
+            .register_payment(new, None)
+            .await
+            .map(|done| done.value.capture.provider_account.clone())
+    };
+    let (field, message) = refused(register("test_psp", None, "ch_1").await);
+    assert_eq!(field, "providerAccount");
+    assert_eq!(
+        message,
+        "there is no account at test_psp; make one with POST /api/v1/provider-accounts"
+    );
+    let one = make(&engine, rig.tenant).await.account.id.to_string();
+    // The only one is meant, and the same request under its key means the same for ever.
+    let only = register("test_psp", None, "ch_2").await.expect("registered");
+    assert_eq!(only.as_deref(), Some(&*one));
+    let other = make(&engine, rig.tenant).await.account.id;
+    let (_, message) = refused(register("test_psp", None, "ch_3").await);
+    assert_eq!(message, "there are several accounts at test_psp; say which");
+    let (_, message) = refused(register("simulator", Some(&one), "ch_4").await);
+    assert_eq!(message, format!("{one} is an account at test_psp, not at simulator"));
+    engine.delete_provider_account(rig.tenant, other).await.expect("deleted");
+    let gone = other.to_string();
+    let (_, message) = refused(register("test_psp", Some(&gone), "ch_5").await);
+    assert_eq!(message, format!("there is no provider account {gone}, or it was deleted"));
+    assert_eq!(register("simulator", None, "ch_6").await.expect("registered"), None);
 }

@@ -38,9 +38,11 @@ async fn refund(rig: &EngineRig, payment: &Payment, amount: i64) -> Result<Refun
 
 /// Reads a span to its end.
 async fn read_all(rig: &EngineRig, engine: &Engine, span: Span) -> Tally {
+    let asked = engine.askable(rig.tenant).await.expect("a read");
+    let asked = asked.iter().find(|asked| asked.name() == "simulator").expect("it is asked");
     let (mut tally, mut place) = (Tally::default(), Some(Place::Changes(None)));
     while let Some(here) = place {
-        match engine.reconcile_span(rig.tenant, "simulator", span, here).await.expect("a page") {
+        match engine.reconcile_span(rig.tenant, asked, span, here).await.expect("a page") {
             SpanStep::Read(some, next) => {
                 tally += some;
                 place = next;

@@ -32,7 +32,8 @@ async fn a_webhook_that_comes_again_and_again_is_booked_once() {
     rig.refund_in_dashboard(&payment, 3_000).await;
     let webhook = catch_webhook(&rig).await;
     for _ in 0..3 {
-        let taken = rig.engine.receive_webhook(rig.tenant, "simulator", webhook.clone()).await;
+        let taken =
+            rig.engine.receive_webhook(rig.tenant, "simulator", None, webhook.clone()).await;
         taken.expect("acknowledged");
     }
     assert_eq!(rig.refunds_of(&payment).await.len(), 1);
@@ -49,7 +50,8 @@ async fn a_webhook_that_comes_many_times_at_once_is_booked_once() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let (engine, tenant, webhook) = (rig.engine.clone(), rig.tenant, webhook.clone());
-        tasks.spawn(async move { engine.receive_webhook(tenant, "simulator", webhook).await });
+        tasks
+            .spawn(async move { engine.receive_webhook(tenant, "simulator", None, webhook).await });
     }
     for taken in tasks.join_all().await {
         taken.expect("acknowledged");
@@ -67,7 +69,7 @@ async fn a_webhook_with_one_byte_changed_is_refused() {
     let mut webhook = catch_webhook(&rig).await;
     let text = String::from_utf8(webhook.body).expect("text").replace("3000", "9000");
     webhook.body = text.into_bytes();
-    let refused = rig.engine.receive_webhook(rig.tenant, "simulator", webhook).await;
+    let refused = rig.engine.receive_webhook(rig.tenant, "simulator", None, webhook).await;
     assert!(matches!(refused, Err(WebhookError::Refused(_))), "{refused:?}");
     assert!(rig.refunds_of(&payment).await.is_empty());
 }
@@ -81,11 +83,14 @@ async fn a_webhook_of_an_unknown_payment_or_of_another_mode_changes_nothing() {
     rig.clock.advance(10);
     let webhook = catch_webhook(&rig).await;
     let live = Tenant::new(rig.tenant.account(), Mode::Live);
-    rig.engine.receive_webhook(live, "simulator", webhook.clone()).await.expect("acknowledged");
+    rig.engine
+        .receive_webhook(live, "simulator", None, webhook.clone())
+        .await
+        .expect("acknowledged");
     assert_eq!(rig.reload(&refund).await.state, State::Submitted);
-    let unknown = rig.engine.receive_webhook(rig.tenant, "nobody", webhook.clone()).await;
+    let unknown = rig.engine.receive_webhook(rig.tenant, "nobody", None, webhook.clone()).await;
     assert!(matches!(unknown, Err(WebhookError::UnknownProvider)), "{unknown:?}");
-    rig.engine.receive_webhook(rig.tenant, "simulator", webhook).await.expect("acknowledged");
+    rig.engine.receive_webhook(rig.tenant, "simulator", None, webhook).await.expect("acknowledged");
     assert_eq!(rig.reload(&refund).await.state, State::Succeeded);
     rig.verify_clean().await;
 }

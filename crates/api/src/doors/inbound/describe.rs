@@ -22,6 +22,7 @@ pub fn chapter() -> Chapter {
                     "It is recorded. A provider that waits for words of its own gets them.",
                     components::envelope(received.clone(), Schema::named("Meta")),
                 )
+                .or_of("text/plain", Schema::string().says("The provider's own words."))
                 .with_headers(&["X-Request-Id"]),
             );
         refused.iter().cloned().fold(operation, Operation::answers)
