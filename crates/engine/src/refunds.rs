@@ -5,12 +5,15 @@ use crate::input::IdempotencyKey;
 use crate::unique_keys::{self, Books};
 use crate::{Engine, Error};
 use domain::decide::{
-    Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution, ResolveRefund, Start,
+    ACCOUNT_DELETED, Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution,
+    ResolveRefund, Start,
 };
 use domain::ids::RefundId;
 use domain::provider::OutcomeBy;
+use domain::provider_account::ProviderAccountState;
 use domain::refund::{Attempt, NewRefund, Refund, RefundView, State, Status};
 use domain::tenant::Tenant;
+use std::sync::Arc;
 use std::time::Duration;
 use store::{Page, PageQuery, RefundFilter};
 
@@ -42,20 +45,41 @@ impl Engine {
         } else {
             Start::Queue
         };
-        let command = Command::Create(Box::new(CreateRefund {
-            reference: new.reference.as_deref().map(unique_keys::reference),
-            key,
-            request: unique_keys::refund_request(&new),
-            new,
-            start,
-            providers: self.registry().traits().clone(),
-        }));
-        match self.commit(command, key.map(|key| (tenant, key))).await {
+        let reference = new.reference.as_deref().map(unique_keys::reference);
+        let request = unique_keys::refund_request(&new);
+        let create = |new, accounts| {
+            let providers = self.registry().traits().clone();
+            let create = CreateRefund { new, reference, key, request, start, providers, accounts };
+            Command::Create(Box::new(create))
+        };
+        let name = key.map(|key| (tenant, key));
+        let known = self.accounts_if_any(tenant).await;
+        let again = known.is_some().then(|| new.clone());
+        let mut done = self.commit(create(new, known), name).await;
+        if let Err(Error::Refused(Refusal::NotPossible { code: ACCOUNT_DELETED, .. })) = &done
+            && let Some(new) = again
+        {
+            // Another node may have made the account a moment ago.
+            self.account_states().forget();
+            let known = self.provider_account_states(tenant).await?;
+            done = self.commit(create(new, Some(known)), name).await;
+        }
+        match done {
             Err(Error::Refused(Refusal::PaymentNotFound)) => {
                 Err(self.why_not_paid(tenant, payment, kind).await?.into())
             }
             done => done?.try_into(),
         }
+    }
+
+    /// The provider accounts of a tenant, where it has any. Reads nothing for one that had none.
+    async fn accounts_if_any(&self, tenant: Tenant) -> Option<Arc<[ProviderAccountState]>> {
+        let has_none = |states: Arc<[ProviderAccountState]>| states.is_empty();
+        if self.account_states().last(tenant).is_some_and(has_none) {
+            return None;
+        }
+        let states = self.provider_account_states(tenant).await.ok()?;
+        Some(states).filter(|states| !states.is_empty())
     }
 
     /// Withdraws a refund that was not sent yet.

@@ -4,7 +4,7 @@ use super::record_event::{record_attention, record_refund_event};
 use super::unique_keys::{insert_key, live_key};
 use super::{CreateRefund, Done, Refusal, Start};
 use crate::event::Type;
-use crate::ids::{Ids, RefundId};
+use crate::ids::{Ids, ProviderAccountId, RefundId};
 use crate::money::Money;
 use crate::outcome::Failure;
 use crate::payment::{Capture, Payment};
@@ -15,6 +15,9 @@ use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::{Row, View};
 use rand_core::Rng;
 
+/// The word for a payment whose provider account was deleted.
+pub const ACCOUNT_DELETED: &str = "provider_account_deleted";
+
 pub(super) fn decide<R: Rng>(
     view: &mut View,
     create: &CreateRefund,
@@ -22,7 +25,7 @@ pub(super) fn decide<R: Rng>(
     ids: &mut Ids<R>,
     may_send: &mut dyn FnMut(&Capture) -> bool,
 ) -> Result<Done, Refusal> {
-    let CreateRefund { new, reference, key, request, start, providers } = create;
+    let CreateRefund { new, reference, key, request, start, providers, .. } = create;
     let tenant = new.tenant;
     if let Some(hash) = *key
         && let Some(taken) = live_key(view, tenant, hash, now)
@@ -59,6 +62,7 @@ pub(super) fn decide<R: Rng>(
     traits
         .check(capture, Money::new(amount, capture.currency), now)
         .map_err(|(code, message)| Refusal::NotPossible { code, message })?;
+    check_account(create, capture)?;
     let may_be_sent = traits.per_payment == PerPayment::Parallel || payment.reserved == 0;
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
     let is_by_hand = traits.outcome == OutcomeBy::Person;
@@ -116,6 +120,18 @@ pub(super) fn decide<R: Rng>(
 fn by_hand() -> Failure {
     let message = "the payment was taken by hand: pay the refund by hand and then resolve it";
     Failure::new("paid_by_hand", message)
+}
+
+/// Refuses a refund that can never be sent, since its provider account was deleted.
+fn check_account(create: &CreateRefund, capture: &Capture) -> Result<(), Refusal> {
+    let named = capture.provider_account.as_deref().map(ProviderAccountId::parse);
+    let (Some(accounts), Some(Ok(id))) = (&create.accounts, named) else { return Ok(()) };
+    if accounts.iter().any(|account| account.id == id) {
+        return Ok(());
+    }
+    let message =
+        format!("the payment's provider account {id} was deleted, so nothing can be sent");
+    Err(Refusal::NotPossible { code: ACCOUNT_DELETED, message })
 }
 
 /// The amount to refund, once everything about it has been checked.

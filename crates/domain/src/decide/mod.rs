@@ -22,6 +22,7 @@ mod statement;
 mod unique_keys;
 pub mod webhook;
 
+pub use create::ACCOUNT_DELETED;
 pub use fan_out::fan_out;
 pub use lease::Call;
 pub use resolve::{Resolution, ResolveRefund};
@@ -34,6 +35,7 @@ use crate::money::{Currency, Money};
 use crate::outcome::{Observation, Source};
 use crate::payment::{self, Capture, Kind, NewPayment, Payment};
 use crate::provider::{Rules, TraitsByName};
+use crate::provider_account::ProviderAccountState;
 use crate::refund::{Fact, NewRefund, Refund, State};
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -96,6 +98,8 @@ pub struct CreateRefund {
     pub start: Start,
     /// The providers that this node can call.
     pub providers: Arc<TraitsByName>,
+    /// The provider accounts that are not deleted, where that is known.
+    pub accounts: Option<Arc<[ProviderAccountState]>>,
 }
 
 /// A refund and the payment it belongs to.

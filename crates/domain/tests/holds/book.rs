@@ -127,6 +127,7 @@ impl Book {
         start: Start,
     ) -> Result<Refund, Refusal> {
         let create = CreateRefund {
+            accounts: None,
             new: NewRefund { amount, ..NewRefund::of(tenant(), payment) },
             reference: None,
             key: None,

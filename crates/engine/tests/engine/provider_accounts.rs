@@ -286,6 +286,14 @@ async fn refunds_go_through_the_credentials_of_their_payments_account() {
     // Nothing is taken from an account that is gone, and nothing is written.
     engine.delete_provider_account(rig.tenant, second).await.expect("deleted");
     assert_eq!(engine.step_due(10).await.expect("a step"), 0);
+    let order = SortOrder::Ascending;
+    let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
+    let payment = rig.engine.list_payments(rig.tenant, page).await.expect("a read").items;
+    let payment = payment.iter().find(|payment| &*payment.capture.provider_payment_id == "ch_2");
+    let refused =
+        rig.refund(payment.expect("it is there")).amount(1).of(&engine).try_create().await;
+    let message = refused.expect_err("it is refused").to_string();
+    assert!(message.contains(&format!("{second} was deleted")), "{message}");
 }
 
 #[tokio::test]
