@@ -9,7 +9,7 @@ use domain::event::{Subject, Type};
 use domain::money::Currency;
 use domain::outcome::{Failure, ProviderOutcome};
 use domain::payment::{Kind, Status};
-use domain::refund::State;
+use domain::refund::{Refund, State};
 
 fn queued(create: CreateRefund) -> CreateRefund {
     CreateRefund { start: Start::Queue, ..create }
@@ -120,6 +120,47 @@ fn a_key_that_comes_again_is_answered_as_the_first_time_whatever_happened_since(
     assert_eq!(told_again(&again.refund), told_again(&first.refund));
     assert_eq!(harness.rows.refunds.len(), 1);
     assert_eq!(harness.balance(payment), (0, 0, 0), "the refund itself failed");
+}
+
+#[test]
+fn the_first_answer_is_repeated_in_all_that_a_caller_sees() {
+    for start in [Start::Send { lease_ms: 60_000 }, Start::Queue] {
+        let mut harness = Harness::open();
+        let payment = harness.pay(10_000);
+        let request = || {
+            let create = under_key("k", CreateRefund { start, ..ask(payment, 4_000) });
+            changed(create, |new| {
+                new.reason = Some("too late".into());
+                new.metadata = Some("{}".into());
+            })
+        };
+        let first = harness.create(request()).expect("created").refund;
+        assert_eq!(
+            (first.reason.as_deref(), first.metadata.as_deref()),
+            (Some("too late"), Some("{}"))
+        );
+        let of = RefundRef::from(&first);
+        harness.now = harness.now.plus_ms(5_000);
+        if start == Start::Queue {
+            harness.next_call(of).expect("leased");
+        }
+        let mut done = answered(ProviderOutcome::Completed);
+        done.said.provider_refund_id = Some("re_1".into());
+        harness.say(of, done).expect("recorded");
+        harness.now = harness.now.plus_ms(5_000);
+        let failed = webhook(saying(ProviderOutcome::Failed, 9).because(Failure::new("x", "y")));
+        harness.say(of, failed).expect("recorded");
+        let now = harness.refund(of);
+        assert!(now.late && now.sends > 0 && now.provider_refund_id.is_some(), "{now:?}");
+        let again = harness.create(request()).expect("answered").refund;
+        let seen = |refund: &Refund| {
+            let calls = (refund.sends, refund.first_sent_at, refund.provider_refund_id.clone());
+            let flags = (refund.late, refund.needs_attention, refund.failure.clone());
+            let texts = (refund.reason.clone(), refund.metadata.clone());
+            (refund.id, refund.state, refund.updated_at, calls, flags, texts)
+        };
+        assert_eq!(seen(&again), seen(&first), "{start:?}");
+    }
 }
 
 #[test]

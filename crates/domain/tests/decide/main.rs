@@ -7,6 +7,7 @@ mod contradictions;
 mod creation;
 mod doubts;
 mod harness;
+mod one_at_a_time;
 mod outcomes;
 mod provider_model;
 mod random;

@@ -16,7 +16,7 @@ use domain::refund::{self, NewRefund, Refund};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::unique_keys::KeyHash;
-use domain::view::View;
+use domain::view::{RowKeys, View};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use std::sync::Arc;
@@ -75,12 +75,34 @@ impl Book {
     /// Decides a command and checks the whole book. A refusal changes nothing.
     pub fn run(&mut self, command: &Command) -> Result<Done, Refusal> {
         let before = self.view.clone();
+        self.check_wants(command);
         let done = decide(&mut self.view, command, NOW, &mut self.ids);
         if done.is_err() {
             assert_eq!(self.view, before, "{command:?}");
         }
         self.check();
         done
+    }
+
+    /// The rows that a decision about a hold looks at are among those that it asks for, or led to by them.
+    fn check_wants(&self, command: &Command) {
+        let mut wanted = RowKeys::default();
+        command.wants(&mut wanted);
+        match command {
+            Command::PlaceHold(place) => {
+                assert!(wanted.payments.contains(&(tenant(), place.new.payment)));
+                let names = [place.dispute, place.key].into_iter().flatten();
+                let mut names = names.map(|name| name.hash);
+                assert!(names.all(|name| wanted.keys.contains(&(tenant(), name))));
+            }
+            Command::EndHold(end) => {
+                assert!(wanted.holds.contains(&(tenant(), end.of.hold)));
+                assert!(wanted.payments.contains(&(tenant(), end.of.payment)));
+                let name = end.key.map(|key| key.hash);
+                assert!(name.is_none_or(|name| wanted.keys.contains(&(tenant(), name))));
+            }
+            _ => {}
+        }
     }
 
     pub fn run_hold(&mut self, command: &Command) -> Result<Hold, Refusal> {
