@@ -57,7 +57,9 @@ fn stay(row: &mut Row<Refund>, arrival: &Arrival<'_>) {
         && refund.state.may_have_id()
         && said.is_some_and(|said| said.provider_refund_id.is_some())
         && !speaks_of_another(arrival.failure.as_ref());
-    let at = said.and_then(|said| said.at).filter(|_| !arrival.stale);
+    // While the provider should have nothing of it, a time may be that of another refund under its key.
+    let is_ordered = !arrival.stale && refund.state.may_have_id();
+    let at = said.and_then(|said| said.at).filter(|_| is_ordered);
     let newer_at = at.filter(|at| Some(*at) > refund.evidence_at);
     let has_work = refund.state.has_work() || refund.due_at.is_some();
     let reschedules = has_work && arrival.is_holder;
