@@ -144,7 +144,7 @@ fn the_first_answer_is_repeated_in_all_that_a_caller_sees() {
         if start == Start::Queue {
             harness.next_call(of).expect("leased");
         }
-        let mut done = answered(ProviderOutcome::Completed);
+        let mut done = told(ProviderOutcome::Completed, 5);
         done.said.provider_refund_id = Some("re_1".into());
         harness.say(of, done).expect("recorded");
         harness.now = harness.now.plus_ms(5_000);
