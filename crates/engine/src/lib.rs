@@ -68,7 +68,7 @@ pub use input::{IdempotencyKey, KeyRequest, PaymentName};
 pub use ledger::{Direction, Entry};
 pub use providers::{
     AdapterOf, DisputeNotice, DisputeStage, Field, InboundWebhook, LONGEST_SECRET, LONGEST_VALUE,
-    OUTCOMES, ProviderKind, Registry, WebhookAnswer, WebhookRefused, outbound,
+    OUTCOMES, ProviderKind, Registry, WebhookAnswer, WebhookRefused, http, outbound,
 };
 pub use readiness::NotReady;
 pub use reconcile::{Asked, Reconciled, Tally};

@@ -238,6 +238,8 @@ impl Engine {
         // Also after an error, since it may have been saved.
         self.account_states().forget();
         let account = done??;
+        // Read at once, so that the next refund knows whether its account is there.
+        let _ = self.provider_account_states(tenant).await;
         self.outbox().wake();
         Ok(self.show(account))
     }

@@ -72,14 +72,11 @@ impl Engine {
         }
     }
 
-    /// The provider accounts of a tenant, where it has any. Reads nothing for one that had none.
+    /// The provider accounts of a tenant that is known to have some. Reads nothing for another one; what
+    /// slips through is held back like the refunds of a paused account.
     async fn accounts_if_any(&self, tenant: Tenant) -> Option<Arc<[ProviderAccountState]>> {
-        let has_none = |states: Arc<[ProviderAccountState]>| states.is_empty();
-        if self.account_states().last(tenant).is_some_and(has_none) {
-            return None;
-        }
-        let states = self.provider_account_states(tenant).await.ok()?;
-        Some(states).filter(|states| !states.is_empty())
+        self.account_states().last(tenant).filter(|states| !states.is_empty())?;
+        self.provider_account_states(tenant).await.ok()
     }
 
     /// Withdraws a refund that was not sent yet.

@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::{Config, Database};
+use engine::http::{Http, SystemResolver};
 use engine::{
     AdapterOf, Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store,
 };
@@ -136,6 +137,15 @@ pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
     }
 }
 
+/// The client that adapters call their providers with.
+fn provider_client() -> Result<Http, Failure> {
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::Usage(format!("providers cannot be called over TLS: {error}"))
+    };
+    let resolver = SystemResolver::new().map_err(|error| unusable(&error))?;
+    Http::new(Arc::new(resolver)).map_err(|error| unusable(&error))
+}
+
 /// Starts an engine on an open database.
 pub fn start_engine(
     config: &Config,
@@ -144,7 +154,9 @@ pub fn start_engine(
 ) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
     // A node without the simulator confirms and prints checkouts that other nodes took.
-    let mut registry = Registry::new().with_payment_provider_elsewhere(simulator::NAME);
+    let mut registry = Registry::new()
+        .with_catalogue(provider_client()?)
+        .with_payment_provider_elsewhere(simulator::NAME);
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
     }

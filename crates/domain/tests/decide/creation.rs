@@ -113,7 +113,7 @@ fn a_key_that_comes_again_is_answered_as_the_first_time_whatever_happened_since(
 
     let again = harness.create(request()).expect("answered");
     assert!(again.replayed);
-    let told_again = |refund: &domain::refund::Refund| {
+    let told_again = |refund: &Refund| {
         let outcome = (refund.state, refund.failure.clone(), refund.provider_refund_id.clone());
         (refund.id, refund.amount, refund.late, refund.updated_at, outcome)
     };

@@ -75,7 +75,7 @@ impl Book {
     /// Decides a command and checks the whole book. A refusal changes nothing.
     pub fn run(&mut self, command: &Command) -> Result<Done, Refusal> {
         let before = self.view.clone();
-        self.check_wants(command);
+        Self::check_wants(command);
         let done = decide(&mut self.view, command, NOW, &mut self.ids);
         if done.is_err() {
             assert_eq!(self.view, before, "{command:?}");
@@ -85,7 +85,7 @@ impl Book {
     }
 
     /// The rows that a decision about a hold looks at are among those that it asks for, or led to by them.
-    fn check_wants(&self, command: &Command) {
+    fn check_wants(command: &Command) {
         let mut wanted = RowKeys::default();
         command.wants(&mut wanted);
         match command {

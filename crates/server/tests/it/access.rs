@@ -167,6 +167,7 @@ async fn every_operation_refuses_a_missing_or_wrong_key() {
             "GET /openapi/{document}",
             "GET /readyz",
             "POST /api/v1/inbound-webhooks/{provider}/{account}/{mode}",
+            "POST /api/v1/inbound-webhooks/{provider}/{id}",
             "POST /api/v1/public/checkout/sessions/{id}/buyer-claim",
             "POST /api/v1/public/checkout/sessions/{id}/charge",
             "POST /c/{id}",
