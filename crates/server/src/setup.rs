@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::{Config, Database};
+use domain::provider::TraitsByName;
 use engine::{
     AdapterOf, Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store,
 };
@@ -136,6 +137,21 @@ pub async fn open_existing_store(config: &Config) -> Result<Store, Failure> {
     }
 }
 
+/// The providers of a node, but for the simulator, which is opened first.
+fn registry(config: &Config) -> Registry {
+    // A node without the simulator confirms and prints checkouts that other nodes took.
+    let registry = Registry::new().with_payment_provider_elsewhere(simulator::NAME);
+    if config.simulator.enabled { registry.with_kind(SIMULATOR) } else { registry }
+}
+
+/// The traits of the providers that a node calls, by name. Opens nothing.
+pub fn called_providers(config: &Config) -> TraitsByName {
+    let registry = registry(config);
+    let simulator =
+        config.simulator.enabled.then(|| (simulator::NAME, config.simulator.build().traits()));
+    registry.called().map(|(name, traits)| (name, *traits)).chain(simulator).collect()
+}
+
 /// Starts an engine on an open database.
 pub fn start_engine(
     config: &Config,
@@ -143,13 +159,9 @@ pub fn start_engine(
     simulator: Option<&Arc<Simulator>>,
 ) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
-    // A node without the simulator confirms and prints checkouts that other nodes took.
-    let mut registry = Registry::new().with_payment_provider_elsewhere(simulator::NAME);
+    let mut registry = registry(config);
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
-    }
-    if config.simulator.enabled {
-        registry = registry.with_kind(SIMULATOR);
     }
     let shared = store.is_shared();
     let parts = Parts {
