@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod payment;
 pub mod provider;
 pub mod provider_account;
+pub mod provider_words;
 pub mod refund;
 pub mod row_key;
 pub mod sealed;

@@ -1,5 +1,5 @@
 //! The facts about a provider, as data. The rules about sending a refund again, about looking for it and about
-//! believing an answer follow from these facts; `doctor` and the documentation print them.
+//! believing an answer follow from these facts; `provider_words` tells both to people.
 
 use crate::money::{Currency, Money};
 use crate::payment::Capture;
@@ -291,19 +291,30 @@ impl Idempotency {
     pub fn protects(self, first: Timestamp, now: Timestamp) -> bool {
         match self {
             Self::None => false,
-            Self::Key { kept_ms: None, .. } | Self::Twin { kept_ms: None } => true,
-            Self::Key { kept_ms: Some(kept), .. } | Self::Twin { kept_ms: Some(kept) } => {
-                now < first.plus_ms(kept.saturating_sub(margin(kept)))
+            Self::Key { .. } | Self::Twin { .. } => {
+                self.relied_on_ms().is_none_or(|ms| now < first.plus_ms(ms))
             }
         }
+    }
+
+    /// How long after the first call a key is relied on, milliseconds; `None` where there is no end, or
+    /// no key.
+    pub fn relied_on_ms(self) -> Option<i64> {
+        let (Self::Key { kept_ms, .. } | Self::Twin { kept_ms }) = self else { return None };
+        kept_ms.map(|kept| kept.saturating_sub(margin(kept)))
     }
 
     /// When a refusal under a key that was first used at `first` is no longer returned again; `None`
     /// when it is not returned again at all.
     pub fn refusal_fades_at(self, first: Timestamp) -> Option<Timestamp> {
+        self.refusal_fades_after_ms().map(|ms| first.plus_ms(ms))
+    }
+
+    /// The same as a time after the first call, milliseconds.
+    pub fn refusal_fades_after_ms(self) -> Option<i64> {
         match self {
             Self::Key { kept_ms: Some(kept), replays_errors: true } => {
-                Some(first.plus_ms(kept.saturating_add(margin(kept))))
+                Some(kept.saturating_add(margin(kept)))
             }
             Self::None | Self::Key { .. } | Self::Twin { .. } => None,
         }

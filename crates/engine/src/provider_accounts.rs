@@ -4,7 +4,6 @@ use crate::{Engine, Error, SecretError};
 use domain::administer::provider_account::{Act, Changes, NewProviderAccount, decide, wanted};
 use domain::decide::fan_out;
 use domain::ids::ProviderAccountId;
-use domain::provider::OutcomeBy;
 use domain::provider_account::{
     MOST_PROVIDER_ACCOUNTS, ProviderAccount, ProviderAccountState, Refusal, Settings, State,
 };
@@ -246,9 +245,7 @@ impl Engine {
 
     /// The names of the providers that this node can call.
     pub fn provider_names(&self) -> Vec<&'static str> {
-        let traits = self.registry().traits().iter();
-        let called = traits.filter(|(_, traits)| traits.outcome != OutcomeBy::Person);
-        called.map(|(name, _)| *name).collect()
+        self.registry().called().map(|(name, _)| name).collect()
     }
 
     /// The kinds of providers that accounts can be made for.

@@ -3,7 +3,7 @@
 use crate::catalogue::{AdapterOf, Build, ProviderKind, catalogue};
 use crate::http::Http;
 use crate::{Manual, Provider, TakesPayments};
-use domain::provider::TraitsByName;
+use domain::provider::{OutcomeBy, Traits, TraitsByName};
 use domain::tenant::Tenant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,12 @@ impl Registry {
     /// The traits of every provider, by name.
     pub fn traits(&self) -> &Arc<TraitsByName> {
         &self.traits
+    }
+
+    /// The providers that are called, by name, and their traits. A person stands for the others.
+    pub fn called(&self) -> impl Iterator<Item = (&'static str, &Traits)> {
+        let called = self.traits.iter().filter(|(_, traits)| traits.outcome != OutcomeBy::Person);
+        called.map(|(name, traits)| (*name, traits))
     }
 
     /// Sets the provider that checkouts and invoices are paid through, for every account and mode.
@@ -81,11 +87,10 @@ impl Registry {
         self
     }
 
-    /// Adds the kinds of the catalogue, whose adapters call their providers with `http`.
+    /// Adds the kinds of the catalogue.
     #[must_use]
-    pub fn with_catalogue(mut self, http: Http) -> Self {
-        self = catalogue().iter().copied().fold(self, Self::with_kind);
-        Self { http: Some(http), ..self }
+    pub fn with_catalogue(self) -> Self {
+        catalogue().iter().copied().fold(self, Self::with_kind)
     }
 
     /// The client for adapters that are made for an account.

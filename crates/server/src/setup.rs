@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::clock::{SystemClock, seed};
 use crate::config::{Config, Database};
+use domain::provider::TraitsByName;
 use engine::http::{Http, SystemResolver};
 use engine::{
     AdapterOf, Engine, MasterKey, Parts, PostgresStore, ProviderKind, Registry, SqliteStore, Store,
@@ -146,6 +147,22 @@ fn provider_client() -> Result<Http, Failure> {
     Http::new(Arc::new(resolver)).map_err(|error| unusable(&error))
 }
 
+/// The providers of a node, but for the simulator, which is opened first.
+fn registry(config: &Config) -> Registry {
+    // A node without the simulator confirms and prints checkouts that other nodes took.
+    let registry =
+        Registry::new().with_catalogue().with_payment_provider_elsewhere(simulator::NAME);
+    if config.simulator.enabled { registry.with_kind(SIMULATOR) } else { registry }
+}
+
+/// The traits of the providers that a node calls, by name. Opens nothing.
+pub fn called_providers(config: &Config) -> TraitsByName {
+    let registry = registry(config);
+    let simulator =
+        config.simulator.enabled.then(|| (simulator::NAME, config.simulator.build().traits()));
+    registry.called().map(|(name, traits)| (name, *traits)).chain(simulator).collect()
+}
+
 /// Starts an engine on an open database.
 pub fn start_engine(
     config: &Config,
@@ -153,15 +170,9 @@ pub fn start_engine(
     simulator: Option<&Arc<Simulator>>,
 ) -> Result<Engine, Failure> {
     make_folder(&config.data)?;
-    // A node without the simulator confirms and prints checkouts that other nodes took.
-    let mut registry = Registry::new()
-        .with_catalogue(provider_client()?)
-        .with_payment_provider_elsewhere(simulator::NAME);
+    let mut registry = registry(config).with_http(provider_client()?);
     if let Some(simulator) = simulator {
         registry = registry.with(simulator.clone()).with_payment_provider(simulator.clone());
-    }
-    if config.simulator.enabled {
-        registry = registry.with_kind(SIMULATOR);
     }
     let shared = store.is_shared();
     let parts = Parts {

@@ -164,7 +164,7 @@ impl Provider for Simulator {
 
 impl SimulatorConfig {
     /// The facts about a simulator with this configuration.
-    fn traits(&self) -> Traits {
+    pub fn traits(&self) -> Traits {
         let kept_ms = self.keys_kept_ms;
         let idempotency = if !self.honour_keys {
             Idempotency::None

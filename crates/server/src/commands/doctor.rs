@@ -3,6 +3,8 @@
 use crate::cli::DataArgs;
 use crate::config::{Config, Database};
 use crate::{Failure, setup};
+use domain::provider::TraitsByName;
+use domain::provider_words::describe;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -15,7 +17,8 @@ enum Finding {
     Wrong(String),
 }
 
-/// Prints one line per check; exit 1 if anything is wrong.
+/// Prints one line per check, and a block for each provider that the server calls; exit 1 if anything is
+/// wrong.
 pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
     let mut wrong = false;
     let mut say = |what: &str, finding: Finding| {
@@ -42,6 +45,14 @@ pub async fn run(args: &DataArgs) -> Result<ExitCode, Failure> {
     say("database", database(&config).await);
     say("free space", free_space(&config.data));
     say("address", address(&config).await);
+    let called = setup::called_providers(&config);
+    say("providers", providers(&called));
+    for (name, traits) in &called {
+        println!("\n{name}");
+        for (topic, words) in describe(traits).iter().filter(|(_, words)| !words.is_empty()) {
+            println!("  {topic:<14} {words}");
+        }
+    }
     Ok(ExitCode::from(u8::from(wrong)))
 }
 
@@ -123,6 +134,14 @@ fn free_space(data: &Path) -> Finding {
         Ok(()) => Finding::Good("at least 16 MiB".into()),
         Err(error) => Finding::Wrong(format!("16 MiB cannot be written: {error}")),
     }
+}
+
+fn providers(called: &TraitsByName) -> Finding {
+    if called.is_empty() {
+        return Finding::Warning("none is configured: no refund is sent anywhere".into());
+    }
+    let names: Vec<_> = called.keys().copied().collect();
+    Finding::Good(format!("{}; their rules are below", names.join(", ")))
 }
 
 async fn address(config: &Config) -> Finding {

@@ -120,6 +120,27 @@ async fn verify_says_what_differs_and_exits_1() {
 }
 
 #[test]
+fn doctor_tells_the_rules_of_the_providers_that_the_server_calls_and_opens_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(&["doctor"], folder.path());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("warning  providers      none is configured"), "{text}");
+    let file = folder.path().join("refundry.toml");
+    std::fs::write(&file, "[simulator]\nenabled = true\n").unwrap();
+    let (code, text) = run(&["doctor", "--config", file.to_str().unwrap()], folder.path());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("ok       providers      simulator;"), "{text}");
+    let block = text.split("\nsimulator\n").nth(1).expect("a block");
+    for line in
+        ["  sent again     a second call under a key", "  look-up        a refund is found by"]
+    {
+        assert!(block.contains(line), "{text}");
+    }
+    assert!(!text.contains("\nmanual\n"), "{text}");
+    assert!(!folder.path().join("simulator.db").exists());
+}
+
+#[test]
 fn doctor_finds_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(&["doctor"], folder.path());

@@ -24,6 +24,7 @@ mod native;
 mod network;
 mod nodes;
 mod postgres;
+mod provider_page;
 mod providers;
 mod readme;
 mod replay;

@@ -116,7 +116,8 @@ fn pause() -> Operation {
     gives(
         described
             .says(
-                "Nothing is sent through it until it is resumed. What was sent is still followed.",
+                "Nothing is sent and nothing is asked for through it until it is resumed. Its \
+                 webhooks are taken in.",
             )
             .may_read(Fields::new().may("reason", reason).open()),
     )
