@@ -9,6 +9,7 @@ use crate::unique_keys::{self, Books};
 use crate::unmatched::{NoticeAbout, Unmatched};
 use domain::decide::{AdoptRefund, Command, Refusal};
 use domain::ids::{PaymentId, ProviderAccountId, RefundId};
+use domain::money::MAX_AMOUNT;
 use domain::outcome::{Failure, Observation, ProviderOutcome, Source, clean_id};
 use domain::payment::Capture;
 use domain::provider_account::ProviderAccount;
@@ -336,6 +337,10 @@ impl Engine {
         books: Books<'_>,
         observation: Observation,
     ) -> Result<Option<Unmatched>, Error> {
+        // An amount that cannot be would fill the ledger, in which everybody's refunds are booked.
+        if observation.said.money.is_some_and(|money| money.minor > MAX_AMOUNT) {
+            return Ok(Some(Unmatched::of(&Refusal::TooLarge)));
+        }
         let policy = self.config().policies.of(books.provider);
         let wait = self.with_ids(|ids| policy.pending.wait_ms(0, ids.rng()));
         let recheck_at = self.now().plus_ms(wait);

@@ -7,7 +7,6 @@ use super::unique_keys::insert_key;
 use super::{AdoptRefund, Done, RecordOutcome, RefundRef, Refusal, Rows};
 use crate::event::Type;
 use crate::ids::Ids;
-use crate::money::MAX_AMOUNT;
 use crate::payment::Payment;
 use crate::refund::{Origin, Refund, State};
 use crate::time::Timestamp;
@@ -39,10 +38,6 @@ pub(super) fn decide<R: Rng>(
     let row = view.payments.get(&(tenant, adopt.payment)).ok_or(Refusal::PaymentNotFound)?;
     let said = &adopt.observation.said;
     let money = said.money.filter(|money| money.minor > 0).ok_or(Refusal::NoAmount)?;
-    // A sum of money that cannot be must not fill the ledger, in which everybody's refunds are booked.
-    if money.minor > MAX_AMOUNT {
-        return Err(Refusal::TooLarge);
-    }
     let capture = row.value.capture.clone();
     if money.currency != capture.currency {
         return Err(Refusal::CurrencyMismatch {

@@ -71,10 +71,6 @@ async fn an_id_of_another_payments_refund_is_for_a_person() {
     let second = rig.refund(&two).of(&engine).create().await;
     run(&engine, &rig, 0).await;
     let (first, second) = (rig.reload(&first).await, rig.reload(&second).await);
-    eprintln!(
-        "RESULT first {:?} {:?} second {:?} {:?}",
-        first.state, first.needs_attention, second.state, second.failure
-    );
     assert_eq!(second.state, S::NeedsReview);
     assert_eq!(books(&rig, &one).await, (10_000, 0, 0));
     assert_eq!(books(&rig, &two).await, (0, 10_000, 0));
@@ -96,7 +92,6 @@ async fn the_largest_amounts_overflow_nothing() {
         ("x6", 1),
     ] {
         tell(&engine, &rig, &psp, notice("ch_1", None, paid_out(id, minor, &payment))).await;
-        eprintln!("RESULT {id} {:?}", books(&rig, &payment).await);
     }
     run(&engine, &rig, HOUR).await;
     let failed = Said {
@@ -106,7 +101,6 @@ async fn the_largest_amounts_overflow_nothing() {
     };
     tell(&engine, &rig, &psp, notice("ch_1", None, failed)).await;
     run(&engine, &rig, HOUR).await;
-    eprintln!("RESULT {:?}", books(&rig, &payment).await);
     let other = pay(&engine, &rig, "psp", "ch_2").await;
     rig.refund(&other).of(&engine).create().await;
     run(&engine, &rig, HOUR).await;
@@ -238,11 +232,29 @@ async fn a_late_word_about_a_refused_call_does_not_fail_the_one_under_way() {
         engine.work(leased).await;
     }
     run(&engine, &rig, HOUR).await;
-    eprintln!(
-        "RESULT {:?} failed told {} {:?}",
-        rig.reload(&refund).await.state,
-        told(&rig, "refund.failed").await,
-        books(&rig, &payment).await
-    );
     assert_eq!(told(&rig, "refund.failed").await, 0);
+}
+
+#[tokio::test]
+#[ignore = "the part beyond what was asked for stays booked"]
+async fn more_than_was_asked_for_is_freed_with_the_refund_that_is_taken_back() {
+    let rig = EngineRig::open().await;
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| Said {
+        at: Some(f.clock.now()),
+        ..f.make(order, O::Completed)
+    };
+    let psp = fake(&rig, "psp", keeps(24, false), make, absent);
+    let engine = engine(&rig, &[&psp]);
+    let payment = pay(&engine, &rig, "psp", "ch_1").await;
+    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
+    run(&engine, &rig, 0).await;
+    let key = || Some(refund.provider_key());
+    let more = Said { at: Some(rig.clock.now()), ..paid_out("re_1", 3_000, &payment) };
+    tell(&engine, &rig, &psp, notice("ch_1", key(), more)).await;
+    assert_eq!(books(&rig, &payment).await, (3_000, 0, 7_000));
+    rig.clock.advance(HOUR);
+    let back = Said { at: Some(rig.clock.now()), ..paid_out("re_1", 3_000, &payment) };
+    let back = Said { outcome: O::Failed, ..back };
+    tell(&engine, &rig, &psp, notice("ch_1", key(), back)).await;
+    assert_eq!(books(&rig, &payment).await, (0, 0, 10_000));
 }
