@@ -35,6 +35,9 @@ use ulid::Ulid;
 /// How long a call waits when only a person can mend what is wrong, such as a credential.
 const UNTIL_CONFIGURED_MS: i64 = 15 * 60_000;
 
+/// The longest wait that a provider may name.
+const LONGEST_PAUSE_MS: i64 = 24 * 60 * 60_000;
+
 /// A refund that this node holds the lease of, and the call that it needs.
 pub struct Leased {
     pub(crate) refund: Box<Refund>,
@@ -173,7 +176,8 @@ impl Engine {
         let Leased { refund, payment, refunded_before, call, permit } = leased;
         let todo = Todo { refund, payment, refunded_before, call };
         let GateKey { tenant, account, .. } = *permit.key();
-        if permit.work() == Work::New && self.is_held_back(tenant, account).await {
+        let submits = matches!(call, Move::Submit | Move::SubmitAgain);
+        if submits && self.is_held_back(tenant, account).await {
             self.record(&todo, held_back()).await;
             return permit.give_back(self.now());
         }
@@ -260,7 +264,7 @@ impl Engine {
         let wait = self.with_ids(|ids| backoff.wait_ms(refund.checks, ids.rng()));
         let wait = match observation.said.again {
             Again::Later => wait,
-            Again::AfterMs(ms) => wait.max(ms),
+            Again::AfterMs(ms) => wait.max(ms.min(LONGEST_PAUSE_MS)),
             Again::WhenConfigured => wait.max(UNTIL_CONFIGURED_MS),
         };
         let record = self.outcome_of(refund, payment, observation, wait);
@@ -347,8 +351,7 @@ pub(crate) fn note_second_payout(refund: &Refund, done: &Done) {
     }
 }
 
-/// A person stopped the sending while the refund was committed. Nothing was sent, so it waits in the
-/// queue.
+/// A person stopped the sending while the refund was committed or claimed. Nothing was sent.
 fn held_back() -> Observation {
     let why = "a person has stopped or paused the calls to this provider account";
     said(Source::Submit, nothing_sent(true, Failure::new("provider_not_called", why)))

@@ -96,6 +96,11 @@ impl Engine {
             Err(Error::Refused(refusal)) => return Ok(Some(Unmatched::of(&refusal))),
             Err(error) => return Err(error),
         };
+        if hold.payment != payment {
+            // A person took the dispute for one of another payment, whose money is not at stake.
+            tracing::error!(hold = %hold.id, "a dispute is of another payment than its hold");
+            return Ok(Some(Unmatched::Refused));
+        }
         if hold.currency != told.money.currency {
             return Ok(Some(Unmatched::OtherCurrency));
         }

@@ -9,10 +9,11 @@ use crate::unique_keys::{self, Books};
 use crate::unmatched::{NoticeAbout, Unmatched};
 use domain::decide::{AdoptRefund, Command, Refusal};
 use domain::ids::{PaymentId, ProviderAccountId, RefundId};
-use domain::outcome::{Failure, Observation, Source, clean_id};
+use domain::money::MAX_AMOUNT;
+use domain::outcome::{Failure, Observation, ProviderOutcome, Source, clean_id};
 use domain::payment::Capture;
 use domain::provider_account::ProviderAccount;
-use domain::refund::RefundView;
+use domain::refund::{Refund, RefundView, State};
 use domain::tenant::Tenant;
 use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::view::{Row, RowKeys, View};
@@ -208,7 +209,7 @@ impl Engine {
         notice: Notice,
         source: Source,
     ) -> Result<(), Error> {
-        let notice = Notice { said: notice.said.clean(), ..notice };
+        let notice = notice.clean();
         match self.apply_notice(tenant, books, &notice, source).await? {
             None => Ok(()),
             Some(why) => {
@@ -248,8 +249,14 @@ impl Engine {
         notice: &Notice,
         source: Source,
     ) -> Result<Option<Unmatched>, Error> {
-        let observation = Observation { source, said: notice.said.clone() };
+        let mut said = notice.said.clone();
+        // It is compared with the payment of the refund whose key it names.
+        said.provider_payment_id.get_or_insert_with(|| notice.provider_payment_id.clone());
+        let observation = Observation { source, said };
         if let Some(ours) = self.refund_of(tenant, books, notice).await? {
+            if may_be_of_an_earlier_call(&ours.refund, notice) {
+                return Ok(Some(Unmatched::RefundInDoubt));
+            }
             return self.record_notice(&ours, observation).await;
         }
         let charge = self.find_charge(tenant, books, &notice.provider_payment_id).await?;
@@ -279,6 +286,7 @@ impl Engine {
         let key = notice.key.as_deref().and_then(|key| RefundId::parse(key).ok());
         if let Some(id) = key
             && let Some(found) = self.find_refund(tenant, id).await?
+            && books.hold(&found.payment)
         {
             return Ok(Some(found));
         }
@@ -329,6 +337,10 @@ impl Engine {
         books: Books<'_>,
         observation: Observation,
     ) -> Result<Option<Unmatched>, Error> {
+        // An amount that cannot be would fill the ledger, in which everybody's refunds are booked.
+        if observation.said.money.is_some_and(|money| money.minor > MAX_AMOUNT) {
+            return Ok(Some(Unmatched::of(&Refusal::TooLarge)));
+        }
         let policy = self.config().policies.of(books.provider);
         let wait = self.with_ids(|ids| policy.pending.wait_ms(0, ids.rng()));
         let recheck_at = self.now().plus_ms(wait);
@@ -340,6 +352,16 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A late word that an earlier call came to nothing must not fail the call that is under way. Once that one is
+/// answered, the provider's refund id tells which of them is meant.
+fn may_be_of_an_earlier_call(refund: &Refund, notice: &Notice) -> bool {
+    let said = &notice.said;
+    refund.state == State::Sending
+        && refund.sends > 1
+        && said.provider_refund_id.is_some()
+        && matches!(said.outcome, ProviderOutcome::Failed | ProviderOutcome::Canceled)
 }
 
 impl Unmatched {

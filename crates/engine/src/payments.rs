@@ -33,8 +33,15 @@ impl Engine {
         let now = self.now();
         let tenant = new.tenant;
         let request = unique_keys::payment_request(&new);
-        new.provider_account = self.account_of(&new).await?;
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
+        new.provider_account = match self.account_of(&new).await {
+            Ok(account) => account,
+            // The accounts may have been others when the same request came before.
+            Err(error) => match self.registered_before(tenant, key).await? {
+                Some(value) => return Ok(Answered { value, replayed: true }),
+                None => return Err(error),
+            },
+        };
         let books = Books { provider: &new.provider, account: new.provider_account.as_deref() };
         let charge = unique_keys::charge(books, &new.provider_payment_id);
         self.check_old_name(tenant, books, &new.provider_payment_id).await?;
@@ -54,6 +61,23 @@ impl Engine {
             Some(value) if !done.replayed => Ok(Answered { value, ..done }),
             _ => Ok(done),
         }
+    }
+
+    /// The payment that the same request registered under its idempotency key.
+    async fn registered_before(
+        &self,
+        tenant: Tenant,
+        key: Option<KeyedRequest>,
+    ) -> Result<Option<Payment>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let now = self.now();
+        let taken = self.store().find_key(tenant, key.hash).await?.filter(|taken| {
+            taken.request == key.request
+                && taken.target == KeyTarget::Payment
+                && taken.expires_at.is_none_or(|at| at > now)
+        });
+        let Some(taken) = taken else { return Ok(None) };
+        self.find_payment(tenant, PaymentId::from_ulid(taken.id)).await
     }
 
     /// The provider account of a new payment: the one that was named, or else the only one that the

@@ -361,7 +361,7 @@ impl Engine {
         notice: Notice,
         source: Source,
     ) -> Result<Tally, Error> {
-        let notice = Notice { said: notice.said.clean(), ..notice };
+        let notice = notice.clean();
         let before = self.booked(tenant, books, &notice).await?;
         let mut tally = Tally { read: 1, ..Tally::default() };
         if before.as_ref().is_some_and(|view| is_known(view, &notice)) {

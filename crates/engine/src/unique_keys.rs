@@ -93,6 +93,12 @@ impl<'a> Books<'a> {
     pub(crate) fn of(capture: &'a Capture) -> Self {
         Self { provider: &capture.provider, account: capture.provider_account.as_deref() }
     }
+
+    /// Whether a payment stands in them. Where one adapter serves everybody, those of all accounts do.
+    pub(crate) fn hold(self, capture: &Capture) -> bool {
+        *capture.provider == *self.provider
+            && (self.account.is_none() || self.account == capture.provider_account.as_deref())
+    }
 }
 
 /// The name of a provider's payment id.

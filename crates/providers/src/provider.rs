@@ -3,7 +3,7 @@
 use crate::http::Deadline;
 use async_trait::async_trait;
 use domain::money::Money;
-use domain::outcome::{Failure, ProviderOutcome, Said};
+use domain::outcome::{Failure, ProviderOutcome, Said, clean_id};
 use domain::payment::Capture;
 use domain::provider::Traits;
 use domain::tenant::Tenant;
@@ -105,6 +105,18 @@ pub struct Notice {
     /// Our key, where the provider echoes it. `None` for refunds made at the provider itself.
     pub key: Option<String>,
     pub said: Said,
+}
+
+impl Notice {
+    /// The same with every text of the provider cut and freed of control characters.
+    #[must_use]
+    pub fn clean(self) -> Self {
+        Self {
+            provider_payment_id: clean_id(self.provider_payment_id),
+            key: self.key.map(|key| clean_id(key.into()).into()),
+            said: self.said.clean(),
+        }
+    }
 }
 
 /// A dispute of a payment, as its provider tells it.

@@ -63,7 +63,13 @@ pub(super) fn decide<R: Rng>(
         .check(capture, Money::new(amount, capture.currency), now)
         .map_err(|(code, message)| Refusal::NotPossible { code, message })?;
     check_account(create, capture)?;
-    let may_be_sent = traits.per_payment == PerPayment::Parallel || payment.reserved == 0;
+    let may_be_sent = match traits.per_payment {
+        PerPayment::Parallel => true,
+        // The balance changed when the refund before this one was decided.
+        PerPayment::OneAtATime { gap_ms } => {
+            payment.reserved == 0 && payment.updated_at.plus_ms(gap_ms) <= now
+        }
+    };
     let reserved = payment.reserved.checked_add(amount).ok_or(Refusal::TooLarge)?;
     let is_by_hand = traits.outcome == OutcomeBy::Person;
     let (state, due_at) = match *start {

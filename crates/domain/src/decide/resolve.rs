@@ -1,6 +1,6 @@
 //! A person's decision about a refund that nothing else settles.
 
-use super::advance::{Arrival, advance};
+use super::advance::{Arrival, advance, rebalance};
 use super::statement::refund_key;
 use super::unique_keys::{insert_key, live_key};
 use super::{Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef, Refusal, Rows, rows};
@@ -8,10 +8,10 @@ use crate::ids::{Ids, RefundId};
 use crate::money::MAX_AMOUNT;
 use crate::outcome::{Failure, Observation, ProviderOutcome, Said, Source};
 use crate::payment::Payment;
-use crate::refund::{Fact, Refund, State, Status};
+use crate::refund::{Bucket, Fact, Refund, State, Status};
 use crate::time::Timestamp;
 use crate::unique_keys::{KeyHash, KeyTarget, UniqueKey};
-use crate::view::View;
+use crate::view::{Row, View};
 use rand_core::Rng;
 
 /// How long a call to a provider may be under way before its answer counts as lost. Longer than any
@@ -175,11 +175,15 @@ fn apply<R: Rng>(
     match resolve.resolution {
         Resolution::Succeeded { amount } => {
             let amount = amount.filter(|amount| *amount != row.value.amount);
-            if let Some(amount) = amount {
-                // The part that was asked for is freed, and what moved is booked instead.
+            if let Some(amount) = amount
+                && row.value.state.bucket() == Bucket::Refunded
+            {
+                // The part that was booked is freed, and what moved is booked instead.
                 let failed = ProviderOutcome::Failed;
                 to(row, payment, Fact::Failed, why("other_amount_moved"), failed)?;
                 row.change().amount = amount;
+            } else if let Some(amount) = amount {
+                reserve_instead(row, payment, amount, now)?;
             }
             to(row, payment, Fact::Completed, None, ProviderOutcome::Completed)
         }
@@ -192,4 +196,22 @@ fn apply<R: Rng>(
             to(row, payment, Fact::SendAgain, failure, ProviderOutcome::Absent)
         }
     }
+}
+
+/// The refund is of another amount, of which nothing is booked yet.
+fn reserve_instead(
+    row: &mut Row<Refund>,
+    payment_row: &mut Row<Payment>,
+    amount: i64,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if row.value.state.bucket() == Bucket::Reserved {
+        let payment = &payment_row.value;
+        let others = payment.reserved.checked_sub(row.value.amount).ok_or(Refusal::TooLarge)?;
+        let reserved = others.checked_add(amount).ok_or(Refusal::TooLarge)?;
+        let rebalanced = rebalance(payment, payment.refunded, reserved, payment.on_hold())?;
+        *payment_row.change() = Payment { updated_at: now, ..rebalanced };
+    }
+    row.change().amount = amount;
+    Ok(())
 }

@@ -7,6 +7,7 @@ use domain::ids::{Ids, PaymentId, RefundId};
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
+use domain::outcome::Source;
 use domain::payment::Payment;
 use domain::refund::{Attempt, Bucket, Fact, Origin, Refund, State, next};
 use domain::tenant::Tenant;
@@ -162,7 +163,12 @@ impl Rows {
     fn was_revived(&self, refund: &Refund) -> bool {
         let is_released = |state: State| state.bucket() == Bucket::Released;
         let states = self.states_of(refund);
+        let of_a_person = |event: &Event| {
+            let source = event.detail.as_ref().and_then(|detail| detail.source.as_deref());
+            source == Some(Source::Operator.as_str())
+        };
         states.windows(2).any(|pair| is_released(pair[0]) && !is_released(pair[1]))
+            || self.events_of(refund).any(of_a_person)
     }
 
     fn check_refund(&self, refund: &Refund) {

@@ -201,3 +201,36 @@ async fn a_dispute_that_a_person_held_is_the_one_that_the_provider_tells_of() {
     assert!(matches!(ended, Err(Error::Refused(Refusal::HoldNotFound))), "{ended:?}");
     shop.rig.verify_clean().await;
 }
+
+#[tokio::test]
+async fn a_dispute_that_a_person_took_for_another_payments_books_nothing_there() {
+    let shop = Shop::open().await;
+    let disputed = shop.pay("ch_1", 10_000).await;
+    let other = shop.pay("ch_2", 10_000).await;
+    let new = NewHold {
+        tenant: shop.rig.tenant,
+        payment: other,
+        amount: 10_000,
+        currency: None,
+        reason: "dispute".into(),
+        reference: Some("dp_1".into()),
+        source: Source::Operator,
+    };
+    shop.rig.engine.place_hold(new, None).await.expect("held");
+    shop.tell(DisputeStage::Lost, 10_000).await;
+    assert!(shop.rig.refunds_of(&shop.rig.payment(other).await).await.is_empty());
+    assert!(shop.rig.refunds_of(&shop.rig.payment(disputed).await).await.is_empty());
+    let kept = shop.kept().await;
+    assert_eq!(&*kept[0].reason, Unmatched::Refused.as_str());
+}
+
+#[tokio::test]
+#[ignore = "a dispute that grows holds what it held at first"]
+async fn a_dispute_that_grows_holds_more() {
+    let shop = Shop::open().await;
+    let payment = shop.pay("ch_1", 10_000).await;
+    shop.tell(DisputeStage::Open, 4_000).await;
+    shop.tell(DisputeStage::Open, 10_000).await;
+    let payment = shop.rig.payment(payment).await;
+    assert_eq!((payment.held, payment.refundable()), (10_000, 0));
+}

@@ -14,6 +14,7 @@ mod dashboard;
 mod disputes;
 mod hanging;
 mod hostile;
+mod hostile_names;
 mod hostile_words;
 mod keyless;
 mod lists;

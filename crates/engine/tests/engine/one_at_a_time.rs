@@ -42,6 +42,7 @@ async fn refunds_of_a_payment_go_one_after_another_and_those_of_others_at_once()
     let engine = Engine::start(rig.parts_with(Registry::new().with(psp), &config));
     let (one, other) =
         (pay(&engine, &rig, "psp", "ch_1").await, pay(&engine, &rig, "psp", "ch_2").await);
+    rig.clock.advance(GAP);
     let mut refunds: Vec<Refund> = Vec::new();
     for payment in [&one, &one, &one, &other] {
         refunds.push(rig.refund(payment).amount(1_000).of(&engine).create().await);

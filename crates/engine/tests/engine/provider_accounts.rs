@@ -332,3 +332,21 @@ async fn the_account_of_a_payment_must_be_one_of_its_provider() {
     assert_eq!(message, format!("there is no provider account {gone}, or it was deleted"));
     assert_eq!(register("simulator", None, "ch_6").await.expect("registered"), None);
 }
+
+#[tokio::test]
+async fn a_registration_under_a_key_is_replayed_after_another_account_was_made() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    make(&engine, rig.tenant).await;
+    let key = engine::IdempotencyKey { door: "native", value: "k".into() };
+    let mut ids = Vec::new();
+    for replayed in [false, true] {
+        let new =
+            NewPayment { provider: "test_psp".into(), ..rig.new_payment("ch_1", 1_000, "USD") };
+        let done = engine.register_payment(new, Some(&key)).await.expect("registered");
+        assert_eq!(done.replayed, replayed);
+        ids.push(done.value.capture.id);
+        make(&engine, rig.tenant).await;
+    }
+    assert_eq!(ids[0], ids[1]);
+}
