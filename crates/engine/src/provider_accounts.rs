@@ -1,5 +1,6 @@
 //! Provider accounts: making, changing and finding them, and their secrets.
 
+use crate::dispatch::gate_key;
 use crate::{Engine, Error, SecretError};
 use domain::administer::provider_account::{Act, Changes, NewProviderAccount, decide, wanted};
 use domain::decide::fan_out;
@@ -239,6 +240,10 @@ impl Engine {
         let account = done??;
         // Read at once, so that the next refund knows whether its account is there.
         let _ = self.provider_account_states(tenant).await;
+        if let Some((name, _)) = self.registry().traits().get_key_value(&*account.provider) {
+            // With other credentials, or after a person looked, it is called again at once.
+            self.gates().resume(&gate_key(tenant, name, Some(&id.to_string())));
+        }
         self.outbox().wake();
         Ok(self.show(account))
     }

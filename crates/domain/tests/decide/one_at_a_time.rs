@@ -24,6 +24,7 @@ fn asked(harness: &mut Harness, payment: domain::ids::PaymentId, traits: Traits)
 fn a_refund_is_sent_at_once_only_where_nothing_else_of_the_payment_is_under_way() {
     let mut harness = at(ONE);
     let payment = harness.pay(10_000);
+    harness.now = harness.now.plus_ms(1_000);
     let first = asked(&mut harness, payment, ONE);
     assert_eq!(harness.refund(first).state, State::Sending);
     let second = asked(&mut harness, payment, ONE);
@@ -32,6 +33,13 @@ fn a_refund_is_sent_at_once_only_where_nothing_else_of_the_payment_is_under_way(
     harness
         .say_under(None, second, webhook(answered(ProviderOutcome::Completed).said))
         .expect("recorded");
+    harness.now = harness.now.plus_ms(999);
+    let soon = asked(&mut harness, payment, ONE);
+    assert_eq!(harness.refund(soon).state, State::Queued, "the gap is not over");
+    harness
+        .say_under(None, soon, webhook(answered(ProviderOutcome::Completed).said))
+        .expect("recorded");
+    harness.now = harness.now.plus_ms(1_000);
     let third = asked(&mut harness, payment, ONE);
     assert_eq!(harness.refund(third).state, State::Sending, "the others are over");
     // Elsewhere they go side by side, and where a gate is closed none is sent.
