@@ -8,10 +8,25 @@ use domain::tenant::Tenant;
 use providers::{AccountValues, Provider};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many adapters of accounts are kept; the memory starts over when it is full.
 const MOST: usize = 10_000;
+
+/// Why this node cannot call the provider of a payment. It says nothing about any refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAdapter {
+    #[error("the payment's provider is not configured here")]
+    NotConfigured,
+    #[error("the payment's provider account was deleted")]
+    Deleted,
+    /// The log says why.
+    #[error(
+        "the payment's provider account cannot be used for now; the log of the server says why"
+    )]
+    Unusable,
+}
 
 /// An adapter, and the version of the account that it was made from.
 type Made = (u32, Arc<dyn Provider>);
@@ -23,14 +38,15 @@ pub(crate) struct Adapters {
 }
 
 impl Adapters {
-    fn of_version(
+    /// The adapter of an account of this version, or of a newer one that was read meanwhile.
+    fn since_version(
         &self,
         of: (Tenant, ProviderAccountId),
         version: u32,
     ) -> Option<Arc<dyn Provider>> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, adapter) = made.get(&of)?;
-        (*known == version).then(|| adapter.clone())
+        (*known >= version).then(|| adapter.clone())
     }
 
     fn keep(&self, of: (Tenant, ProviderAccountId), version: u32, adapter: Arc<dyn Provider>) {
@@ -38,28 +54,36 @@ impl Adapters {
         if made.len() >= MOST {
             made.clear();
         }
-        made.insert(of, (version, adapter));
+        if made.get(&of).is_none_or(|(known, _)| *known <= version) {
+            made.insert(of, (version, adapter));
+        }
+    }
+
+    /// Forgets the adapter of an account, and so its secrets.
+    pub(crate) fn forget(&self, of: (Tenant, ProviderAccountId)) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(&of);
     }
 }
 
 impl Engine {
-    /// The adapter for payments at a provider, or at one account there. `None` where this node cannot call
-    /// it: it does not know the provider, the account is gone, or its credentials cannot be used.
+    /// The adapter for payments at a provider, or at one account there.
     pub(crate) async fn adapter(
         &self,
         tenant: Tenant,
         provider: &str,
         account: Option<&str>,
-    ) -> Option<Arc<dyn Provider>> {
+    ) -> Result<Arc<dyn Provider>, NoAdapter> {
         if self.registry().adapter_of_account(provider).is_none() {
-            return self.registry().find(tenant, provider).cloned();
+            let of_everybody = self.registry().find(tenant, provider).cloned();
+            return of_everybody.ok_or(NoAdapter::NotConfigured);
         }
-        let id = ProviderAccountId::parse(account?).ok()?;
+        let id = account.and_then(|account| ProviderAccountId::parse(account).ok());
+        let id = id.ok_or(NoAdapter::NotConfigured)?;
         match self.adapter_of_account(tenant, provider, id).await {
-            Ok(adapter) => adapter,
+            Ok(adapter) => adapter.ok_or(NoAdapter::Deleted),
             Err(error) => {
                 tracing::error!(%error, account = %id, "a provider account cannot be used");
-                None
+                Err(NoAdapter::Unusable)
             }
         }
     }
@@ -72,11 +96,15 @@ impl Engine {
     ) -> Result<Option<Arc<dyn Provider>>, Error> {
         let states = self.provider_account_states(tenant).await?;
         let its = states.iter().find(|state| state.id == id && *state.provider == *provider);
-        let Some(state) = its else { return Ok(None) };
-        if let Some(adapter) = self.adapters().of_version((tenant, id), state.version) {
+        if let Some(state) = its
+            && let Some(adapter) = self.adapters().since_version((tenant, id), state.version)
+        {
             return Ok(Some(adapter));
         }
-        let Some(credentials) = self.provider_credentials(tenant, id).await? else {
+        // It has changed, or another node may have made it a moment ago.
+        let credentials = self.provider_credentials(tenant, id).await?;
+        let Some(credentials) = credentials.filter(|its| *its.provider == *provider) else {
+            self.adapters().forget((tenant, id));
             return Ok(None);
         };
         let adapter = self.make_adapter(id, &credentials)?;
@@ -99,6 +127,9 @@ impl Engine {
         let account = id.to_string();
         let values =
             AccountValues { account: &account, values: config.chain(secrets).collect(), http };
-        build(&values).map_err(not_made)
+        let adapter = catch_unwind(AssertUnwindSafe(|| build(&values)));
+        adapter
+            .unwrap_or_else(|_| Err("the adapter's own code failed".to_owned()))
+            .map_err(not_made)
     }
 }

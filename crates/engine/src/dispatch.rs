@@ -6,6 +6,7 @@
 //! leaves a refund whose lease runs out and that another step takes over. One step makes one call.
 
 use crate::Error;
+use crate::adapters::NoAdapter;
 use crate::committer::Committed;
 use crate::engine::{Engine, Inner};
 use crate::gates::{GateKey, Gates, Pace, Permit, Verdict, Work};
@@ -185,9 +186,12 @@ impl Engine {
             return permit.give_back(self.now());
         }
         let account = todo.payment.provider_account.as_deref();
-        let Some(provider) = self.adapter(tenant, &todo.payment.provider, account).await else {
-            self.record(&todo, unconfigured(&todo)).await;
-            return permit.give_back(self.now());
+        let provider = match self.adapter(tenant, &todo.payment.provider, account).await {
+            Ok(provider) => provider,
+            Err(why) => {
+                self.record(&todo, unconfigured(&todo, why)).await;
+                return permit.give_back(self.now());
+            }
         };
         let observation = self.call(&*provider, &todo).await;
         let now = self.now();
@@ -353,7 +357,8 @@ pub(crate) fn note_second_payout(refund: &Refund, done: &Done) {
 
 /// A person stopped the sending while the refund was committed or claimed. Nothing was sent.
 fn held_back() -> Observation {
-    let why = "a person has stopped or paused the calls to this provider account";
+    let why =
+        "a person has stopped the sending, or paused or deleted the payment's provider account";
     said(Source::Submit, nothing_sent(true, Failure::new("provider_not_called", why)))
 }
 
@@ -364,11 +369,10 @@ fn nothing_sent(submits: bool, why: Failure) -> Said {
 }
 
 /// Nobody was called. For a refund that was to be sent, that is certain.
-fn unconfigured(todo: &Todo) -> Observation {
+fn unconfigured(todo: &Todo, why: NoAdapter) -> Observation {
     let (refund, provider) = (&todo.refund, &todo.payment.provider);
-    tracing::error!(refund = %refund.id, provider = %provider, "the provider is not configured");
-    let why = "the payment's provider is not configured here";
-    let why = Failure::new("provider_not_configured", why);
+    tracing::error!(refund = %refund.id, provider = %provider, %why, "the provider is not configured");
+    let why = Failure::new("provider_not_configured", &why.to_string());
     let said = nothing_sent(todo.call != Move::Look, why);
     Observation { source: Source::Submit, said: Said { again: Again::WhenConfigured, ..said } }
 }

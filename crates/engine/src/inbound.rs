@@ -2,6 +2,7 @@
 //! that it is about is adopted, or it is kept until it fits something.
 
 use crate::Error;
+use crate::adapters::NoAdapter;
 use crate::dispatch::note_second_payout;
 use crate::engine::Engine;
 use crate::reconcile::Tally;
@@ -50,6 +51,15 @@ pub enum WebhookError {
     NotAsked(Box<str>),
 }
 
+impl WebhookError {
+    fn of(why: NoAdapter) -> Self {
+        match why {
+            NoAdapter::NotConfigured | NoAdapter::Deleted => Self::UnknownProvider,
+            NoAdapter::Unusable => Self::NotAsked(why.to_string().into()),
+        }
+    }
+}
+
 impl Engine {
     /// Takes in a provider's webhook: authenticates it and records what it says about each refund.
     /// Returns the answer that the provider waits for, where it wants one of its own, once everything is
@@ -61,8 +71,7 @@ impl Engine {
         account: Option<&str>,
         webhook: InboundWebhook,
     ) -> Result<Option<WebhookAnswer>, WebhookError> {
-        let provider = self.adapter(tenant, provider, account).await;
-        let provider = provider.ok_or(WebhookError::UnknownProvider)?;
+        let provider = self.adapter(tenant, provider, account).await.map_err(WebhookError::of)?;
         let books = Books { provider: provider.name(), account };
         let read = provider.receive(&webhook, self.ordinary_call());
         let inbound = match self.within(read).await {
@@ -70,6 +79,8 @@ impl Engine {
             Err(why) => return Err(WebhookError::NotAsked(why.message)),
         };
         let Inbound { event, notices, disputes, hints, answer } = inbound;
+        // An event without a name is none that could come again.
+        let event = event.filter(|event| !event.is_empty());
         let event = event.map(|event| unique_keys::inbound_event(books, &event));
         if let Some(name) = event
             && self.store().find_key(tenant, name).await.map_err(Error::from)?.is_some()

@@ -88,7 +88,7 @@ impl Engine {
         let provider = &new.provider;
         let states = match (&new.provider_account, needs_one) {
             (None, false) => return Ok(None),
-            _ => self.provider_account_states(new.tenant).await?,
+            _ => self.read_account_states(new.tenant).await?,
         };
         let Some(name) = &new.provider_account else {
             let mut its = states.iter().filter(|state| state.provider == *provider);
@@ -136,7 +136,7 @@ impl Engine {
             tracing::warn!(payment = %capture.id, %error, "early statements were not matched yet");
         }
         let account = capture.provider_account.as_deref();
-        let Some(provider) = self.adapter(tenant, &capture.provider, account).await else {
+        let Ok(provider) = self.adapter(tenant, &capture.provider, account).await else {
             return;
         };
         if !provider.traits().lookup.list {

@@ -192,9 +192,18 @@ impl Engine {
         tenant: Tenant,
     ) -> Result<Arc<[ProviderAccountState]>, Error> {
         let (cache, now) = (self.account_states(), self.now());
-        if let Some(states) = cache.fresh(tenant, now) {
-            return Ok(states);
+        match cache.fresh(tenant, now) {
+            Some(states) => Ok(states),
+            None => self.read_account_states(tenant).await,
         }
+    }
+
+    /// The same, read now.
+    pub(crate) async fn read_account_states(
+        &self,
+        tenant: Tenant,
+    ) -> Result<Arc<[ProviderAccountState]>, Error> {
+        let (cache, now) = (self.account_states(), self.now());
         let changes = cache.changes();
         let states: Arc<[_]> = self.store().provider_account_states(tenant).await?.into();
         cache.remember(tenant, states.clone(), now, changes);
@@ -237,6 +246,7 @@ impl Engine {
         let done = self.within_commit(self.store().run_batch(wanted, decide)).await;
         // Also after an error, since it may have been saved.
         self.account_states().forget();
+        self.adapters().forget((tenant, id));
         let account = done??;
         // Read at once, so that the next refund knows whether its account is there.
         let _ = self.provider_account_states(tenant).await;

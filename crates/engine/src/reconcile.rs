@@ -157,7 +157,7 @@ impl Engine {
                 let account = state.id.to_string();
                 let adapter = self.adapter(tenant, &state.provider, Some(&account)).await;
                 let asked = |provider| Asked { provider, account: Some(account.into()) };
-                askable.extend(adapter.map(asked));
+                askable.extend(adapter.ok().map(asked));
             }
         }
         Ok(askable)

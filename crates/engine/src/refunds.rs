@@ -10,10 +10,8 @@ use domain::decide::{
 };
 use domain::ids::RefundId;
 use domain::provider::OutcomeBy;
-use domain::provider_account::ProviderAccountState;
 use domain::refund::{Attempt, NewRefund, Refund, RefundView, State, Status};
 use domain::tenant::Tenant;
-use std::sync::Arc;
 use std::time::Duration;
 use store::{Page, PageQuery, RefundFilter};
 
@@ -53,16 +51,12 @@ impl Engine {
             Command::Create(Box::new(create))
         };
         let name = key.map(|key| (tenant, key));
-        let known = self.accounts_if_any(tenant).await;
-        let again = known.is_some().then(|| new.clone());
-        let mut done = self.commit(create(new, known), name).await;
-        if let Err(Error::Refused(Refusal::NotPossible { code: ACCOUNT_DELETED, .. })) = &done
-            && let Some(new) = again
-        {
-            // Another node may have made the account a moment ago.
-            self.account_states().forget();
-            let known = self.provider_account_states(tenant).await?;
-            done = self.commit(create(new, Some(known)), name).await;
+        // Most payments have no provider account, so the accounts are read only where one has.
+        let known = self.account_states().fresh(tenant, self.now()).unwrap_or_default();
+        let mut done = self.commit(create(new.clone(), known), name).await;
+        if let Err(Error::Refused(Refusal::NotPossible { code: ACCOUNT_DELETED, .. })) = &done {
+            let known = self.read_account_states(tenant).await?;
+            done = self.commit(create(new, known), name).await;
         }
         match done {
             Err(Error::Refused(Refusal::PaymentNotFound)) => {
@@ -70,13 +64,6 @@ impl Engine {
             }
             done => done?.try_into(),
         }
-    }
-
-    /// The provider accounts of a tenant that is known to have some. Reads nothing for another one; what
-    /// slips through is held back like the refunds of a paused account.
-    async fn accounts_if_any(&self, tenant: Tenant) -> Option<Arc<[ProviderAccountState]>> {
-        self.account_states().last(tenant).filter(|states| !states.is_empty())?;
-        self.provider_account_states(tenant).await.ok()
     }
 
     /// Withdraws a refund that was not sent yet.

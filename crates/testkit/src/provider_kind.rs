@@ -40,6 +40,7 @@ impl TestPsp {
         if values.get("merchant_account") == "Broken" {
             return Err("merchant_account is none that this provider gives out".to_owned());
         }
+        assert_ne!(values.get("merchant_account"), "Panics", "the adapter's own code fails");
         let of = |field| values.get(field).into();
         Ok(Arc::new(Self {
             merchant_account: of("merchant_account"),

@@ -6,7 +6,7 @@
 use super::print::camel_case;
 use super::problem::{Details, Problem};
 use crate::http::invalid::Invalid;
-use domain::decide::Refusal;
+use domain::decide::{ACCOUNT_DELETED, Refusal};
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
 use domain::money::Money;
@@ -16,7 +16,7 @@ use engine::access::ErrorProfile;
 use http::StatusCode;
 
 /// The status and code of a refusal in the caller's error profile.
-const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static str) {
+fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static str) {
     const INVALID: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "validation_error");
     const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "not_found");
     const CONFLICT: (StatusCode, &str) = (StatusCode::CONFLICT, "conflict");
@@ -38,7 +38,8 @@ const fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'sta
             | Refusal::DeliveryNotFound,
             _,
         ) => NOT_FOUND,
-        (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
+        (Refusal::NotPossible { code: ACCOUNT_DELETED, .. }, _)
+        | (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
         (Refusal::NotPaid { .. }, ErrorProfile::Go) => NOT_FOUND,
         (
             Refusal::CurrencyMismatch { .. }
@@ -197,6 +198,7 @@ impl Problem {
             Refusal::NotPossible { code: "paid_by_hand", ref message } => {
                 says(message.clone()).about("outcome")
             }
+            Refusal::NotPossible { code: ACCOUNT_DELETED, ref message } => says(message.clone()),
             Refusal::NotPossible { ref message, .. } => says(message.clone()).about("amount"),
             Refusal::CheckoutIs { state, .. } => says(format!(
                 "the session is {state}, and then this cannot be done; read it again"

@@ -84,6 +84,39 @@ async fn webhooks_of_a_provider_account_are_verified_with_its_secret_and_taken_i
 }
 
 #[tokio::test]
+async fn a_webhook_of_an_account_that_cannot_be_used_is_to_be_sent_again() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let account = provider_account(&world, &key, "Broken").await;
+    let reply = told(&world, &account, "Broken", "e1", "re_1").await;
+    assert_eq!(reply.problem(), "503 service_unavailable");
+}
+
+#[tokio::test]
+async fn a_refund_of_a_deleted_account_is_refused_in_words_about_the_account() {
+    let world = World::new().await;
+    let key = world.key(Some(Mode::Test), "*").await;
+    let account = provider_account(&world, &key, "one").await;
+    let payment = json!({"amount": 1_000, "currency": "USD", "provider": "test_psp",
+        "providerPaymentId": "ch_1", "providerAccount": account});
+    world.send(Ask::post("/api/v1/payments", payment.to_string()).bearer(&key)).await.data(201);
+    let of = format!("/api/v1/provider-accounts/{account}");
+    world.send(Ask::new(Method::DELETE, &of).bearer(&key)).await;
+    let before = world.books(&key).await;
+    let body = json!({"paymentId": payment_id(&world, &key).await, "amount": 5}).to_string();
+    let reply = world.send(Ask::post("/api/v1/refunds", body).bearer(&key)).await;
+    assert_eq!(reply.problem(), "409 state_conflict");
+    let message = reply.body["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(&account) && message.contains("at the provider itself"), "{message}");
+    assert_eq!(world.books(&key).await, before);
+}
+
+async fn payment_id(world: &World, key: &Key) -> String {
+    let list = world.send(Ask::get("/api/v1/payments").bearer(key)).await;
+    list.data(200)[0]["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
 async fn webhooks_come_for_accounts_that_are_paused_and_not_for_those_that_are_gone() {
     let world = World::new().await;
     let key = world.key(Some(Mode::Test), "*").await;

@@ -131,12 +131,14 @@ fn by_hand() -> Failure {
 /// Refuses a refund that can never be sent, since its provider account was deleted.
 fn check_account(create: &CreateRefund, capture: &Capture) -> Result<(), Refusal> {
     let named = capture.provider_account.as_deref().map(ProviderAccountId::parse);
-    let (Some(accounts), Some(Ok(id))) = (&create.accounts, named) else { return Ok(()) };
-    if accounts.iter().any(|account| account.id == id) {
+    // Names of another kind are older than provider accounts.
+    let Some(Ok(id)) = named else { return Ok(()) };
+    if create.accounts.iter().any(|account| account.id == id) {
         return Ok(());
     }
-    let message =
-        format!("the payment's provider account {id} was deleted, so nothing can be sent");
+    let message = format!(
+        "the payment's provider account {id} was deleted, so nothing can be sent; make the refund at the provider itself"
+    );
     Err(Refusal::NotPossible { code: ACCOUNT_DELETED, message })
 }
 

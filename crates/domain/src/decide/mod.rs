@@ -98,8 +98,8 @@ pub struct CreateRefund {
     pub start: Start,
     /// The providers that this node can call.
     pub providers: Arc<TraitsByName>,
-    /// The provider accounts that are not deleted, where that is known.
-    pub accounts: Option<Arc<[ProviderAccountState]>>,
+    /// The tenant's provider accounts that are not deleted.
+    pub accounts: Arc<[ProviderAccountState]>,
 }
 
 /// A refund and the payment it belongs to.

@@ -289,7 +289,7 @@ pub fn ask(payment: PaymentId, amount: i64) -> CreateRefund {
         request: hash("request", &format!("{payment} {amount}")).0,
         start: Start::Send { lease_ms: LEASE_MS },
         providers: Arc::new(traits_by_name()),
-        accounts: None,
+        accounts: Arc::default(),
     }
 }
 

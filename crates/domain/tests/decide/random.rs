@@ -210,7 +210,7 @@ impl Script<'_> {
             request: hash("request", &request).0,
             start,
             providers: Arc::new(traits_by_name()),
-            accounts: None,
+            accounts: Arc::default(),
         })))
     }
 

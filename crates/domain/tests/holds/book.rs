@@ -149,7 +149,7 @@ impl Book {
         start: Start,
     ) -> Result<Refund, Refusal> {
         let create = CreateRefund {
-            accounts: None,
+            accounts: Arc::default(),
             new: NewRefund { amount, ..NewRefund::of(tenant(), payment) },
             reference: None,
             key: None,

@@ -3,13 +3,14 @@
 use crate::lock::tamper;
 use domain::administer::provider_account::Changes;
 use domain::ids::ProviderAccountId;
+use domain::payment::Payment;
 use domain::provider_account::{MOST_PROVIDER_ACCOUNTS, Refusal, State};
 use domain::refund::State as RefundState;
 use domain::tenant::{Mode, Tenant};
 use engine::provider_accounts::{ProviderAccountDraft, ProviderAccountView, SecretHint, Secrets};
 use engine::{
-    Engine, Error, MasterKey, NewPayment, PageQuery, Parts, ProviderAccountFilter, Registry,
-    SecretError, SortOrder,
+    Engine, Error, InboundWebhook, MasterKey, NewPayment, PageQuery, Parts, ProviderAccountFilter,
+    Registry, SecretError, SortOrder, WebhookError,
 };
 use secrecy::ExposeSecret as _;
 use testkit::{EngineRig, TEST_PSP};
@@ -255,6 +256,15 @@ async fn refunded_through(
     (refund.state, refund.provider_refund_id)
 }
 
+/// The payment with this id at its provider.
+async fn find_payment(rig: &EngineRig, charge: &str) -> Payment {
+    let order = SortOrder::Ascending;
+    let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
+    let all = rig.engine.list_payments(rig.tenant, page).await.expect("a read").items;
+    let found = all.into_iter().find(|payment| &*payment.capture.provider_payment_id == charge);
+    found.expect("it is there")
+}
+
 #[tokio::test]
 async fn refunds_go_through_the_credentials_of_their_payments_account() {
     let rig = EngineRig::open().await;
@@ -286,12 +296,8 @@ async fn refunds_go_through_the_credentials_of_their_payments_account() {
     // Nothing is taken from an account that is gone, and nothing is written.
     engine.delete_provider_account(rig.tenant, second).await.expect("deleted");
     assert_eq!(engine.step_due(10).await.expect("a step"), 0);
-    let order = SortOrder::Ascending;
-    let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
-    let payment = rig.engine.list_payments(rig.tenant, page).await.expect("a read").items;
-    let payment = payment.iter().find(|payment| &*payment.capture.provider_payment_id == "ch_2");
-    let refused =
-        rig.refund(payment.expect("it is there")).amount(1).of(&engine).try_create().await;
+    let payment = find_payment(&rig, "ch_2").await;
+    let refused = rig.refund(&payment).amount(1).of(&engine).try_create().await;
     let message = refused.expect_err("it is refused").to_string();
     assert!(message.contains(&format!("{second} was deleted")), "{message}");
 }
@@ -349,4 +355,56 @@ async fn a_registration_under_a_key_is_replayed_after_another_account_was_made()
         make(&engine, rig.tenant).await;
     }
     assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test]
+async fn a_refund_of_the_only_account_is_refused_once_it_is_deleted() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let only = make(&engine, rig.tenant).await.account.id;
+    refunded_through(&rig, &engine, only, "ch_1").await;
+    engine.delete_provider_account(rig.tenant, only).await.expect("deleted");
+    let payment = find_payment(&rig, "ch_1").await;
+    for _ in 0..2 {
+        let refused = rig.refund(&payment).amount(1).of(&engine).try_create().await;
+        let message = refused.expect_err("it is refused").to_string();
+        assert!(message.contains(&format!("{only} was deleted")), "{message}");
+    }
+    // Payments without an account go on.
+    let payment = rig.pay(1_000, "USD").await;
+    rig.refund(&payment).amount(1).of(&engine).create().await;
+}
+
+#[tokio::test]
+async fn an_account_that_another_node_has_just_made_is_used_at_once() {
+    let rig = EngineRig::open().await;
+    let (one, other) = (Engine::start(parts(&rig)), Engine::start(parts(&rig)));
+    assert!(other.provider_account_states(rig.tenant).await.expect("a read").is_empty());
+    let account = make(&one, rig.tenant).await.account.id;
+    let (state, id) = refunded_through(&rig, &other, account, "ch_1").await;
+    assert_eq!((state, id.is_some()), (RefundState::Succeeded, true));
+}
+
+#[tokio::test]
+async fn a_webhook_of_an_account_that_cannot_be_used_is_to_be_sent_again() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    for merchant in ["Broken", "Panics"] {
+        let config = [("merchant_account".into(), merchant.into())].into();
+        let draft = ProviderAccountDraft { config, ..draft() };
+        let made = engine.create_provider_account(rig.tenant, draft).await.expect("made");
+        let account = made.account.id.to_string();
+        let webhook = InboundWebhook {
+            url: "".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            received_at: engine.now(),
+        };
+        let answer = engine.receive_webhook(rig.tenant, "test_psp", Some(&account), webhook).await;
+        let Err(WebhookError::NotAsked(why)) = answer else { panic!("{answer:?}") };
+        assert!(why.contains("cannot be used") && !why.contains(API_KEY), "{why}");
+        let charge = format!("ch_{merchant}");
+        let refunded = refunded_through(&rig, &engine, made.account.id, &charge).await;
+        assert_eq!(refunded, (RefundState::Queued, None));
+    }
 }

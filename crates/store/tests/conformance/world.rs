@@ -165,7 +165,7 @@ impl World {
             key: key.map(|key| KeyHash([key; 16])),
             request: [9; 16],
             start: Start::Queue,
-            accounts: None,
+            accounts: Arc::default(),
             providers: Arc::new([("simulator", Traits::UNKNOWN)].into()),
         }))
     }
