@@ -99,6 +99,9 @@ pub(super) fn place<R: Rng>(
         if new.source == Source::Operator && taken.request != name.request {
             return Err(Refusal::DisputeHeld(id));
         }
+        if new.source != Source::Operator {
+            grow(view, id, new, now, ids)?;
+        }
         let done = as_it_is(view, tenant, id)?;
         remember(view, tenant, id, *key, now);
         return Ok(done);
@@ -137,6 +140,36 @@ pub(super) fn place<R: Rng>(
     remember(view, tenant, hold.id, *key, now);
     view.holds.insert((tenant, hold.id), Row::inserted(hold.clone()));
     Ok(Done::Hold { hold: Box::new(hold), replayed: false })
+}
+
+/// A dispute that is open and is now about more money holds more. One that shrinks holds what it held
+/// until it ends.
+fn grow<R: Rng>(
+    view: &mut View,
+    id: HoldId,
+    new: &NewHold,
+    now: Timestamp,
+    ids: &mut Ids<R>,
+) -> Result<(), Refusal> {
+    let Some(row) = view.holds.get_mut(&(new.tenant, id)) else { return Ok(()) };
+    let hold = &row.value;
+    let is_its = hold.payment == new.payment && new.currency.is_none_or(|it| it == hold.currency);
+    let more = new.amount.checked_sub(hold.amount).ok_or(Refusal::TooLarge)?;
+    if hold.state != State::Open || !is_its || more <= 0 || new.amount > MAX_AMOUNT {
+        return Ok(());
+    }
+    let payments = &mut view.payments;
+    let payment = payments.get_mut(&(new.tenant, new.payment)).ok_or(Refusal::PaymentNotFound)?;
+    let on_hold = payment.value.on_hold().checked_add(more).ok_or(Refusal::TooLarge)?;
+    let (refunded, reserved) = (payment.value.refunded, payment.value.reserved);
+    let rebalanced = rebalance(&payment.value, refunded, reserved, on_hold)?;
+    let hold = row.change();
+    (hold.amount, hold.updated_at) = (new.amount, now);
+    let payment = payment.change();
+    *payment = Payment { updated_at: now, ..rebalanced };
+    let placed = (Type::PaymentHoldPlaced, hold.amount);
+    record_hold_event(payment, hold, placed, &mut view.new_rows, now, ids);
+    Ok(())
 }
 
 pub(super) fn end<R: Rng>(

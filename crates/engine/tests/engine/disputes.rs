@@ -223,3 +223,18 @@ async fn a_dispute_that_a_person_took_for_another_payments_books_nothing_there()
     let kept = shop.kept().await;
     assert_eq!(&*kept[0].reason, Unmatched::Refused.as_str());
 }
+
+#[tokio::test]
+async fn a_dispute_that_grows_holds_more_and_one_that_shrinks_what_it_held() {
+    let shop = Shop::open().await;
+    let payment = shop.pay("ch_1", 10_000).await;
+    for (told, held) in [(4_000, 4_000), (10_000, 10_000), (3_000, 10_000), (10_000, 10_000)] {
+        shop.tell(DisputeStage::Open, told).await;
+        let now = shop.rig.payment(payment).await;
+        assert_eq!((now.held, now.refundable()), (held, 10_000 - held), "{told}");
+    }
+    shop.tell(DisputeStage::Won, 10_000).await;
+    let now = shop.rig.payment(payment).await;
+    assert_eq!((now.held, now.refundable()), (0, 10_000));
+    shop.rig.verify_clean().await;
+}

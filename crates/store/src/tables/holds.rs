@@ -13,7 +13,7 @@ pub(crate) static HOLDS: Table<Hold> = Table::new(
         key("scope", |h| int(h.tenant.code())),
         key("id", |h| id(h.id.bytes())),
         fixed("payment", |h| id(h.payment.bytes())),
-        fixed("amount", |h| int(h.amount)),
+        changing("amount", |h| int(h.amount)),
         fixed("currency", |h| text(h.currency.as_str())),
         changing("state", |h| int(h.state.code())),
         fixed("source", |h| int(h.source.code())),

@@ -3,7 +3,7 @@
 use super::{INTENTS, act, demo, get, open, paid, problem, send, text};
 use crate::harness::{Demo, Reply, eventually};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -138,6 +138,11 @@ async fn intents_are_listed_in_pages_newest_first() {
         let body =
             json!({"amount": 100, "currency": "AUD", "customer_id": format!("cus_{}", n % 2)});
         made.insert(0, text(&demo.post(INTENTS, &body).await.json, "id").to_owned());
+        // Two of one millisecond would be in no order.
+        let made_at = SystemTime::now();
+        while made_at.elapsed().is_ok_and(|time| time < Duration::from_millis(1)) {
+            tokio::task::yield_now().await;
+        }
     }
     confirm(&demo, &made[1], "pm_card").await;
     let ids = |page: &Value| -> Vec<String> {
