@@ -190,7 +190,7 @@ async fn a_dispute_that_a_person_held_is_the_one_that_the_provider_tells_of() {
     let Err(Error::Refused(Refusal::DisputeHeld(held))) = other else { panic!("{other:?}") };
     assert_eq!(held, placed.id);
     shop.tell(DisputeStage::Open, 700).await;
-    assert_eq!(shop.balance(payment).await, [0, 500, 0, 0]);
+    assert_eq!(shop.balance(payment).await, [0, 700, 0, 0]);
     shop.tell(DisputeStage::Lost, 700).await;
     assert_eq!(shop.balance(payment).await, [700, 0, 0, 0]);
     // A hold of another payment is not found under this one.
