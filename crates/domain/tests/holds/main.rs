@@ -154,7 +154,7 @@ fn money_is_held_once_for_a_dispute() {
     (again.dispute, again.key) = (dispute, Some(key("k", "again")));
     let replayed = book.run(&Command::PlaceHold(Box::new(again))).unwrap();
     assert_eq!(replayed, Done::Hold { hold: Box::new(first.clone()), replayed: true });
-    // A person with other facts is told; a provider repeats itself.
+    // A person with other facts is told; what a provider tells later is what the dispute is about.
     let mut other = Book::place(payment, 500);
     other.dispute = Some(key("dispute dp_1", "500"));
     let refused = book.run(&Command::PlaceHold(Box::new(other)));
@@ -162,9 +162,14 @@ fn money_is_held_once_for_a_dispute() {
     let mut told = Book::place(payment, 500);
     told.dispute = Some(key("dispute dp_1", "500"));
     told.new.source = Source::Webhook;
-    let replayed = book.run(&Command::PlaceHold(Box::new(told))).unwrap();
-    assert_eq!(replayed, Done::Hold { hold: Box::new(first.clone()), replayed: true });
-    assert_eq!(book.balance(payment), [0, 0, 400, 0, 0]);
+    let grown = book.run_hold(&Command::PlaceHold(Box::new(told))).unwrap();
+    assert_eq!((grown.id, grown.amount), (first.id, 500));
+    assert_eq!(book.balance(payment), [0, 0, 500, 0, 0]);
+    let mut less = Book::place(payment, 300);
+    less.dispute = Some(key("dispute dp_1", "300"));
+    less.new.source = Source::Webhook;
+    assert_eq!(book.run_hold(&Command::PlaceHold(Box::new(less))).unwrap(), grown);
+    let first = grown;
     // Also when it ended.
     book.end(&first, End::Release).unwrap();
     let mut late = Book::place(payment, 400);
