@@ -3,14 +3,14 @@
 use crate::Error;
 use crate::dispatch::{Leased, is_closed};
 use crate::engine::Engine;
-use crate::gates::{GateKey, Pace, Work};
+use crate::gates::{GateKey, Pace, RoundRobin, Work};
 use domain::decide::{Command, Done, RefundRef};
 use domain::provider::PerPayment;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use store::{Backlog, ClaimedRefund, LaneOwner};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::{Backlog, ClaimedRefund, Lane, LaneOwner};
 use ulid::Ulid;
 
 /// Work that has been due for so long is overdue.
@@ -37,9 +37,29 @@ pub struct NextWork {
 /// Where the steps of this node are on their way around the lanes, and whose lanes those are.
 #[derive(Default)]
 pub(crate) struct Lanes {
-    /// The lane that was served last. Steps go on behind it, so that each lane has its turn.
-    last: Mutex<Option<u32>>,
+    /// The lane behind which the next step looks, where there are more than one step looks at.
+    seen: Mutex<Option<u32>>,
+    turns: Mutex<RoundRobin>,
     owners: Mutex<HashMap<u32, Arc<LaneOwner>>>,
+}
+
+impl Lanes {
+    fn seen(&self) -> MutexGuard<'_, Option<u32>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, RoundRobin> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The leases that were taken are worked on although something failed: otherwise their refunds end as
+/// `unknown`.
+fn taken_or_failed(leased: Vec<Leased>, failed: Option<Error>) -> Result<Vec<Leased>, Error> {
+    match failed {
+        Some(error) if leased.is_empty() => Err(error),
+        Some(_) | None => Ok(leased),
+    }
 }
 
 impl Engine {
@@ -47,11 +67,7 @@ impl Engine {
     pub async fn next_work(&self) -> Result<NextWork, Error> {
         let mut next = NextWork::default();
         for lane in self.store().refund_lanes(None, LANES).await? {
-            let Some(owner) = self.lane_owner(lane.lane).await? else { continue };
-            let Some((key, pace)) = self.gate_of(&owner) else { continue };
-            if self.is_held_back(owner.tenant, key.account).await {
-                continue;
-            }
+            let Some((key, pace)) = self.gate_of(lane).await? else { continue };
             let now = self.now();
             let closed = (lane.due_at <= now).then(|| self.gates().closed(&key, pace, now));
             let opens_at = match closed.flatten() {
@@ -78,53 +94,54 @@ impl Engine {
         let Ok(count) = u32::try_from(lanes.len()) else { return Ok(Vec::new()) };
         let mut left = limit;
         let each = (left / count.max(1)).max(1);
-        let mut leased = Vec::new();
-        let mut failed = None;
-        for (lane, gate) in lanes {
+        let (mut leased, mut failed) = (Vec::new(), None);
+        for (key, (lane, pace)) in lanes {
             if left == 0 {
                 break;
             }
-            match self.lease_lane(lane, &gate, now, each.min(left)).await {
+            match self.lease_lane(lane, (&key, pace), now, each.min(left)).await {
                 Ok(some) => {
                     left = left.saturating_sub(u32::try_from(some.len()).unwrap_or(u32::MAX));
+                    if !some.is_empty() {
+                        self.lanes().turns().served(key);
+                    }
                     leased.extend(some);
                 }
                 Err(error) => failed = Some(error),
             }
-            *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(lane);
         }
-        // The leases that were taken are worked on even so: otherwise their refunds end as `unknown`.
-        match failed {
-            Some(error) if leased.is_empty() => Err(error),
-            Some(_) | None => Ok(leased),
-        }
+        taken_or_failed(leased, failed)
     }
 
-    /// The gate that the owner of a lane passes; `None` where this node lacks the provider.
-    fn gate_of(&self, owner: &LaneOwner) -> Option<(GateKey, Pace)> {
+    /// The gate that a lane's refunds pass; `None` where this node lacks the provider, and while a person
+    /// holds them back.
+    async fn gate_of(&self, lane: Lane) -> Result<Option<(GateKey, Pace)>, Error> {
+        let Some(owner) = self.lane_owner(lane.lane).await? else { return Ok(None) };
         let account = owner.provider_account.as_deref();
-        self.0.hooks.gate_of(owner.tenant, &owner.provider, account)
+        let gate = self.0.hooks.gate_of(owner.tenant, &owner.provider, account);
+        let Some((key, pace)) = gate else { return Ok(None) };
+        let held_back = self.is_held_back(owner.tenant, key.account).await;
+        Ok((!held_back).then_some((key, pace)))
     }
 
-    /// The lanes with due work whose providers this node can call, beginning behind the one that was
-    /// served last.
-    async fn due_lanes(&self, now: Timestamp) -> Result<Vec<(u32, (GateKey, Pace))>, Error> {
-        let last = *self.lanes().last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = self.store().refund_lanes(last, LANES).await?;
-        if last.is_some() && found.len() < usize::try_from(LANES).unwrap_or(usize::MAX) {
+    /// The lanes with due work whose providers this node may call, in turn: one provider after the other,
+    /// and of each provider one gate after the other.
+    async fn due_lanes(&self, now: Timestamp) -> Result<Vec<(GateKey, (u32, Pace))>, Error> {
+        let seen = *self.lanes().seen();
+        let mut found = self.store().refund_lanes(seen, LANES).await?;
+        let most = usize::try_from(LANES).unwrap_or(usize::MAX);
+        if seen.is_some() && found.len() < most {
             let first = self.store().refund_lanes(None, LANES).await?;
-            found.extend(first.into_iter().filter(|lane| Some(lane.lane) <= last));
+            found.extend(first.into_iter().filter(|lane| Some(lane.lane) <= seen));
         }
+        *self.lanes().seen() = found.last().filter(|_| found.len() >= most).map(|lane| lane.lane);
         let mut due = Vec::new();
         for lane in found.into_iter().filter(|lane| lane.due_at <= now) {
-            if let Some(owner) = self.lane_owner(lane.lane).await?
-                && let Some(gate) = self.gate_of(&owner)
-                && !self.is_held_back(owner.tenant, gate.0.account).await
-            {
-                due.push((lane.lane, gate));
+            if let Some((key, pace)) = self.gate_of(lane).await? {
+                due.push((key, (lane.lane, pace)));
             }
         }
-        Ok(due)
+        Ok(self.lanes().turns().order(due).collect())
     }
 
     /// True while a person has stopped all sending of a tenant, or has paused the provider account.
@@ -158,13 +175,13 @@ impl Engine {
     async fn lease_lane(
         &self,
         lane: u32,
-        (key, pace): &(GateKey, Pace),
+        (key, pace): (&GateKey, Pace),
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Leased>, Error> {
-        let room = self.gates().room(key, *pace, now).min(limit);
+        let room = self.gates().room(key, pace, now).min(limit);
         let permits: Vec<_> = (0..room)
-            .map_while(|_| self.gates().try_enter(key, *pace, Work::Due, now).ok())
+            .map_while(|_| self.gates().try_enter(key, pace, Work::Due, now).ok())
             .collect();
         let Ok(limit) = u32::try_from(permits.len()) else { return Ok(Vec::new()) };
         if limit == 0 {
@@ -195,10 +212,7 @@ impl Engine {
                 Err(error) => failed = Some(error),
             }
         }
-        match failed {
-            Some(error) if leased.is_empty() => Err(error),
-            Some(_) | None => Ok(leased),
-        }
+        taken_or_failed(leased, failed)
     }
 
     /// Until when a refund waits, where the provider makes one refund of a payment after another.

@@ -19,7 +19,6 @@ pub(super) struct Gate {
     limit: Limit,
     bucket: Bucket,
     breaker: Breaker,
-    pub(super) paused: bool,
     /// Calls that have entered so far.
     entered: u64,
     touched_at: Timestamp,
@@ -57,7 +56,6 @@ impl Gate {
             limit: Limit::default(),
             bucket: Bucket::full(pace, now),
             breaker: Breaker::default(),
-            paused: false,
             entered: 0,
             touched_at: now,
             meters: Meters {
@@ -88,9 +86,6 @@ impl Gate {
         now: Timestamp,
     ) -> Result<u32, Closed> {
         let asking = self.slots.asking(work, now);
-        if self.paused {
-            return Err(Closed { until: None, why: Why::Paused });
-        }
         self.limit.check(now)?;
         let may_pass = self.breaker.room(now)?;
         let slots = self.slots.free(self.limit.of(self.pace.at_once), asking);
@@ -179,9 +174,8 @@ impl Gate {
         change
     }
 
-    /// Opens what a person may open: the pause and the breaker.
+    /// Opens what a person may open: the breaker.
     pub(super) fn resume(&mut self) {
-        self.paused = false;
         if self.breaker.reset() {
             self.meters.breaker_open.decrement(1_u32);
         }
@@ -189,7 +183,7 @@ impl Gate {
 
     /// Whether it may be dropped at all.
     pub(super) fn is_droppable(&self) -> bool {
-        !self.paused && self.slots.taken() == 0
+        self.slots.taken() == 0
     }
 
     /// Whether a new gate would do the same.
@@ -200,10 +194,6 @@ impl Gate {
             && self.breaker.is_untouched()
             && self.limit.is_untouched(now);
         self.is_droppable() && (untouched || now.ms_since(self.touched_at) >= FORGET_AFTER_MS)
-    }
-
-    pub(super) fn pace(&self) -> Pace {
-        self.pace
     }
 
     pub(super) fn touched_at(&self) -> Timestamp {

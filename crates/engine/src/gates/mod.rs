@@ -15,7 +15,7 @@
 //! - **New refunds**: a quarter of the slots and of the pace is kept for refunds that are sent as
 //!   soon as they are committed, so a backlog does not stand in their way. Nor do they stand in its
 //!   way: while due work waits, new refunds keep to their quarter.
-//! - **Turns**: [`Gates::admit`] lets in due work of one provider after the other, and of each
+//! - **Turns**: [`RoundRobin`] puts due work into turns: one provider after the other, and of each
 //!   provider one gate after the other.
 //!
 //! Gates are of one node: where several nodes call, each gets its part of a provider's pace.
@@ -34,7 +34,7 @@ pub use round_robin::{RoundRobin, Turns};
 pub use slots::Work;
 
 use breaker::Change;
-use domain::tenant::{Mode, Tenant};
+use domain::tenant::Tenant;
 use domain::time::Timestamp;
 use gate::Entry;
 use rand_core::Rng;
@@ -94,10 +94,6 @@ pub enum Why {
     BreakerOpen,
     /// The credentials were refused; while `until` is not set, one call finds out how things are.
     Unauthorized,
-    /// A person paused the gate.
-    Paused,
-    /// A person stopped all calls of the mode.
-    Stopped,
 }
 
 /// A gate as operators see it.
@@ -112,16 +108,6 @@ pub struct GateState {
     pub calls_left: u32,
     /// Why due work would not get in.
     pub closed: Option<Closed>,
-}
-
-/// Due work that got in.
-#[derive(Debug)]
-pub struct Admitted<T> {
-    pub entered: Vec<(Permit, T)>,
-    /// When the first of the gates that were closed opens, as far as that is a matter of time.
-    pub again_at: Option<Timestamp>,
-    /// No slot of the node was left. [`Gates::room_made`] tells when to ask again.
-    pub full: bool,
 }
 
 /// The gates of a node. Cheap to clone.
@@ -178,58 +164,10 @@ impl Gates {
         self.table().room(*key, pace, Work::Due, now).err()
     }
 
-    /// Lets in due work in turn, until none is left or no gate lets more in. Work that does not get
-    /// in is dropped; it is still due.
-    pub fn admit<T>(
-        &self,
-        turns: &mut RoundRobin,
-        due: impl IntoIterator<Item = (GateKey, Pace, T)>,
-        now: Timestamp,
-    ) -> Admitted<T> {
-        let mut admitted = Admitted { entered: Vec::new(), again_at: None, full: false };
-        let mut waiting = turns.order(due.into_iter().map(|(key, pace, item)| (key, (pace, item))));
-        while let Some((key, (pace, item))) = waiting.next() {
-            match self.try_enter(&key, pace, Work::Due, now) {
-                Ok(permit) => {
-                    turns.served(key);
-                    admitted.entered.push((permit, item));
-                }
-                Err(Closed { why: Why::Full, .. }) => {
-                    admitted.full = true;
-                    break;
-                }
-                Err(Closed { why: Why::ProviderBusy, .. }) => waiting.leave_out_provider(key),
-                Err(closed) => {
-                    waiting.leave_out(key);
-                    admitted.again_at = admitted.again_at.into_iter().chain(closed.until).min();
-                }
-            }
-        }
-        admitted
-    }
-
-    /// Lets nothing through a gate until it is resumed. `false`: too many gates are paused already,
-    /// and this one is not.
-    #[must_use = "the gate may not be paused"]
-    pub fn pause(&self, key: &GateKey, now: Timestamp) -> bool {
-        self.table().pause(*key, now)
-    }
-
-    /// Opens a gate that was paused, that does not answer or whose credentials were refused. A
-    /// pause that the provider asked for stays.
+    /// Opens a gate that does not answer or whose credentials were refused. A pause that the provider
+    /// asked for stays.
     pub fn resume(&self, key: &GateKey) {
         self.table().resume(key);
-        self.0.room.notify_one();
-    }
-
-    /// Lets nothing through any gate of `mode`.
-    pub fn stop(&self, mode: Mode) {
-        self.table().stop(mode);
-    }
-
-    /// Takes back [`Gates::stop`].
-    pub fn start(&self, mode: Mode) {
-        self.table().start(mode);
         self.0.room.notify_one();
     }
 

@@ -13,8 +13,7 @@ pub struct RoundRobin {
 }
 
 impl RoundRobin {
-    /// The gate of the provider that was served last. A query for due work that cannot return the
-    /// work of all gates begins behind it.
+    /// The gate of the provider that was served last.
     pub fn last(&self, provider: &str) -> Option<GateKey> {
         self.gates.get(provider).copied()
     }
@@ -55,30 +54,11 @@ pub struct Turns<T> {
     rest: VecDeque<(&'static str, VecDeque<Row<T>>)>,
 }
 
-impl<T> Turns<T> {
-    /// Leaves out the rest of the gate whose work was returned last: it lets nothing through.
-    pub fn leave_out(&mut self, last_returned: GateKey) {
-        // More of its work would stand at the end.
-        let Some((_, gates)) = self.rest.back_mut() else { return };
-        if gates.back().is_some_and(|(key, _)| *key == last_returned) {
-            gates.pop_back();
-        }
-    }
-
-    /// Leaves out all gates of the provider whose work was returned last.
-    pub fn leave_out_provider(&mut self, last_returned: GateKey) {
-        if self.rest.back().is_some_and(|(name, _)| *name == last_returned.provider) {
-            self.rest.pop_back();
-        }
-    }
-}
-
 impl<T> Iterator for Turns<T> {
     type Item = (GateKey, T);
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((provider, mut gates)) = self.rest.pop_front() {
-            // A provider whose gates were all left out has nothing more.
             let Some((key, mut items)) = gates.pop_front() else { continue };
             let item = items.pop_front();
             if !items.is_empty() {

@@ -5,7 +5,6 @@ use super::gate::{Around, Entry, Gate, share};
 use super::slots::{Slots, Work};
 use super::{Closed, GateKey, GateState, Verdict, Why};
 use domain::provider::Pace;
-use domain::tenant::Mode;
 use domain::time::Timestamp;
 use rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Gates that are kept, where the calls at once are not more. Beyond this, those that were left
 /// alone for the longest time are dropped, and what they remember with them.
 const MOST_GATES: usize = 65_536;
-
-/// The pace of a gate that nobody has come to yet.
-const SLOWEST: Pace = Pace { per_second: 1, burst: 1, at_once: 1 };
 
 /// Gates that are kept without a look for idle ones.
 const FEW_GATES: usize = 64;
@@ -27,8 +23,6 @@ pub(super) struct Table {
     /// The slots of the gates of each provider together.
     providers: BTreeMap<&'static str, Slots>,
     total: u32,
-    stopped: BTreeSet<Mode>,
-    paused: usize,
     /// When there are so many gates, the idle ones are dropped.
     sweep_at: usize,
     most: usize,
@@ -46,8 +40,6 @@ impl Table {
             node: Slots::default(),
             providers: BTreeMap::new(),
             total,
-            stopped: BTreeSet::new(),
-            paused: 0,
             sweep_at: FEW_GATES.min(most),
             most,
         }
@@ -87,9 +79,6 @@ impl Table {
         work: Work,
         now: Timestamp,
     ) -> Result<u32, Closed> {
-        if self.stopped.contains(&key.tenant.mode()) {
-            return Err(Closed { until: None, why: Why::Stopped });
-        }
         let around = self.around(key.provider, work, now);
         let gate = self.gate(key, pace, now);
         let room = gate.room(work, around, now);
@@ -146,33 +135,10 @@ impl Table {
         }
     }
 
-    pub(super) fn pause(&mut self, key: GateKey, now: Timestamp) -> bool {
-        let paused = self.gates.get(&key).is_some_and(|gate| gate.paused);
-        if !paused && self.paused >= self.most / 2 {
-            return false;
-        }
-        if !paused {
-            // Its first call brings its pace.
-            let pace = self.gates.get(&key).map_or(SLOWEST, Gate::pace);
-            self.gate(key, pace, now).paused = true;
-            self.paused += 1;
-        }
-        true
-    }
-
     pub(super) fn resume(&mut self, key: &GateKey) {
         if let Some(gate) = self.gates.get_mut(key) {
-            self.paused -= usize::from(gate.paused);
             gate.resume();
         }
-    }
-
-    pub(super) fn stop(&mut self, mode: Mode) {
-        self.stopped.insert(mode);
-    }
-
-    pub(super) fn start(&mut self, mode: Mode) {
-        self.stopped.remove(&mode);
     }
 
     pub(super) fn calls_at_once(&self) -> u32 {
@@ -180,20 +146,15 @@ impl Table {
     }
 
     pub(super) fn states(&self, now: Timestamp) -> Vec<GateState> {
-        let stopped = Closed { until: None, why: Why::Stopped };
         let state = |(key, gate): (&GateKey, &Gate)| {
-            let mut state = gate.state(*key, self.around(key.provider, Work::Due, now), now);
-            if self.stopped.contains(&key.tenant.mode()) {
-                state.closed = Some(stopped);
-            }
-            state
+            gate.state(*key, self.around(key.provider, Work::Due, now), now)
         };
         self.gates.iter().map(state).collect()
     }
 
     /// Drops the gates that a new one would equal, and where that is not enough, those that were
-    /// left alone for the longest time. A quarter of the gates is free afterwards: at most half are
-    /// paused and a quarter have calls under way.
+    /// left alone for the longest time. A quarter of the gates is free afterwards: at most a quarter have
+    /// calls under way.
     fn sweep(&mut self, now: Timestamp) {
         self.drop_all(|_, gate| gate.is_idle(now));
         let surplus = self.gates.len().saturating_sub(self.most - self.most / 4);
@@ -224,7 +185,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::tenant::Tenant;
+    use domain::tenant::{Mode, Tenant};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -259,12 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_the_oldest_are_dropped_and_never_one_that_is_paused_or_in_use() {
+    fn beyond_the_limit_the_oldest_are_dropped_and_never_one_that_is_in_use() {
         let mut table = Table::with_most(50, 200);
-        let paused: Vec<u32> = (0..100).collect();
-        assert!(paused.iter().all(|account| table.pause(key(*account), at(*account))));
-        assert!(table.pause(key(7), at(7)), "it is paused already");
-        assert!(!table.pause(key(100), at(100)), "half of the gates are paused");
         let in_use: Vec<u32> = (100..120).collect();
         for account in &in_use {
             table.enter(key(*account), FAST, Work::New, at(*account)).expect("open");
@@ -273,12 +230,10 @@ mod tests {
             lose(&mut table, account);
             assert!(table.gates.len() <= 200);
         }
-        for account in paused.iter().chain(&in_use).copied().chain(4_980..5_000) {
+        for account in in_use.iter().copied().chain(4_980..5_000) {
             assert!(table.gates.contains_key(&key(account)), "{account}");
         }
         assert!(!table.gates.contains_key(&key(120)));
-        table.resume(&key(7));
-        assert!(table.pause(key(100), at(5_000)), "one was resumed");
     }
 
     #[test]

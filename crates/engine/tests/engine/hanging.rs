@@ -116,3 +116,26 @@ async fn an_outage_of_six_hours_is_told_in_three_events_at_most() {
         assert_eq!(psp.paid(), 50);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn providers_with_backlogs_take_turns_for_the_last_call() {
+    let mut setup = Setup::default();
+    // One call for new refunds, and one for due ones.
+    setup.engine.dispatch_limit = 2;
+    let rig = EngineRig::open_with(setup).await;
+    let complete = || |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
+    let names = ["one", "two", "three"];
+    let psps = names.map(|name| fake(&rig, name, keeps(24, true), complete(), absent));
+    let registry = psps.iter().cloned().fold(Registry::new(), |all, psp| all.with(psp));
+    let engine = Engine::start(rig.parts_with(registry, rig.config()));
+    for name in names {
+        let payment = pay(&engine, &rig, name, "ch_1").await;
+        for _ in 0..10 {
+            rig.refund(&payment).amount(1).of(&engine).create().await;
+        }
+    }
+    for _ in 0..9 {
+        assert_eq!(engine.step_due(128).await.expect("a step"), 1);
+    }
+    assert_eq!(psps.map(|psp| psp.paid()), [3, 3, 3]);
+}

@@ -1,7 +1,6 @@
 //! Random steps in random order.
 
 use crate::setup::{Setup, key};
-use domain::tenant::Mode;
 use domain::time::Timestamp;
 use engine::gates::{GateKey, Pace, Permit, Verdict, Why, Work};
 use proptest::prelude::*;
@@ -24,10 +23,7 @@ enum Step {
     Leave(usize),
     GiveBack(usize),
     Pass(i64),
-    Pause(GateKey),
     Resume(GateKey),
-    Stop(Mode),
-    Start(Mode),
 }
 
 fn keys() -> impl Strategy<Value = GateKey> {
@@ -54,7 +50,6 @@ fn times() -> impl Strategy<Value = i64> {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let modes = || prop_oneof![Just(Mode::Test), Just(Mode::Live)];
     prop_oneof![
         12 => (keys(), works()).prop_map(|(key, work)| Step::Enter(key, work)),
         3 => keys().prop_map(Step::Room),
@@ -64,10 +59,7 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => any::<usize>().prop_map(Step::Leave),
         2 => any::<usize>().prop_map(Step::GiveBack),
         6 => times().prop_map(Step::Pass),
-        1 => keys().prop_map(Step::Pause),
         2 => keys().prop_map(Step::Resume),
-        1 => modes().prop_map(Step::Stop),
-        2 => modes().prop_map(Step::Start),
     ]
 }
 
@@ -115,7 +107,7 @@ impl Seen {
                 assert!(self.setup.enter(key, Work::Due).is_err(), "there was no more room");
             }
             Step::Admit(due) => {
-                for (permit, ()) in self.setup.admit(due).entered {
+                for permit in self.setup.admit(due) {
                     self.entered(permit);
                 }
             }
@@ -146,10 +138,7 @@ impl Seen {
                     self.went.values_mut().for_each(Vec::clear);
                 }
             }
-            Step::Pause(key) => assert!(self.setup.gates.pause(&key, now)),
             Step::Resume(key) => self.setup.gates.resume(&key),
-            Step::Stop(mode) => self.setup.gates.stop(mode),
-            Step::Start(mode) => self.setup.gates.start(mode),
         }
     }
 
@@ -201,7 +190,6 @@ fn under_way_is_bounded(total: usize, pace: Pace, steps: Vec<Step>) {
     // clock was set back.
     seen.under_way.clear();
     seen.check();
-    seen.setup.gates.start(Mode::Live);
     seen.setup.pass_ms(3_600_000 + 120 * LARGEST_SETBACK_MS);
     for (account, provider) in (0..3).flat_map(|n| PROVIDERS.map(|name| (n, name))) {
         let key = key(account, provider);
@@ -305,7 +293,7 @@ fn nobody_starves(total: usize, at_once: u32, customers: &[Customer]) {
             }
         }
         let due = customers.iter().flat_map(|customer| [customer.key; 8]);
-        for (permit, ()) in setup.admit(due).entered {
+        for permit in setup.admit(due) {
             served.insert(*permit.key(), step);
             under_way.push_back((step + takes[permit.key()], permit));
         }

@@ -2,9 +2,10 @@
 
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
-use engine::gates::{Admitted, Closed, GateKey, Gates, Pace, Permit, RoundRobin, Verdict, Work};
+use engine::gates::{Closed, GateKey, Gates, Pace, Permit, RoundRobin, Verdict, Work};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::collections::BTreeMap;
 
 /// A pace that stands in nobody's way.
 pub const FAST: Pace = Pace { per_second: 1_000_000, burst: 1_000_000, at_once: 1_000 };
@@ -42,9 +43,21 @@ impl Setup {
         std::iter::from_fn(|| self.enter(key, work).ok()).collect()
     }
 
-    pub fn admit(&mut self, due: impl IntoIterator<Item = GateKey>) -> Admitted<()> {
-        let due = due.into_iter().map(|key| (key, self.pace, ()));
-        self.gates.admit(&mut self.turns, due, self.now)
+    /// Lets in due work as the steps of an engine do: gate after gate in turn, each as much as it has room.
+    pub fn admit(&mut self, due: impl IntoIterator<Item = GateKey>) -> Vec<Permit> {
+        let mut waiting = BTreeMap::<GateKey, usize>::new();
+        due.into_iter().for_each(|key| *waiting.entry(key).or_default() += 1);
+        let mut entered = Vec::new();
+        for (key, count) in self.turns.order(waiting) {
+            let room = usize::try_from(self.gates.room(&key, self.pace, self.now)).unwrap_or(0);
+            let before = entered.len();
+            let some = (0..room.min(count)).map_while(|_| self.enter(key, Work::Due).ok());
+            entered.extend(some);
+            if entered.len() > before {
+                self.turns.served(key);
+            }
+        }
+        entered
     }
 
     pub fn report(&mut self, permit: &Permit, verdict: Verdict) {
