@@ -1,18 +1,24 @@
 //! Finding the adapter that calls the provider of a payment: one that serves everybody, or the one that
-//! is made from the credentials of a provider account.
+//! is made from the credentials of a provider account; and waiting for what it answers.
 
 use crate::provider_accounts::Credentials;
 use crate::{Engine, Error};
 use domain::ids::ProviderAccountId;
+use domain::outcome::Failure;
 use domain::tenant::Tenant;
+use futures_util::FutureExt as _;
 use providers::{AccountValues, Provider};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How many adapters of accounts are kept; the memory starts over when it is full.
 const MOST: usize = 10_000;
+
+/// The code of a failure of our own code for a provider.
+pub(crate) const ADAPTER_PANICKED: &str = "adapter_panicked";
 
 /// Why this node cannot call the provider of a payment. It says nothing about any refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,5 +137,17 @@ impl Engine {
         adapter
             .unwrap_or_else(|_| Err("the adapter's own code failed".to_owned()))
             .map_err(not_made)
+    }
+}
+
+/// Waits for an adapter, but not forever, and survives one that panics.
+pub(crate) async fn answer_within<T>(
+    limit: Duration,
+    call: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(Failure::new(ADAPTER_PANICKED, "our code for this provider failed")),
+        Err(_) => Err(Failure::new("timeout", "the provider did not answer in time")),
     }
 }

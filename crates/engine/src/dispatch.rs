@@ -1,4 +1,4 @@
-//! Sending refunds: by the node that commits one, and in steps that take over what is due. Loops
+//! Sending refunds: those that this node commits, and those that it claims when they are due. Loops
 //! and waiting live in the server, so tests drive steps by hand.
 //!
 //! Each refund is sent in three moves: the intent is committed, the provider is called outside of
@@ -6,7 +6,7 @@
 //! leaves a refund whose lease runs out and that another step takes over. One step makes one call.
 
 use crate::Error;
-use crate::adapters::NoAdapter;
+use crate::adapters::{ADAPTER_PANICKED, NoAdapter, answer_within};
 use crate::committer::Committed;
 use crate::engine::{Engine, Inner};
 use crate::gates::{GateKey, Gates, Pace, Permit, Verdict, Work};
@@ -24,10 +24,8 @@ use domain::provider_account::{ProviderAccountState, State as AccountState};
 use domain::refund::{Origin, Refund, State};
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
-use futures_util::FutureExt as _;
 use providers::http::Deadline;
 use providers::{Attempt, Call, Provider, RefundInstruction, Registry};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -233,18 +231,12 @@ impl Engine {
             }
         };
         let source = if submits { Source::Submit } else { Source::Lookup };
-        match tokio::time::timeout(deadline.left(), AssertUnwindSafe(asked).catch_unwind()).await {
-            Ok(Ok(observation)) => observation,
-            Ok(Err(_)) => {
+        answer_within(deadline.left(), asked).await.unwrap_or_else(|why| {
+            if &*why.code == ADAPTER_PANICKED {
                 tracing::error!(refund = %todo.refund.id, provider = provider.name(), "the adapter panicked");
-                let why = Failure::new("adapter_panicked", "our code for this provider failed");
-                said(source, Said::unknown(why))
             }
-            Err(_) => {
-                let why = Failure::new("timeout", "the provider did not answer in time");
-                said(source, Said::unknown(why))
-            }
-        }
+            said(source, Said::unknown(why))
+        })
     }
 
     async fn record(&self, todo: &Todo, observation: Observation) {
@@ -329,7 +321,7 @@ fn verdict_of(observation: &Observation) -> Option<Verdict> {
         // Our own code for one odd answer says nothing about the provider, nor does a list from which we
         // learn nothing.
         (ProviderOutcome::Unknown, _)
-            if matches!(code, Some("adapter_panicked" | AMBIGUOUS | LIST_TOO_LONG)) =>
+            if matches!(code, Some(ADAPTER_PANICKED | AMBIGUOUS | LIST_TOO_LONG)) =>
         {
             Verdict::Answered
         }

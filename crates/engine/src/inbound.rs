@@ -2,7 +2,7 @@
 //! that it is about is adopted, or it is kept until it fits something.
 
 use crate::Error;
-use crate::adapters::NoAdapter;
+use crate::adapters::{NoAdapter, answer_within};
 use crate::dispatch::note_second_payout;
 use crate::engine::Engine;
 use crate::reconcile::Tally;
@@ -11,20 +11,17 @@ use crate::unmatched::{NoticeAbout, Unmatched};
 use domain::decide::{AdoptRefund, Command, Refusal};
 use domain::ids::{PaymentId, ProviderAccountId, RefundId};
 use domain::money::MAX_AMOUNT;
-use domain::outcome::{Failure, Observation, ProviderOutcome, Source, clean_id};
+use domain::outcome::{Failure, Observation, ProviderOutcome, Source};
 use domain::payment::Capture;
 use domain::provider_account::ProviderAccount;
 use domain::refund::{Refund, RefundView, State};
 use domain::tenant::Tenant;
 use domain::unique_keys::{KeyHash, KeyTarget, UniqueKey};
 use domain::view::{Row, RowKeys, View};
-use futures_util::FutureExt as _;
 use providers::http::Deadline;
 use providers::{
-    Call, DisputeNotice, Hint, Inbound, InboundWebhook, Notice, Provider, WebhookAnswer,
-    WebhookRefused,
+    Call, Hint, Inbound, InboundWebhook, Notice, Provider, WebhookAnswer, WebhookRefused,
 };
-use std::panic::AssertUnwindSafe;
 
 /// How many pages of a payment's refunds are read when a webhook only hints at it, or when a payment is
 /// registered.
@@ -88,11 +85,10 @@ impl Engine {
             metrics::counter!("refundry_inbound_webhooks_repeated_total").increment(1);
             return Ok(answer);
         }
-        for notice in notices {
-            self.take_notice(tenant, books, notice, Source::Webhook).await?;
-        }
-        for dispute in disputes {
-            self.take_dispute(tenant, books, dispute, Source::Webhook).await?;
+        let refunds = notices.into_iter().map(|notice| NoticeAbout::Refund(notice.clean()));
+        let disputes = disputes.into_iter().map(|told| NoticeAbout::Dispute(told.clean()));
+        for about in refunds.chain(disputes) {
+            self.take_in(tenant, books, about, Source::Webhook).await?;
         }
         for hint in hints {
             self.follow(tenant, &*provider, books, hint).await?;
@@ -148,16 +144,9 @@ impl Engine {
         Call { now: self.now(), deadline: Deadline::within(self.config().provider_timeout) }
     }
 
-    /// Waits for a provider, but not forever, and survives an adapter that panics.
+    /// Waits for a call that nobody holds a lease for.
     pub(crate) async fn within<T>(&self, call: impl Future<Output = T>) -> Result<T, Failure> {
-        let call = AssertUnwindSafe(call).catch_unwind();
-        match tokio::time::timeout(self.config().provider_timeout, call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => {
-                Err(Failure::new("adapter_panicked", "our code for this provider failed"))
-            }
-            Err(_) => Err(Failure::new("timeout", "the provider did not answer in time")),
-        }
+        answer_within(self.config().provider_timeout, call).await
     }
 
     /// Asks the provider about what a webhook only hints at.
@@ -210,46 +199,6 @@ impl Engine {
             }
         }
         Ok(Ok(tally))
-    }
-
-    /// Records what a notice says, or keeps the notice until it fits something.
-    async fn take_notice(
-        &self,
-        tenant: Tenant,
-        books: Books<'_>,
-        notice: Notice,
-        source: Source,
-    ) -> Result<(), Error> {
-        let notice = notice.clean();
-        match self.apply_notice(tenant, books, &notice, source).await? {
-            None => Ok(()),
-            Some(why) => {
-                let about = NoticeAbout::Refund(notice);
-                self.keep_notice(tenant, books, &about, source, why).await
-            }
-        }
-    }
-
-    /// Records the stage of a dispute, or keeps the notice until it fits something.
-    async fn take_dispute(
-        &self,
-        tenant: Tenant,
-        books: Books<'_>,
-        told: DisputeNotice,
-        source: Source,
-    ) -> Result<(), Error> {
-        let dispute = DisputeNotice {
-            provider_payment_id: clean_id(told.provider_payment_id),
-            dispute: clean_id(told.dispute),
-            ..told
-        };
-        match self.apply_dispute(tenant, books, &dispute, source).await? {
-            None => Ok(()),
-            Some(why) => {
-                let about = NoticeAbout::Dispute(dispute);
-                self.keep_notice(tenant, books, &about, source, why).await
-            }
-        }
     }
 
     /// Records what a notice says. Returns why it fits nothing, if so.

@@ -368,8 +368,8 @@ impl Engine {
             tally.known = 1;
             return Ok(tally);
         }
-        if let Some(why) = self.apply_notice(tenant, books, &notice, source).await? {
-            self.keep_notice(tenant, books, &NoticeAbout::Refund(notice), source, why).await?;
+        let about = NoticeAbout::Refund(notice.clone());
+        if !self.take_in(tenant, books, about, source).await? {
             tally.unmatched = 1;
             return Ok(tally);
         }

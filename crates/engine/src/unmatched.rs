@@ -193,8 +193,35 @@ pub struct KeptNotice {
 }
 
 impl Engine {
+    /// Records what a provider says, or keeps that until it fits something. `true` when it is recorded.
+    pub(crate) async fn take_in(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        about: NoticeAbout,
+        source: Source,
+    ) -> Result<bool, Error> {
+        let Some(why) = self.apply(tenant, books, &about, source).await? else { return Ok(true) };
+        self.keep_notice(tenant, books, &about, source, why).await?;
+        Ok(false)
+    }
+
+    /// Records what a provider says. Returns why it fits nothing, if so.
+    async fn apply(
+        &self,
+        tenant: Tenant,
+        books: Books<'_>,
+        about: &NoticeAbout,
+        source: Source,
+    ) -> Result<Option<Unmatched>, Error> {
+        match about {
+            NoticeAbout::Refund(notice) => self.apply_notice(tenant, books, notice, source).await,
+            NoticeAbout::Dispute(told) => self.apply_dispute(tenant, books, told, source).await,
+        }
+    }
+
     /// Keeps a notice that fits nothing.
-    pub(crate) async fn keep_notice(
+    async fn keep_notice(
         &self,
         tenant: Tenant,
         books: Books<'_>,
@@ -277,14 +304,7 @@ impl Engine {
                     Source::Webhook | Source::Changes | Source::Operator => source,
                 };
                 let books = Books { provider: &provider, account: provider_account.as_deref() };
-                match about {
-                    NoticeAbout::Refund(notice) => {
-                        self.apply_notice(kept.tenant, books, &notice, source).await?
-                    }
-                    NoticeAbout::Dispute(told) => {
-                        self.apply_dispute(kept.tenant, books, &told, source).await?
-                    }
-                }
+                self.apply(kept.tenant, books, &about, source).await?
             }
             None => Some(Unmatched::Refused),
         };

@@ -131,6 +131,18 @@ pub struct DisputeNotice {
     pub stage: DisputeStage,
 }
 
+impl DisputeNotice {
+    /// The same with every text of the provider cut and freed of control characters.
+    #[must_use]
+    pub fn clean(self) -> Self {
+        Self {
+            provider_payment_id: clean_id(self.provider_payment_id),
+            dispute: clean_id(self.dispute),
+            ..self
+        }
+    }
+}
+
 /// How far a dispute is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisputeStage {

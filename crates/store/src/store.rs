@@ -189,8 +189,9 @@ queries! {
     fn find_endpoint(tenant: Tenant, id: EndpointId) -> Option<Endpoint> = find endpoints::find;
     /// The endpoints of a tenant, as a batch sees them.
     fn subscribers(tenant: Tenant) -> Vec<Subscriber> = all endpoints::subscribers;
-    /// The provider account with this id, also a deleted one.
+    /// The provider account with this id, of whichever tenant, also a deleted one.
     fn find_provider_account_anywhere(id: ProviderAccountId) -> Vec<ProviderAccount> = all provider_accounts::find_anywhere;
+    /// The provider account with this id, also a deleted one.
     fn find_provider_account(tenant: Tenant, id: ProviderAccountId) -> Option<ProviderAccount> = find provider_accounts::find;
     /// Provider accounts that are not deleted, by id and so by time.
     fn list_provider_accounts(tenant: Tenant, filter: ProviderAccountFilter, page: PageQuery) -> Page<ProviderAccount> = page(dialect) provider_accounts::list;

@@ -33,8 +33,8 @@ pub fn chapter() -> Chapter {
         PATH,
         "receiveWebhookOfProviderAccount",
         "Where a provider sends the webhooks of a provider account to. No key lets them in: the \
-         provider's own signature is checked over the bytes as they came. What is answered with a \
-         2xx is recorded, and an event that comes again changes nothing.",
+         provider's own signature is checked over the bytes as they came. A webhook that \
+         is answered with a 2xx is recorded, and an event that comes again changes nothing.",
     )
     .takes([
         provider(),
@@ -49,7 +49,7 @@ pub fn chapter() -> Chapter {
         "receiveWebhook",
         "Where a provider without provider accounts, such as the simulator, sends its webhooks to. \
          No key lets them in: the provider's own signature is checked over the bytes as they came. \
-         What is answered with 200 is recorded.",
+         A webhook that is answered with 200 is recorded.",
     )
     .takes([
         provider(),
