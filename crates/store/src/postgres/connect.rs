@@ -46,6 +46,18 @@ impl Connector {
         Ok(Self { address, tls, last: AtomicUsize::new(0) })
     }
 
+    /// The number of the server that is tried first.
+    pub(super) fn first(&self) -> usize {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Tries a server last from now on that accepts connections and does not answer, such as an old primary
+    /// whose commits no standby confirms any more. Many may tell of the same one.
+    pub(super) fn leave(&self, server: usize) {
+        let next = server.saturating_add(1).checked_rem(self.address.servers.len()).unwrap_or(0);
+        let _ = self.last.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// Tries one server, at each of its addresses.
     async fn ask(&self, server: &Server, unreachable: &mut Unreachable) -> Option<ClientWrapper> {
         let mut failed = |why: String, slow| {
@@ -124,7 +136,7 @@ impl Manager for Connector {
     async fn create(&self) -> Result<ClientWrapper, Unreachable> {
         let mut unreachable = Unreachable { why: String::new(), slow: false };
         let servers = self.address.servers.iter().enumerate();
-        let last = self.last.load(Ordering::Relaxed);
+        let last = self.first();
         for (number, server) in servers.clone().skip(last).chain(servers.take(last)) {
             if let Some(client) = self.ask(server, &mut unreachable).await {
                 self.last.store(number, Ordering::Relaxed);

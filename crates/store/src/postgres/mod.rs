@@ -153,7 +153,7 @@ impl PostgresStore {
 
     async fn session(&self, pool: &Pool<Connector>) -> Result<Session<'_>, TxFailure> {
         Err(match pool.get().await {
-            Ok(client) => return Ok(Session::new(self, client)),
+            Ok(client) => return Ok(Session::new(self, client, pool.manager().first())),
             // No server accepted a connection.
             Err(PoolError::Backend(unreachable)) => {
                 let away = StoreError::Away(unreachable.why);
@@ -175,6 +175,14 @@ impl PostgresStore {
         let rows = self.retried(&self.writes, Statement::new(emit, Vec::new())).await?;
         let written = !rows.is_empty();
         written.then_some(()).ok_or_else(|| StoreError::Away("it does not allow writes".into()))
+    }
+
+    /// Closes all idle connections to a server that does not answer, and tries it last.
+    fn leave(&self, server: usize) {
+        for pool in [&self.reads, &self.writes] {
+            pool.manager().leave(server);
+        }
+        self.forget_idle();
     }
 
     /// Closes all idle connections.

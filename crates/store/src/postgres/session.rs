@@ -24,6 +24,8 @@ pub(super) struct Session<'a> {
     client: Option<Object<Connector>>,
     /// The connection must not return to the pool.
     spent: bool,
+    /// The number of the server that was tried first when it was taken.
+    server: usize,
 }
 
 /// One message to the server.
@@ -39,8 +41,8 @@ pub(super) enum Step<'a> {
 pub(super) type Reply = Result<Vec<Row>, Error>;
 
 impl<'s> Session<'s> {
-    pub(super) fn new(store: &'s PostgresStore, client: Object<Connector>) -> Self {
-        Self { store, client: Some(client), spent: false }
+    pub(super) fn new(store: &'s PostgresStore, client: Object<Connector>, server: usize) -> Self {
+        Self { store, client: Some(client), spent: false, server }
     }
 
     fn client(&self) -> &Object<Connector> {
@@ -64,7 +66,7 @@ impl<'s> Session<'s> {
             self.spent = true;
             // The other connections have most likely stopped for the same reason; waiting for each
             // would take as long.
-            self.store.forget_idle();
+            self.store.leave(self.server);
             let text = format!("it did not answer within {limit:?}");
             return Err(TxFailure::Final(StoreError::Away(text)));
         };
