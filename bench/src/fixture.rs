@@ -108,7 +108,8 @@ pub async fn register_payments(engine: &Engine, tenant: Tenant, count: usize) ->
     Ok(Targets { tenant, payments: payments.into() })
 }
 
-fn payment(tenant: Tenant, number: usize) -> Result<NewPayment> {
+/// A payment that is large enough for all refunds of all runs.
+pub fn payment(tenant: Tenant, number: usize) -> Result<NewPayment> {
     Ok(NewPayment {
         tenant,
         kind: Kind::Payment,

@@ -1,14 +1,13 @@
 //! (j): refunds at one provider while another one answers nothing and has a backlog.
 
-use crate::fixture::{self, CAPTURED};
+use crate::fixture;
 use crate::load::refund;
 use crate::measure::{Latencies, Stopwatch, SystemClock, sleep};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use domain::ids::PaymentId;
-use domain::money::Currency;
 use domain::outcome::{Failure, ProviderOutcome, Said};
-use domain::payment::{Capture, Kind};
+use domain::payment::Capture;
 use domain::provider::{Idempotency, Pace, Traits};
 use domain::refund::State;
 use domain::tenant::{Mode, Tenant};
@@ -107,20 +106,7 @@ fn start(database: &Path, at_once: bool) -> Result<Engine> {
 }
 
 async fn pay(engine: &Engine, tenant: Tenant, provider: &str, number: usize) -> Result<PaymentId> {
-    let new = NewPayment {
-        tenant,
-        kind: Kind::Payment,
-        captured: CAPTURED,
-        currency: Currency::parse("USD")?,
-        provider: provider.into(),
-        provider_account: None,
-        provider_data: None,
-        provider_payment_id: format!("bench_{number:08}").into(),
-        captured_at: None,
-        settled_at: None,
-        reference: None,
-        metadata: None,
-    };
+    let new = NewPayment { provider: provider.into(), ..fixture::payment(tenant, number)? };
     Ok(engine.register_payment(new, None).await?.value.capture.id)
 }
 

@@ -56,8 +56,7 @@ pub(super) fn decide<R: Rng>(
         && row.value.state == State::Unknown
         && gives_up_at(&row.value, rules) <= now
     {
-        let message = "no evidence was found of whether the provider made this refund";
-        let failure = Some(Failure::new("unresolved", message));
+        let failure = Some(unresolved());
         let arrival = Arrival { due_at: Some(lease_until), failure, ..Arrival::default() };
         advance(row, payment, new_rows, Fact::GivenUp, arrival, now, ids)?;
     }
@@ -206,6 +205,12 @@ fn waits_until(refund: &Refund, rules: &Rules, now: Timestamp) -> Option<Timesta
         return Some(at);
     }
     (refund.state == State::Unknown).then(|| gives_up_at(refund, rules))
+}
+
+/// Why a refund in doubt is given up to a person.
+pub(super) fn unresolved() -> Failure {
+    let message = "no evidence was found of whether the provider made this refund";
+    Failure::new("unresolved", message)
 }
 
 /// When a refund in doubt is given up to a person.

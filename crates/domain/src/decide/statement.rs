@@ -1,7 +1,7 @@
 //! Turns a statement about a refund into a move: the fact that it is, and whether it is believed.
 
 use super::advance::{Arrival, advance};
-use super::lease::gives_up_at;
+use super::lease::{gives_up_at, unresolved};
 use super::record_event::record_attention;
 use super::{Done, RecordOutcome, RefundRef, Refusal, Rows};
 use crate::ids::Ids;
@@ -180,10 +180,7 @@ fn fact_of(
     };
     let failure = match fact {
         Fact::Accepted | Fact::Completed => None,
-        Fact::GivenUp => {
-            let message = "no evidence was found of whether the provider made this refund";
-            Some(Failure::new("unresolved", message))
-        }
+        Fact::GivenUp => Some(unresolved()),
         _ => {
             let word = said.outcome.as_str();
             let unexplained = || Failure::new(word, "the provider gave no reason");

@@ -4,11 +4,13 @@ use crate::hostile::*;
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::outcome::{ProviderOutcome as O, Said};
+use domain::payment::Payment;
 use domain::provider::{OutcomeBy, Traits};
-use domain::refund::State as S;
+use domain::refund::{Refund, State as S};
 use domain::time::Clock as _;
-use engine::{Error, RetryPolicies, RetryPolicy};
+use engine::{Engine, Error, RetryPolicies, RetryPolicy};
 use providers::RefundInstruction;
+use std::sync::Arc;
 use testkit::{EngineRig, Setup};
 
 #[tokio::test]
@@ -144,23 +146,24 @@ async fn a_second_payout_under_a_key_is_booked_flagged_and_told_once() {
     assert_eq!(books(&rig, &payment).await, (5_500, 0, 4_500));
 }
 
+/// A refund of 25.00 of which the provider says that it paid 24.99.
+async fn paid_another_amount(rig: &EngineRig) -> (Arc<Fake>, Engine, Payment, Refund) {
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| {
+        let said = f.make(order, O::Completed);
+        Said { money: Some(Money::new(2_499, order.money.currency)), ..said }
+    };
+    let psp = fake(rig, "psp", keeps(24, false), make, absent);
+    let engine = engine(rig, &[&psp]);
+    let payment = pay(&engine, rig, "psp", "ch_1").await;
+    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
+    run(&engine, rig, 0).await;
+    (psp, engine, payment, refund)
+}
+
 #[tokio::test]
 async fn a_wrong_amount_that_is_taken_back_frees_the_money() {
     let rig = EngineRig::open().await;
-    let psp = fake(
-        &rig,
-        "psp",
-        keeps(24, false),
-        |f, order, _| {
-            let said = f.make(order, O::Completed);
-            Said { money: Some(Money::new(2_499, order.money.currency)), ..said }
-        },
-        absent,
-    );
-    let engine = engine(&rig, &[&psp]);
-    let payment = pay(&engine, &rig, "psp", "ch_1").await;
-    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
-    run(&engine, &rig, 0).await;
+    let (psp, engine, payment, refund) = paid_another_amount(&rig).await;
     assert_eq!(rig.reload(&refund).await.state, S::NeedsReview);
     let said = Said {
         money: Some(Money::new(2_499, payment.capture.currency)),
@@ -175,20 +178,7 @@ async fn a_wrong_amount_that_is_taken_back_frees_the_money() {
 #[tokio::test]
 async fn a_person_says_what_really_moved() {
     let rig = EngineRig::open().await;
-    let psp = fake(
-        &rig,
-        "psp",
-        keeps(24, false),
-        |f, order, _| {
-            let said = f.make(order, O::Completed);
-            Said { money: Some(Money::new(2_499, order.money.currency)), ..said }
-        },
-        absent,
-    );
-    let engine = engine(&rig, &[&psp]);
-    let payment = pay(&engine, &rig, "psp", "ch_1").await;
-    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
-    run(&engine, &rig, 0).await;
+    let (_, engine, payment, refund) = paid_another_amount(&rig).await;
     let decision = |amount| engine::Decision {
         resolution: engine::Resolution::Succeeded { amount },
         provider_refund_id: Some("re_1".into()),
