@@ -41,6 +41,8 @@ const RECONCILE_PAUSE: Duration = Duration::from_mins(1);
 /// Maximum number of waiting refunds looked at in one step, and the pause behind the last one of them.
 const AGEING: u32 = 256;
 const AGE_PAUSE: Duration = Duration::from_mins(1);
+/// Longer, since it walks along all work that is overdue.
+const LEFT_PAUSE: Duration = Duration::from_mins(10);
 
 /// Pause between two prunings, the number of rows per step, and the pause between steps, which
 /// leaves the database to requests.
@@ -58,6 +60,7 @@ pub fn start(engine: &Engine, dispatch: bool, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), notice_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), reconcile_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), age_loop(engine.clone())));
+    tokio::spawn(until(stop.clone(), left_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), expire_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), prune_loop(engine.clone())));
     tokio::spawn(until(stop.clone(), watch_loop(engine.clone())));
@@ -177,6 +180,15 @@ async fn age_loop(engine: Engine) {
         let step = engine.step_ageing(after, AGEING);
         after = attempt("waiting refunds were not looked at", step).await.flatten();
         rest(if after.is_some() { PRUNE_PAUSE } else { AGE_PAUSE }).await;
+    }
+}
+
+/// Looks at due refunds on which nobody works.
+async fn left_loop(engine: Engine) {
+    loop {
+        let found = attempt("due refunds were not looked at", engine.step_left(AGEING)).await;
+        let is_full = found.is_some_and(|found| u32::try_from(found) == Ok(AGEING));
+        rest(if is_full { PRUNE_PAUSE } else { LEFT_PAUSE }).await;
     }
 }
 

@@ -118,6 +118,9 @@ queries! {
     fn all_refunds_in_doubt(tenant: Tenant, filter: InDoubt, after: Option<RefundId>, limit: u32) -> Vec<RefundView> = all(dialect) refunds::all_in_doubt;
     /// Refunds that have been in a state that ages since before a time, and of which no person was told.
     fn ageing_refunds(before: Timestamp, after: Option<(Timestamp, Tenant, RefundId)>, limit: u32) -> Vec<RefundView> = all(dialect) refunds::ageing;
+    /// Refunds on which nobody works: their lease is over since a time, or they are to be sent and due since another,
+    /// and no person was told.
+    fn refunds_left(lease_over: Timestamp, due: Timestamp, limit: u32) -> Vec<RefundView> = all refunds::left;
     /// Tenants that have payments, behind the tenant `after`.
     fn tenants_with_payments(after: Option<Tenant>, limit: u32) -> Vec<Tenant> = all reconcile::tenants;
     /// How far the changes at the providers of a tenant were read.

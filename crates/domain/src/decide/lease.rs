@@ -14,6 +14,12 @@ use rand_core::Rng;
 /// Looks at a succeeded refund that is said to have failed, before a person is told.
 const MOST_LOOKS: u32 = 20;
 
+/// How long a refund that is to be sent may be due before a person is told.
+pub const LEFT_QUEUED_MS: i64 = 24 * 60 * 60_000;
+
+/// How long the lease of a refund that is being sent may be over before it is in doubt.
+pub const LEFT_SENDING_MS: i64 = 5 * 60_000;
+
 /// The call that a leased refund needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -90,7 +96,8 @@ fn is_to_be_sent(state: State) -> bool {
     matches!(state, State::Scheduled | State::Queued | State::WaitingForFunds)
 }
 
-/// Tells a person of a refund that has waited for too long.
+/// Tells a person of a refund that has waited for too long. One that was being sent by a node that is gone,
+/// and that nobody may work on now, is in doubt from here on.
 pub(super) fn age<R: Rng>(
     view: &mut View,
     of: RefundRef,
@@ -99,6 +106,9 @@ pub(super) fn age<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     let mut rows = rows(view, of)?;
+    if rows.0.value.state == State::Sending && is_left(&rows.0.value, now) {
+        move_on(&mut rows, now, now, ids)?;
+    }
     note_age(&mut rows, rules, now, ids);
     let (refund, payment) = (Box::new(rows.0.value.clone()), rows.1.value.clone());
     Ok(Done::Refund { refund, payment, replayed: false })
@@ -220,5 +230,26 @@ pub(super) fn gives_up_at(refund: &Refund, rules: &Rules) -> Timestamp {
 
 fn is_overdue(refund: &Refund, rules: &Rules, now: Timestamp) -> bool {
     let after = rules.attention_after_ms(refund.state);
-    !refund.needs_attention && after.is_some_and(|after| refund.updated_at.plus_ms(after) <= now)
+    let is_old = after.is_some_and(|after| refund.updated_at.plus_ms(after) <= now);
+    !refund.needs_attention && (is_old || is_to_be_sent(refund.state) && is_left(refund, now))
+}
+
+/// True when nobody has taken the work on this refund for a long time: nothing is sent, its provider
+/// account is paused or gone, or no node has its provider.
+fn is_left(refund: &Refund, now: Timestamp) -> bool {
+    let after = match refund.state {
+        State::Scheduled | State::Queued => LEFT_QUEUED_MS,
+        State::Sending => LEFT_SENDING_MS,
+        State::AwaitingApproval
+        | State::Submitted
+        | State::Unknown
+        | State::RequiresAction
+        | State::WaitingForFunds
+        | State::Held
+        | State::NeedsReview
+        | State::Succeeded
+        | State::Failed
+        | State::Canceled => return false,
+    };
+    refund.due_at.is_some_and(|due| due.plus_ms(after) <= now)
 }

@@ -24,7 +24,7 @@ pub mod webhook;
 
 pub use create::ACCOUNT_DELETED;
 pub use fan_out::fan_out;
-pub use lease::Call;
+pub use lease::{Call, LEFT_QUEUED_MS, LEFT_SENDING_MS};
 pub use resolve::{Resolution, ResolveRefund};
 
 use crate::checkout::{self as checkout_state, Checkout};

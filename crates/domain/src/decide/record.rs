@@ -55,8 +55,16 @@ pub(super) fn decide<R: Rng>(
     let done = record_on(rows(view, *of)?, record, record.lease, now, ids)?;
     let (refund, ..) = rows(view, *of)?;
     let learned = learns && refund.value.provider_refund_id.is_some();
+    let is_failed = refund.value.state == State::Failed && said.outcome == Is::Failed;
+    // Without an amount, all that was paid under this id was taken back.
+    let is_more = said.money.is_none_or(|money| money.minor > refund.value.amount);
     if let Some(name) = name.filter(|_| learned) {
         insert_key(view, refund_key(*of, name));
+    }
+    let beside = name.filter(|_| is_failed && is_more).map(|name| name.part());
+    if let Some(part) = beside.and_then(|part| live_key(view, of.tenant, part, now)) {
+        let of = RefundRef { refund: RefundId::from_ulid(part.id), ..*of };
+        record_on(rows(view, of)?, record, None, now, ids)?;
     }
     Ok(done)
 }

@@ -86,3 +86,24 @@ async fn a_node_without_the_provider_tells_of_its_refunds_all_the_same() {
     look(&rig).await;
     assert_eq!(told(&rig, &unknown).await, 1);
 }
+
+#[tokio::test]
+async fn a_person_is_told_once_of_refunds_that_were_to_be_sent_and_nobody_may_send() {
+    let rig = EngineRig::open_with(Setup::default()).await;
+    let stop = ThrowSwitch { tenant: rig.tenant, stop: true, reason: None, recorded_in: None };
+    assert!(rig.engine.throw_sending_switch(stop.clone()).await.expect("thrown"));
+    let queued = refund(&rig, "succeed").await;
+    rig.clock.advance(24 * HOUR - 1);
+    assert_eq!(rig.engine.step_left(9).await.expect("a step"), 0);
+    rig.clock.advance(1);
+    for _ in 0..2 {
+        rig.engine.step_left(9).await.expect("a step");
+    }
+    assert_eq!(told(&rig, &queued).await, 1);
+    let start = ThrowSwitch { stop: false, ..stop };
+    assert!(rig.engine.throw_sending_switch(start).await.expect("thrown"));
+    rig.run_now().await;
+    let sent = rig.reload(&queued).await;
+    assert_eq!((sent.state, sent.needs_attention), (State::Succeeded, false));
+    rig.verify_clean().await;
+}

@@ -208,3 +208,52 @@ async fn a_late_word_about_a_refused_call_does_not_fail_the_one_under_way() {
     run(&engine, &rig, HOUR).await;
     assert_eq!(told(&rig, "refund.failed").await, 0);
 }
+
+#[tokio::test]
+async fn a_refund_whose_node_died_while_nothing_is_sent_is_told() {
+    let rig = EngineRig::open().await;
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
+    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let engine = engine(&rig, &[&psp]);
+    let payment = pay(&engine, &rig, "psp", "ch_1").await;
+    let refund = rig.refund(&payment).of(&engine).create().await;
+    drop(engine.lease_due(64).await.expect("claimed"));
+    assert_eq!(rig.reload(&refund).await.state, S::Sending);
+    let stop = ThrowSwitch { tenant: rig.tenant, stop: true, reason: None, recorded_in: None };
+    assert!(engine.throw_sending_switch(stop).await.expect("thrown"));
+    for _ in 0..10 {
+        rig.clock.advance(24 * HOUR);
+        run(&engine, &rig, 0).await;
+        engine.step_left(64).await.expect("a step");
+        engine.step_ageing(None, 64).await.expect("a step");
+    }
+    assert_eq!(
+        told(&rig, "refund.attention_required").await,
+        1,
+        "{:?}",
+        rig.reload(&refund).await.state
+    );
+}
+
+#[tokio::test]
+async fn more_than_was_asked_for_is_freed_with_the_refund_that_is_taken_back() {
+    let rig = EngineRig::open().await;
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| Said {
+        at: Some(f.clock.now()),
+        ..f.make(order, O::Completed)
+    };
+    let psp = fake(&rig, "psp", keeps(24, false), make, absent);
+    let engine = engine(&rig, &[&psp]);
+    let payment = pay(&engine, &rig, "psp", "ch_1").await;
+    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
+    run(&engine, &rig, 0).await;
+    let key = || Some(refund.provider_key());
+    let more = Said { at: Some(rig.clock.now()), ..paid_out("re_1", 3_000, &payment) };
+    tell(&engine, &rig, &psp, notice("ch_1", key(), more)).await;
+    assert_eq!(books(&rig, &payment).await, (3_000, 0, 7_000));
+    rig.clock.advance(HOUR);
+    let back = Said { at: Some(rig.clock.now()), ..paid_out("re_1", 3_000, &payment) };
+    let back = Said { outcome: O::Failed, ..back };
+    tell(&engine, &rig, &psp, notice("ch_1", key(), back)).await;
+    assert_eq!(books(&rig, &payment).await, (0, 0, 10_000));
+}

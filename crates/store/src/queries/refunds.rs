@@ -291,6 +291,19 @@ pub(crate) fn ageing(
     Query::new(sql).with(before).with(at).with(scope).with(id).with(limit)
 }
 
+/// Refunds that are being sent under a lease that is over since `lease_over`, and those that are to be sent
+/// since before `due` and of which no person was told.
+pub(crate) fn left(lease_over: Timestamp, due: Timestamp, limit: u32) -> Query<RefundView> {
+    let sql = format!(
+        "{LANES} SELECT {} FROM lanes CROSS JOIN refunds r \
+         JOIN payments p ON p.scope = r.scope AND p.id = r.payment \
+         WHERE r.lane = lanes.lane AND r.due_at <= $2 \
+         AND (r.state = 4 OR r.state IN (2, 3) AND r.due_at <= $3 AND r.needs_attention = 0) LIMIT $4",
+        columns()
+    );
+    Query::new(sql).with(-1_i64).with(lease_over).with(due).with(limit)
+}
+
 /// The earlier calls that asked the provider for a refund, oldest first.
 pub(crate) fn attempts(tenant: Tenant, refund: RefundId) -> Query<Attempt> {
     let sql = format!(
