@@ -10,7 +10,7 @@ use super::statement::{is_or_may_be_paid, record_on, refund_key, with_refund};
 use super::unique_keys::{insert_key, live_key};
 use super::{AdoptRefund, Done, RecordOutcome, RefundRef, Refusal, Rows, rows};
 use crate::ids::{Ids, RefundId};
-use crate::money::{Currency, Money};
+use crate::money::{Currency, MAX_AMOUNT, Money};
 use crate::outcome::{Failure, Observation, ProviderOutcome as Is, Said, Source};
 use crate::refund::{Fact, Refund, State, Status};
 use crate::time::Timestamp;
@@ -40,7 +40,8 @@ pub(super) fn decide<R: Rng>(
         // A statement that a refund of which we never knew went wrong changes nothing.
         let Some(name) = name.filter(|_| is_paid_out) else { return as_it_is(view, record) };
         let currency = payment.value.capture.currency;
-        let money = said.money.filter(|money| money.currency == currency && money.minor > 0);
+        let money =
+            said.money.filter(|money| money.currency == currency && is_bookable(money.minor));
         return match money {
             Some(money) => book_beside(view, record, &name, money, "second_payout", now, ids),
             None => tell_of_another(rows(view, *of)?, record, id, now, ids),
@@ -65,6 +66,7 @@ pub(super) fn decide<R: Rng>(
     if let Some(part) = beside.and_then(|part| live_key(view, of.tenant, part, now)) {
         let of = RefundRef { refund: RefundId::from_ulid(part.id), ..*of };
         record_on(rows(view, of)?, record, None, now, ids)?;
+        return as_it_is(view, record);
     }
     Ok(done)
 }
@@ -91,6 +93,10 @@ fn as_it_is(view: &mut View, record: &RecordOutcome) -> Result<Done, Refusal> {
     Ok(Done::Refund { refund, payment, replayed: false })
 }
 
+fn is_bookable(minor: i64) -> bool {
+    (1..=MAX_AMOUNT).contains(&minor)
+}
+
 /// By how much more than is booked a decided refund was paid.
 fn paid_beyond(refund: &Refund, currency: Currency, observation: &Observation) -> Option<Money> {
     let said = &observation.said;
@@ -99,7 +105,8 @@ fn paid_beyond(refund: &Refund, currency: Currency, observation: &Observation) -
     }
     let money = said.money.filter(|money| money.currency == currency)?;
     let is_decided = refund.state == State::Succeeded && said.outcome == Is::Completed;
-    let more = money.minor.checked_sub(refund.amount).filter(|more| is_decided && *more > 0)?;
+    let more =
+        money.minor.checked_sub(refund.amount).filter(|more| is_decided && is_bookable(*more))?;
     Some(Money::new(more, currency))
 }
 

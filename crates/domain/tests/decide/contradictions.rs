@@ -5,7 +5,7 @@ use crate::harness::*;
 use crate::traits::*;
 use domain::decide::{Call, Command, CreateRefund, RefundRef, Refusal, Start};
 use domain::event::Type;
-use domain::money::{Currency, Money};
+use domain::money::{Currency, MAX_AMOUNT, Money};
 use domain::outcome::{Observation, ProviderOutcome, Said, Source};
 use domain::provider::{LookupBy, Traits};
 use domain::refund::{Origin, Refund, State};
@@ -259,7 +259,8 @@ fn a_second_refund_of_no_clear_amount_cannot_be_booked_and_goes_to_a_person() {
     let eur = Currency::parse("EUR").expect("a currency");
     let named = || with_id("re_2", told(ProviderOutcome::Completed, 7));
     let in_euro = webhook(Said { money: Some(Money::new(4_000, eur)), ..named().said });
-    for statement in [named(), in_euro, of_amount(0, named())] {
+    let too_much = of_amount(MAX_AMOUNT + 1, named());
+    for statement in [named(), in_euro, of_amount(0, named()), too_much] {
         let (mut harness, of) = succeeded();
         assert_eq!(harness.say(of, statement.clone()), Ok(State::Succeeded));
         assert_eq!(harness.attention(of), ["refund_mismatch"]);
@@ -294,6 +295,56 @@ fn more_money_than_was_asked_for_is_booked_beside_a_refund_that_succeeded() {
     let told = harness.told_about(of).last().and_then(|event| event.detail.clone());
     let message = told.and_then(|detail| detail.failure_message).expect("a reason");
     assert!(message.contains("5.00 USD") && message.contains(&booked.id.to_string()), "{message}");
+}
+
+#[test]
+fn what_was_paid_beside_a_refund_is_freed_when_all_of_it_is_taken_back() {
+    for (back, left) in [(Some(4_500), 0), (None, 0), (Some(4_000), 500), (Some(3_999), 500)] {
+        let (mut harness, of) = succeeded();
+        harness.say(of, with_id("re_1", told(ProviderOutcome::Completed, 6))).expect("told");
+        harness
+            .say(of, with_id("re_1", told_of(4_500, ProviderOutcome::Completed, 7)))
+            .expect("told");
+        assert_eq!(balance(&harness, of), (4_500, 0, 0));
+        let taken_back = with_id("re_1", told(ProviderOutcome::Failed, 8));
+        let taken_back = match back {
+            Some(minor) => of_amount(minor, taken_back),
+            None => taken_back,
+        };
+        for _ in 0..2 {
+            assert_eq!(harness.say(of, taken_back.clone()), Ok(State::Failed));
+        }
+        assert_eq!(balance(&harness, of), (left, 0, 0), "{back:?}");
+        let [beside] = *others(&harness, of) else { panic!("one more") };
+        let state = if left == 0 { State::Failed } else { State::Succeeded };
+        assert_eq!(beside.state, state, "{back:?}");
+    }
+}
+
+#[test]
+fn what_was_paid_beside_a_refund_stays_while_it_is_not_believed_to_have_failed() {
+    let (mut harness, of) = succeeded();
+    harness.say(of, with_id("re_1", told(ProviderOutcome::Completed, 6))).expect("told");
+    harness.say(of, with_id("re_1", told_of(4_500, ProviderOutcome::Completed, 7))).expect("told");
+    let failed = timeless(with_id("re_1", told_of(4_500, ProviderOutcome::Failed, 8)));
+    assert_eq!(harness.say(of, failed), Ok(State::Succeeded), "it is looked at first");
+    assert_eq!(balance(&harness, of), (4_500, 0, 0));
+    let sent_out = with_id("re_1", told_of(4_500, ProviderOutcome::Canceled, 6));
+    harness.say(of, sent_out).expect("older than what is known");
+    assert_eq!(balance(&harness, of), (4_500, 0, 0));
+}
+
+#[test]
+fn more_than_can_be_booked_is_told() {
+    let (mut harness, of) = succeeded();
+    let more = with_id("re_1", told_of(MAX_AMOUNT + 4_001, ProviderOutcome::Completed, 7));
+    assert_eq!(harness.say(of, more), Ok(State::Succeeded));
+    assert_eq!(harness.attention(of), ["amount_mismatch"]);
+    assert!(others(&harness, of).is_empty());
+    let (mut harness, of) = succeeded();
+    let most = with_id("re_1", told_of(MAX_AMOUNT + 4_000, ProviderOutcome::Completed, 7));
+    assert_eq!(harness.say(of, most), Ok(State::Succeeded));
+    assert_eq!(harness.attention(of), ["paid_more"]);
 }
 
 #[test]

@@ -7,7 +7,6 @@ use domain::ids::{Ids, PaymentId, RefundId};
 use domain::ledger::{Code, Reason, SourceType, Totals, Transfer};
 use domain::machine::Next;
 use domain::money::Currency;
-use domain::outcome::Source;
 use domain::payment::Payment;
 use domain::refund::{Attempt, Bucket, Fact, Origin, Refund, State, next};
 use domain::tenant::Tenant;
@@ -30,6 +29,8 @@ pub struct Rows {
     pub attempts: Vec<Attempt>,
     /// The calls that may have made refunds, as far as that can be known.
     pub doubts: Doubts,
+    /// The amounts of the refunds when they were made.
+    asked: BTreeMap<RefundId, i64>,
 }
 
 impl Rows {
@@ -106,6 +107,9 @@ impl Rows {
     fn save(&mut self, view: &View) {
         save(&mut self.payments, &view.payments);
         save(&mut self.refunds, &view.refunds);
+        for refund in self.refunds.values() {
+            self.asked.entry(refund.id).or_insert(refund.amount);
+        }
         save(&mut self.keys, &view.keys);
         self.events.extend(view.new_rows.events.iter().cloned());
         self.transfers.extend(view.new_rows.transfers.iter().cloned());
@@ -159,16 +163,12 @@ impl Rows {
         assert!(ours <= payment.capture.captured, "{id} was over-refunded by Refundry itself");
     }
 
-    /// The provider paid it although it had been given up, or a person booked what really moved.
+    /// The provider paid it although it had been given up, or a person booked another amount that moved.
     fn was_revived(&self, refund: &Refund) -> bool {
         let is_released = |state: State| state.bucket() == Bucket::Released;
         let states = self.states_of(refund);
-        let of_a_person = |event: &Event| {
-            let source = event.detail.as_ref().and_then(|detail| detail.source.as_deref());
-            source == Some(Source::Operator.as_str())
-        };
         states.windows(2).any(|pair| is_released(pair[0]) && !is_released(pair[1]))
-            || self.events_of(refund).any(of_a_person)
+            || self.asked.get(&refund.id) != Some(&refund.amount)
     }
 
     fn check_refund(&self, refund: &Refund) {

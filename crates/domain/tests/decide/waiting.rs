@@ -3,7 +3,7 @@
 
 use crate::harness::*;
 use crate::traits::*;
-use domain::decide::{Call, CreateRefund, RefundRef, Resolution, Start};
+use domain::decide::{Call, Command, CreateRefund, RefundRef, Resolution, Start};
 use domain::event::Type;
 use domain::outcome::{Observation, ProviderOutcome, Source};
 use domain::provider::{OutcomeBy, Traits};
@@ -258,4 +258,49 @@ fn looks_back_off_and_a_statement_that_comes_by_itself_does_not_put_them_off() {
     let listed = Observation { source: Source::List, ..looked_up(ProviderOutcome::Accepted) };
     harness.say_under(None, of, listed).expect("recorded");
     assert_eq!((harness.refund(of).checks, harness.refund(of).due_at), (3, due_at));
+}
+
+/// Looks at a refund on which nobody works.
+fn age(harness: &mut Harness, of: RefundRef) -> State {
+    let age = Command::Age { of, rules: Box::new(harness.rules) };
+    harness.run(age).expect("looked at");
+    harness.refund(of).state
+}
+
+#[test]
+fn a_person_is_told_once_of_a_refund_that_nobody_sends_for_a_day() {
+    for start in [Start::Queue, Start::Schedule { until: START.plus_ms(HOUR_MS) }] {
+        let mut harness = Harness::open();
+        let payment = harness.pay(10_000);
+        let create = CreateRefund { start, ..ask(payment, 1_000) };
+        let refund = harness.create(create).expect("created").refund;
+        let (of, state) = (RefundRef::from(&refund), refund.state);
+        let day = refund.due_at.expect("it is due").plus_ms(24 * HOUR_MS);
+        for (at, told) in [(day.plus_ms(-1), 0), (day, 1), (day.plus_ms(24 * HOUR_MS), 1)] {
+            harness.now = at;
+            assert_eq!(age(&mut harness, of), state);
+            assert_eq!(harness.attention(of).len(), told);
+        }
+        assert_eq!(harness.next_call(of), Ok(Call::Submit), "it is sent all the same");
+    }
+}
+
+#[test]
+fn a_refund_whose_node_is_gone_is_in_doubt_although_nobody_works_on_it() {
+    let (mut harness, of) = sent(SIMULATOR);
+    let over = harness.refund(of).due_at.expect("a lease");
+    for (after_ms, state) in [(300_000 - 1, State::Sending), (300_000, State::Unknown)] {
+        harness.now = over.plus_ms(after_ms);
+        assert_eq!(age(&mut harness, of), state);
+    }
+    assert_eq!(harness.failure_code(of), Some("interrupted"));
+    assert_eq!(
+        harness.refund(of).due_at,
+        Some(harness.now),
+        "it is looked for when that is allowed"
+    );
+    assert_eq!(harness.attention(of).len(), 0);
+    harness.now = harness.now.plus_ms(HOUR_MS);
+    assert_eq!(age(&mut harness, of), State::Unknown);
+    assert_eq!(harness.attention(of), ["overdue"]);
 }
