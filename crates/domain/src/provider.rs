@@ -29,9 +29,6 @@ pub struct Traits {
     pub amounts: Amounts,
     /// How long after the capture a refund is possible, milliseconds, where there is one limit.
     pub window_ms: Option<i64>,
-    /// For how long succeeded refunds are asked about, milliseconds, where no webhook tells of a refund
-    /// that bounces.
-    pub watch_ms: Option<i64>,
 }
 
 /// The traits of the providers of a node, by name.
@@ -193,7 +190,6 @@ impl Traits {
         key: KeyForm { longest: 255, characters: "" },
         amounts: Amounts { unit: AmountUnit::Minor, exponents: &[] },
         window_ms: None,
-        watch_ms: None,
     };
 
     /// Whether a refund of `money` of a payment can be made at all, as far as these facts tell.

@@ -5,7 +5,7 @@ use crate::provider_accounts::Credentials;
 use crate::{Engine, Error};
 use domain::ids::ProviderAccountId;
 use domain::outcome::Failure;
-use domain::tenant::Tenant;
+use domain::tenant::{Mode, Tenant};
 use futures_util::FutureExt as _;
 use providers::{AccountValues, Provider};
 use secrecy::ExposeSecret as _;
@@ -113,13 +113,14 @@ impl Engine {
             self.adapters().forget((tenant, id));
             return Ok(None);
         };
-        let adapter = self.make_adapter(id, &credentials)?;
+        let adapter = self.make_adapter(tenant.mode(), id, &credentials)?;
         self.adapters().keep((tenant, id), credentials.version, adapter.clone());
         Ok(Some(adapter))
     }
 
     fn make_adapter(
         &self,
+        mode: Mode,
         id: ProviderAccountId,
         credentials: &Credentials,
     ) -> Result<Arc<dyn Provider>, Error> {
@@ -131,8 +132,8 @@ impl Engine {
         let secrets =
             credentials.secrets.iter().map(|(name, value)| (&**name, value.expose_secret()));
         let account = id.to_string();
-        let values =
-            AccountValues { account: &account, values: config.chain(secrets).collect(), http };
+        let values = config.chain(secrets).collect();
+        let values = AccountValues { account: &account, mode, values, http };
         let adapter = catch_unwind(AssertUnwindSafe(|| build(&values)));
         adapter
             .unwrap_or_else(|_| Err("the adapter's own code failed".to_owned()))

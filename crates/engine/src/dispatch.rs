@@ -49,8 +49,7 @@ pub struct Leased {
 
 impl Leased {
     pub(crate) fn new(refund: Box<Refund>, payment: &Payment, call: Move, permit: Permit) -> Self {
-        let all = payment.refunded.saturating_add(payment.reserved);
-        let refunded_before = all.saturating_sub(refund.amount).max(0);
+        let refunded_before = refunded_before(&refund, payment);
         let payment = payment.capture.clone();
         Self { refund, payment, refunded_before, call, permit }
     }
@@ -278,6 +277,26 @@ impl Engine {
         }
     }
 
+    /// Asks the provider of a refund to take it back.
+    pub(crate) async fn ask_to_cancel(&self, refund: &Refund, payment: &Payment) -> Said {
+        let (tenant, capture) = (refund.tenant, payment.capture.clone());
+        let account = capture.provider_account.as_deref();
+        let adapter = match self.adapter(tenant, &capture.provider, account).await {
+            Ok(adapter) => adapter,
+            Err(why) => {
+                return Said::unknown(Failure::new("provider_not_configured", &why.to_string()));
+            }
+        };
+        let instruction = instruction_of(&Todo {
+            refund: Box::new(refund.clone()),
+            payment: capture.clone(),
+            refunded_before: refunded_before(refund, payment),
+            call: Move::Look,
+        });
+        let asked = adapter.cancel(&instruction, self.ordinary_call());
+        self.within(asked).await.unwrap_or_else(Said::unknown)
+    }
+
     /// The command that records a statement about a refund, under no lease.
     pub(crate) fn outcome_of(
         &self,
@@ -297,6 +316,12 @@ impl Engine {
             rules: self.rules(&payment.provider),
         }
     }
+}
+
+/// The rest of the payment, refunded or under way without a refund, minor units.
+fn refunded_before(refund: &Refund, payment: &Payment) -> i64 {
+    let all = payment.refunded.saturating_add(payment.reserved);
+    all.saturating_sub(refund.amount).max(0)
 }
 
 /// Nothing is sent through a provider account that is paused or was deleted.

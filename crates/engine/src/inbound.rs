@@ -195,9 +195,11 @@ impl Engine {
             }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(Ok(tally));
             }
         }
+        let (provider, payment) = (&*payment.provider, &*payment.provider_payment_id);
+        tracing::warn!(provider, payment, "the payment has more refunds than are read at once");
         Ok(Ok(tally))
     }
 

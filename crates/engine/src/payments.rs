@@ -10,6 +10,7 @@ use domain::payment::{NewPayment, Payment};
 use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use domain::unique_keys::{KeyHash, KeyTarget};
+use std::collections::BTreeSet;
 use store::{Page, PageQuery};
 
 impl Engine {
@@ -189,7 +190,8 @@ impl Engine {
         Ok(self.store().list_payments(tenant, page).await?)
     }
 
-    /// The payment that a caller names. An id is returned as it is, without a look-up.
+    /// The payment that a caller names. An id is returned as it is, without a look-up. Refused where the
+    /// provider's id is one of several payments. Payments at deleted provider accounts have only their own id.
     pub async fn resolve_source(
         &self,
         tenant: Tenant,
@@ -198,15 +200,44 @@ impl Engine {
         match source {
             PaymentName::Id(id) => Ok(Some(*id)),
             PaymentName::Charge(charge) => {
-                for provider in self.registry().names(tenant) {
-                    let books = Books { provider, account: None };
-                    if let Some(found) = self.find_charge(tenant, books, charge).await? {
-                        return Ok(Some(found));
+                let mut found = self.find_charge_anywhere(tenant, charge).await?.into_iter();
+                let (first, second) = (found.next(), found.next());
+                if second.is_some() {
+                    let message = "payments at several providers or provider accounts have this id; \
+                                   name the payment by Refundry's own id";
+                    return Err(Error::Invalid { field: "chargeId", message: message.into() });
+                }
+                match first {
+                    Some(id) => Ok(Some(id)),
+                    None => {
+                        self.find_named_payment(tenant, unique_keys::charge_alone(charge)).await
                     }
                 }
-                self.find_named_payment(tenant, unique_keys::charge_alone(charge)).await
             }
         }
+    }
+
+    /// The payments with this id at the providers of this node and at the provider accounts of the tenant.
+    async fn find_charge_anywhere(
+        &self,
+        tenant: Tenant,
+        charge: &str,
+    ) -> Result<BTreeSet<PaymentId>, Error> {
+        let accounts = self.provider_account_states(tenant).await?;
+        let accounts: Vec<(&str, String)> =
+            accounts.iter().map(|state| (&*state.provider, state.id.to_string())).collect();
+        let of_everybody = |name: &&str| self.registry().adapter_of_account(name).is_none();
+        let names = self.registry().names(tenant).filter(of_everybody);
+        let alone = names.map(|provider| Books { provider, account: None });
+        let of_accounts = accounts
+            .iter()
+            .map(|(provider, account)| Books { provider, account: Some(account.as_str()) });
+        let mut found = BTreeSet::new();
+        for books in alone.chain(of_accounts) {
+            found
+                .extend(self.find_named_payment(tenant, unique_keys::charge(books, charge)).await?);
+        }
+        Ok(found)
     }
 
     /// The payment with this id in the books of a provider.

@@ -5,10 +5,11 @@ use crate::input::IdempotencyKey;
 use crate::unique_keys::{self, Books};
 use crate::{Engine, Error};
 use domain::decide::{
-    ACCOUNT_DELETED, Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution,
-    ResolveRefund, Start,
+    ACCOUNT_DELETED, Command, CreateRefund, KeyedRequest, PROVIDER_SILENT, RefundRef, Refusal,
+    Resolution, ResolveRefund, Start,
 };
 use domain::ids::RefundId;
+use domain::outcome::{Observation, ProviderOutcome, Source};
 use domain::provider::OutcomeBy;
 use domain::refund::{Attempt, NewRefund, Refund, RefundView, State, Status};
 use domain::tenant::Tenant;
@@ -66,7 +67,7 @@ impl Engine {
         }
     }
 
-    /// Withdraws a refund that was not sent yet.
+    /// Withdraws a refund that was not sent yet, or that its provider takes back.
     pub async fn cancel_refund(
         &self,
         tenant: Tenant,
@@ -77,7 +78,45 @@ impl Engine {
         let request = unique_keys::cancel_request(id);
         let key = key.map(|key| KeyedRequest { hash: unique_keys::idempotency(key), request });
         let command = Command::Cancel { of: RefundRef::from(&found.refund), key };
-        self.commit(command, key.map(|key| (tenant, key.hash))).await?.try_into()
+        let done = self.commit(command, key.map(|key| (tenant, key.hash))).await;
+        if let Err(Error::Refused(Refusal::TooLateToCancel(state))) = done {
+            return self.take_back(tenant, id, state).await;
+        }
+        done?.try_into()
+    }
+
+    /// Asks the provider to take a refund back that waits there. A repetition asks again, which changes
+    /// nothing.
+    async fn take_back(
+        &self,
+        tenant: Tenant,
+        id: RefundId,
+        state: State,
+    ) -> Result<Answered<RefundView>, Error> {
+        let too_late = Error::Refused(Refusal::TooLateToCancel(state));
+        if !matches!(state, State::Submitted | State::RequiresAction | State::Held) {
+            return Err(too_late);
+        }
+        let RefundView { refund, payment } =
+            self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
+        let balance = self.find_payment(tenant, refund.payment).await?;
+        let balance = balance.ok_or(Refusal::PaymentNotFound)?;
+        let said = self.ask_to_cancel(&refund, &balance).await;
+        match said.outcome {
+            ProviderOutcome::Canceled => {}
+            ProviderOutcome::Unknown | ProviderOutcome::NeverSent | ProviderOutcome::InProgress => {
+                let message = "the provider did not say whether it took the refund back; read the \
+                               refund again, and cancel it again if it still waits";
+                let code = PROVIDER_SILENT;
+                return Err(Refusal::NotPossible { code, message: message.into() }.into());
+            }
+            _ => return Err(too_late),
+        }
+        let observation = Observation { source: Source::Lookup, said };
+        let record = self.outcome_of(&refund, &payment, observation, 0);
+        self.committer().run(Command::Record(Box::new(record))).await?;
+        let value = self.find_refund(tenant, id).await?.ok_or(Refusal::RefundNotFound)?;
+        Ok(Answered { value, replayed: false })
     }
 
     /// Records a person's decision about a refund in doubt.

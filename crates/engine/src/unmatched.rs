@@ -17,6 +17,10 @@ use store::{NoticeFilter, Page, PageQuery, SortOrder, UnmatchedNotice};
 /// The waits between two tries.
 const TRIES: Backoff = Backoff { first_ms: 1_000, most_ms: 60 * 60_000 };
 
+/// How long a notice is kept about a payment that nobody registers: the provider's account may be used for other
+/// payments, too.
+const KEPT_MS: i64 = 90 * 24 * 60 * 60_000;
+
 /// How many notices about a payment are tried when it is registered.
 const OF_A_PAYMENT: u32 = 100;
 
@@ -312,10 +316,25 @@ impl Engine {
             self.store().forget_notice(of).await?;
             return Ok(true);
         };
+        let is_old = kept.id.at().plus_ms(KEPT_MS) <= self.now();
+        if is_old && why == Unmatched::PaymentNotRegistered {
+            tracing::info!(notice = %kept.id, "a notice about a payment that nobody registered is forgotten");
+            self.store().forget_notice(of).await?;
+            return Ok(false);
+        }
         let wait = self.with_ids(|ids| TRIES.wait_ms(kept.tries.saturating_add(1), ids.rng()));
         let due_at = why.may_fit_later().then(|| self.now().plus_ms(wait));
         self.store().put_off_notice(of, why.as_str(), due_at).await?;
         Ok(false)
+    }
+
+    /// Forgets a notice because a person wants it. `false` when there is none.
+    pub async fn dismiss_notice(&self, tenant: Tenant, id: NoticeId) -> Result<bool, Error> {
+        let was_there = self.store().forget_notice((tenant, id)).await?;
+        if was_there {
+            tracing::warn!(notice = %id, "a person dismissed a provider's statement that fitted nothing");
+        }
+        Ok(was_there)
     }
 
     /// Statements of providers that fit nothing yet, by the time they came.

@@ -3,6 +3,7 @@
 use crate::Provider;
 use crate::http::Http;
 use domain::provider::Traits;
+use domain::tenant::Mode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct Field {
 pub struct AccountValues<'a> {
     /// The provider account, `pa_…`.
     pub account: &'a str,
+    /// Live, or test: many providers have a URL of their own for tests.
+    pub mode: Mode,
     /// Settings and opened secrets by the names of their fields; all that are required are there.
     pub values: BTreeMap<&'a str, &'a str>,
     /// The client for calls.

@@ -172,7 +172,8 @@ impl DisputeStage {
 pub enum Hint {
     /// A payment, by the provider's id.
     Payment(Box<str>),
-    /// A refund, by the provider's id.
+    /// A refund that may be ours, by the provider's id. Where a provider names no payment, and refunds are made there
+    /// as well, the adapter reads the refund itself and returns a notice.
     Refund(Box<str>),
 }
 

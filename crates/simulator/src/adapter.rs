@@ -4,8 +4,10 @@
 //! was never made is the only call that is certainly not sent, a parsed 429 the only one that certainly
 //! did nothing, and after every other answer the PSP may have paid.
 
+use crate::book::Book;
 use crate::psp::{self, RefundRequest};
 use crate::script::Script;
+use crate::timeline;
 use crate::wire::{
     ErrorAnswer, ListAnswer, PaymentAnswer, RawAnswer, RefundAnswer, RefundBody, TransportFault,
     WebhookBody,
@@ -100,6 +102,27 @@ impl Provider for Simulator {
         Ok(Listed { notices: notices.collect::<Result<_, _>>()?, next: list.next })
     }
 
+    async fn cancel(&self, order: &RefundInstruction, call: Call) -> Said {
+        let tenant = order.payment.tenant;
+        let Some(id) = order.provider_refund_id.clone() else {
+            let why = "the simulator takes refunds back by their ids only";
+            return Said::new(ProviderOutcome::Impossible)
+                .because(Failure::new("cannot_cancel", why));
+        };
+        let work = move |book: &mut Book| psp::cancel_refund(book, tenant, &id);
+        match self.receive(call.deadline.left(), work).await {
+            Ok(raw) if raw.status == 422 || raw.status == 404 => {
+                Said::new(ProviderOutcome::Impossible).because(why_not_ok(&raw))
+            }
+            Ok(raw) => match read_looked_up(&raw) {
+                Lookup::Found(said) => said,
+                Lookup::Absent => Said::unknown(why_not_ok(&raw)),
+                Lookup::Unknown(why) => Said::unknown(why),
+            },
+            Err(fault) => Said::unknown(fault.into()),
+        }
+    }
+
     async fn payment(
         &self,
         tenant: Tenant,
@@ -154,11 +177,12 @@ impl Provider for Simulator {
         }
         let notice =
             read_notice(body.at, body.data).map_err(|why| malformed(why.message.into()))?;
+        let event = Some(body.id);
         if self.config.webhooks_only_hint {
             let hints = vec![Hint::Payment(notice.provider_payment_id)];
-            return Ok(Inbound { hints, ..Inbound::default() });
+            return Ok(Inbound { event, hints, ..Inbound::default() });
         }
-        Ok(Inbound { notices: vec![notice], ..Inbound::default() })
+        Ok(Inbound { event, notices: vec![notice], ..Inbound::default() })
     }
 }
 
@@ -197,7 +221,6 @@ impl SimulatorConfig {
             key: KeyForm { longest: 255, characters: "0-9 A-Z a-z _" },
             amounts: Amounts { unit: AmountUnit::Minor, exponents: &[] },
             window_ms: None,
-            watch_ms: None,
         }
     }
 }
@@ -255,7 +278,10 @@ fn read_state(at: Option<i64>, body: RefundBody) -> Result<Said, Failure> {
         "failed" => {
             let code = body.code.unwrap_or_else(|| "refund_failed".into());
             let message = body.message.unwrap_or_else(|| "the simulator gave no reason".into());
-            (ProviderOutcome::Failed, Some(Failure { code, message }))
+            let is_canceled = &*code == timeline::CANCELED;
+            let outcome =
+                if is_canceled { ProviderOutcome::Canceled } else { ProviderOutcome::Failed };
+            (outcome, Some(Failure { code, message }))
         }
         "held" => {
             let why = "the provider holds it until the merchant's balance covers it";

@@ -88,6 +88,19 @@ pub(crate) fn show_refund(book: &Book, tenant: Tenant, names: &[Box<str>]) -> Re
     Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")))
 }
 
+/// Takes back a refund that waits for the merchant's money.
+pub(crate) fn cancel_refund(book: &mut Book, tenant: Tenant, id: &str) -> Result<Outcome> {
+    let now = book.now();
+    let Some(refund) = book.find_refund(tenant, id)?.filter(|refund| refund.is_visible(now)) else {
+        return Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")));
+    };
+    if refund.status != RefundStatus::Held {
+        let message = "only a refund that is held can be taken back";
+        return Ok(Outcome::Error(PspError::new(422, "not_cancelable", message)));
+    }
+    timeline::take_back_held(book, refund, now).map(Outcome::Refund)
+}
+
 /// One page of a payment's refunds, newest first, from behind the refund `after`.
 pub(crate) fn list_refunds(
     book: &Book,

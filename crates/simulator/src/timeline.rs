@@ -9,6 +9,9 @@ use crate::webhook;
 use domain::time::Timestamp;
 use rusqlite::Result;
 
+/// The code of a refund that the merchant took back.
+pub(crate) const CANCELED: &str = "canceled";
+
 /// Deliveries of a webhook before the simulator stops and keeps the row.
 const TRIES_LIMIT: u32 = 12;
 
@@ -91,6 +94,20 @@ pub(crate) fn fail(book: &mut Book, mut refund: Refund, now: Timestamp) -> Resul
     refund.at = next_at(now, refund.at);
     refund.returned_at = refund.paid_at.map(|_| refund.at);
     (refund.code, refund.message) = (Some(code.into()), Some(message.into()));
+    book.save_refund(&refund)?;
+    Ok(refund)
+}
+
+/// Ends a held refund, of which nothing was paid.
+pub(crate) fn take_back_held(
+    book: &mut Book,
+    mut refund: Refund,
+    now: Timestamp,
+) -> Result<Refund> {
+    refund.status = RefundStatus::Failed;
+    refund.at = next_at(now, refund.at);
+    refund.code = Some(CANCELED.into());
+    refund.message = Some("the merchant took it back before it was paid".into());
     book.save_refund(&refund)?;
     Ok(refund)
 }

@@ -145,8 +145,8 @@ queries! {
     fn keep_notice(notice: UnmatchedNotice) -> () = run unmatched_notices::keep;
     /// Says why a notice still fits nothing, and when it is tried again.
     fn put_off_notice(of: (Tenant, NoticeId), reason: &str, due_at: Option<Timestamp>) -> () = run unmatched_notices::put_off;
-    /// Forgets a notice that was matched.
-    fn forget_notice(of: (Tenant, NoticeId)) -> () = run unmatched_notices::forget;
+    /// Forgets a notice. `false` when there is none.
+    fn forget_notice(of: (Tenant, NoticeId)) -> bool = changes_one unmatched_notices::forget;
     /// Counts the work that was due before `before`, and refunds in doubt.
     fn backlog(before: Timestamp) -> Backlog = only backlog::count;
     /// The checkout with this id, also a deleted one.

@@ -6,7 +6,7 @@
 use super::print::camel_case;
 use super::problem::{Details, Problem};
 use crate::http::invalid::Invalid;
-use domain::decide::{ACCOUNT_DELETED, Refusal};
+use domain::decide::{ACCOUNT_DELETED, PROVIDER_SILENT, Refusal};
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
 use domain::money::Money;
@@ -38,7 +38,7 @@ fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static st
             | Refusal::DeliveryNotFound,
             _,
         ) => NOT_FOUND,
-        (Refusal::NotPossible { code: ACCOUNT_DELETED, .. }, _)
+        (Refusal::NotPossible { code: ACCOUNT_DELETED | PROVIDER_SILENT, .. }, _)
         | (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
         (Refusal::NotPaid { .. }, ErrorProfile::Go) => NOT_FOUND,
         (
@@ -165,7 +165,7 @@ impl Problem {
             .with(Details::Balance { expected, refundable }),
             Refusal::TooLateToCancel(state) => says(format!(
                 "a refund that is {state} cannot be canceled; only one that was not sent to the \
-                 provider can"
+                 provider can, or one that waits there and that the provider takes back"
             )),
             Refusal::CannotResolve(state) => says(format!(
                 "a refund that is {state} cannot be resolved by hand; only one whose outcome is in \
@@ -198,7 +198,9 @@ impl Problem {
             Refusal::NotPossible { code: "paid_by_hand", ref message } => {
                 says(message.clone()).about("outcome")
             }
-            Refusal::NotPossible { code: ACCOUNT_DELETED, ref message } => says(message.clone()),
+            Refusal::NotPossible { code: ACCOUNT_DELETED | PROVIDER_SILENT, ref message } => {
+                says(message.clone())
+            }
             Refusal::NotPossible { ref message, .. } => says(message.clone()).about("amount"),
             Refusal::CheckoutIs { state, .. } => says(format!(
                 "the session is {state}, and then this cannot be done; read it again"

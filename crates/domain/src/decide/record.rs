@@ -62,7 +62,7 @@ pub(super) fn decide<R: Rng>(
     if let Some(name) = name.filter(|_| learned) {
         insert_key(view, refund_key(*of, name));
     }
-    let beside = name.filter(|_| is_failed && is_more).map(|name| name.part());
+    let beside = name.filter(|_| is_failed && is_more).map(KeyHash::part);
     if let Some(part) = beside.and_then(|part| live_key(view, of.tenant, part, now)) {
         let of = RefundRef { refund: RefundId::from_ulid(part.id), ..*of };
         record_on(rows(view, of)?, record, None, now, ids)?;

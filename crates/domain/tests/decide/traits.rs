@@ -28,7 +28,6 @@ pub const SIMULATOR: Traits = Traits {
     key: KeyForm { longest: 255, characters: "0-9 A-Z a-z _" },
     amounts: Amounts { unit: AmountUnit::Minor, exponents: &[] },
     window_ms: None,
-    watch_ms: None,
 };
 
 const NO_LOOKUP: LookupBy =

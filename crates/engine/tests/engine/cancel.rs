@@ -1,9 +1,9 @@
 //! Withdrawing refunds.
 
-use domain::decide::Refusal;
+use domain::decide::{PROVIDER_SILENT, Refusal};
 use domain::ids::RefundId;
 use domain::refund::{Refund, State};
-use engine::{Answered, Error, IdempotencyKey, RefundView};
+use engine::{Answered, Engine, EngineConfig, Error, IdempotencyKey, RefundView, Registry};
 use testkit::{EngineRig, StopAt, StoppingProvider};
 
 async fn cancel(
@@ -73,4 +73,51 @@ async fn a_refund_nobody_made_cannot_be_withdrawn() {
     let none = RefundId::from_bytes([1; 16]);
     let refused = rig.engine.cancel_refund(rig.tenant, none, None).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::RefundNotFound))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_refund_that_its_provider_holds_is_taken_back_there() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).simulate("hold_for_funds").create().await;
+    rig.engine.step_due(9).await.expect("a step");
+    assert_eq!(rig.reload(&refund).await.state, State::Held);
+    for _ in 0..2 {
+        let canceled = cancel(&rig, &refund, Some("c")).await.expect("canceled").value.refund;
+        assert_eq!(canceled.state, State::Canceled);
+    }
+    assert_eq!(rig.amounts(&payment).await, (0, 0, 0));
+    rig.run_until_quiet().await;
+    assert_eq!(rig.verify_paid_as_booked(&payment).await, 0);
+    assert_eq!(rig.states(&refund).await.last(), Some(&State::Canceled));
+    rig.verify_clean().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_its_provider_does_not_take_back_stays_as_it_is() {
+    let rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).simulate("stay_pending").create().await;
+    rig.engine.step_due(9).await.expect("a step");
+    let before = rig.reload(&refund).await;
+    let refused = cancel(&rig, &refund, None).await;
+    let too_late = Refusal::TooLateToCancel(State::Submitted);
+    assert!(matches!(&refused, Err(Error::Refused(r)) if *r == too_late), "{refused:?}");
+    assert_eq!(rig.reload(&refund).await, before);
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_to_take_a_refund_back_is_told_from_one_that_refuses() {
+    let mut rig = EngineRig::open().await;
+    let payment = rig.pay(10_000, "USD").await;
+    let refund = rig.refund(&payment).simulate("hold_for_funds").create().await;
+    rig.engine.step_due(9).await.expect("a step");
+    let config = EngineConfig::clone(rig.config());
+    rig.engine = Engine::start(rig.parts_with(Registry::new(), &config));
+    let refused = cancel(&rig, &refund, None).await;
+    assert!(
+        matches!(&refused, Err(Error::Refused(Refusal::NotPossible { code: PROVIDER_SILENT, .. }))),
+        "{refused:?}"
+    );
+    assert_eq!(rig.reload(&refund).await.state, State::Held);
 }

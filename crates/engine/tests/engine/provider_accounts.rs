@@ -9,8 +9,8 @@ use domain::refund::State as RefundState;
 use domain::tenant::{Mode, Tenant};
 use engine::provider_accounts::{ProviderAccountDraft, ProviderAccountView, SecretHint, Secrets};
 use engine::{
-    Engine, Error, InboundWebhook, MasterKey, NewPayment, PageQuery, Parts, ProviderAccountFilter,
-    Registry, SecretError, SortOrder, WebhookError,
+    Engine, Error, InboundWebhook, MasterKey, NewPayment, PageQuery, Parts, PaymentName,
+    ProviderAccountFilter, Registry, SecretError, SortOrder, WebhookError,
 };
 use secrecy::ExposeSecret as _;
 use testkit::{EngineRig, TEST_PSP};
@@ -300,6 +300,27 @@ async fn refunds_go_through_the_credentials_of_their_payments_account() {
     let refused = rig.refund(&payment).amount(1).of(&engine).try_create().await;
     let message = refused.expect_err("it is refused").to_string();
     assert!(message.contains(&format!("{second} was deleted")), "{message}");
+}
+
+#[tokio::test]
+async fn a_payment_is_found_by_the_providers_id_unless_two_accounts_have_it() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let (one, other) =
+        (make(&engine, rig.tenant).await.account.id, make(&engine, rig.tenant).await.account.id);
+    let named = async |charge: &str| {
+        engine.resolve_source(rig.tenant, &PaymentName::Charge(charge.into())).await
+    };
+    refunded_through(&rig, &engine, one, "ch_1").await;
+    let of_one = find_payment(&rig, "ch_1").await.capture.id;
+    assert_eq!(named("ch_1").await.expect("a look-up"), Some(of_one));
+    assert_eq!(named("ch_2").await.expect("a look-up"), None);
+    refunded_through(&rig, &engine, other, "ch_1").await;
+    let refused = named("ch_1").await.expect_err("there are two").to_string();
+    assert!(refused.contains("several providers or provider accounts"), "{refused}");
+    engine.delete_provider_account(rig.tenant, other).await.expect("deleted");
+    let left = named("ch_1").await.expect("a look-up");
+    assert_eq!(left, Some(of_one), "a deleted account refunds nothing");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Refunds, notices and holds that people settle by hand, on the real server.
 
 use crate::harness::{Demo, ON_POSTGRES, Reply, eventually};
+use crate::keys::send;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -89,6 +90,20 @@ async fn a_webhook_that_comes_before_its_payment_is_listed_and_then_booked() {
     let payment = demo.post("/api/v1/payments", &body).await.data().clone();
     assert_eq!(payment["amountRefunded"], 300);
     assert_eq!(payment["providerData"], json!({"a": {"c": [1.5]}, "b": 1}));
+    assert_eq!(demo.list("/api/v1/unmatched-notices").await.len(), 0);
+    let mut elsewhere = told;
+    elsewhere["id"] = json!("swe_2");
+    elsewhere["data"]["paymentId"] = json!("ch_elsewhere");
+    elsewhere["data"]["refundId"] = json!("sim_re_elsewhere");
+    assert_eq!(tell(&demo, &secret, &elsewhere).await.status, 200);
+    let kept = demo.list("/api/v1/unmatched-notices").await;
+    let one = format!("/api/v1/unmatched-notices/{}", kept[0]["id"].as_str().unwrap());
+    let body = json!({"name": "writes", "scopes": ["refund:write"]});
+    let writer = demo.post("/api/v1/api-keys", &body).await.data()["key"].clone();
+    let writer = writer.as_str().unwrap();
+    for (key, status) in [(writer, 403), (demo.bearer(), 204), (demo.bearer(), 404)] {
+        assert_eq!(send(&demo, key, "DELETE", &one, None).await.status, status);
+    }
     assert_eq!(demo.list("/api/v1/unmatched-notices").await.len(), 0);
     let (code, text) = demo.run(&["verify"]);
     assert_eq!(code, 0, "{text}");

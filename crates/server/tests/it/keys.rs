@@ -11,7 +11,13 @@ async fn demo() -> (tempfile::TempDir, Demo) {
     (folder, demo)
 }
 
-async fn send(demo: &Demo, bearer: &str, method: &str, path: &str, body: Option<Value>) -> Reply {
+pub async fn send(
+    demo: &Demo,
+    bearer: &str,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Reply {
     let auth = format!("Bearer {bearer}");
     let mut headers = vec![("authorization", auth.as_str())];
     if body.is_some() {

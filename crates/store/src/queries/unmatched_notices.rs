@@ -74,7 +74,7 @@ pub(crate) fn put_off(
     Query::new(sql).with(reason).with(due_at.map(|at| at.0)).with(tenant).with(id.ulid())
 }
 
-/// Forgets a notice that was matched.
+/// Forgets a notice that was matched, dismissed or kept for long enough.
 pub(crate) fn forget((tenant, id): (Tenant, NoticeId)) -> Query<()> {
     Query::new("DELETE FROM unmatched_notices WHERE scope = $1 AND id = $2")
         .with(tenant)

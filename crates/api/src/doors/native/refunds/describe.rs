@@ -50,8 +50,9 @@ fn operations() -> Vec<Operation> {
         Described::post("/api/v1/refunds/{id}/cancel", "cancelRefund", TAG, "Cancel a refund")
             .of(id(), one)
             .says(
-                "Withdraws a refund that was not sent to the provider yet. One that was, or may \
-                 have been, is refused with `state_conflict`.",
+                "Withdraws a refund that was not sent to the provider yet. One that waits there is \
+                 taken back if the provider does that. Any other, and one that may have been sent, is \
+                 refused with `state_conflict`.",
             )
             .reads_nothing()
             .gives(200, "The canceled refund.", refund(), &["Idempotent-Replayed"])
@@ -165,7 +166,10 @@ fn create() -> Operation {
             &["Location", "Idempotent-Replayed", "Preference-Applied"],
             &[
                 ("getRefund", "Reads the refund."),
-                ("cancelRefund", "Withdraws it, if it was not sent yet."),
+                (
+                    "cancelRefund",
+                    "Withdraws it, if it was not sent yet or the provider takes it back.",
+                ),
                 ("getRefundTimeline", "Tells what became of it."),
                 ("listRefundAttempts", "Tells how the provider was asked for it."),
             ],
