@@ -6,6 +6,7 @@ mod adoption;
 mod contradictions;
 mod creation;
 mod doubts;
+mod excess;
 mod harness;
 mod one_at_a_time;
 mod outcomes;

@@ -76,7 +76,7 @@ pub(crate) fn put_off(
 
 /// Forgets a notice that was matched, dismissed or kept for long enough.
 pub(crate) fn forget((tenant, id): (Tenant, NoticeId)) -> Query<()> {
-    Query::new("DELETE FROM unmatched_notices WHERE scope = $1 AND id = $2")
+    Query::new("DELETE FROM unmatched_notices WHERE scope = $1 AND id = $2 RETURNING 1")
         .with(tenant)
         .with(id.ulid())
 }
