@@ -147,10 +147,10 @@ pub(crate) const CHECKS: &[&str] = &[
         "true",
         "e.state IS DISTINCT FROM t.state AND NOT (e.state IN (3, 4, 8) AND t.state IN (3, 4, 8))"
     ),
-    // Every unique key leads to a row, or has an answer (6) of its own.
+    // Every unique key leads to a row, has an answer (6) of its own or is a provider's event (9).
     "SELECT 'name ' || {k.hash}, {k.id}, 'no such thing'
      FROM keys k
-     WHERE (k.target <> 6 OR k.answer IS NULL)
+     WHERE k.target <> 9 AND (k.target <> 6 OR k.answer IS NULL)
        AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.scope = k.scope AND r.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.scope = k.scope AND p.id = k.id)
        AND NOT EXISTS (SELECT 1 FROM checkouts c WHERE c.scope = k.scope AND c.id = k.id)
