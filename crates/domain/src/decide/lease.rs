@@ -62,8 +62,7 @@ pub(super) fn decide<R: Rng>(
         && row.value.state == State::Unknown
         && gives_up_at(&row.value, rules) <= now
     {
-        let failure = Some(unresolved());
-        let arrival = Arrival { due_at: Some(lease_until), failure, ..Arrival::default() };
+        let arrival = Arrival { failure: Some(unresolved()), ..Arrival::default() };
         advance(row, payment, new_rows, Fact::GivenUp, arrival, now, ids)?;
     }
     let refund = row.change();
@@ -81,7 +80,7 @@ pub(super) fn decide<R: Rng>(
         }
         Call::Look => {}
         // A person or a webhook moves it on.
-        Call::Wait => refund.due_at = waits_until(refund, rules, now),
+        Call::Wait => refund.due_at = waits_until(refund, rules),
     }
     if is_disputed(refund, call) {
         refund.due_at = None;
@@ -208,11 +207,10 @@ fn call_for(refund: &Refund, rules: &Rules, now: Timestamp) -> Call {
 }
 
 /// When a refund that cannot be asked about becomes a person's; `None` once a person knows.
-fn waits_until(refund: &Refund, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+fn waits_until(refund: &Refund, rules: &Rules) -> Option<Timestamp> {
     let after = rules.attention_after_ms(refund.state)?;
-    let at = refund.updated_at.plus_ms(after);
-    if now < at && !refund.needs_attention {
-        return Some(at);
+    if !refund.needs_attention {
+        return Some(refund.updated_at.plus_ms(after));
     }
     (refund.state == State::Unknown).then(|| gives_up_at(refund, rules))
 }

@@ -4,7 +4,7 @@ use domain::checkout::{Checkout, NewCheckout, Outcome, PaymentAttempt, State};
 use domain::decide::checkout::{Act, ActOnCheckout, Charge, OpenCheckout};
 use domain::decide::invoice::{Act as InvoiceAct, ActOnInvoice, CreateInvoice};
 use domain::decide::{Command, Refusal, decide};
-use domain::event::Subject;
+use domain::event::{Subject, Type};
 use domain::ids::{Ids, InvoiceId, PaymentId};
 use domain::invoice::{self, NewInvoice, Totals};
 use domain::line_item::LineItem;
@@ -282,4 +282,22 @@ fn rows_that_did_not_change_are_not_saved() {
     let late = command(&Move::Say(0, "declined", true), &checkout, Timestamp(2)).expect("one");
     decide(&mut view, &late, Timestamp(2), &mut ids).expect("it is nothing new");
     assert_eq!(view.checkouts[&(tenant(), id)].change, Change::None);
+}
+
+#[test]
+fn a_payment_that_was_declined_is_told_and_ends_the_attempt() {
+    let mut ids = Ids::new(ChaCha8Rng::seed_from_u64(1));
+    let mut view = View::default();
+    let id = PaymentId::from_ulid(Ulid(1 << 80));
+    decide(&mut view, &session(id), Timestamp(1), &mut ids).expect("it opens");
+    for step in [Move::Start, Move::Say(0, "declined", true)] {
+        let checkout = view.checkouts[&(tenant(), id)].value.clone();
+        let command = command(&step, &checkout, Timestamp(2)).expect("a command");
+        decide(&mut view, &command, Timestamp(2), &mut ids).expect("decided");
+    }
+    let checkout = &view.checkouts[&(tenant(), id)].value;
+    assert_eq!((checkout.state, checkout.flight), (State::Failed, PaymentAttempt::None));
+    assert_eq!(checkout.failure.as_ref().map(|failure| &*failure.code), Some("no"));
+    let last = view.new_rows.events.last().map(|event| event.event_type);
+    assert_eq!(last, Some(Type::CheckoutFailed));
 }

@@ -353,6 +353,16 @@ fn a_refused_statement_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_time_of_a_word_on_what_was_never_sent_is_not_that_of_the_refund() {
+    let mut harness = Harness::open();
+    let payment = harness.pay(10_000);
+    let create = CreateRefund { start: Start::Queue, ..ask(payment, 1_000) };
+    let of = RefundRef::from(&harness.create(create).expect("created").refund);
+    assert_eq!(harness.say(of, told(ProviderOutcome::Failed, 7)), Ok(State::Queued));
+    assert_eq!(harness.refund(of).evidence_at, None);
+}
+
+#[test]
 fn a_contradiction_teaches_no_id_of_another_payment() {
     let mut harness = Harness::open();
     let payment = harness.pay(10_000);

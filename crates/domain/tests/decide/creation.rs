@@ -3,12 +3,15 @@
 
 use crate::harness::*;
 use domain::decide::{
-    Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef, Refusal, Start,
+    ACCOUNT_DELETED, Command, CreateRefund, Done, KEY_LIFETIME_MS, KeyedRequest, RefundRef,
+    Refusal, RegisterPayment, Start,
 };
 use domain::event::{Subject, Type};
+use domain::ids::ProviderAccountId;
 use domain::money::Currency;
 use domain::outcome::{Failure, ProviderOutcome};
-use domain::payment::{Kind, Status};
+use domain::payment::{Kind, NewPayment, Status};
+use domain::provider_account::{self, ProviderAccountState};
 use domain::refund::{Refund, State};
 
 fn queued(create: CreateRefund) -> CreateRefund {
@@ -291,6 +294,63 @@ fn a_key_of_a_registration_is_free_again_when_it_ran_out() {
     let capture = harness.capture("ch_b", 500);
     let answer = harness.run(register(capture, Some(other)));
     assert!(matches!(answer, Ok(Done::Payment { replayed: false, .. })), "{answer:?}");
+}
+
+#[test]
+fn a_key_of_anything_but_a_refund_is_kept_for_a_day() {
+    assert_eq!(KEY_LIFETIME_MS, 86_400_000);
+}
+
+#[test]
+fn a_refund_of_a_payment_that_was_taken_by_hand_waits_for_a_person_from_the_start() {
+    let mut harness = Harness::open();
+    let capture = harness.capture("ch_hand", 10_000);
+    let payment = capture.id;
+    let new = NewPayment { provider: "by_hand".into(), ..capture.new };
+    harness.run(register(RegisterPayment { new, ..capture }, None)).expect("registered");
+    for start in [Start::Send { lease_ms: LEASE_MS }, Start::Queue] {
+        let key = format!("{start:?}");
+        let [first, again] = [(); 2].map(|()| {
+            let create = under_key(&key, CreateRefund { start, ..ask(payment, 1_000) });
+            harness.create(create).expect("answered")
+        });
+        for made in [&first.refund, &again.refund] {
+            assert_eq!((made.state, made.due_at, made.sends), (State::NeedsReview, None, 0));
+            assert_eq!(made.failure.as_ref().map(|why| &*why.code), Some("paid_by_hand"));
+            assert!(made.needs_attention, "a person was told");
+        }
+        assert_eq!(harness.attention(RefundRef::from(&first.refund)), ["paid_by_hand"]);
+    }
+    let until = harness.now.plus_ms(60_000);
+    let later = CreateRefund { start: Start::Schedule { until }, ..ask(payment, 1_000) };
+    assert_eq!(harness.create(later).expect("created").refund.state, State::Scheduled);
+}
+
+#[test]
+fn a_payment_at_a_provider_account_that_is_gone_is_not_refunded() {
+    let mut harness = Harness::open();
+    let [here, gone] = [1, 2].map(|n| ProviderAccountId::from_bytes([n; 16]));
+    let account = ProviderAccountState {
+        id: here,
+        provider: "simulator".into(),
+        state: provider_account::State::Paused,
+        version: 1,
+    };
+    let mut refund = |charge: &str, account_of_payment: &str| {
+        let capture = harness.capture(charge, 10_000);
+        let new = NewPayment { provider_account: Some(account_of_payment.into()), ..capture.new };
+        let payment = capture.id;
+        harness.run(register(RegisterPayment { new, ..capture }, None)).expect("registered");
+        let accounts = [account.clone()].into();
+        harness.create(CreateRefund { accounts, ..ask(payment, 1_000) })
+    };
+    assert!(refund("ch_1", &here.to_string()).is_ok(), "it waits");
+    assert!(refund("ch_2", "a name of earlier days").is_ok());
+    let refused = refund("ch_3", &gone.to_string()).expect_err("refused");
+    let Refusal::NotPossible { code: ACCOUNT_DELETED, message } = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(message.contains(&gone.to_string()), "{message}");
 }
 
 #[test]

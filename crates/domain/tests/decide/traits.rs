@@ -87,6 +87,9 @@ pub const TWIN: Traits = Traits {
     ..SIMULATOR
 };
 
+/// Payments that were taken by hand.
+pub const BY_HAND: Traits = Traits { outcome: OutcomeBy::Person, lookup: NO_LOOKUP, ..SIMULATOR };
+
 pub fn traits_by_name() -> TraitsByName {
     [
         ("simulator", SIMULATOR),
@@ -95,6 +98,7 @@ pub fn traits_by_name() -> TraitsByName {
         ("keyless", KEYLESS),
         ("blind", BLIND),
         ("twin", TWIN),
+        ("by_hand", BY_HAND),
     ]
     .into()
 }

@@ -37,6 +37,7 @@ const RULES: Rules = Rules {
 pub struct Book {
     /// Every row there is, and everything that was ever appended.
     pub view: View,
+    pub now: Timestamp,
     ids: Ids<ChaCha8Rng>,
     names: u32,
 }
@@ -64,7 +65,7 @@ pub fn key(name: &str, request: &str) -> KeyedRequest {
 impl Book {
     pub fn open() -> Self {
         let ids = Ids::new(ChaCha8Rng::seed_from_u64(5));
-        Self { view: View::default(), ids, names: 0 }
+        Self { view: View::default(), now: NOW, ids, names: 0 }
     }
 
     fn name(&mut self) -> KeyedRequest {
@@ -76,7 +77,7 @@ impl Book {
     pub fn run(&mut self, command: &Command) -> Result<Done, Refusal> {
         let before = self.view.clone();
         Self::check_wants(command);
-        let done = decide(&mut self.view, command, NOW, &mut self.ids);
+        let done = decide(&mut self.view, command, self.now, &mut self.ids);
         if done.is_err() {
             assert_eq!(self.view, before, "{command:?}");
         }

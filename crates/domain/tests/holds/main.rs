@@ -4,11 +4,12 @@ mod book;
 mod random;
 
 use book::{Book, NOW, key, tenant, usd};
-use domain::decide::hold::{End, EndHold, HoldRef};
+use domain::decide::hold::{End, EndHold, HoldRef, PlaceHold};
 use domain::decide::{Command, Done, Refusal};
 use domain::event::{Detail, HoldDetail, Type};
 use domain::event_view::{EventSubject, EventView};
 use domain::hold::State;
+use domain::ids::PaymentId;
 use domain::ledger::{Code, Reason};
 use domain::money::{Currency, MAX_AMOUNT};
 use domain::outcome::{ProviderOutcome, Source};
@@ -219,7 +220,7 @@ fn what_cannot_be_held_is_refused() {
     for amount in [0, -5, MAX_AMOUNT + 1] {
         assert_eq!(book.hold(payment, amount), Err(Refusal::NoAmount), "{amount}");
     }
-    let nobody = domain::ids::PaymentId::from_bytes([1; 16]);
+    let nobody = PaymentId::from_bytes([1; 16]);
     assert_eq!(book.hold(nobody, 5), Err(Refusal::PaymentNotFound));
     let hold = book.hold(payment, 5).unwrap();
     let unknown = domain::ids::HoldId::from_bytes([1; 16]);
@@ -272,4 +273,62 @@ fn an_event_tells_what_was_held_by_then() {
     assert_eq!(then(Type::PaymentCreated), (0, 0, NOW));
     assert_eq!(then(Type::PaymentHoldPlaced), (1_000, 200, NOW));
     assert_eq!(then(Type::PaymentHoldReleased), (0, 0, NOW));
+}
+
+/// What a provider tells of a dispute.
+fn told(payment: PaymentId, amount: i64) -> PlaceHold {
+    let mut told = Book::place(payment, amount);
+    told.dispute = Some(key("dispute dp_1", &amount.to_string()));
+    told.new.source = Source::Webhook;
+    told
+}
+
+#[test]
+fn only_an_open_dispute_of_the_same_money_grows() {
+    let mut book = Book::open();
+    let (payment, other) = (book.pay(1_000), book.pay(1_000));
+    let tell = |book: &mut Book, told| book.run_hold(&Command::PlaceHold(Box::new(told)));
+    let first = tell(&mut book, told(payment, 400)).unwrap();
+    let eur = Currency::parse("EUR").unwrap();
+    let of_currency = |currency, amount| {
+        let mut told = told(payment, amount);
+        told.new.currency = Some(currency);
+        told
+    };
+    for same in [
+        told(other, 500),
+        of_currency(eur, 500),
+        told(payment, 400),
+        told(payment, 399),
+        told(payment, MAX_AMOUNT + 1),
+    ] {
+        let case = format!("{same:?}");
+        assert_eq!(tell(&mut book, same), Ok(first.clone()), "{case}");
+    }
+    let grown = tell(&mut book, of_currency(usd(), 401)).unwrap();
+    assert_eq!((grown.id, grown.amount), (first.id, 401));
+    assert_eq!(tell(&mut book, told(payment, MAX_AMOUNT)).unwrap().amount, MAX_AMOUNT);
+    let ended = book.end(&first, End::Book { amount: Some(1) }).unwrap();
+    assert_eq!(tell(&mut book, told(payment, MAX_AMOUNT)), Ok(ended));
+    assert_eq!(book.balance(other), [0; 5]);
+}
+
+#[test]
+fn a_payment_and_its_hold_say_when_they_changed() {
+    let mut book = Book::open();
+    let payment = book.pay(1_000);
+    let later = |book: &mut Book| {
+        book.now = book.now.plus_ms(1_000);
+        book.now
+    };
+    let changed = |book: &Book| book.payment(payment).updated_at;
+    let at = later(&mut book);
+    let hold = book.run_hold(&Command::PlaceHold(Box::new(told(payment, 400)))).unwrap();
+    assert_eq!((hold.updated_at, changed(&book)), (at, at));
+    let at = later(&mut book);
+    let hold = book.run_hold(&Command::PlaceHold(Box::new(told(payment, 500)))).unwrap();
+    assert_eq!((hold.updated_at, changed(&book)), (at, at));
+    let at = later(&mut book);
+    let hold = book.end(&hold, End::Release).unwrap();
+    assert_eq!((hold.updated_at, changed(&book)), (at, at));
 }
