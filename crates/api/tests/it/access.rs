@@ -23,6 +23,7 @@ const OPERATIONS: &[&str] = &[
     "GET /api/v1/refunds/{id}/attempts refund:read",
     "GET /api/v1/refunds/{id}/timeline refund:read",
     "GET /api/v1/unmatched-notices refund:read",
+    "DELETE /api/v1/unmatched-notices/{id} refund:resolve",
     "GET /api/v1/ledger ledger:read",
     "GET /api/v1/ledger/balances ledger:read",
     "GET /api/v1/events event:read",

@@ -1,7 +1,9 @@
 //! Every operation that takes a key x {no key, a wrong key, another tenant, the other mode, every
 //! scope but its own}, from the route table itself.
 
+use crate::unmatched::told;
 use crate::world::{Ask, Key, Reply, World};
+use domain::outcome::ProviderOutcome;
 use domain::tenant::Mode;
 use engine::access::{ErrorProfile, KeyScope};
 use http::Method;
@@ -111,7 +113,8 @@ impl Shop {
         let ask = Ask::post("/api/v1/payment_intents", intent(AMOUNT).to_string());
         let intent = world.send(ask.bearer(&own)).await.body["id"].as_str().map(str::to_owned);
         things.insert("payment_intents", intent.expect("an id"));
-        for folder in ["events", "webhooks/deliveries"] {
+        world.hear(told("re_early", ProviderOutcome::Completed, 300)).await;
+        for folder in ["events", "webhooks/deliveries", "unmatched-notices"] {
             things.insert(folder, first(&world, &own, &format!("/api/v1/{folder}")).await);
         }
         Self { world, own, things }
@@ -161,7 +164,8 @@ impl Shop {
     async fn state(&self) -> Vec<Value> {
         let mut all = vec![self.world.books(&self.own).await];
         let lists = ["checkout-sessions", "invoices", "webhooks", "webhooks/deliveries"];
-        for folder in lists.into_iter().chain(["provider-accounts", "sending"]) {
+        for folder in lists.into_iter().chain(["provider-accounts", "sending", "unmatched-notices"])
+        {
             let ask = Ask::get(&format!("/api/v1/{folder}")).bearer(&self.own);
             all.push(self.world.send(ask).await.data(200).clone());
         }

@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use providers::{DisputeNotice, DisputeStage, Inbound, Notice};
 use serde_json::{Value, json};
 
-fn told(refund: &str, outcome: ProviderOutcome, amount: i64) -> Inbound {
+pub fn told(refund: &str, outcome: ProviderOutcome, amount: i64) -> Inbound {
     let usd = Currency::parse("USD").expect("a currency");
     let notice = Notice {
         provider_payment_id: "ch_early".into(),
