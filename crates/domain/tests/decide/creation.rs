@@ -287,6 +287,9 @@ fn a_key_of_a_registration_is_free_again_when_it_ran_out() {
     let capture = harness.capture("ch_a", 10_000);
     harness.run(register(capture, Some(name))).expect("registered");
     harness.now = harness.now.plus_ms(KEY_LIFETIME_MS - 1);
+    let again = harness.capture("ch_a", 10_000);
+    let answer = harness.run(register(again, Some(name)));
+    assert!(matches!(answer, Ok(Done::Payment { replayed: true, .. })), "{answer:?}");
     let capture = harness.capture("ch_b", 500);
     let other = KeyedRequest { request: [2; 16], ..name };
     assert_eq!(harness.run(register(capture, Some(other))), Err(Refusal::KeyReused));
