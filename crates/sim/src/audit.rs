@@ -128,7 +128,11 @@ impl World {
         for paid in pages.theirs.refunds.iter().filter(|theirs| is_kept(theirs)) {
             if self.network.was_told(&paid.id) {
                 let is_known = is_known(paid, &pages.ours, unmatched);
-                assert!(is_known, "{paid:?} is paid, and we were told: {:?}", of(paid, &pages.ours));
+                assert!(
+                    is_known,
+                    "{paid:?} is paid, and we were told: {:?}",
+                    of(paid, &pages.ours)
+                );
             }
         }
     }
@@ -201,7 +205,9 @@ fn may_wait(
     stage: Stage,
 ) -> bool {
     if stage == Stage::Resolved {
-        return unmatched.contains(paid.id.as_str());
+        let is_foreign = paid.currency != pages.payment.capture.currency;
+        let is_told = is_foreign && of(paid, &pages.ours).into_iter().any(waits);
+        return is_told || unmatched.contains(paid.id.as_str());
     }
     is_flagged(paid, &pages.ours, unmatched)
 }

@@ -76,8 +76,7 @@ fn check_balance(payment: &Payment, holds: &[Hold]) {
 
 /// Each booked hold has a refund of its own that succeeded, and each refund of a dispute has a hold.
 fn check_booked_once(pages: &Pages, holds: &[Hold]) {
-    let booked: Vec<&Hold> =
-        holds.iter().filter(|hold| hold.state == HoldState::Booked).collect();
+    let booked: Vec<&Hold> = holds.iter().filter(|hold| hold.state == HoldState::Booked).collect();
     let refunds: BTreeSet<_> = booked.iter().filter_map(|hold| hold.refund).collect();
     assert_eq!(refunds.len(), booked.len(), "one refund for each of {booked:?}");
     let lost: BTreeSet<_> = pages.lost_disputes.iter().map(|refund| refund.id).collect();

@@ -66,7 +66,8 @@ impl World {
     fn dispute_opens(&mut self) {
         let Some(at) = self.rng.index(self.payments.len()) else { return };
         let capture = self.payments[at].capture.clone();
-        let most = if self.rng.percent(70) { capture.captured / 8 } else { capture.captured * 5 / 4 };
+        let most =
+            if self.rng.percent(70) { capture.captured / 8 } else { capture.captured * 5 / 4 };
         let told = DisputeNotice {
             provider_payment_id: capture.provider_payment_id.clone(),
             dispute: format!("dispute-{}", self.disputes.last.len()).into(),

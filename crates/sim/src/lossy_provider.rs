@@ -9,8 +9,8 @@ use domain::provider::Traits;
 use domain::tenant::Tenant;
 use domain::time::{Clock, Timestamp};
 use providers::{
-    Call, Changes, DisputeNotice, Hint, Inbound, InboundWebhook, Listed, Lookup, PaymentReport, Provider,
-    RefundInstruction, WebhookRefused,
+    Call, Changes, DisputeNotice, Hint, Inbound, InboundWebhook, Listed, Lookup, PaymentReport,
+    Provider, RefundInstruction, WebhookRefused,
 };
 use simulator::Simulator;
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,9 @@ use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
 use domain::refund::State;
 use domain::time::{Clock, Timestamp};
-use engine::{AgedUntil, Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy};
+use engine::{
+    AgedUntil, Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -342,7 +344,12 @@ impl World {
             {
                 continue;
             }
-            match refunds.into_iter().chain(simulator.next_due()).chain([notices_at, round_at]).min() {
+            match refunds
+                .into_iter()
+                .chain(simulator.next_due())
+                .chain([notices_at, round_at])
+                .min()
+            {
                 Some(due) if due <= end => clock.advance_to(due.max(clock.now().plus_ms(PACE_MS))),
                 Some(_) | None => break,
             }
