@@ -4,10 +4,11 @@ use crate::audit::Pages;
 use crate::world::World;
 use domain::decide::hold::DISPUTE;
 use domain::hold::{Hold, State as HoldState};
+use domain::ledger::Code;
 use domain::payment::Payment;
 use domain::refund::{Origin, Refund, State};
 use engine::{DisputeNotice, DisputeStage, End};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// True for what a lost dispute is booked as.
 pub(crate) fn is_lost_dispute(refund: &Refund) -> bool {
@@ -50,12 +51,12 @@ impl World {
     }
 
     /// The ledger's refunds are those of the payments.
-    pub(crate) async fn check_ledger(&self, refunded: &std::collections::BTreeMap<String, i64>) {
+    pub(crate) async fn check_ledger(&self, refunded: &BTreeMap<String, i64>) {
         let balances = self.rig.engine.balances(self.rig.tenant).await.expect("a read");
-        let mut booked = refunded.clone();
-        booked.values_mut().for_each(|sum| *sum = 0);
+        let mut booked: BTreeMap<String, i64> =
+            refunded.keys().map(|currency| (currency.clone(), 0)).collect();
         for balance in balances {
-            if balance.code == domain::ledger::Code::RevenueRefund {
+            if balance.code == Code::RevenueRefund {
                 let sum = balance.totals.debits - balance.totals.credits;
                 booked.insert(balance.currency.as_str().to_owned(), sum);
             }

@@ -17,7 +17,7 @@ use engine::{
 use simulator::WebhookSink;
 use std::collections::BTreeMap;
 
-/// What the world knows of disputes and holds.
+/// The disputes at the provider, and how persons ended holds.
 #[derive(Default)]
 pub(crate) struct Disputes {
     /// The provider's last word about each dispute.

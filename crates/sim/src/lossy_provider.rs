@@ -118,7 +118,7 @@ impl Network {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Of which notices about disputes a node was told.
+    /// Whether a node was told, for each notice about a dispute.
     pub(crate) fn disputes_told(&self) -> Vec<bool> {
         self.lock_dispute_notices().iter().map(|(_, told)| *told).collect()
     }
