@@ -326,7 +326,7 @@ impl World {
         let (engine, simulator, clock) = (&self.rig.engine, &self.rig.simulator, &self.rig.clock);
         let webhooks = LossyWebhooks::reliable(engine.clone(), &self.network);
         let end = clock.now().plus_ms(ms);
-        let (mut notices_at, mut round_at) = (clock.now(), clock.now());
+        let (mut notices_at, mut round_at) = (clock.now(), clock.now().plus_ms(ROUND_EVERY_MS));
         loop {
             while simulator.next_due().is_some_and(|due| due <= clock.now()) {
                 simulator.step(&webhooks, 64).await;
