@@ -35,7 +35,7 @@ use audit::Stage;
 use world::World;
 
 /// Acts between two audits.
-const ACTS_PER_AUDIT: usize = 40;
+const ACTS_PER_AUDIT: usize = 50;
 
 /// Plays random acts until `refunds` refunds were asked for, ends the faults and checks the outcome.
 /// Panics when a check fails, and prints how to repeat the run.
