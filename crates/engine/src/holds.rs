@@ -104,19 +104,31 @@ impl Engine {
         if hold.currency != told.money.currency {
             return Ok(Some(Unmatched::OtherCurrency));
         }
-        let (end, state) = match told.stage {
+        let (end, state, lost) = match told.stage {
             DisputeStage::Open => return Ok(None),
-            DisputeStage::Won => (End::Release, State::Released),
-            DisputeStage::Lost => (End::Book { amount: Some(told.money.minor) }, State::Booked),
+            DisputeStage::Won => (End::Release, State::Released, None),
+            DisputeStage::Lost => {
+                let lost = Some(told.money.minor);
+                (End::Book { amount: lost }, State::Booked, lost)
+            }
         };
         let of = HoldRef { tenant, hold: hold.id, payment: hold.payment };
         let end = Command::EndHold(Box::new(EndHold { of, end, source, key: None }));
         match self.committer().run(end).await {
             Ok(_) => Ok(None),
-            Err(Error::Refused(Refusal::HoldEnded(ended))) if ended == state => Ok(None),
-            Err(Error::Refused(Refusal::HoldEnded(_))) => Ok(Some(Unmatched::HoldEnded)),
+            Err(Error::Refused(Refusal::HoldEnded(ended))) => {
+                let is_known = ended == state && self.booked_amount(tenant, hold.id).await? == lost;
+                Ok((!is_known).then_some(Unmatched::HoldEnded))
+            }
             Err(Error::Refused(refusal)) => Ok(Some(Unmatched::of(&refusal))),
             Err(error) => Err(error),
         }
+    }
+
+    /// The amount that a hold was booked with; `None` where it was not.
+    async fn booked_amount(&self, tenant: Tenant, id: HoldId) -> Result<Option<i64>, Error> {
+        let hold = self.store().find_hold(tenant, id).await?;
+        let Some(refund) = hold.and_then(|hold| hold.refund) else { return Ok(None) };
+        Ok(self.find_refund(tenant, refund).await?.map(|view| view.refund.amount))
     }
 }

@@ -317,6 +317,7 @@ impl Engine {
         let next = found.last().filter(|_| next).map(|view| view.refund.id.to_string().into());
         let mut payments: Vec<_> = found.iter().map(|view| view.payment.clone()).collect();
         payments.retain(|payment| asked.serves(payment));
+        payments.sort_by_key(|payment| payment.id);
         payments.dedup_by_key(|payment| payment.id);
         self.list_payments_at(asked, &payments, next, permit).await
     }

@@ -37,7 +37,7 @@ pub enum Unmatched {
     OtherCurrency,
     /// It names no amount.
     NoAmount,
-    /// It is about a dispute whose hold ended otherwise.
+    /// It is about a dispute whose hold ended otherwise, or was booked with another amount.
     HoldEnded,
     /// It cannot be booked at all; the log says why.
     Refused,

@@ -1,10 +1,12 @@
 //! The random acts of a run.
 
+use crate::failover::Standby;
 use crate::rng::SeededRng;
 use crate::world::{CallerRequest, HOUR_MS, World};
 use domain::decide::Refusal;
 use domain::money::Money;
 use domain::refund::Refund;
+use domain::time::Clock;
 use engine::{Answered, Error, RefundView, Sweep};
 use testkit::RefundRequest;
 
@@ -35,11 +37,18 @@ pub(crate) enum Act {
     NodeIsReplaced,
     CopyDatabase,
     FailOver,
+    DisputeMoves,
+    TellOfDispute,
+    PersonHolds,
+    PersonEndsHold,
+    ReadChanges,
+    LookAtWaiting,
+    ThrowSwitch,
 }
 
 impl Act {
     pub(crate) fn draw(rng: &mut SeededRng) -> Self {
-        match rng.below(300) {
+        match rng.below(330) {
             0..6 => Self::RegisterPayment,
             6..36 => Self::CreateRefunds,
             36..42 => Self::CreateAndHangUp,
@@ -62,6 +71,13 @@ impl Act {
             289..293 => Self::NodeIsReplaced,
             293..296 => Self::CopyDatabase,
             296..297 => Self::FailOver,
+            297..303 => Self::DisputeMoves,
+            303..312 => Self::TellOfDispute,
+            312..315 => Self::PersonHolds,
+            315..317 => Self::PersonEndsHold,
+            317..321 => Self::ReadChanges,
+            321..324 => Self::LookAtWaiting,
+            324..327 => Self::ThrowSwitch,
             _ => Self::LetTimePass,
         }
     }
@@ -101,6 +117,10 @@ impl World {
             }
             Act::PersonLooks => self.person_looks_at_one().await,
             Act::WorkOnDueRefunds => {
+                if self.sending_is_stopped && self.rng.percent(5) {
+                    let engine = self.any_node();
+                    self.start_sending(&engine).await;
+                }
                 for _ in 0..self.rng.between(1, 3) {
                     let engine = self.any_node();
                     let limit = u32::try_from(self.rng.between(1, 6)).unwrap_or(1);
@@ -155,9 +175,33 @@ impl World {
                 self.end_node(false);
                 self.network.counts.count("node", "is slow and replaced");
             }
-            Act::CopyDatabase => self.standby = Some(self.rig.copy_database().await),
+            Act::CopyDatabase => {
+                let (file, copied_at) = (self.rig.copy_database().await, self.rig.clock.now());
+                let disputes_told = self.network.disputes_told();
+                self.standby = Some(Standby { file, copied_at, disputes_told });
+            }
             Act::FailOver => self.fail_over().await,
+            Act::DisputeMoves => self.dispute_moves(),
+            Act::TellOfDispute => self.tell_of_a_dispute().await,
+            Act::PersonHolds => self.person_holds().await,
+            Act::PersonEndsHold => self.person_ends_hold().await,
+            Act::ReadChanges => {
+                let engine = self.any_node();
+                let pages = u32::try_from(self.rng.between(1, 4)).unwrap_or(1);
+                self.step_reconcile(&engine, pages).await;
+            }
+            Act::LookAtWaiting => self.look_at_waiting().await,
+            Act::ThrowSwitch => self.throw_switch().await,
         }
+    }
+
+    /// A node tells persons of refunds that wait for too long.
+    async fn look_at_waiting(&mut self) {
+        let engine = self.any_node();
+        let limit = u32::try_from(self.rng.between(1, 20)).unwrap_or(1);
+        let after = engine.step_ageing(self.aged_until, limit).await.expect("a step");
+        self.aged_until = after;
+        engine.step_left(limit).await.expect("a step");
     }
 
     /// Makes a refund request under a new idempotency key. A few ask for more than is

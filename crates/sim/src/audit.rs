@@ -1,8 +1,10 @@
 //! Checks that run between the acts, and checks that run at the end.
 
+use crate::audit_holds::is_lost_dispute;
 use crate::world::World;
 use domain::payment::Payment;
 use domain::refund::{Refund, State, Status};
+use domain::time::Timestamp;
 use engine::{NoticeAbout, PageQuery, SortOrder};
 use simulator::{DashboardRefund, PaymentBook, RefundStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +21,11 @@ pub(crate) enum Stage {
 }
 
 /// One payment in both books.
-struct Pages {
-    payment: Payment,
+pub(crate) struct Pages {
+    pub(crate) payment: Payment,
+    /// All refunds but those of lost disputes.
     ours: Vec<Refund>,
+    pub(crate) lost_disputes: Vec<Refund>,
     theirs: PaymentBook,
 }
 
@@ -31,12 +35,12 @@ impl World {
         self.rig.verify_clean().await;
         let unmatched = self.unmatched().await;
         let mut known = BTreeSet::new();
+        let mut refunded = BTreeMap::<String, i64>::new();
         for payment in &self.payments {
-            let pages = Pages {
-                payment: self.rig.payment(payment.capture.id).await,
-                ours: self.rig.refunds_of(payment).await,
-                theirs: self.rig.book(payment).await,
-            };
+            let pages = self.pages_of(payment).await;
+            let currency = pages.payment.capture.currency.as_str().to_owned();
+            *refunded.entry(currency).or_default() += pages.payment.refunded;
+            self.check_holds(&pages, &unmatched).await;
             assert!(pages.payment.within_limit(), "{:?}", pages.payment);
             known.extend(pages.ours.iter().map(|refund| refund.id));
             for refund in &pages.ours {
@@ -49,13 +53,42 @@ impl World {
                 check_paid_is_booked(&pages, &unmatched, stage);
             }
         }
+        self.check_ledger(&refunded).await;
+        let sent = self.network.sent_while_stopped();
+        assert!(sent.is_empty(), "sent while the sending was stopped: {sent:?}");
         for (key, asked) in &self.requests {
             let is_there = asked.answered.is_none_or(|id| known.contains(&id));
             assert!(is_there, "{key} was acknowledged, but its refund is gone");
         }
     }
 
-    /// The provider's refund ids in statements that wait for something that they fit, or for a person.
+    async fn pages_of(&self, payment: &Payment) -> Pages {
+        let ours = self.rig.refunds_of(payment).await;
+        let (lost_disputes, ours) = ours.into_iter().partition(is_lost_dispute);
+        Pages {
+            payment: self.rig.payment(payment.capture.id).await,
+            ours,
+            lost_disputes,
+            theirs: self.rig.book(payment).await,
+        }
+    }
+
+    /// All that the provider paid between two times is in the books, or a person knows of it.
+    pub(crate) async fn check_span(&self, since: Timestamp, until: Timestamp) {
+        let unmatched = self.unmatched().await;
+        let is_in = |at: Timestamp| (since..=until).contains(&at);
+        for payment in &self.payments {
+            let pages = self.pages_of(payment).await;
+            let paid = pages.theirs.refunds.iter().filter(|theirs| is_kept(theirs));
+            for paid in paid.filter(|paid| is_in(paid.at)) {
+                let is_known = is_known(paid, &pages.ours, &unmatched);
+                let ours = of(paid, &pages.ours);
+                assert!(is_known, "{paid:?} was paid, and the span does not tell: {ours:?}");
+            }
+        }
+    }
+
+    /// The provider's ids of refunds and disputes in statements that wait for something that they fit, or for a person.
     async fn unmatched(&self) -> BTreeSet<Box<str>> {
         let page = PageQuery {
             limit: 100_000,
@@ -68,7 +101,7 @@ impl World {
         let kept = kept.expect("a read").items.into_iter();
         kept.filter_map(|kept| match kept.about {
             NoticeAbout::Refund(notice) => notice.said.provider_refund_id,
-            NoticeAbout::Dispute(_) => None,
+            NoticeAbout::Dispute(told) => Some(told.dispute),
         })
         .collect()
     }
@@ -94,12 +127,12 @@ impl World {
     fn check_what_was_told(&self, pages: &Pages, unmatched: &BTreeSet<Box<str>>) {
         for paid in pages.theirs.refunds.iter().filter(|theirs| is_kept(theirs)) {
             if self.network.was_told(&paid.id) {
-                let known = pages.ours.iter().any(|refund| {
-                    refund.provider_refund_id.as_deref() == Some(paid.id.as_str())
-                        && !matches!(refund.state, State::Failed | State::Canceled)
-                });
-                let told = known || is_flagged(paid, &pages.ours, unmatched);
-                assert!(told, "{paid:?} is paid, and we were told: {:?}", of(paid, &pages.ours));
+                let is_known = is_known(paid, &pages.ours, unmatched);
+                assert!(
+                    is_known,
+                    "{paid:?} is paid, and we were told: {:?}",
+                    of(paid, &pages.ours)
+                );
             }
         }
     }
@@ -144,6 +177,15 @@ fn of<'a>(theirs: &DashboardRefund, ours: &'a [Refund]) -> Vec<&'a Refund> {
     ours.iter().filter(is_of).collect()
 }
 
+/// True for a payout that is in the books, or of which a person knows.
+fn is_known(paid: &DashboardRefund, ours: &[Refund], unmatched: &BTreeSet<Box<str>>) -> bool {
+    let is_its = |refund: &Refund| {
+        refund.provider_refund_id.as_deref() == Some(paid.id.as_str())
+            && !matches!(refund.state, State::Failed | State::Canceled)
+    };
+    ours.iter().any(is_its) || is_flagged(paid, ours, unmatched)
+}
+
 fn is_flagged(theirs: &DashboardRefund, ours: &[Refund], unmatched: &BTreeSet<Box<str>>) -> bool {
     let of = of(theirs, ours);
     unmatched.contains(theirs.id.as_str()) || of.into_iter().any(waits)
@@ -163,7 +205,9 @@ fn may_wait(
     stage: Stage,
 ) -> bool {
     if stage == Stage::Resolved {
-        return unmatched.contains(paid.id.as_str());
+        let is_foreign = paid.currency != pages.payment.capture.currency;
+        let is_told = is_foreign && of(paid, &pages.ours).into_iter().any(waits);
+        return is_told || unmatched.contains(paid.id.as_str());
     }
     is_flagged(paid, &pages.ours, unmatched)
 }
@@ -203,7 +247,9 @@ fn check_paid_is_booked(pages: &Pages, unmatched: &BTreeSet<Box<str>>, stage: St
     let unpaid: i64 = booked.values().map(|(amount, _)| amount).sum();
     let paid = pages.theirs.paid_out();
     let capture = &pages.payment.capture;
-    assert_eq!(pages.payment.refunded - unpaid + unbooked, paid, "paid out for {}", capture.id);
+    let disputed: i64 = pages.lost_disputes.iter().map(|refund| refund.amount).sum();
+    let booked = pages.payment.refunded - disputed;
+    assert_eq!(booked - unpaid + unbooked, paid, "paid out for {}", capture.id);
     for refund in &pages.ours {
         let is_decided = refund.state.status() != Status::Pending;
         assert!(is_decided || stage != Stage::Resolved, "still open: {refund:?}");

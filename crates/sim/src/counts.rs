@@ -10,8 +10,15 @@ pub(crate) struct Counts(Mutex<BTreeMap<String, u64>>);
 
 impl Counts {
     pub(crate) fn count(&self, kind: &str, name: impl Display) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(format!("{kind}: {name}")).or_default() += 1;
+        self.add(kind, name, 1);
+    }
+
+    /// Counts several at once; none leaves no name.
+    pub(crate) fn add(&self, kind: &str, name: impl Display, number: u64) {
+        if number > 0 {
+            let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *counts.entry(format!("{kind}: {name}")).or_default() += number;
+        }
     }
 
     pub(crate) fn take(&self) -> BTreeMap<String, u64> {

@@ -4,7 +4,8 @@
 //! Random callers create refunds, repeat requests and hang up. Calls to the provider get lost on the way
 //! there or back, or hang until long after their lease. Webhooks are refused, lost or delivered twice.
 //! Nodes die during a call, and other nodes take over; clocks go back; a database is lost, and an old copy
-//! takes its place. Persons look at the provider and decide.
+//! takes its place, which then reads from the provider what it missed. Persons look at the provider and decide.
+//! Payments are disputed meanwhile, persons hold money, and the sending is stopped and started.
 //!
 //! Between the acts, the books must be in order, and nobody may be told that a refund failed while the
 //! provider has paid it and said so. Then the faults stop. All that the provider paid must be booked or
@@ -15,13 +16,16 @@
 
 mod acts;
 mod audit;
+mod audit_holds;
 mod counts;
+mod disputes;
 mod failover;
 mod lossy_provider;
 mod lossy_webhooks;
 mod person;
 mod profile;
 mod rng;
+mod sending;
 mod world;
 
 pub use world::History;
@@ -31,7 +35,7 @@ use audit::Stage;
 use world::World;
 
 /// Acts between two audits.
-const ACTS_PER_AUDIT: usize = 40;
+const ACTS_PER_AUDIT: usize = 50;
 
 /// Plays random acts until `refunds` refunds were asked for, ends the faults and checks the outcome.
 /// Panics when a check fails, and prints how to repeat the run.

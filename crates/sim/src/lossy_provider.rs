@@ -9,19 +9,26 @@ use domain::provider::Traits;
 use domain::tenant::Tenant;
 use domain::time::{Clock, Timestamp};
 use providers::{
-    Call, Hint, Inbound, InboundWebhook, Listed, Lookup, PaymentReport, Provider,
-    RefundInstruction, WebhookRefused,
+    Call, Changes, DisputeNotice, Hint, Inbound, InboundWebhook, Listed, Lookup, PaymentReport,
+    Provider, RefundInstruction, WebhookRefused,
 };
 use simulator::Simulator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use testkit::ManualClock;
 use tokio::sync::{Semaphore, watch};
 
 /// A webhook with this header hints at the payment in it. It stands for whatever makes Refundry ask
 /// what happened to a payment.
 pub(crate) const HINT: &str = "hint";
+
+/// A webhook with this header tells of a dispute: the notice with the number in it.
+pub(crate) const DISPUTE: &str = "dispute";
+
+/// How long after the sending was stopped a node may still send: it believes what it read for a second, and
+/// the clocks of two nodes differ.
+const STILL_SENT_MS: i64 = 5_000;
 
 /// The fault of one call.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +59,13 @@ pub(crate) struct Network {
     calls: Mutex<BTreeMap<String, u64>>,
     /// The provider's ids of refunds of which a node was told that they are paid.
     told: Mutex<BTreeSet<Box<str>>>,
+    /// The provider's notices about disputes, oldest first, and whether a node was told.
+    dispute_notices: Mutex<Vec<(DisputeNotice, bool)>>,
+    /// A person reads a span, and does so while little gets lost.
+    span_is_read: AtomicBool,
+    stopped_at: Mutex<Option<Timestamp>>,
+    /// Refunds that were sent although the sending was stopped.
+    sent_while_stopped: Mutex<Vec<String>>,
     faults_ended: AtomicBool,
 }
 
@@ -71,6 +85,10 @@ impl Network {
             hangs: watch::Sender::new(0),
             calls: Mutex::default(),
             told: Mutex::default(),
+            dispute_notices: Mutex::default(),
+            span_is_read: AtomicBool::new(false),
+            stopped_at: Mutex::default(),
+            sent_while_stopped: Mutex::default(),
             faults_ended: AtomicBool::new(false),
         })
     }
@@ -100,6 +118,77 @@ impl Network {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether a node was told, for each notice about a dispute.
+    pub(crate) fn disputes_told(&self) -> Vec<bool> {
+        self.lock_dispute_notices().iter().map(|(_, told)| *told).collect()
+    }
+
+    /// Those who were told of more are gone.
+    pub(crate) fn forget_disputes_but(&self, known: &[bool]) {
+        let known = known.iter().copied().chain(std::iter::repeat(false));
+        for ((_, told), known) in self.lock_dispute_notices().iter_mut().zip(known) {
+            *told = known;
+        }
+    }
+
+    fn lock_dispute_notices(&self) -> MutexGuard<'_, Vec<(DisputeNotice, bool)>> {
+        self.dispute_notices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns its number.
+    pub(crate) fn add_dispute_notice(&self, notice: DisputeNotice) -> usize {
+        let mut notices = self.lock_dispute_notices();
+        notices.push((notice, false));
+        notices.len() - 1
+    }
+
+    pub(crate) fn count_dispute_notices(&self) -> usize {
+        self.lock_dispute_notices().len()
+    }
+
+    /// Those of which a node was told.
+    pub(crate) fn dispute_notices_told(&self) -> Vec<DisputeNotice> {
+        let notices = self.lock_dispute_notices();
+        notices.iter().filter(|(_, told)| *told).map(|(notice, _)| notice.clone()).collect()
+    }
+
+    fn dispute_notice(&self, webhook: &InboundWebhook) -> Option<(usize, DisputeNotice)> {
+        let number: usize = webhook.header(DISPUTE)?.parse().ok()?;
+        self.lock_dispute_notices().get(number).map(|(notice, _)| (number, notice.clone()))
+    }
+
+    /// Notes that a node has taken in a webhook about a dispute.
+    pub(crate) fn tell_of_dispute(&self, webhook: &InboundWebhook) {
+        if let Some((number, _)) = self.dispute_notice(webhook) {
+            self.lock_dispute_notices()[number].1 = true;
+        }
+    }
+
+    pub(crate) fn begin_span(&self) {
+        self.span_is_read.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn end_span(&self) {
+        self.span_is_read.store(false, Ordering::SeqCst);
+    }
+
+    /// Notes when the sending was stopped, or that it is started.
+    pub(crate) fn stop_sending(&self, at: Option<Timestamp>) {
+        *self.stopped_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    pub(crate) fn sent_while_stopped(&self) -> Vec<String> {
+        self.sent_while_stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_sent(&self, key: &str) {
+        let stopped_at = *self.stopped_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped_at.is_some_and(|at| self.clock.now().ms_since(at) > STILL_SENT_MS) {
+            let sent = &self.sent_while_stopped;
+            sent.lock().unwrap_or_else(PoisonError::into_inner).push(key.to_owned());
+        }
+    }
+
     /// The source of the faults of one call, which depends on what the call is about and the number of
     /// earlier calls about it, and on nothing that runs at the same time.
     fn rng(&self, about: &str) -> SeededRng {
@@ -107,6 +196,16 @@ impl Network {
         let number = calls.entry(about.to_owned()).or_default();
         *number += 1;
         SeededRng::derived(self.seed, &(about, *number))
+    }
+
+    /// Whether a page that is read, or its answer, is lost.
+    fn loses_page(&self, about: &str) -> bool {
+        let percent = if self.span_is_read.load(Ordering::SeqCst) { 5 } else { 45 };
+        let is_lost = self.rng(about).percent(percent) && !self.faults_ended();
+        if is_lost {
+            self.counts.count("page", "lost");
+        }
+        is_lost
     }
 
     fn fault(&self, about: &str) -> Fault {
@@ -229,6 +328,9 @@ impl Provider for LossyProvider {
     }
 
     async fn submit(&self, order: &RefundInstruction, call: Call) -> Said {
+        if !self.cut_off.load(Ordering::SeqCst) {
+            self.network.note_sent(&order.key);
+        }
         let fault = self.network.fault(&order.key);
         if matches!(fault, Fault::NotConnected) {
             return Said::new(ProviderOutcome::NeverSent)
@@ -257,10 +359,27 @@ impl Provider for LossyProvider {
         after: Option<&str>,
         call: Call,
     ) -> Result<Listed, Failure> {
-        if !matches!(self.network.fault(&payment.provider_payment_id), Fault::Arrives) {
+        if self.network.loses_page(&payment.provider_payment_id) {
             return Err(Failure::new("timeout", "the simulation lost a list"));
         }
         self.network.simulator.list(payment, after, call).await
+    }
+
+    async fn changes(
+        &self,
+        tenant: Tenant,
+        since: Timestamp,
+        after: Option<&str>,
+        call: Call,
+    ) -> Result<Option<Changes>, Failure> {
+        if self.network.loses_page("changes") {
+            return Err(Failure::new("timeout", "the simulation lost a page of changes"));
+        }
+        let changes = self.network.simulator.changes(tenant, since, after, call).await?;
+        for notice in changes.iter().flat_map(|changes| &changes.notices) {
+            self.tell(&notice.said);
+        }
+        Ok(changes)
     }
 
     async fn payment(
@@ -280,6 +399,9 @@ impl Provider for LossyProvider {
         if let Some(payment) = webhook.header(HINT) {
             let hints = vec![Hint::Payment(payment.into())];
             return Ok(Inbound { hints, ..Inbound::default() });
+        }
+        if let Some((_, told)) = self.network.dispute_notice(webhook) {
+            return Ok(Inbound { disputes: vec![told], ..Inbound::default() });
         }
         Provider::receive(&*self.network.simulator, webhook, call).await
     }

@@ -40,6 +40,7 @@ impl<'a> LossyWebhooks<'a> {
         let taken =
             engine.receive_webhook(tenant, "simulator", None, webhook.clone()).await.is_ok();
         if taken {
+            self.network.tell_of_dispute(&webhook);
             let call = Call { now, deadline: Deadline::within(Duration::from_secs(20)) };
             let read = Provider::receive(&*self.network.simulator, &webhook, call).await;
             for notice in read.map(|inbound| inbound.notices).unwrap_or_default() {

@@ -3,11 +3,15 @@
 use crate::world::{HOUR_MS, World};
 use domain::payment::Payment;
 use domain::refund::{Origin, Refund, State};
+use domain::time::Clock;
 use engine::{Decision, Error, Resolution};
 use simulator::{DashboardRefund, RefundStatus};
 
 /// How often a person comes back in the end.
 const VISITS: usize = 4;
+
+/// How often a payment is asked about until an answer comes.
+const TRIES: usize = 100;
 
 impl World {
     /// A person decides one refund that waits for one.
@@ -70,6 +74,15 @@ impl World {
             Ok(_) | Err(Error::Refused(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
+        let book = self.rig.book(payment).await;
+        if book.payouts_of(&refund.provider_key()).count() > 1 {
+            // Now that it is clear which payout is this refund, the provider is asked for the others.
+            for _ in 0..TRIES {
+                if self.hint_at(payment).await {
+                    break;
+                }
+            }
+        }
     }
 
     async fn decide(&mut self, payment: &Payment, refund: &Refund) -> Option<Decision> {
@@ -84,7 +97,9 @@ impl World {
         let is_open = |theirs: &&DashboardRefund| {
             !matches!(theirs.status, RefundStatus::Succeeded | RefundStatus::Failed)
         };
-        if theirs.iter().any(is_open) || self.hangs(&key) {
+        let (lag_ms, now) = (self.profile.simulator.list_lag_ms, self.rig.clock.now());
+        let is_hidden = theirs.len() > 1 && theirs.iter().any(|it| it.at.plus_ms(lag_ms) > now);
+        if theirs.iter().any(is_open) || is_hidden || self.hangs(&key) {
             return None;
         }
         let ours = self.rig.refunds_of(payment).await;

@@ -85,6 +85,7 @@ impl Profile {
         it.names_times = rng.percent(75);
         it.time_resolution_ms = *rng.pick(&[1, 1, 1_000]).unwrap_or(&1);
         it.webhooks_only_hint = rng.percent(15);
+        it.tells_changes = rng.percent(70);
         it.holds_for_funds = rng.percent(30);
         it.page_size = *rng.pick(&[7, 1_000]).unwrap_or(&7);
         let proves = rng.percent(40);
@@ -113,6 +114,7 @@ impl Profile {
             (!it.names_times, "no times"),
             (it.names_times && it.time_resolution_ms > 1, "times in seconds"),
             (it.webhooks_only_hint, "webhooks only hint"),
+            (!it.tells_changes, "changes not told"),
             (it.holds_for_funds, "held for funds"),
             (it.page_size < 1_000, "short pages"),
             (it.absence_proved_after_ms.is_some(), "absence is proof"),

@@ -1,5 +1,7 @@
 //! The state of one run: its clock, its nodes and the requests of its callers.
 
+use crate::disputes::Disputes;
+use crate::failover::Standby;
 use crate::lossy_provider::{LossyProvider, Network};
 use crate::lossy_webhooks::LossyWebhooks;
 use crate::profile::Profile;
@@ -9,9 +11,10 @@ use domain::ids::{EventId, RefundId};
 use domain::payment::Payment;
 use domain::refund::State;
 use domain::time::{Clock, Timestamp};
-use engine::{Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy};
+use engine::{
+    AgedUntil, Backoff, Engine, EngineConfig, Registry, Retention, RetryPolicies, RetryPolicy,
+};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::{EngineRig, ManualClock, RefundRequest, Setup, within_limit};
@@ -30,6 +33,9 @@ const NODES: usize = 3;
 
 /// How often statements that fit nothing are tried again after the faults have ended.
 const NOTICES_EVERY_MS: i64 = 2 * HOUR_MS;
+
+/// How often changes are read then, and waiting refunds are looked at.
+const ROUND_EVERY_MS: i64 = 16 * HOUR_MS;
 
 /// By how much time passes at least where much of it passes, and how many refunds are worked on then.
 const PACE_MS: i64 = 20 * 60_000;
@@ -100,9 +106,15 @@ pub(crate) struct World {
     /// Nodes that were replaced while they were slow, not dead: only their calls continue.
     pub(crate) slow: Vec<SimNode>,
     /// A copy of the database that is behind.
-    pub(crate) standby: Option<PathBuf>,
+    pub(crate) standby: Option<Standby>,
     /// Some of the books were lost.
     pub(crate) failed_over: bool,
+    pub(crate) disputes: Disputes,
+    pub(crate) sending_is_stopped: bool,
+    /// Where the looks at waiting refunds go on.
+    pub(crate) aged_until: Option<AgedUntil>,
+    /// Before the first payment.
+    pub(crate) began_at: Timestamp,
     pub(crate) acts: Vec<String>,
 }
 
@@ -127,6 +139,7 @@ impl World {
         setup.engine.commit_timeout = setup.engine.provider_timeout;
         let rig = EngineRig::open_with(setup.clone()).await;
         let (simulator, clock) = (rig.simulator.clone(), rig.clock.clone());
+        let began_at = clock.now().plus_ms(-SKEW_MS);
         let network = Network::new(seed, simulator, clock, profile.under_way_ms);
         let mut world = Self {
             rig,
@@ -141,6 +154,10 @@ impl World {
             slow: Vec::new(),
             standby: None,
             failed_over: false,
+            disputes: Disputes::default(),
+            sending_is_stopped: false,
+            aged_until: None,
+            began_at,
             acts: Vec::new(),
         };
         world.start_node();
@@ -148,6 +165,9 @@ impl World {
             let captured = world.rng.between(100, 200_000);
             world.payments.push(world.rig.pay(captured, currency).await);
         }
+        // The first step stores where the reading of changes begins.
+        let engine = world.any_node();
+        world.step_reconcile(&engine, 1).await;
         world
     }
 
@@ -273,6 +293,8 @@ impl World {
     pub(crate) async fn end_faults(&mut self) {
         self.network.end_faults();
         self.replace_all_nodes(false);
+        let engine = self.any_node();
+        self.start_sending(&engine).await;
         // Hanging calls continue only after another node has taken over.
         self.run_for(HOUR_MS).await;
         while self.release_one_call().await {}
@@ -284,9 +306,12 @@ impl World {
             self.create(&key).await;
         }
         self.resend_webhooks().await;
+        self.tell_of_all_disputes().await;
         self.run_for(AFTER_FAULTS_MS).await;
-        // A webhook may be lost for good, so the provider is asked what happened.
-        self.reconcile().await;
+        // A webhook may be lost for good. The steps find what it told, where the provider tells what changed.
+        if !self.profile.simulator.tells_changes {
+            self.read_span(self.began_at).await;
+        }
         self.run_for(2 * HOUR_MS).await;
     }
 
@@ -301,7 +326,7 @@ impl World {
         let (engine, simulator, clock) = (&self.rig.engine, &self.rig.simulator, &self.rig.clock);
         let webhooks = LossyWebhooks::reliable(engine.clone(), &self.network);
         let end = clock.now().plus_ms(ms);
-        let mut notices_at = clock.now();
+        let (mut notices_at, mut round_at) = (clock.now(), clock.now().plus_ms(ROUND_EVERY_MS));
         loop {
             while simulator.next_due().is_some_and(|due| due <= clock.now()) {
                 simulator.step(&webhooks, 64).await;
@@ -310,17 +335,39 @@ impl World {
                 engine.step_notices(100).await.expect("a step");
                 notices_at = clock.now().plus_ms(NOTICES_EVERY_MS);
             }
+            if round_at <= clock.now() {
+                self.look_around(engine).await;
+                round_at = clock.now().plus_ms(ROUND_EVERY_MS);
+            }
             let refunds = engine.next_work().await.expect("a read").at;
             if refunds.is_some_and(|due| due <= clock.now()) && self.work(engine, AT_ONCE).await > 0
             {
                 continue;
             }
-            match refunds.into_iter().chain(simulator.next_due()).chain([notices_at]).min() {
+            match refunds
+                .into_iter()
+                .chain(simulator.next_due())
+                .chain([notices_at, round_at])
+                .min()
+            {
                 Some(due) if due <= end => clock.advance_to(due.max(clock.now().plus_ms(PACE_MS))),
                 Some(_) | None => break,
             }
         }
         clock.advance_to(end);
+    }
+
+    /// The rounds of a server that are about more than due refunds.
+    async fn look_around(&self, engine: &Engine) {
+        while self.step_reconcile(engine, AT_ONCE).await > 0 {}
+        engine.step_left(AT_ONCE).await.expect("a step");
+        let mut after = None;
+        loop {
+            after = engine.step_ageing(after, AT_ONCE).await.expect("a step");
+            if after.is_none() {
+                break;
+            }
+        }
     }
 
     pub(crate) async fn history(mut self) -> History {

@@ -135,6 +135,25 @@ async fn the_amount_that_was_lost_is_booked_and_not_the_one_that_was_held() {
     shop.rig.verify_clean().await;
 }
 
+/// A person took the dispute for lost and booked a part of it: the rest that the provider tells of is money that
+/// nobody booked.
+#[tokio::test]
+async fn a_dispute_that_was_booked_with_another_amount_than_was_lost_is_kept_for_a_person() {
+    let shop = Shop::open().await;
+    let payment = shop.pay("ch_1", 1_000).await;
+    shop.tell(DisputeStage::Open, 700).await;
+    let [hold] = &shop.holds(payment).await[..] else { panic!("one hold") };
+    let (engine, tenant) = (&shop.rig.engine, shop.rig.tenant);
+    let part = End::Book { amount: Some(100) };
+    engine.end_hold(tenant, payment, hold.id, part, None).await.expect("booked");
+    shop.tell(DisputeStage::Lost, 100).await;
+    assert!(shop.kept().await.is_empty(), "the same amount is the same end");
+    shop.tell(DisputeStage::Lost, 700).await;
+    let [kept] = &shop.kept().await[..] else { panic!("kept once") };
+    assert_eq!(&*kept.reason, Unmatched::HoldEnded.as_str());
+    assert_eq!(shop.balance(payment).await, [100, 0, 0, 0]);
+}
+
 #[tokio::test]
 async fn a_dispute_of_a_payment_that_comes_later_is_kept_and_held_then() {
     let shop = Shop::open().await;

@@ -167,6 +167,24 @@ async fn where_a_provider_cannot_tell_the_payments_of_refunds_in_doubt_are_liste
 }
 
 #[tokio::test]
+async fn a_payment_with_several_refunds_in_doubt_is_listed_once() {
+    let rig = rig(SimulatorConfig { tells_changes: false, ..SimulatorConfig::default() }).await;
+    let (one, other) = (rig.pay(10_000, "USD").await, rig.pay(10_000, "USD").await);
+    for payment in [&one, &other, &one, &other] {
+        let new = NewRefund {
+            amount: Some(1_000),
+            metadata: Some(r#"{"simulate":"stay_pending"}"#.into()),
+            ..NewRefund::of(rig.tenant, payment.capture.id)
+        };
+        rig.engine.create_refund(new, None).await.expect("a refund");
+    }
+    rig.run_now().await;
+    begin(&rig).await;
+    rig.clock.advance(2 * HOUR);
+    assert_eq!(step(&rig).await.tally.read, 4, "two refunds of each payment");
+}
+
+#[tokio::test]
 async fn over_a_span_the_older_payments_of_newer_refunds_are_listed_too() {
     let rig = rig(SimulatorConfig { tells_changes: false, ..SimulatorConfig::default() }).await;
     let (refunded, other) = (rig.pay(10_000, "USD").await, rig.pay(10_000, "USD").await);
