@@ -115,7 +115,33 @@ pub(crate) fn charge_alone(provider_payment_id: &str) -> KeyHash {
 /// The name of a provider's refund id.
 pub(crate) fn provider_refund(books: Books<'_>, provider_refund_id: &str) -> KeyHash {
     let fields = FieldHasher::new("provider refund").text(books.provider).optional(books.account);
-    KeyHash(fields.text(provider_refund_id).finish())
+    let mut name = fields.text(provider_refund_id).finish();
+    name[..LED].copy_from_slice(&leading(provider_refund_id));
+    KeyHash(name)
+}
+
+/// How many bytes of a name come from the id that it stands for.
+const LED: usize = 7;
+
+/// The first nine characters of an id behind its prefix, in six bits each, in their order. Most providers' ids
+/// begin with the time, so that the names of refunds that are made one after another stand beside one another on
+/// disk: each at a place of its own costs a page of its own.
+fn leading(id: &str) -> [u8; LED] {
+    let own = id.rsplit_once(['_', '-', '.']).map_or(id, |(_, own)| own);
+    let mut bits = 0_u64;
+    for at in 0..9 {
+        let six = match own.as_bytes().get(at) {
+            Some(byte @ b'0'..=b'9') => byte - b'0',
+            Some(byte @ b'A'..=b'Z') => byte - b'A' + 10,
+            Some(byte @ b'a'..=b'z') => byte - b'a' + 36,
+            Some(_) => 62,
+            None => 63,
+        };
+        bits = bits << 6 | u64::from(six);
+    }
+    let mut bytes = [0; LED];
+    bytes.copy_from_slice(&(bits << 2).to_be_bytes()[1..]);
+    bytes
 }
 
 /// The name that adopted refunds had before the account at the provider belonged to it.
@@ -286,5 +312,26 @@ mod tests {
             FieldHasher::new("x").optional(None).finish(),
             FieldHasher::new("x").optional(Some("")).finish()
         );
+    }
+
+    #[test]
+    fn names_of_ids_that_begin_with_a_time_stand_in_their_order() {
+        let books = Books { provider: "psp", account: None };
+        let name = |id: &str| provider_refund(books, id).0;
+        let ids = [
+            "re_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "re_01ARZ3NDZ0000000000000000A",
+            "re_01BRZ3NDEKTSV4RRFFQ69G5FAV",
+            "re_Z",
+        ];
+        assert!(ids.map(name).is_sorted());
+        // What follows the time, the account and the provider still tell names apart.
+        assert_ne!(name("re_01ARZ3NDEKTSV4RRFFQ69G5FAV"), name("re_01ARZ3NDEKTSV4RRFFQ69G5FAW"));
+        assert_ne!(name("re_1"), name("pyr_1"));
+        let other = Books { provider: "psp", account: Some("pa_1") };
+        assert_ne!(name("re_1"), provider_refund(other, "re_1").0);
+        for odd in ["", "_", "é", "re_é", "-.-"] {
+            assert_eq!(name(odd), name(odd));
+        }
     }
 }
