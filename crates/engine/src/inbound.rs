@@ -317,11 +317,26 @@ impl Engine {
 }
 
 /// A late word that an earlier call came to nothing must not fail the call that is under way. Once that one is
-/// answered, the provider's refund id tells which of them is meant.
+/// answered, the provider's refund id tells which of them is meant. The same goes for a refund that was not sent
+/// as far as these books know: after a restore they are older than the provider's, which answers the call that
+/// comes now as it answered the first.
 fn may_be_of_an_earlier_call(refund: &Refund, notice: &Notice) -> bool {
     let said = &notice.said;
-    refund.state == State::Sending
-        && refund.sends > 1
+    let is_unanswered = match refund.state {
+        State::Scheduled | State::Queued => true,
+        State::Sending => refund.sends > 1,
+        State::AwaitingApproval
+        | State::Submitted
+        | State::Unknown
+        | State::RequiresAction
+        | State::WaitingForFunds
+        | State::Held
+        | State::NeedsReview
+        | State::Succeeded
+        | State::Failed
+        | State::Canceled => false,
+    };
+    is_unanswered
         && said.provider_refund_id.is_some()
         && matches!(said.outcome, ProviderOutcome::Failed | ProviderOutcome::Canceled)
 }

@@ -325,7 +325,7 @@ mod tests {
             "re_Z",
         ];
         assert!(ids.map(name).is_sorted());
-        // What follows the time, the account and the provider still tell names apart.
+        // The rest of the id, the account and the provider still tell names apart.
         assert_ne!(name("re_01ARZ3NDEKTSV4RRFFQ69G5FAV"), name("re_01ARZ3NDEKTSV4RRFFQ69G5FAW"));
         assert_ne!(name("re_1"), name("pyr_1"));
         let other = Books { provider: "psp", account: Some("pa_1") };

@@ -1,6 +1,6 @@
 //! The random acts of a run.
 
-use crate::failover::Standby;
+use crate::facts::Standby;
 use crate::rng::SeededRng;
 use crate::world::{CallerRequest, HOUR_MS, World};
 use domain::decide::Refusal;

@@ -1,6 +1,6 @@
 //! Checks that run between the acts, and checks that run at the end.
 
-use crate::audit_holds::is_lost_dispute;
+use crate::facts::is_lost_dispute;
 use crate::world::World;
 use domain::payment::Payment;
 use domain::refund::{Refund, State, Status};

@@ -2,20 +2,12 @@
 
 use crate::audit::Pages;
 use crate::world::World;
-use domain::decide::hold::DISPUTE;
 use domain::hold::{Hold, State as HoldState};
 use domain::ledger::Code;
 use domain::payment::Payment;
-use domain::refund::{Origin, Refund, State};
+use domain::refund::{Refund, State};
 use engine::{DisputeNotice, DisputeStage, End};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// True for what a lost dispute is booked as.
-pub(crate) fn is_lost_dispute(refund: &Refund) -> bool {
-    refund.origin == Origin::External
-        && refund.provider_refund_id.is_none()
-        && refund.reason.as_deref() == Some(DISPUTE)
-}
 
 impl World {
     /// Holds take what refunds leave free, each lost dispute is booked once, and the provider's word about each
@@ -44,7 +36,7 @@ impl World {
             let by_person = self.disputes.ended.get(&hold.id);
             let booked = pages.lost_disputes.iter().find(|refund| hold.refund == Some(refund.id));
             let fits = fits(hold, booked, &told, by_person);
-            // A person ended it before the provider did, and is told of the difference.
+            // A person ended it before the provider did, and knows of the difference.
             let is_flagged = by_person.is_some() && unmatched.contains(name);
             assert!(fits || is_flagged, "{hold:?} of {by_person:?}, {booked:?} and {told:?}");
         }

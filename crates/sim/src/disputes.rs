@@ -5,7 +5,6 @@ use crate::lossy_webhooks::LossyWebhooks;
 use crate::world::World;
 use domain::decide::Refusal;
 use domain::hold::{Hold, State};
-use domain::ids::HoldId;
 use domain::money::Money;
 use domain::outcome::Source;
 use domain::payment::Payment;
@@ -16,18 +15,6 @@ use engine::{
 };
 use simulator::WebhookSink;
 use std::collections::BTreeMap;
-
-/// The disputes at the provider, and how persons ended holds.
-#[derive(Default)]
-pub(crate) struct Disputes {
-    /// The provider's last word about each dispute.
-    last: Vec<DisputeNotice>,
-    /// The numbers of the notices that the provider has yet to deliver.
-    waiting: Vec<usize>,
-    /// The holds that a person ended first, and how.
-    pub(crate) ended: BTreeMap<HoldId, End>,
-    asked: usize,
-}
 
 impl World {
     /// The provider opens a dispute, or one of its disputes grows or ends.

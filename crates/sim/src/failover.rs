@@ -6,16 +6,6 @@ use domain::payment::Payment;
 use domain::sending::everyone;
 use domain::time::{Clock, Timestamp};
 use engine::{Engine, InboundWebhook, Place, Span, SpanStep, WebhookError};
-use std::path::PathBuf;
-
-/// A copy of the database.
-#[derive(Clone)]
-pub(crate) struct Standby {
-    pub(crate) file: PathBuf,
-    pub(crate) copied_at: Timestamp,
-    /// The notices about disputes that it knows.
-    pub(crate) disputes_told: Vec<bool>,
-}
 
 /// How many steps through a span are made until it counts as endless.
 const STEPS: usize = 10_000;

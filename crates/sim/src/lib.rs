@@ -19,6 +19,7 @@ mod audit;
 mod audit_holds;
 mod counts;
 mod disputes;
+mod facts;
 mod failover;
 mod lossy_provider;
 mod lossy_webhooks;

@@ -1,7 +1,6 @@
 //! The state of one run: its clock, its nodes and the requests of its callers.
 
-use crate::disputes::Disputes;
-use crate::failover::Standby;
+use crate::facts::{Disputes, Standby};
 use crate::lossy_provider::{LossyProvider, Network};
 use crate::lossy_webhooks::LossyWebhooks;
 use crate::profile::Profile;

@@ -177,12 +177,11 @@ impl Provider for Simulator {
         }
         let notice =
             read_notice(body.at, body.data).map_err(|why| malformed(why.message.into()))?;
-        let event = Some(body.id);
         if self.config.webhooks_only_hint {
             let hints = vec![Hint::Payment(notice.provider_payment_id)];
-            return Ok(Inbound { event, hints, ..Inbound::default() });
+            return Ok(Inbound { hints, ..Inbound::default() });
         }
-        Ok(Inbound { event, notices: vec![notice], ..Inbound::default() })
+        Ok(Inbound { notices: vec![notice], ..Inbound::default() })
     }
 }
 

@@ -275,7 +275,7 @@ fn an_event_tells_what_was_held_by_then() {
     assert_eq!(then(Type::PaymentHoldReleased), (0, 0, NOW));
 }
 
-/// What a provider tells of a dispute.
+/// The notice of a provider about a dispute.
 fn told(payment: PaymentId, amount: i64) -> PlaceHold {
     let mut told = Book::place(payment, amount);
     told.dispute = Some(key("dispute dp_1", &amount.to_string()));

@@ -257,3 +257,26 @@ async fn more_than_was_asked_for_is_freed_with_the_refund_that_is_taken_back() {
     tell(&engine, &rig, &psp, notice("ch_1", key(), back)).await;
     assert_eq!(books(&rig, &payment).await, (0, 0, 10_000));
 }
+
+#[tokio::test]
+async fn a_failure_told_of_a_refund_that_was_sent_before_a_restore_is_applied_once_it_is_answered()
+{
+    let rig = EngineRig::open().await;
+    // The provider knows the key and answers as it answered the first call.
+    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
+    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let engine = engine(&rig, &[&psp]);
+    let payment = pay(&engine, &rig, "psp", "ch_1").await;
+    let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
+    let id = Some("psp_re_1".into());
+    let failed = Said { provider_refund_id: id, ..because(O::Failed, "bounced") };
+    tell(&engine, &rig, &psp, notice("ch_1", Some(refund.provider_key()), failed)).await;
+    let kept = async || {
+        let order = engine::SortOrder::Ascending;
+        let page = engine::PageQuery { limit: 9, after: None, order, from: None, until: None };
+        let kept = engine.list_unmatched_notices(rig.tenant, page).await.expect("a list");
+        kept.items.into_iter().map(|kept| kept.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(rig.reload(&refund).await.state, S::Queued);
+    assert_eq!(kept().await, ["refund_in_doubt".into()]);
+}
