@@ -322,21 +322,8 @@ impl Engine {
 /// comes now as it answered the first.
 fn may_be_of_an_earlier_call(refund: &Refund, notice: &Notice) -> bool {
     let said = &notice.said;
-    let is_unanswered = match refund.state {
-        State::Scheduled | State::Queued => true,
-        State::Sending => refund.sends > 1,
-        State::AwaitingApproval
-        | State::Submitted
-        | State::Unknown
-        | State::RequiresAction
-        | State::WaitingForFunds
-        | State::Held
-        | State::NeedsReview
-        | State::Succeeded
-        | State::Failed
-        | State::Canceled => false,
-    };
-    is_unanswered
+    let is_sent_again = refund.state == State::Sending && refund.sends > 1;
+    (is_sent_again || matches!(refund.state, State::Scheduled | State::Queued))
         && said.provider_refund_id.is_some()
         && matches!(said.outcome, ProviderOutcome::Failed | ProviderOutcome::Canceled)
 }

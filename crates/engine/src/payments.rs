@@ -200,24 +200,19 @@ impl Engine {
         match source {
             PaymentName::Id(id) => Ok(Some(*id)),
             PaymentName::Charge(charge) => {
-                let mut found = self.find_charge_anywhere(tenant, charge).await?.into_iter();
-                let (first, second) = (found.next(), found.next());
-                if second.is_some() {
+                let found = self.find_charge_anywhere(tenant, charge).await?;
+                if found.len() > 1 {
                     let message = "payments at several providers or provider accounts have this id; \
                                    name the payment by Refundry's own id";
                     return Err(Error::Invalid { field: "chargeId", message: message.into() });
                 }
-                match first {
-                    Some(id) => Ok(Some(id)),
-                    None => {
-                        self.find_named_payment(tenant, unique_keys::charge_alone(charge)).await
-                    }
-                }
+                Ok(found.first().copied())
             }
         }
     }
 
-    /// The payments with this id at the providers of this node and at the provider accounts of the tenant.
+    /// The payments with this id at the providers of this node and at the provider accounts of the tenant, or the
+    /// one that had it before the provider belonged to its name.
     async fn find_charge_anywhere(
         &self,
         tenant: Tenant,
@@ -236,6 +231,9 @@ impl Engine {
         for books in alone.chain(of_accounts) {
             found
                 .extend(self.find_named_payment(tenant, unique_keys::charge(books, charge)).await?);
+        }
+        if found.is_empty() {
+            found.extend(self.find_named_payment(tenant, unique_keys::charge_alone(charge)).await?);
         }
         Ok(found)
     }
@@ -274,12 +272,11 @@ impl Engine {
         &self,
         charge: &str,
     ) -> Result<Vec<Payment>, Error> {
-        let source = PaymentName::Charge(charge.into());
         let mut found = Vec::new();
         for account in self.store().list_accounts().await? {
             for &mode in Mode::ALL {
                 let tenant = Tenant::new(account.number, mode);
-                if let Some(id) = self.resolve_source(tenant, &source).await? {
+                for id in self.find_charge_anywhere(tenant, charge).await? {
                     found.extend(self.find_payment(tenant, id).await?);
                 }
             }

@@ -104,19 +104,17 @@ impl Provider for Simulator {
 
     async fn cancel(&self, order: &RefundInstruction, call: Call) -> Said {
         let tenant = order.payment.tenant;
+        let impossible = |why| Said::new(ProviderOutcome::Impossible).because(why);
         let Some(id) = order.provider_refund_id.clone() else {
             let why = "the simulator takes refunds back by their ids only";
-            return Said::new(ProviderOutcome::Impossible)
-                .because(Failure::new("cannot_cancel", why));
+            return impossible(Failure::new("cannot_cancel", why));
         };
         let work = move |book: &mut Book| psp::cancel_refund(book, tenant, &id);
         match self.receive(call.deadline.left(), work).await {
-            Ok(raw) if raw.status == 422 || raw.status == 404 => {
-                Said::new(ProviderOutcome::Impossible).because(why_not_ok(&raw))
-            }
+            Ok(raw) if is_error(&raw, 422, psp::NOT_CANCELABLE) => impossible(why_not_ok(&raw)),
             Ok(raw) => match read_looked_up(&raw) {
                 Lookup::Found(said) => said,
-                Lookup::Absent => Said::unknown(why_not_ok(&raw)),
+                Lookup::Absent => impossible(why_not_ok(&raw)),
                 Lookup::Unknown(why) => Said::unknown(why),
             },
             Err(fault) => Said::unknown(fault.into()),

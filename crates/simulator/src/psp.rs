@@ -24,6 +24,9 @@ const MOMENT_MS: i64 = 20;
 /// When a throttled caller may call again, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
+/// The code of a refund that is past being taken back.
+pub(crate) const NOT_CANCELABLE: &str = "not_cancelable";
+
 #[derive(Debug)]
 pub(crate) struct RefundRequest {
     pub(crate) tenant: Tenant,
@@ -85,18 +88,22 @@ pub(crate) fn show_refund(book: &Book, tenant: Tenant, names: &[Box<str>]) -> Re
             return Ok(Outcome::Refund(refund));
         }
     }
-    Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")))
+    Ok(no_such_refund())
+}
+
+fn no_such_refund() -> Outcome {
+    Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund"))
 }
 
 /// Takes back a refund that waits for the merchant's money.
 pub(crate) fn cancel_refund(book: &mut Book, tenant: Tenant, id: &str) -> Result<Outcome> {
     let now = book.now();
     let Some(refund) = book.find_refund(tenant, id)?.filter(|refund| refund.is_visible(now)) else {
-        return Ok(Outcome::Error(PspError::new(404, "no_such_refund", "there is no such refund")));
+        return Ok(no_such_refund());
     };
     if refund.status != RefundStatus::Held {
         let message = "only a refund that is held can be taken back";
-        return Ok(Outcome::Error(PspError::new(422, "not_cancelable", message)));
+        return Ok(Outcome::Error(PspError::new(422, NOT_CANCELABLE, message)));
     }
     timeline::take_back_held(book, refund, now).map(Outcome::Refund)
 }

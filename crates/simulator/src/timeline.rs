@@ -85,29 +85,29 @@ pub(crate) fn settle(book: &mut Book, mut refund: Refund, now: Timestamp) -> Res
 }
 
 /// Fails a refund, and takes its payout back if there was one.
-pub(crate) fn fail(book: &mut Book, mut refund: Refund, now: Timestamp) -> Result<Refund> {
-    let (code, message) = match refund.paid_at {
+pub(crate) fn fail(book: &mut Book, refund: Refund, now: Timestamp) -> Result<Refund> {
+    let why = match refund.paid_at {
         Some(_) => ("late_failure", "the customer's bank sent the money back"),
         None => ("refund_failed", "the customer's bank did not take the money"),
     };
-    refund.status = RefundStatus::Failed;
-    refund.at = next_at(now, refund.at);
-    refund.returned_at = refund.paid_at.map(|_| refund.at);
-    (refund.code, refund.message) = (Some(code.into()), Some(message.into()));
-    book.save_refund(&refund)?;
-    Ok(refund)
+    end(book, refund, why, now)
 }
 
 /// Ends a held refund, of which nothing was paid.
-pub(crate) fn take_back_held(
+pub(crate) fn take_back_held(book: &mut Book, refund: Refund, now: Timestamp) -> Result<Refund> {
+    end(book, refund, (CANCELED, "the merchant took it back before it was paid"), now)
+}
+
+fn end(
     book: &mut Book,
     mut refund: Refund,
+    (code, message): (&str, &str),
     now: Timestamp,
 ) -> Result<Refund> {
     refund.status = RefundStatus::Failed;
     refund.at = next_at(now, refund.at);
-    refund.code = Some(CANCELED.into());
-    refund.message = Some("the merchant took it back before it was paid".into());
+    refund.returned_at = refund.paid_at.map(|_| refund.at);
+    (refund.code, refund.message) = (Some(code.into()), Some(message.into()));
     book.save_refund(&refund)?;
     Ok(refund)
 }

@@ -105,7 +105,8 @@ pub(super) fn age<R: Rng>(
     ids: &mut Ids<R>,
 ) -> Result<Done, Refusal> {
     let mut rows = rows(view, of)?;
-    if rows.0.value.state == State::Sending && is_left(&rows.0.value, now) {
+    let refund = &rows.0.value;
+    if refund.state == State::Sending && is_due_since(refund, LEFT_SENDING_MS, now) {
         move_on(&mut rows, now, now, ids)?;
     }
     note_age(&mut rows, rules, now, ids);
@@ -229,25 +230,13 @@ pub(super) fn gives_up_at(refund: &Refund, rules: &Rules) -> Timestamp {
 fn is_overdue(refund: &Refund, rules: &Rules, now: Timestamp) -> bool {
     let after = rules.attention_after_ms(refund.state);
     let is_old = after.is_some_and(|after| refund.updated_at.plus_ms(after) <= now);
-    !refund.needs_attention && (is_old || is_to_be_sent(refund.state) && is_left(refund, now))
+    let is_queued = matches!(refund.state, State::Scheduled | State::Queued);
+    let is_left = is_queued && is_due_since(refund, LEFT_QUEUED_MS, now);
+    !refund.needs_attention && (is_old || is_left)
 }
 
-/// True when nobody has taken the work on this refund for a long time: nothing is sent, its provider
-/// account is paused or gone, or no node has its provider.
-fn is_left(refund: &Refund, now: Timestamp) -> bool {
-    let after = match refund.state {
-        State::Scheduled | State::Queued => LEFT_QUEUED_MS,
-        State::Sending => LEFT_SENDING_MS,
-        State::AwaitingApproval
-        | State::Submitted
-        | State::Unknown
-        | State::RequiresAction
-        | State::WaitingForFunds
-        | State::Held
-        | State::NeedsReview
-        | State::Succeeded
-        | State::Failed
-        | State::Canceled => return false,
-    };
-    refund.due_at.is_some_and(|due| due.plus_ms(after) <= now)
+/// True when nobody has taken the work on this refund for so long: nothing is sent, its provider account is
+/// paused or gone, or no node has its provider.
+fn is_due_since(refund: &Refund, ms: i64, now: Timestamp) -> bool {
+    refund.due_at.is_some_and(|due| due.plus_ms(ms) <= now)
 }
