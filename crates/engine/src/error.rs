@@ -28,6 +28,9 @@ pub enum Error {
     /// A request with the same idempotency key is still being processed.
     #[error("a request with this idempotency key is still being processed")]
     InProgress,
+    /// The provider was asked to take a refund back and did not say whether it did.
+    #[error("the provider did not say whether it took the refund back")]
+    NotTakenBack,
     /// The answer did not come in time. Repeat the request to learn its outcome, with
     /// the same idempotency key.
     #[error("the database did not answer in time")]
@@ -61,7 +64,8 @@ impl Error {
             | Self::ProviderAccount(_)
             | Self::Invalid { .. }
             | Self::Busy
-            | Self::InProgress => Self::closed(),
+            | Self::InProgress
+            | Self::NotTakenBack => Self::closed(),
         }
     }
 }

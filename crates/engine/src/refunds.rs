@@ -5,8 +5,8 @@ use crate::input::IdempotencyKey;
 use crate::unique_keys::{self, Books};
 use crate::{Engine, Error};
 use domain::decide::{
-    ACCOUNT_DELETED, Command, CreateRefund, KeyedRequest, PROVIDER_SILENT, RefundRef, Refusal,
-    Resolution, ResolveRefund, Start,
+    ACCOUNT_DELETED, Command, CreateRefund, KeyedRequest, RefundRef, Refusal, Resolution,
+    ResolveRefund, Start,
 };
 use domain::ids::RefundId;
 use domain::outcome::{Observation, ProviderOutcome, Source};
@@ -105,10 +105,7 @@ impl Engine {
         match said.outcome {
             ProviderOutcome::Canceled => {}
             ProviderOutcome::Unknown | ProviderOutcome::NeverSent | ProviderOutcome::InProgress => {
-                let message = "the provider did not say whether it took the refund back; read the \
-                               refund again, and cancel it again if it still waits";
-                let code = PROVIDER_SILENT;
-                return Err(Refusal::NotPossible { code, message: message.into() }.into());
+                return Err(Error::NotTakenBack);
             }
             _ => return Err(too_late),
         }

@@ -6,7 +6,7 @@
 use super::print::camel_case;
 use super::problem::{Details, Problem};
 use crate::http::invalid::Invalid;
-use domain::decide::{ACCOUNT_DELETED, PROVIDER_SILENT, Refusal};
+use domain::decide::{ACCOUNT_DELETED, Refusal};
 use domain::ids::{PaymentId, RefundId};
 use domain::invoice;
 use domain::money::Money;
@@ -15,12 +15,13 @@ use domain::provider_account;
 use engine::access::ErrorProfile;
 use http::StatusCode;
 
+const STATE: (StatusCode, &str) = (StatusCode::CONFLICT, "state_conflict");
+
 /// The status and code of a refusal in the caller's error profile.
 fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static str) {
     const INVALID: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "validation_error");
     const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "not_found");
     const CONFLICT: (StatusCode, &str) = (StatusCode::CONFLICT, "conflict");
-    const STATE: (StatusCode, &str) = (StatusCode::CONFLICT, "state_conflict");
     const OVER: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "over_refund");
     match (refusal, profile) {
         (Refusal::OverRefund { .. }, ErrorProfile::Node) => OVER,
@@ -38,7 +39,7 @@ fn code_of(refusal: &Refusal, profile: ErrorProfile) -> (StatusCode, &'static st
             | Refusal::DeliveryNotFound,
             _,
         ) => NOT_FOUND,
-        (Refusal::NotPossible { code: ACCOUNT_DELETED | PROVIDER_SILENT, .. }, _)
+        (Refusal::NotPossible { code: ACCOUNT_DELETED, .. }, _)
         | (Refusal::NotPaid { .. }, ErrorProfile::Node) => STATE,
         (Refusal::NotPaid { .. }, ErrorProfile::Go) => NOT_FOUND,
         (
@@ -98,6 +99,12 @@ impl From<engine::Error> for Problem {
                      in a second",
                 )
             },
+            engine::Error::NotTakenBack => Self::new(
+                STATE.0,
+                STATE.1,
+                "the provider did not say whether it took the refund back; read the refund again, and \
+                 cancel it again if it still waits",
+            ),
             engine::Error::Busy => {
                 Self::unavailable("the server is busy and nothing was done; try again")
             }
@@ -198,9 +205,7 @@ impl Problem {
             Refusal::NotPossible { code: "paid_by_hand", ref message } => {
                 says(message.clone()).about("outcome")
             }
-            Refusal::NotPossible { code: ACCOUNT_DELETED | PROVIDER_SILENT, ref message } => {
-                says(message.clone())
-            }
+            Refusal::NotPossible { code: ACCOUNT_DELETED, ref message } => says(message.clone()),
             Refusal::NotPossible { ref message, .. } => says(message.clone()).about("amount"),
             Refusal::CheckoutIs { state, .. } => says(format!(
                 "the session is {state}, and then this cannot be done; read it again"
@@ -388,6 +393,14 @@ mod tests {
         let problem = Problem::from(error);
         assert_eq!(problem.field.as_deref(), Some("providerPaymentId"));
         assert_eq!(problem.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_refund_that_may_have_been_taken_back_is_a_conflict_of_states_in_both_profiles() {
+        let problem = Problem::from(engine::Error::NotTakenBack);
+        assert_eq!((problem.status, problem.code), (StatusCode::CONFLICT, "state_conflict"));
+        assert_eq!((problem.go, problem.field), (None, None));
+        assert!(problem.message.contains("read the refund again"), "{}", problem.message);
     }
 
     #[test]

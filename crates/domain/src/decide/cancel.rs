@@ -10,9 +10,6 @@ use crate::unique_keys::{KeyTarget, UniqueKey};
 use crate::view::View;
 use rand_core::Rng;
 
-/// The code of a cancellation that the provider was asked for and did not answer.
-pub const PROVIDER_SILENT: &str = "provider_did_not_answer";
-
 pub(super) fn decide<R: Rng>(
     view: &mut View,
     of: RefundRef,

@@ -22,7 +22,6 @@ mod statement;
 mod unique_keys;
 pub mod webhook;
 
-pub use cancel::PROVIDER_SILENT;
 pub use create::ACCOUNT_DELETED;
 pub use fan_out::fan_out;
 pub use lease::{Call, LEFT_QUEUED_MS, LEFT_SENDING_MS};

@@ -188,6 +188,7 @@ impl From<engine::Error> for Problem {
             | engine::Error::Invalid { .. }
             | engine::Error::Busy
             | engine::Error::InProgress
+            | engine::Error::NotTakenBack
             | engine::Error::TimedOut
             | engine::Error::Store(_) => Self(error.into()),
         }

@@ -213,6 +213,7 @@ impl From<engine::Error> for Problem {
             engine::Error::ProviderAccount(_)
             | engine::Error::Invalid { .. }
             | engine::Error::Busy
+            | engine::Error::NotTakenBack
             | engine::Error::TimedOut
             | engine::Error::Store(_) => problem::Problem::from(error).into(),
         }
