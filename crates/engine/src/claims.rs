@@ -146,9 +146,11 @@ impl Engine {
 
     /// True while a person has stopped all sending of a tenant, or has paused the provider account.
     pub(crate) async fn is_held_back(&self, tenant: Tenant, account: Option<Ulid>) -> bool {
-        if self.is_sending_stopped(tenant).await {
-            return true;
-        }
+        self.is_sending_stopped(tenant).await || self.is_account_closed(tenant, account).await
+    }
+
+    /// True while the provider account is paused, and once it is deleted.
+    pub(crate) async fn is_account_closed(&self, tenant: Tenant, account: Option<Ulid>) -> bool {
         let Some(account) = account else { return false };
         let states = self.provider_account_states(tenant).await;
         states.is_ok_and(|states| is_closed(&states, account))

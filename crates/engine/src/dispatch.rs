@@ -277,7 +277,8 @@ impl Engine {
         }
     }
 
-    /// Asks the provider of a refund to take it back.
+    /// Asks the provider of a refund to take it back, also while sending is stopped, but not through a
+    /// provider account that is paused.
     pub(crate) async fn ask_to_cancel(&self, refund: &Refund, payment: &Payment) -> Said {
         let (tenant, capture) = (refund.tenant, payment.capture.clone());
         let account = capture.provider_account.as_deref();
@@ -287,6 +288,11 @@ impl Engine {
                 return Said::unknown(Failure::new("provider_not_configured", &why.to_string()));
             }
         };
+        let key = gate_key(tenant, adapter.name(), account);
+        if self.is_account_closed(tenant, key.account).await {
+            let why = "the payment's provider account is paused or deleted";
+            return Said::unknown(Failure::new("provider_not_called", why));
+        }
         let instruction = instruction_of(&Todo {
             refund: Box::new(refund.clone()),
             payment: capture.clone(),

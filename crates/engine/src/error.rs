@@ -28,8 +28,8 @@ pub enum Error {
     /// A request with the same idempotency key is still being processed.
     #[error("a request with this idempotency key is still being processed")]
     InProgress,
-    /// The provider was asked to take a refund back and did not say whether it did.
-    #[error("the provider did not say whether it took the refund back")]
+    /// The provider could not be asked to take a refund back, or did not say whether it did.
+    #[error("the provider was not asked, or did not say, whether it takes the refund back")]
     NotTakenBack,
     /// The answer did not come in time. Repeat the request to learn its outcome, with
     /// the same idempotency key.

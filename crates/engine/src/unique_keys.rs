@@ -302,6 +302,7 @@ pub(crate) fn replay_request(events: &[EventId]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn fields_that_only_join_alike_hash_apart() {
@@ -330,8 +331,7 @@ mod tests {
         assert_ne!(name("re_1"), name("pyr_1"));
         let other = Books { provider: "psp", account: Some("pa_1") };
         assert_ne!(name("re_1"), provider_refund(other, "re_1").0);
-        for odd in ["", "_", "é", "re_é", "-.-"] {
-            assert_eq!(name(odd), name(odd));
-        }
+        let odd = ["", "_", "é", "re_é", "-.-"];
+        assert_eq!(odd.map(name).into_iter().collect::<BTreeSet<_>>().len(), odd.len());
     }
 }

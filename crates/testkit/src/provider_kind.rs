@@ -5,7 +5,7 @@ use domain::money::{Currency, Money};
 use domain::outcome::{Failure, ProviderOutcome, Said};
 use domain::payment::Capture;
 use domain::provider::{Idempotency, LookupBy, Traits};
-use domain::tenant::Tenant;
+use domain::tenant::{Mode, Tenant};
 use domain::time::Timestamp;
 use providers::http::{Http, SystemResolver};
 use providers::{
@@ -21,8 +21,8 @@ pub fn http() -> Http {
     Http::new(Arc::new(resolver)).expect("the certificates of this machine")
 }
 
-/// The adapter of an account at [`TEST_PSP`]. It books at once, and the ids of its refunds name the
-/// account and the key that they were made with.
+/// The adapter of an account at [`TEST_PSP`]. It books at once, or holds for the merchant `Holds`
+/// and cancels on request. The ids of its refunds name the account and the key that they were made with.
 pub struct TestPsp {
     merchant_account: Box<str>,
     api_key: Box<str>,
@@ -40,6 +40,9 @@ impl TestPsp {
         if values.get("merchant_account") == "Broken" {
             return Err("merchant_account is none that this provider gives out".to_owned());
         }
+        if values.get("merchant_account") == "LiveOnly" && values.mode != Mode::Live {
+            return Err("merchant_account is one for live payments".to_owned());
+        }
         assert_ne!(values.get("merchant_account"), "Panics", "the adapter's own code fails");
         let of = |field| values.get(field).into();
         Ok(Arc::new(Self {
@@ -51,10 +54,12 @@ impl TestPsp {
 
     fn made(&self, instruction: &RefundInstruction) -> Said {
         let (merchant, key) = (&self.merchant_account, &self.api_key);
+        let holds = &**merchant == "Holds";
+        let outcome = if holds { ProviderOutcome::Held } else { ProviderOutcome::Completed };
         Said {
             provider_refund_id: Some(format!("{merchant}/{key}/{}", instruction.key).into()),
             money: Some(instruction.money),
-            ..Said::new(ProviderOutcome::Completed)
+            ..Said::new(outcome)
         }
     }
 }
@@ -79,6 +84,10 @@ impl Provider for TestPsp {
 
     async fn lookup(&self, instruction: &RefundInstruction, _: Call) -> Lookup {
         Lookup::Found(self.made(instruction))
+    }
+
+    async fn cancel(&self, instruction: &RefundInstruction, _: Call) -> Said {
+        Said { outcome: ProviderOutcome::Canceled, ..self.made(instruction) }
     }
 
     async fn list(&self, _: &Capture, _: Option<&str>, _: Call) -> Result<Listed, Failure> {

@@ -102,8 +102,8 @@ impl From<engine::Error> for Problem {
             engine::Error::NotTakenBack => Self::new(
                 STATE.0,
                 STATE.1,
-                "the provider did not say whether it took the refund back; read the refund again, and \
-                 cancel it again if it still waits",
+                "the provider could not be asked to take the refund back, or did not say whether it did; \
+                 read the refund again, and cancel it again if it still waits",
             ),
             engine::Error::Busy => {
                 Self::unavailable("the server is busy and nothing was done; try again")

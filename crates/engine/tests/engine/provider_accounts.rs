@@ -5,6 +5,7 @@ use domain::administer::provider_account::Changes;
 use domain::ids::ProviderAccountId;
 use domain::payment::Payment;
 use domain::provider_account::{MOST_PROVIDER_ACCOUNTS, Refusal, State};
+use domain::refund::NewRefund;
 use domain::refund::State as RefundState;
 use domain::tenant::{Mode, Tenant};
 use engine::provider_accounts::{ProviderAccountDraft, ProviderAccountView, SecretHint, Secrets};
@@ -300,6 +301,51 @@ async fn refunds_go_through_the_credentials_of_their_payments_account() {
     let refused = rig.refund(&payment).amount(1).of(&engine).try_create().await;
     let message = refused.expect_err("it is refused").to_string();
     assert!(message.contains(&format!("{second} was deleted")), "{message}");
+}
+
+#[tokio::test]
+async fn an_adapter_is_made_for_the_mode_of_its_account() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    for (mode, state) in [(Mode::Test, RefundState::Queued), (Mode::Live, RefundState::Succeeded)] {
+        let tenant = Tenant::new(rig.tenant.account(), mode);
+        let config = [("merchant_account".into(), "LiveOnly".into())].into();
+        let account = ProviderAccountDraft { config, ..draft() };
+        let account = engine.create_provider_account(tenant, account).await.expect("made").account;
+        let new = NewPayment {
+            tenant,
+            provider: "test_psp".into(),
+            provider_account: Some(account.id.to_string().into()),
+            ..rig.new_payment("ch_1", 1_000, "USD")
+        };
+        let payment = engine.register_payment(new, None).await.expect("registered").value;
+        let new = NewRefund::of(tenant, payment.capture.id);
+        let refund = engine.create_refund(new, None).await.expect("a refund").value.refund;
+        engine.step_due(10).await.expect("a step");
+        let refund = engine.find_refund(tenant, refund.id).await.expect("a read").expect("one");
+        assert_eq!(refund.refund.state, state, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_paused_account_is_not_asked_to_take_a_refund_back() {
+    let rig = EngineRig::open().await;
+    let engine = Engine::start(parts(&rig));
+    let config = [("merchant_account".into(), "Holds".into())].into();
+    let account = ProviderAccountDraft { config, ..draft() };
+    let account = engine.create_provider_account(rig.tenant, account).await.expect("made");
+    let id = account.account.id;
+    let (state, _) = refunded_through(&rig, &engine, id, "ch_1").await;
+    assert_eq!(state, RefundState::Held);
+    let payment = find_payment(&rig, "ch_1").await;
+    let refund = rig.refunds_of(&payment).await.remove(0);
+    engine.pause_provider_account(rig.tenant, id, None).await.expect("paused");
+    let refused = engine.cancel_refund(rig.tenant, refund.id, None).await;
+    assert!(matches!(refused, Err(Error::NotTakenBack)), "{refused:?}");
+    assert_eq!(rig.reload(&refund).await.state, RefundState::Held);
+    engine.resume_provider_account(rig.tenant, id).await.expect("resumed");
+    let canceled = engine.cancel_refund(rig.tenant, refund.id, None).await.expect("canceled");
+    assert_eq!(canceled.value.refund.state, RefundState::Canceled);
 }
 
 #[tokio::test]
