@@ -62,8 +62,7 @@ async fn a_provider_that_hangs_does_not_take_every_call() {
     setup.engine.provider_timeout = Duration::from_mins(10);
     setup.engine.lease_ms = 900_000;
     let rig = EngineRig::open_with(setup).await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let good = fake(&rig, "good", keeps(24, true), make, absent);
+    let good = fake(&rig, "good", keeps(24, true), completes, absent);
     let registry = Registry::new().with(Arc::new(Hangs)).with(good.clone());
     let engine = Engine::start(rig.parts_with(registry, rig.config()));
     let stuck = pay(&engine, &rig, "hangs", "ch_1").await;
@@ -123,9 +122,8 @@ async fn providers_with_backlogs_take_turns_for_the_last_call() {
     // One call for new refunds, and one for due ones.
     setup.engine.dispatch_limit = 2;
     let rig = EngineRig::open_with(setup).await;
-    let complete = || |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
     let names = ["one", "two", "three"];
-    let psps = names.map(|name| fake(&rig, name, keeps(24, true), complete(), absent));
+    let psps = names.map(|name| fake(&rig, name, keeps(24, true), completes, absent));
     let registry = psps.iter().cloned().fold(Registry::new(), |all, psp| all.with(psp));
     let engine = Engine::start(rig.parts_with(registry, rig.config()));
     for name in names {

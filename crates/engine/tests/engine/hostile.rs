@@ -11,7 +11,9 @@ use domain::provider::{Idempotency, LookupBy, Pace, Traits};
 use domain::refund::State as S;
 use domain::tenant::Tenant;
 use domain::time::{Clock as _, Timestamp};
-use engine::{Engine, Error, InboundWebhook, NewPayment, Registry};
+use engine::{
+    Engine, Error, InboundWebhook, KeptNotice, NewPayment, PageQuery, Registry, SortOrder,
+};
 use providers::{
     Attempt, Call, Inbound, Listed, Lookup, Notice, PaymentReport, Provider, RefundInstruction,
     WebhookRefused,
@@ -170,6 +172,11 @@ pub fn fake(
     })
 }
 
+/// Makes each refund at once.
+pub fn completes(fake: &Fake, order: &RefundInstruction, _: usize) -> Said {
+    fake.make(order, O::Completed)
+}
+
 pub fn absent(_: &Fake, _: &RefundInstruction) -> Lookup {
     Lookup::Absent
 }
@@ -225,6 +232,13 @@ pub fn paid_out(id: &str, minor: i64, payment: &Payment) -> Said {
         money: Some(Money::new(minor, payment.capture.currency)),
         ..Said::new(O::Completed)
     }
+}
+
+/// The statements that are kept because they fit nothing, oldest first.
+pub async fn kept(engine: &Engine, rig: &EngineRig) -> Vec<KeptNotice> {
+    let order = SortOrder::Ascending;
+    let page = PageQuery { limit: 100, after: None, order, from: None, until: None };
+    engine.list_unmatched_notices(rig.tenant, page).await.expect("a list").items
 }
 
 /// Refunded, reserved and refundable.
@@ -455,13 +469,9 @@ async fn a_failure_after_a_success_without_times_frees_nothing_until_the_provide
     for really in [true, false] {
         let rig = EngineRig::open().await;
         let answer = if really { O::Failed } else { O::Completed };
-        let psp = fake(
-            &rig,
-            "psp",
-            keeps(24, true),
-            |f, order, _| f.make(order, O::Completed),
-            move |_, order| Lookup::Found(about(order, answer, "re_1")),
-        );
+        let psp = fake(&rig, "psp", keeps(24, true), completes, move |_, order| {
+            Lookup::Found(about(order, answer, "re_1"))
+        });
         let engine = engine(&rig, &[&psp]);
         let payment = pay(&engine, &rig, "psp", "ch_1").await;
         let refund = rig.refund(&payment).of(&engine).create().await;
@@ -480,8 +490,7 @@ async fn a_failure_after_a_success_without_times_frees_nothing_until_the_provide
 #[tokio::test]
 async fn a_disputed_success_at_a_provider_that_cannot_be_asked_is_a_persons() {
     let rig = EngineRig::open().await;
-    let psp =
-        fake(&rig, "psp", keeps(24, false), |f, order, _| f.make(order, O::Completed), absent);
+    let psp = fake(&rig, "psp", keeps(24, false), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).of(&engine).create().await;

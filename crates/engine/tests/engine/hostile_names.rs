@@ -8,7 +8,7 @@ use domain::provider::{PerPayment, Traits};
 use domain::refund::State as S;
 use domain::time::Clock as _;
 use engine::{Engine, EngineConfig, Registry};
-use providers::RefundInstruction;
+use providers::{Lookup, RefundInstruction};
 use testkit::EngineRig;
 
 #[tokio::test]
@@ -47,8 +47,7 @@ async fn our_key_under_another_payment_is_for_a_person() {
 #[tokio::test]
 async fn a_payment_id_with_control_characters_stops_nobody() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     tell(&engine, &rig, &psp, notice("ch\0_9", Some("k\0".into()), paid_out("x1", 1, &payment)))
@@ -79,8 +78,7 @@ async fn an_id_of_another_payments_refund_is_for_a_person() {
 #[tokio::test]
 async fn the_largest_amounts_overflow_nothing() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     for (id, minor) in [
@@ -127,8 +125,7 @@ async fn a_new_refund_keeps_the_gap_after_one_that_is_done() {
     let rig = EngineRig::open().await;
     let gap_ms = 120_000;
     let traits = Traits { per_payment: PerPayment::OneAtATime { gap_ms }, ..keeps(24, true) };
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", traits, make, absent);
+    let psp = fake(&rig, "psp", traits, completes, absent);
     let config = EngineConfig { dispatch_at_once: true, ..rig.config().clone() };
     let engine = Engine::start(rig.parts_with(Registry::new().with(psp.clone()), &config));
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
@@ -147,8 +144,7 @@ async fn a_new_refund_keeps_the_gap_after_one_that_is_done() {
 #[tokio::test]
 async fn a_stop_between_the_claim_and_the_call_sends_nothing() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).of(&engine).create().await;
@@ -212,8 +208,7 @@ async fn a_late_word_about_a_refused_call_does_not_fail_the_one_under_way() {
 #[tokio::test]
 async fn a_refund_whose_node_died_while_nothing_is_sent_is_told() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).of(&engine).create().await;
@@ -262,21 +257,20 @@ async fn more_than_was_asked_for_is_freed_with_the_refund_that_is_taken_back() {
 async fn a_failure_told_of_a_refund_that_was_sent_before_a_restore_is_applied_once_it_is_answered()
 {
     let rig = EngineRig::open().await;
-    // The provider knows the key and answers as it answered the first call.
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    // The provider knows the key, answers as it answered the first call, and has failed the refund since.
+    let look = |_: &Fake, order: &RefundInstruction| Lookup::Found(about(order, O::Failed, "re_1"));
+    let psp = fake(&rig, "psp", keeps(24, true), completes, look);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;
-    let id = Some("psp_re_1".into());
-    let failed = Said { provider_refund_id: id, ..because(O::Failed, "bounced") };
+    let failed = Said { provider_refund_id: Some("re_1".into()), ..because(O::Failed, "bounced") };
     tell(&engine, &rig, &psp, notice("ch_1", Some(refund.provider_key()), failed)).await;
-    let kept = async || {
-        let order = engine::SortOrder::Ascending;
-        let page = engine::PageQuery { limit: 9, after: None, order, from: None, until: None };
-        let kept = engine.list_unmatched_notices(rig.tenant, page).await.expect("a list");
-        kept.items.into_iter().map(|kept| kept.reason).collect::<Vec<_>>()
-    };
     assert_eq!(rig.reload(&refund).await.state, S::Queued);
-    assert_eq!(kept().await, ["refund_in_doubt".into()]);
+    let kept_now = kept(&engine, &rig).await;
+    let reasons: Vec<_> = kept_now.iter().map(|kept| &*kept.reason).collect();
+    assert_eq!(reasons, ["refund_in_doubt"]);
+    run(&engine, &rig, HOUR).await;
+    assert_eq!(rig.reload(&refund).await.state, S::Failed);
+    assert_eq!(books(&rig, &payment).await, (0, 0, 10_000));
+    assert!(kept(&engine, &rig).await.is_empty());
 }

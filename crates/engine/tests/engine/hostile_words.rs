@@ -16,9 +16,8 @@ use testkit::{EngineRig, Setup};
 #[tokio::test]
 async fn a_webhook_of_one_provider_never_books_on_a_payment_at_another() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let a = fake(&rig, "psp_a", keeps(24, true), make, absent);
-    let b = fake(&rig, "psp_b", keeps(24, true), make, absent);
+    let a = fake(&rig, "psp_a", keeps(24, true), completes, absent);
+    let b = fake(&rig, "psp_b", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&a, &b]);
     let payment = pay(&engine, &rig, "psp_b", "order-42").await;
     tell(&engine, &rig, &a, notice("order-42", None, paid_out("x1", 10_000, &payment))).await;
@@ -31,8 +30,7 @@ async fn a_webhook_of_one_provider_never_books_on_a_payment_at_another() {
 #[tokio::test]
 async fn a_webhook_before_the_payment_is_registered_is_kept_until_then() {
     let rig = EngineRig::open().await;
-    let make = |f: &Fake, order: &RefundInstruction, _: usize| f.make(order, O::Completed);
-    let psp = fake(&rig, "psp", keeps(24, true), make, absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let other = pay(&engine, &rig, "psp", "ch_other").await;
     for (id, minor) in [("x1", 4_000), ("x2", 1_000), ("x1", 4_000)] {
@@ -44,15 +42,8 @@ async fn a_webhook_before_the_payment_is_registered_is_kept_until_then() {
         ..because(O::Failed, "no")
     };
     tell(&engine, &rig, &psp, notice("ch_1", None, failed)).await;
-    let page = engine::PageQuery {
-        limit: 100,
-        after: None,
-        order: engine::SortOrder::Ascending,
-        from: None,
-        until: None,
-    };
-    let kept = engine.list_unmatched_notices(rig.tenant, page).await.expect("a list").items;
-    let reasons: Vec<_> = kept.iter().map(|kept| &*kept.reason).collect();
+    let kept_now = kept(&engine, &rig).await;
+    let reasons: Vec<_> = kept_now.iter().map(|kept| &*kept.reason).collect();
     assert_eq!(reasons, ["payment_not_registered"; 3], "a repeated statement is kept once");
     tell(&engine, &rig, &psp, notice("ch_never", None, paid_out("x3", 700, &other))).await;
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
@@ -60,11 +51,8 @@ async fn a_webhook_before_the_payment_is_registered_is_kept_until_then() {
     let (refunded, ..) = books(&rig, &payment).await;
     assert!(refunded == 4_000 || refunded == 5_000, "{refunded}");
     let left = async || {
-        let kept = engine.list_unmatched_notices(rig.tenant, page).await.expect("a list");
-        kept.items
-            .iter()
-            .map(|kept| kept.about.provider_payment_id().to_owned())
-            .collect::<Vec<_>>()
+        let kept = kept(&engine, &rig).await.into_iter();
+        kept.map(|kept| kept.about.provider_payment_id().to_owned()).collect::<Vec<_>>()
     };
     // Nobody registers it.
     for (ms, expected) in [(89 * 24 * HOUR, vec!["ch_never".to_owned()]), (24 * HOUR, vec![])] {
@@ -98,7 +86,7 @@ async fn the_oldest_of_many_refunds_is_known_by_the_providers_id() {
 #[tokio::test]
 async fn a_queued_refund_that_the_provider_paid_is_booked_and_cannot_be_canceled() {
     let rig = EngineRig::open().await;
-    let psp = fake(&rig, "psp", keeps(24, true), |f, order, _| f.make(order, O::Completed), absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     // The books were restored from an hour ago: here the refund is queued, there it is paid.
@@ -114,7 +102,7 @@ async fn a_queued_refund_that_the_provider_paid_is_booked_and_cannot_be_canceled
 #[tokio::test]
 async fn a_canceled_refund_that_the_provider_paid_is_booked_and_flagged() {
     let rig = EngineRig::open().await;
-    let psp = fake(&rig, "psp", keeps(24, true), |f, order, _| f.make(order, O::Completed), absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).of(&engine).create().await;
@@ -132,7 +120,7 @@ async fn a_canceled_refund_that_the_provider_paid_is_booked_and_flagged() {
 #[tokio::test]
 async fn a_second_payout_under_a_key_is_booked_flagged_and_told_once() {
     let rig = EngineRig::open().await;
-    let psp = fake(&rig, "psp", keeps(24, true), |f, order, _| f.make(order, O::Completed), absent);
+    let psp = fake(&rig, "psp", keeps(24, true), completes, absent);
     let engine = engine(&rig, &[&psp]);
     let payment = pay(&engine, &rig, "psp", "ch_1").await;
     let refund = rig.refund(&payment).amount(2_500).of(&engine).create().await;

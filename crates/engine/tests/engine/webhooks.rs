@@ -2,9 +2,11 @@
 
 use domain::refund::State;
 use domain::tenant::{Mode, Tenant};
-use engine::{InboundWebhook, WebhookError};
+use domain::time::Clock as _;
+use engine::{Engine, InboundWebhook, Registry, WebhookError};
+use providers::Inbound;
 use std::sync::Mutex;
-use testkit::EngineRig;
+use testkit::{EngineRig, TellingProvider};
 
 /// Takes the simulator's webhooks out of the mail instead of delivering them.
 #[derive(Default)]
@@ -92,5 +94,22 @@ async fn a_webhook_of_an_unknown_payment_or_of_another_mode_changes_nothing() {
     assert!(matches!(unknown, Err(WebhookError::UnknownProvider)), "{unknown:?}");
     rig.engine.receive_webhook(rig.tenant, "simulator", None, webhook).await.expect("acknowledged");
     assert_eq!(rig.reload(&refund).await.state, State::Succeeded);
+    rig.verify_clean().await;
+}
+
+#[tokio::test]
+async fn a_remembered_event_of_a_provider_is_no_fault_of_the_books() {
+    let mut rig = EngineRig::open().await;
+    let teller = TellingProvider::new();
+    rig.engine = Engine::start(rig.parts_with(Registry::new().with(teller.clone()), rig.config()));
+    let webhook = InboundWebhook {
+        url: "".into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        received_at: rig.clock.now(),
+    };
+    teller.says(Inbound { event: Some("evt_1".into()), ..Inbound::default() });
+    let taken = rig.engine.receive_webhook(rig.tenant, TellingProvider::NAME, None, webhook).await;
+    taken.expect("acknowledged");
     rig.verify_clean().await;
 }
